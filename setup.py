@@ -1,0 +1,46 @@
+"""Package metadata of Graft and its `graft` command.
+
+The locked environment (versions, overrides, hashes) is in pyproject.toml and
+requirements.lock; here stand only the direct dependencies.
+"""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="graft",
+    version="0.1.0",
+    description="A production pipeline for transfer learning on TensorFlow and Keras 3.",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(
+        include=[f"{p}{s}" for p in ("pipeline", "components", "models", "serving", "monitoring", "kubeflow") for s in ("", ".*")]
+    ),
+    package_data={"pipeline": ["templates/*"]},
+    install_requires=[
+        "tensorflow>=2.16.2,<2.22",
+        "keras>=3.15,<3.16",
+        "tensorflow-hub>=0.16.1",
+        "tfx>=1.16",
+        "apache-beam>=2.68",
+        "tensorflow-serving-api>=2.16.1",
+        "kfp>=2.13,<2.17",
+        "grpcio-health-checking",
+        "jinja2",
+        "matplotlib",
+        "numpy",
+        "pillow",
+        "psutil",
+        "pyarrow",
+        "pydantic>=2",
+        "pyyaml",
+        "rich",
+        "scikit-learn",
+        "starlette",
+        "tensorflow-datasets",
+        "uvicorn",
+    ],
+    extras_require={
+        "dev": ["hypothesis", "import-linter", "mypy", "pytest", "ruff", "types-PyYAML"],
+    },
+    entry_points={"console_scripts": ["graft = pipeline.cli:main"]},
+)

@@ -1,0 +1,20 @@
+"""Fixtures every test may use."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def graft_data() -> pathlib.Path:
+    """The folder of real data sets and backbones; tests that need it skip where it is absent."""
+    folder = os.environ.get("GRAFT_DATA")
+    candidates = [folder] if folder else [str(pathlib.Path(__file__).parents[2] / "shared" / "data")]
+    for candidate in candidates:
+        if (pathlib.Path(candidate) / "MANIFEST.tsv").is_file():
+            return pathlib.Path(candidate)
+    pytest.skip(f"needs the data folder: set GRAFT_DATA (looked at {', '.join(candidates)})")
