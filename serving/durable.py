@@ -1,0 +1,112 @@
+"""Writes that survive a crash: nothing is visible under its final name before all of its bytes are on disk."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import pathlib
+import shutil
+import uuid
+from collections.abc import Iterator
+
+from models.errors import GraftError
+
+TEMPORARY_PREFIX = ".tmp-"
+_CHUNK = 1 << 20
+
+logger = logging.getLogger(__name__)
+
+
+def temporary_path(folder: pathlib.Path) -> pathlib.Path:
+    """A fresh name in `folder`, on the same filesystem as the name it will be renamed to."""
+    return folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+
+
+def sync_folder(folder: pathlib.Path) -> None:
+    """Makes the names in `folder` (creations, renames) durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_synced(path: pathlib.Path, content: bytes) -> None:
+    """Writes `content` to the new file `path` and waits until it is on disk. Raises OSError."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_atomic(path: pathlib.Path, content: bytes) -> None:
+    """Replaces `path` in one step: readers see the old bytes or the new ones, also after a crash. Raises OSError."""
+    temporary = temporary_path(path.parent)
+    try:
+        write_synced(temporary, content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def copy_tree(source: pathlib.Path, target: pathlib.Path, files: list[str], folders: list[str]) -> None:
+    """Copies the relative `files` and `folders` of `source` into the new folder `target` and waits for the disk.
+
+    Modes are not copied: a read-only source must not make a version that retention cannot delete. Raises OSError.
+    """
+    target.mkdir()
+    for folder in folders:
+        (target / folder).mkdir(parents=True, exist_ok=True)
+    for name in files:
+        with (source / name).open("rb") as reader, (target / name).open("xb") as writer:
+            shutil.copyfileobj(reader, writer, _CHUNK)
+            writer.flush()
+            os.fsync(writer.fileno())
+    for folder in [*sorted(folders, reverse=True), "."]:
+        sync_folder(target / folder)
+
+
+def discard(path: pathlib.Path) -> None:
+    """Deletes a folder or file so that a crash halfway leaves only a name that `sweep` recognises."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if not path.name.startswith(TEMPORARY_PREFIX):
+        path = path.rename(temporary_path(path.parent))
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def sweep(folder: pathlib.Path) -> list[str]:
+    """Deletes what killed processes left in `folder`, and returns the names. The caller holds the folder's lock."""
+    left = sorted(folder.glob(f"{TEMPORARY_PREFIX}*"))
+    for path in left:
+        discard(path)
+        logger.warning("%s was left by a push that did not end: deleted", path)
+    return [path.name for path in left]
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path) -> Iterator[None]:
+    """Holds the advisory lock (flock) on the file `path`; waits for the process or thread that has it.
+
+    The kernel frees the lock when its holder dies, so a SIGKILL never leaves one behind.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise GraftError(
+            f"{path}: the lock file cannot be opened ({error.strerror}); the store must be writable"
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("%s is held by another process: waiting for it", path)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,95 @@
+"""The list of files with sizes and sha256 that every version in the store carries (`graft_manifest.json`)."""
+
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+from models.errors import GraftError
+
+NAME = "graft_manifest.json"
+FORMAT = 1
+
+
+def list_tree(folder: pathlib.Path) -> tuple[list[str], list[str]]:
+    """Relative POSIX paths of all files and of all folders below `folder`, sorted, without the manifest itself.
+
+    Raises:
+        GraftError: a name is neither a plain file nor a plain folder, or is not UTF-8.
+    """
+    files, folders = [], []
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder).as_posix()
+        try:
+            relative.encode()
+        except UnicodeEncodeError as error:
+            raise GraftError(f"{folder}: the file name {relative!r} is not UTF-8; rename it") from error
+        if path.is_dir() and not path.is_symlink():
+            folders.append(relative)
+        elif path.is_file():
+            if relative != NAME:
+                files.append(relative)
+        else:
+            raise GraftError(f"{path}: neither a file nor a folder; a model version holds plain files only")
+    return files, folders
+
+
+def describe(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """`{relative path: {"size": bytes, "sha256": hex}}` of every file below `folder` but the manifest."""
+    described = {}
+    for name in list_tree(folder)[0]:
+        path = folder / name
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        described[name] = {"size": path.stat().st_size, "sha256": digest}
+    return described
+
+
+def _seal(content: dict[str, Any]) -> str:
+    """sha256 over the manifest without its own seal, so that a change of the manifest itself shows."""
+    unsealed = {key: value for key, value in content.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(unsealed, sort_keys=True).encode()).hexdigest()
+
+
+def encode(model: str, version: int, time: str, files: dict[str, Any], metadata: dict[str, Any]) -> bytes:
+    """The manifest as JSON bytes. Raises GraftError if `metadata` cannot be written as JSON."""
+    content = {"format": FORMAT, "model": model, "version": version, "time": time, "files": files, "metadata": metadata}
+    try:
+        # Through JSON once before sealing: what is read back (string keys, lists for tuples) must give the same seal.
+        content = json.loads(json.dumps(content))
+        return json.dumps(content | {"seal": _seal(content)}, indent=1, sort_keys=True).encode()
+    except (TypeError, ValueError) as error:
+        raise GraftError(f"metadata of {model} cannot be written as JSON: {error}; allowed are plain values") from error
+
+
+def read(folder: pathlib.Path) -> dict[str, Any]:
+    """The manifest of the version in `folder`. Raises GraftError if it is missing, unreadable or was altered."""
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise GraftError(f"{path}: {error.strerror}; a whole version has this file") from error
+    except ValueError as error:
+        raise GraftError(f"{path}: not JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("files"), dict):
+        raise GraftError(f"{path}: not a manifest of format {FORMAT}")
+    if content.get("seal") != _seal(content):
+        raise GraftError(f"{path}: the manifest was changed after it was written (its seal does not fit)")
+    return content
+
+
+def problems(folder: pathlib.Path) -> list[str]:
+    """What in `folder` is not as its manifest says: one line a fault, empty if the version is whole."""
+    try:
+        expected = read(folder)["files"]
+        found = describe(folder)
+    except (GraftError, OSError) as error:
+        return [str(error)]
+    faults = [f"{name}: missing" for name in sorted(expected.keys() - found.keys())]
+    faults += [f"{name}: not in the manifest" for name in sorted(found.keys() - expected.keys())]
+    for name in sorted(expected.keys() & found.keys()):
+        if found[name]["size"] != expected[name]["size"]:
+            faults.append(f"{name}: {found[name]['size']} bytes, the manifest says {expected[name]['size']}")
+        elif found[name] != expected[name]:
+            faults.append(f"{name}: changed (sha256 differs from the manifest)")
+    return faults

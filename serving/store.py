@@ -1,0 +1,397 @@
+"""The model store: whole versions, pushed atomically, and a pointer to the one that is served.
+
+Layout (a TensorFlow Serving base path per model; only folders named by a number are versions):
+
+    <store>/STORE                          id of the store
+    <store>/models.config                  ModelServerConfig for tensorflow_model_server, follows the pointers
+    <store>/<model>/CURRENT                JSON pointer: version, pinned, previous, time
+    <store>/<model>/<version>/...          a SavedModel and its graft_manifest.json
+
+A push copies to `.tmp-<uuid>`, syncs, renames to the next number and only then moves the pointer, so a reader sees the
+old version or the whole new one, whenever the writer dies. Writers of one model wait for each other (flock). The
+store must lie on a POSIX filesystem.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import logging
+import pathlib
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from models.errors import GraftError
+from serving import durable, manifest, model_config
+from serving.versions import check_model_name, version_folders
+
+POINTER = "CURRENT"
+STORE_ID = "STORE"
+MODELS_CONFIG = "models.config"
+_LOCK = ".lock"
+
+logger = logging.getLogger(__name__)
+
+
+class StoreError(GraftError):
+    """A request the store refuses, or a fault in its files."""
+
+
+class PointerError(StoreError):
+    """The CURRENT file of a model is missing, unreadable or names a version that is not there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pointer:
+    """Which version of a model is served.
+
+    Attributes:
+        version: the served version.
+        pinned: a push stores its version but does not serve it, until `unpin`.
+        previous: the version served before, None for the first.
+        time: when the pointer moved, ISO 8601 in UTC.
+    """
+
+    version: int
+    pinned: bool
+    previous: int | None
+    time: str
+
+
+def _read_pointer(path: pathlib.Path) -> Pointer:
+    """Raises OSError, or ValueError, KeyError, TypeError if the file is no pointer."""
+    content = json.loads(path.read_bytes())
+    pointer = Pointer(content["version"], content["pinned"], content["previous"], content["time"])
+    kinds = {"version": int, "pinned": bool, "previous": int | None, "time": str}
+    for field, kind in kinds.items():
+        if not isinstance(getattr(pointer, field), kind):
+            raise TypeError(f"{field} is {getattr(pointer, field)!r}")
+    return pointer
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+class ModelStore:
+    """Versions of models in a folder.
+
+    Args:
+        path: the folder; made by the first push.
+        keep: how many newest versions of a model retention leaves (at least 1). The served, the previous and a
+            pinned version stay whatever their age.
+    """
+
+    def __init__(self, path: str | pathlib.Path, keep: int = 5):
+        if "://" in str(path):
+            raise StoreError(f"store {path}: not a local path; atomic pushes need a POSIX filesystem (mount it)")
+        if keep < 1:
+            raise StoreError(f"keep={keep}: the store keeps at least 1 version")
+        self.path = pathlib.Path(path).absolute()
+        self.keep = keep
+
+    # Reading takes no lock: names appear only when whole, and the pointer is replaced in one step.
+
+    def models(self) -> list[str]:
+        """Names of the models that have a version. Raises StoreError if there is no store."""
+        if not self.path.is_dir():
+            raise StoreError(f"store {self.path}: no such folder; a first push makes it")
+        return sorted(
+            path.name
+            for path in self.path.iterdir()
+            if path.is_dir() and not path.name.startswith(".") and version_folders(path)
+        )
+
+    def versions(self, model: str) -> list[int]:
+        """Versions of `model` in rising order, empty if it has none."""
+        return list(self._folders(model))
+
+    def version_path(self, model: str, version: int) -> pathlib.Path:
+        """Folder of one version. Raises StoreError, naming what there is, if the store does not have it."""
+        folders = self._folders(model)
+        if version not in folders:
+            have = ", ".join(map(str, folders)) or "none"
+            raise StoreError(f"{self.path}: model {model} has no version {version}; there are: {have}")
+        return folders[version]
+
+    def manifest(self, model: str, version: int) -> dict[str, Any]:
+        """The manifest of a version: `files`, `metadata` as given to `push`, `time`, `model`, `version`."""
+        return manifest.read(self.version_path(model, version))
+
+    def current(self, model: str) -> Pointer | None:
+        """The pointer of `model`, or None if nothing was ever pushed under that name.
+
+        Raises:
+            PointerError: versions exist but the pointer is missing, corrupt or names a version that is gone.
+        """
+        folders = self._folders(model)
+        path = self._base(model) / POINTER
+        advice = "`graft models rollback` with a version, a push, or ModelStore.recover sets it again"
+        try:
+            pointer = _read_pointer(path)
+        except FileNotFoundError:
+            if not folders:
+                return None
+            raise PointerError(f"{path}: missing, though the model has versions; {advice}") from None
+        except OSError as error:
+            raise PointerError(f"{path}: {error.strerror}; {advice}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise PointerError(f"{path}: not a pointer ({error!r}); {advice}") from error
+        if pointer.version not in folders:
+            raise PointerError(f"{path}: names version {pointer.version!r}, which is not in the store; {advice}")
+        return pointer
+
+    def served(self, model: str) -> int | None:
+        """The version a server should load: the pointer's, else by the recovery rule the newest whole one (logged)."""
+        try:
+            pointer = self.current(model)
+        except PointerError as error:
+            version = self._newest_whole(model)
+            logger.error("%s; the newest whole version is %s", error, version)
+            return version
+        return pointer.version if pointer else None
+
+    def verify(self, model: str, version: int | None = None) -> list[str]:
+        """Faults of one version, or of all versions and the pointer: a line each, empty if all is whole."""
+        if version is not None:
+            return [f"{model}/{version}/{fault}" for fault in manifest.problems(self.version_path(model, version))]
+        faults = []
+        try:
+            if self.current(model) is None:
+                raise StoreError(f"{self.path}: no model {model}; there are: {', '.join(self.models()) or 'none'}")
+        except PointerError as error:
+            faults.append(str(error))
+        for number, folder in self._folders(model).items():
+            faults += [f"{model}/{number}/{fault}" for fault in manifest.problems(folder)]
+        return faults
+
+    @property
+    def store_id(self) -> str:
+        """A uuid that tells this store from others; made at first use."""
+        return self._create().read_text().strip()
+
+    # Writing: always with the model's lock held.
+
+    def push(self, model: str, saved_model_dir: str | pathlib.Path, metadata: dict[str, Any]) -> int:
+        """Stores a SavedModel as the next version and, unless the model is pinned, serves it.
+
+        Content identical to the served version (or to a newest version whose push died before its pointer moved) is
+        not copied again: that version is returned.
+
+        Args:
+            model: name of the model.
+            saved_model_dir: folder with saved_model.pb.
+            metadata: JSON values to keep in the manifest (run id, config, metrics, ...).
+
+        Returns:
+            The version. It is served if `current(model).version` says so; a pinned pointer stays where it is.
+
+        Raises:
+            StoreError: no SavedModel there, or it could not be written (disk full, ...): nothing new stays in the
+                store, and the version served before still is.
+        """
+        source = pathlib.Path(saved_model_dir)
+        if not (source / "saved_model.pb").is_file() and not (source / "saved_model.pbtxt").is_file():
+            raise StoreError(f"{source}: no saved_model.pb there; a push takes the folder of a SavedModel")
+        base = self._base(model)
+        try:
+            self._create()
+            base.mkdir(exist_ok=True)
+            durable.sync_folder(self.path)
+            with self._writing(model):
+                version = self._push_locked(model, source, metadata)
+                self._retain(model)
+                return version
+        except OSError as error:
+            raise StoreError(
+                f"push of {model} to {self.path} failed: {error}; nothing was pushed, the served version stays"
+            ) from error
+
+    def _push_locked(self, model: str, source: pathlib.Path, metadata: dict[str, Any]) -> int:
+        base = self._base(model)
+        files = manifest.describe(source)
+        pointer = self._recovered(model)
+        versions = self.versions(model)
+        served = [pointer.version] if pointer else []
+        for version in dict.fromkeys(served + versions[-1:]):
+            if self._holds(model, version, files):
+                logger.info("%s version %d has the same content: not copied again", model, version)
+                self._serve_pushed(model, version, pointer)
+                return version
+        version = max([0, *versions]) + 1
+        temporary, target = durable.temporary_path(base), base / str(version)
+        try:
+            content = manifest.encode(model, version, _now(), files, metadata)
+            durable.copy_tree(source, temporary, *manifest.list_tree(source))
+            if manifest.describe(temporary) != files:
+                raise StoreError(f"{source} changed while it was copied; push again when its writer has ended")
+            durable.write_synced(temporary / manifest.NAME, content)
+            durable.sync_folder(temporary)
+            temporary.rename(target)
+            durable.sync_folder(base)
+            self._serve_pushed(model, version, pointer)
+        except BaseException:
+            durable.discard(temporary)
+            if not self._is_served(model, version):
+                durable.discard(target)
+            raise
+        return version
+
+    def rollback(self, model: str, version: int | None = None) -> Pointer:
+        """Serves the previous version (or `version`) and pins it: the next push must not undo a rollback silently.
+
+        A later push is stored but not served until `unpin(model)` and a push, or `rollback`/`pin` to it.
+
+        Raises:
+            StoreError: there is no earlier version, or the wanted one is not whole.
+        """
+        with self._writing(model):
+            if version is None:
+                pointer = self.current(model)
+                served = pointer.version if pointer else 0
+                earlier = [number for number in self.versions(model) if number < served]
+                if not earlier:
+                    raise StoreError(f"{self.path}: model {model} has no version before {served} to roll back to")
+                # After a rollback `previous` is the newer one: a second rollback must go further back, not forth.
+                version = pointer.previous if pointer and pointer.previous in earlier else earlier[-1]
+            return self._pin_locked(model, version)
+
+    def pin(self, model: str, version: int) -> Pointer:
+        """Serves `version` and holds it there against later pushes. Raises StoreError if it is not whole."""
+        with self._writing(model):
+            return self._pin_locked(model, version)
+
+    def unpin(self, model: str) -> Pointer:
+        """Lets the next push be served again; the served version does not change now."""
+        with self._writing(model):
+            pointer = self.current(model)
+            if pointer is None:
+                raise StoreError(f"{self.path}: no model {model}")
+            unpinned = dataclasses.replace(pointer, pinned=False, time=_now())
+            self._write_pointer(model, unpinned)
+            return unpinned
+
+    def recover(self, model: str) -> Pointer:
+        """Sets a missing or corrupt pointer to the newest whole version; a sound pointer is left as it is."""
+        with self._writing(model):
+            pointer = self._recovered(model)
+            if pointer is None:
+                raise StoreError(f"{self.path}: model {model} has no whole version to recover")
+            self._write_pointer(model, pointer)
+            return pointer
+
+    def write_models_config(self) -> pathlib.Path:
+        """Writes `models.config` for tensorflow_model_server from the pointers as they are now; returns its path."""
+        with durable.locked(self.path / _LOCK):
+            durable.sweep(self.path)
+            entries = [
+                (name, self.path / name, version)
+                for name in self.models()
+                if (version := self.served(name)) is not None
+            ]
+            path = self.path / MODELS_CONFIG
+            durable.write_atomic(path, model_config.format_models_config(entries).encode())
+        return path
+
+    def _create(self) -> pathlib.Path:
+        path = self.path / STORE_ID
+        if not path.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            with durable.locked(self.path / _LOCK):
+                if not path.exists():
+                    durable.write_atomic(path, f"{uuid.uuid4()}\n".encode())
+        return path
+
+    def _base(self, model: str) -> pathlib.Path:
+        return self.path / check_model_name(model)
+
+    def _folders(self, model: str) -> dict[int, pathlib.Path]:
+        base = self._base(model)
+        return version_folders(base) if base.is_dir() else {}
+
+    @contextlib.contextmanager
+    def _writing(self, model: str) -> Iterator[None]:
+        """Holds the model's lock; starts without leftovers of dead writers and ends with a models.config that fits."""
+        base = self._base(model)
+        if not base.is_dir():
+            raise StoreError(f"{self.path}: no model {model}; there are: {', '.join(self.models()) or 'none'}")
+        with durable.locked(base / _LOCK):
+            durable.sweep(base)
+            yield
+            try:
+                self.write_models_config()
+            except OSError as error:
+                # The pointer has moved and cannot be taken back safely; the derived file is written again by the
+                # next change and by `graft serve`.
+                logger.error("%s could not be written: %s", self.path / MODELS_CONFIG, error)
+
+    def _newest_whole(self, model: str) -> int | None:
+        for version, folder in reversed(self._folders(model).items()):
+            if not manifest.problems(folder):
+                return version
+        return None
+
+    def _recovered(self, model: str) -> Pointer | None:
+        """The pointer, or where it is broken the one that the recovery rule gives."""
+        try:
+            return self.current(model)
+        except PointerError as error:
+            version = self._newest_whole(model)
+            logger.error("%s; recovered: the newest whole version is %s", error, version)
+            return None if version is None else Pointer(version, False, None, _now())
+
+    def _holds(self, model: str, version: int, files: dict[str, Any]) -> bool:
+        folder = self.version_path(model, version)
+        return not manifest.problems(folder) and manifest.read(folder)["files"] == files
+
+    def _is_served(self, model: str, version: int) -> bool:
+        try:
+            pointer = self.current(model)
+        except PointerError:
+            return False
+        return pointer is not None and pointer.version == version
+
+    def _serve_pushed(self, model: str, version: int, pointer: Pointer | None) -> None:
+        if pointer and pointer.pinned and pointer.version != version:
+            logger.warning(
+                "%s is pinned to version %d: version %d is stored but not served; `graft models unpin` and push again, "
+                "or pin the new version",
+                model,
+                pointer.version,
+                version,
+            )
+            return
+        if pointer is None or pointer.version != version or not (self._base(model) / POINTER).exists():
+            previous = pointer.version if pointer and pointer.version != version else None
+            self._write_pointer(model, Pointer(version, False, previous, _now()))
+
+    def _pin_locked(self, model: str, version: int) -> Pointer:
+        faults = self.verify(model, version)
+        if faults:
+            raise StoreError(f"{model} version {version} is not whole and is not served: {'; '.join(faults)}")
+        pointer = self._recovered(model)
+        previous = pointer.version if pointer and pointer.version != version else pointer and pointer.previous
+        pinned = Pointer(version, True, previous, _now())
+        self._write_pointer(model, pinned)
+        return pinned
+
+    def _write_pointer(self, model: str, pointer: Pointer) -> None:
+        content = json.dumps(dataclasses.asdict(pointer), indent=1).encode()
+        durable.write_atomic(self._base(model) / POINTER, content)
+        logger.info("%s: version %d is served%s", model, pointer.version, " (pinned)" if pointer.pinned else "")
+
+    def _retain(self, model: str) -> None:
+        pointer = self.current(model)
+        folders = self._folders(model)
+        wanted = {*list(folders)[-self.keep :], *((pointer.version, pointer.previous) if pointer else ())}
+        for version, folder in folders.items():
+            if version in wanted:
+                continue
+            try:
+                durable.discard(folder)
+            except OSError as error:
+                # The push itself is done; what could not be deleted is swept or tried again by the next one.
+                logger.error("%s could not be deleted: %s", folder, error)
+            else:
+                logger.info("%s version %d deleted: the store keeps the newest %d", model, version, self.keep)
