@@ -1,0 +1,203 @@
+"""Reading the Examples that `ingest` wrote: class names, labels, images in batches."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from models.augment import augment as augment_image
+from models.errors import GraftError
+from models.images import preprocess
+from models.options import AugmentOptions
+
+# Encoded images that wait to be drawn in random order; more would not mix noticeably better.
+_SHUFFLE_BYTES = 256 * 2**20
+
+_FEATURES = {
+    "image": tf.io.FixedLenFeature([], tf.string),
+    "label": tf.io.FixedLenFeature([], tf.string),
+    "file": tf.io.FixedLenFeature([], tf.string, default_value=""),
+}
+
+
+def read_classes(transform_graph_path: str | Path) -> list[str]:
+    """The class names, in the order of their indices, from the label vocabulary of a Transform output.
+
+    Args:
+        transform_graph_path: folder that Transform wrote, holding `transform_fn/`.
+
+    Raises:
+        GraftError: no vocabulary is there, a name is there twice, or there are fewer than two classes.
+    """
+    path = Path(transform_graph_path) / "transform_fn" / "assets" / "label"
+    if not path.is_file():
+        raise GraftError(f"{path}: no label vocabulary; the Transform stage writes one with vocab_filename='label'")
+    classes = [line.decode() for line in path.read_bytes().splitlines()]
+    if len(set(classes)) != len(classes):
+        raise GraftError(f"{path}: a class name is listed twice: {classes}")
+    if len(classes) < 2:
+        raise GraftError(f"{path}: found {len(classes)} class ({', '.join(classes)}); a classifier needs at least 2")
+    return classes
+
+
+def find_shards(patterns: str | Sequence[str]) -> list[str]:
+    """The TFRecord files that match one or several glob patterns, sorted.
+
+    Raises:
+        GraftError: nothing matches.
+    """
+    shards = sorted(tf.io.gfile.glob(patterns if isinstance(patterns, str) else list(patterns)))
+    if not shards:
+        raise GraftError(f"{patterns}: no TFRecord file matches")
+    return shards
+
+
+def read_encoded(patterns: str | Sequence[str], limit: int | None = None) -> list[bytes]:
+    """The encoded images of the first `limit` Examples, in the order of the sorted shards."""
+    dataset = tf.data.TFRecordDataset(find_shards(patterns))
+    if limit is not None:
+        dataset = dataset.take(limit)
+    return [tf.io.parse_single_example(record, _FEATURES)["image"].numpy() for record in dataset]
+
+
+def class_index(classes: Sequence[str]) -> "tf.lookup.StaticHashTable":
+    """A table from class name to index; -1 for a name that is not a class."""
+    keys = tf.constant([name.encode() for name in classes])
+    values = tf.range(len(classes), dtype=tf.int64)
+    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), -1)
+
+
+class ImageSplit:
+    """One split's images, read from TFRecord and preprocessed batch by batch; memory does not grow with the split.
+
+    Attributes:
+        count: number of Examples.
+    """
+
+    def __init__(
+        self,
+        patterns: str | Sequence[str],
+        classes: Sequence[str],
+        image_size: tuple[int, int],
+        value_range: tuple[float, float],
+        batch_size: int,
+    ):
+        """Finds the shards and counts their Examples; decodes nothing.
+
+        Raises:
+            GraftError: nothing matches the patterns, or the label of an Example is not a class.
+        """
+        self._shards = find_shards(patterns)
+        self._image_size, self._value_range, self._batch_size = image_size, value_range, batch_size
+        self._table = class_index(classes)
+        self.count = 0
+        for record in tf.data.TFRecordDataset(self._shards).batch(256):
+            example = tf.io.parse_example(record, _FEATURES)
+            unknown = tf.where(self._table.lookup(example["label"]) < 0)
+            if len(unknown):
+                at = int(unknown[0, 0])
+                label, file = (example[key][at].numpy().decode("utf-8", "replace") for key in ("label", "file"))
+                raise GraftError(f"{file}: label {label!r} is not one of the classes {', '.join(classes)}")
+            self.count += int(record.shape[0])
+        size = sum(tf.io.gfile.stat(shard).length for shard in self._shards)
+        self._buffer = max(1, min(self.count, int(_SHUFFLE_BYTES * self.count / max(size, 1))))
+
+    def ordered(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        """Batches in the order of the files: images float32 [n, h, w, 3], labels int64 [n]."""
+        dataset = tf.data.TFRecordDataset(self._shards).map(self._example, tf.data.AUTOTUNE)
+        return iter(_deterministic(dataset.batch(self._batch_size).prefetch(2)))
+
+    def shuffled(
+        self, first_epoch: int, last_epoch: int, seed: int, augment: AugmentOptions
+    ) -> Iterator[Iterator[tuple[tf.Tensor, tf.Tensor]]]:
+        """One iterator of batches for each epoch in [first_epoch, last_epoch).
+
+        Order and augmentation are a function of seed and epoch alone, so a run that continues at some epoch sees what
+        an uninterrupted one would have seen.
+
+        Yields:
+            for each epoch, an iterator over images float32 [n, h, w, 3] and labels int64 [n].
+        """
+
+        def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+            epoch_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), epoch)
+            draw = tf.random.stateless_uniform([2], epoch_seed, 0, np.iinfo(np.int64).max, tf.int64)
+            shards = tf.data.Dataset.from_tensor_slices(self._shards).shuffle(len(self._shards), seed=draw[0])
+            records = tf.data.TFRecordDataset(shards).shuffle(self._buffer, seed=draw[1]).enumerate()
+
+            def changed(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                image, label = self._example(record)
+                if augment.enabled:
+                    image_seed = tf.random.experimental.stateless_fold_in(epoch_seed, index)
+                    image = augment_image(image, image_seed, augment, self._value_range)
+                return image, label
+
+            return records.map(changed, tf.data.AUTOTUNE).batch(self._batch_size)
+
+        dataset = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(epoch_batches).prefetch(2)
+        batches = iter(_deterministic(dataset))
+        steps = -(-self.count // self._batch_size)
+        for _ in range(first_epoch, last_epoch):
+            yield (next(batches) for _ in range(steps))
+
+    def _example(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        example = tf.io.parse_single_example(record, _FEATURES)
+        image = preprocess(example["image"][None], self._image_size, self._value_range)[0]
+        return image, self._table.lookup(example["label"])
+
+
+def _deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    return dataset.with_options(options)
+
+
+class ArraySplit:
+    """Feature vectors and labels in arrays (memory-mapped ones too), in large chunks.
+
+    The training step cuts a chunk into batches inside the graph: a Python call a batch would cost more than the head.
+    """
+
+    def __init__(self, features: np.ndarray, labels: np.ndarray, batch_size: int):
+        """Wraps features float32 [n, d] and labels int64 [n]."""
+        self._features, self._labels = features, labels
+        self.count = len(labels)
+        rows = 64 * 2**20 // max(1, features.dtype.itemsize * features.shape[1])
+        self._rows = max(1, rows // batch_size) * batch_size
+
+    def ordered(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Chunks in the order of the arrays."""
+        for start in range(0, self.count, self._rows):
+            chunk = slice(start, start + self._rows)
+            yield self._features[chunk], self._labels[chunk]
+
+    def shuffled(
+        self, first_epoch: int, last_epoch: int, seed: int, augment: AugmentOptions
+    ) -> Iterator[Iterator[tuple[np.ndarray, np.ndarray]]]:
+        """For each epoch in [first_epoch, last_epoch), chunks in an order that seed and epoch alone decide.
+
+        `augment` is there for the sake of one interface; `models.transfer.check_options` has refused it before.
+        """
+        for epoch in range(first_epoch, last_epoch):
+            order = np.random.default_rng([seed, epoch]).permutation(self.count)
+            pieces = (order[start : start + self._rows] for start in range(0, self.count, self._rows))
+            yield ((self._features[piece], self._labels[piece]) for piece in pieces)
+
+
+def check_labels(labels: np.ndarray, num_classes: int, where: str) -> None:
+    """Checks that labels are class indices, the form the loss expects.
+
+    Raises:
+        GraftError: not one integer an example (one-hot rows, scores, names), or an index outside [0, num_classes).
+    """
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise GraftError(
+            f"{where}: labels must be one class index an example, integers [n]; received {labels.dtype} "
+            f"{list(labels.shape)}" + (" (one-hot? take argmax)" if labels.ndim == 2 else "")
+        )
+    if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
+        raise GraftError(
+            f"{where}: labels run from {labels.min()} to {labels.max()}, but there are {num_classes} classes "
+            f"(allowed: 0 to {num_classes - 1})"
+        )

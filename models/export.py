@@ -1,0 +1,192 @@
+"""The export: one SavedModel from encoded image bytes to named probabilities.
+
+Decoding and resizing (`models.images`), backbone, head and class names are all in the graph, so a client sends files
+as they are. Class names are a constant, not a hash table: the signatures that serve hold variables only and can be
+frozen to constants. Only `transform_features`, which evaluation uses, holds the label table of the Transform graph.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from models.backbone import Backbone
+from models.errors import GraftError
+from models.images import preprocess
+
+TOLERANCE = 1e-5
+"""Largest difference of a probability or feature between the export and the model in memory."""
+
+
+class ServingModel(tf.Module):
+    """What is saved: backbone, head and class names behind four signatures."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: keras.Model,
+        classes: Sequence[str],
+        transform_graph_path: str | Path,
+        image_size: tuple[int, int],
+        value_range: tuple[float, float],
+    ):
+        """Takes the parts as they are; see `export_model`."""
+        super().__init__(name="graft")
+        # As tf.Variables in plain lists: tf.Module does not look into Keras layers for them.
+        self.backbone_variables = [variable.value for variable in backbone.variables]
+        self.head_variables = [variable.value for variable in head.variables]
+        self.backbone, self.head = backbone, head
+        self.transform = tf.saved_model.load(str(Path(transform_graph_path) / "transform_fn"))
+        self._classes = [name.encode() for name in classes]
+        self._image_size, self._value_range = image_size, value_range
+
+    def feature_vector(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        """Encoded images [n] -> float32 [n, d]."""
+        return self.backbone(preprocess(image_bytes, self._image_size, self._value_range), training=False)
+
+    def logits(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        """Encoded images [n] -> float32 [n, classes]."""
+        return self.head(tf.cast(self.feature_vector(image_bytes), tf.float32), training=False)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Encoded images [n] -> classes, probabilities, scores [n, classes] and the top-1 label [n]."""
+        names = tf.constant(self._classes)
+        scores = self.logits(image_bytes)
+        return {
+            "classes": tf.tile(names[None], [tf.shape(scores)[0], 1]),
+            "probabilities": tf.nn.softmax(scores),
+            "scores": scores,
+            "label": tf.gather(names, tf.argmax(scores, axis=1)),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def features(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Encoded images [n] -> feature_vector [n, d]."""
+        return {"feature_vector": tf.cast(self.feature_vector(image_bytes), tf.float32)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def evaluate_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized ingest Examples [n] -> probabilities [n, classes]."""
+        parsed = tf.io.parse_example(examples, {"image": tf.io.FixedLenFeature([], tf.string)})
+        return {"probabilities": tf.nn.softmax(self.logits(parsed["image"]))}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized ingest Examples [n] -> label, int64 [n], by the Transform graph; -1 for an unknown name."""
+        transform = self.transform.transform_fn
+        function = transform.concrete_functions[0] if hasattr(transform, "concrete_functions") else transform
+        specs = function.structured_input_signature[0][0]
+        parsed = tf.io.parse_example(examples, {name: _parse_spec(spec) for name, spec in specs.items()})
+        return {"label": tf.reshape(transform(parsed)["label"], [-1])}
+
+
+def _parse_spec(spec: tf.TypeSpec) -> tf.io.FixedLenFeature | tf.io.VarLenFeature | tf.io.RaggedFeature:
+    """How to parse a feature into what the Transform graph takes."""
+    if isinstance(spec, tf.SparseTensorSpec):
+        return tf.io.VarLenFeature(spec.dtype)
+    if isinstance(spec, tf.RaggedTensorSpec):
+        return tf.io.RaggedFeature(spec.dtype)
+    return tf.io.FixedLenFeature(spec.shape[1:], spec.dtype)
+
+
+def export_model(
+    backbone: Backbone,
+    head: keras.Model,
+    classes: Sequence[str],
+    transform_graph_path: str | Path,
+    directory: str | Path,
+    image_size: tuple[int, int],
+    value_range: tuple[float, float],
+    warmup_images: Sequence[bytes],
+    model_name: str = "model",
+) -> None:
+    """Writes the SavedModel, loads it back and compares its answers with those of the model in memory.
+
+    | signature | input | outputs |
+    |---|---|---|
+    | serving_default | image_bytes string [n] | classes string [n, k], probabilities and scores float32 [n, k] |
+    | | | label string [n], the most probable class |
+    | features | image_bytes string [n] | feature_vector float32 [n, d] |
+    | evaluate_examples | examples string [n] | probabilities float32 [n, k] |
+    | transform_features | examples string [n] | label int64 [n] |
+
+    n may be 0. Beside it lie `assets.extra/labels.txt`, a class a line, and
+    `assets.extra/tf_serving_warmup_requests` (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
+
+    Args:
+        backbone: features of preprocessed images.
+        head: logits of features.
+        classes: class names by index of the logit.
+        transform_graph_path: output folder of Transform.
+        directory: where to write; made if need be.
+        image_size: (height, width) that the backbone takes, pixels.
+        value_range: what pixel values 0 and 255 become.
+        warmup_images: real encoded images, at least one: the warm-up requests, and what the comparison is done with.
+        model_name: the name the requests call the model by.
+
+    Raises:
+        GraftError: no warm-up image, or an answer of the export differs from the model in memory by more than
+            `TOLERANCE`.
+    """
+    directory = Path(directory)
+    if not warmup_images:
+        raise GraftError("export: at least one image is needed for the warm-up requests; received none")
+    model = ServingModel(backbone, head, classes, transform_graph_path, image_size, value_range)
+    signatures = {
+        "serving_default": model.serve,
+        "features": model.features,
+        "evaluate_examples": model.evaluate_examples,
+        "transform_features": model.transform_features,
+    }
+    tf.saved_model.save(model, str(directory), signatures=signatures)
+    extra = directory / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    (extra / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    _write_warmup(extra / "tf_serving_warmup_requests", warmup_images, model_name)
+    compare_export(directory, backbone, head, image_size, value_range, warmup_images)
+
+
+def _write_warmup(path: Path, images: Sequence[bytes], model_name: str) -> None:
+    """Writes one Predict request for a single image and one for all: both batch shapes are then compiled."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature in ("serving_default", "features"):
+            for batch in [images[:1], images] if len(images) > 1 else [images]:
+                request = predict_pb2.PredictRequest()
+                request.model_spec.name = model_name
+                request.model_spec.signature_name = signature
+                request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(list(batch), tf.string))
+                entry = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+                writer.write(entry.SerializeToString())
+
+
+def compare_export(
+    directory: str | Path,
+    backbone: Backbone,
+    head: keras.Model,
+    image_size: tuple[int, int],
+    value_range: tuple[float, float],
+    images: Sequence[bytes],
+) -> float:
+    """Loads an export as a server would and compares its answers with those of the model in memory.
+
+    Returns:
+        the largest difference of a probability.
+
+    Raises:
+        GraftError: it is more than `TOLERANCE`, or not a number.
+    """
+    exported = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    answers = exported(image_bytes=tf.constant(list(images)))["probabilities"].numpy()
+    features = backbone(preprocess(tf.constant(list(images)), image_size, value_range), training=False)
+    expected = tf.nn.softmax(head(tf.cast(features, tf.float32), training=False)).numpy()
+    difference = float(np.max(np.abs(answers - expected)))
+    if not difference <= TOLERANCE:
+        raise GraftError(
+            f"{directory}: the exported model's probabilities differ from the trained model's by {difference:.3g} "
+            f"on {len(images)} images; allowed: {TOLERANCE:g}"
+        )
+    return difference

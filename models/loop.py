@@ -1,0 +1,338 @@
+"""The training loop that all transfer methods share.
+
+One or several phases run one after the other. After each epoch the eval loss decides: better weights are kept, too
+many epochs without any end the phase. At the end the best weights over all phases are put back. The state after an
+epoch (weights, optimizer, dropout seeds, best weights, patience) goes to the checkpoint; shuffling and augmentation
+are functions of seed and epoch. So a killed and continued run ends with the weights of an uninterrupted one.
+"""
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models import precision, progress
+from models.backbone import Backbone
+from models.errors import GraftError
+from models.options import AugmentOptions
+from models.task import Task, class_weights
+
+log = logging.getLogger(__name__)
+
+Batch = tuple[Any, Any]
+
+
+class Data(Protocol):
+    """A split that can be read in order and in a random order that seed and epoch decide (`models.datasets`)."""
+
+    count: int
+
+    def ordered(self) -> Iterator[Batch]:
+        """Chunks of one or more batches: inputs [n, ...], labels int64 [n]."""
+
+    def shuffled(
+        self, first_epoch: int, last_epoch: int, seed: int, augment: AugmentOptions
+    ) -> Iterator[Iterator[Batch]]:
+        """For each epoch in [first_epoch, last_epoch), its chunks."""
+
+
+@dataclasses.dataclass
+class Phase:
+    """One part of a training: what is computed, what moves, on which data.
+
+    Attributes:
+        name: `head`, `fine_tune`, ...; appears in the history.
+        forward: (inputs, training) -> logits float32 [n, classes].
+        regularization: scalar losses to add; called after `forward` in the same step.
+        trainable: what the optimizer moves.
+        state: all that a step changes but the optimizer: `trainable`, dropout seeds, batch norm statistics.
+        train: data to learn from.
+        eval: data that decides which weights are best.
+        learning_rate: Adam's.
+        epochs: most epochs.
+        unit: `images` reports progress batch by batch; None where epochs are short.
+        backbone: the backbone that moves in this phase.
+        dtype_policy: the Keras policy it computes in meanwhile.
+    """
+
+    name: str
+    forward: Callable[[tf.Tensor, bool], tf.Tensor]
+    regularization: Callable[[], list[tf.Tensor]]
+    trainable: list[keras.Variable]
+    state: list[keras.Variable]
+    train: Data
+    eval: Data
+    learning_rate: float
+    epochs: int
+    unit: str | None = None
+    backbone: Backbone | None = None
+    dtype_policy: str = "float32"
+
+
+@dataclasses.dataclass
+class History:
+    """What happened.
+
+    Attributes:
+        epochs: one entry an epoch: epoch (from 1, over all phases), phase, loss, accuracy (training, with dropout and
+            augmentation on), val_loss, val_accuracy, seconds. Losses are mean cross-entropies without
+            regularisation; val_loss is also without class weights and label smoothing.
+        best_epoch: the epoch whose weights were put back.
+        steps: optimizer steps taken.
+        resumed_at: epoch after which a checkpoint was continued, or None.
+    """
+
+    epochs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    best_epoch: int = 0
+    steps: int = 0
+    resumed_at: int | None = None
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The entry of the best epoch."""
+        return self.epochs[self.best_epoch - 1]
+
+
+def head_phase(task: Task, epochs: int) -> Phase:
+    """The head alone, on cached features."""
+    return Phase(
+        name="head",
+        forward=lambda features, training: task.head(features, training=training),
+        regularization=lambda: task.head.losses,
+        trainable=task.head.trainable_variables,
+        state=task.head.variables,
+        train=task.arrays(task.train),
+        eval=task.arrays(task.eval),
+        learning_rate=task.training.learning_rate,
+        epochs=epochs,
+    )
+
+
+def backbone_phase(
+    task: Task, epochs: int, learning_rate: float, name: str = "fine_tune", batch_norm_training: bool = False
+) -> Phase:
+    """Backbone and head together, on images.
+
+    Args:
+        task: its backbone is unfrozen as far as it shall move.
+        epochs: most epochs.
+        learning_rate: Adam's.
+        name: of the phase.
+        batch_norm_training: whether batch normalisation uses and updates the statistics of the batch, as a network
+            trained from scratch needs.
+    """
+
+    def forward(images: tf.Tensor, training: bool) -> tf.Tensor:
+        features = task.backbone(images, training=training and batch_norm_training)
+        return task.head(tf.cast(features, tf.float32), training=training)
+
+    moved = task.backbone.variables if batch_norm_training else task.backbone.trainable_variables
+    return Phase(
+        name=name,
+        forward=forward,
+        regularization=lambda: [*task.head.losses, *task.backbone.losses],
+        trainable=[*task.head.trainable_variables, *task.backbone.trainable_variables],
+        state=[*task.head.variables, *moved],
+        train=task.images(task.train),
+        eval=task.images(task.eval),
+        learning_rate=learning_rate,
+        epochs=epochs,
+        unit="images",
+        backbone=task.backbone,
+        dtype_policy=precision.choose_policy(task.training.mixed_precision),
+    )
+
+
+def run(task: Task, phases: list[Phase]) -> History:
+    """Trains phase by phase and leaves the best weights in place.
+
+    Raises:
+        GraftError: the loss is no longer a number.
+    """
+    return _Run(task, phases).run()
+
+
+class _Run:
+    """The state of one training across its phases."""
+
+    def __init__(self, task: Task, phases: list[Phase]):
+        self._task, self._phases = task, phases
+        self._weights = class_weights(task.training.class_weights, task.train.labels, task.classes)
+        self._history = History()
+        self._best: dict[int, np.ndarray] = {}
+        self._best_loss = math.inf
+        self._waited = 0
+        self._saved_at = time.monotonic()
+        # Phases share variables; a variable is known by its first place in this list.
+        variables = {id(v): v for phase in phases for v in phase.state}
+        self._variables = list(variables.values())
+        self._place = {key: place for place, key in enumerate(variables)}
+        self._writer = tf.summary.create_file_writer(str(task.log_dir)) if task.log_dir else None
+
+    def run(self) -> History:
+        stored = self._task.checkpoint.load() if self._task.checkpoint else None
+        first = stored[0]["phase"] if stored else 0
+        for index in range(first, len(self._phases)):
+            self._run_phase(index, stored if index == first else None)
+        if self._writer:
+            self._writer.close()
+        return self._history
+
+    def _run_phase(self, index: int, stored: tuple[dict, dict[str, np.ndarray]] | None) -> None:
+        phase, training = self._phases[index], self._task.training
+        with precision.using(phase.backbone, phase.dtype_policy) as policy, self._task.strategy.scope():
+            optimizer = keras.optimizers.Adam(phase.learning_rate)
+            if policy == "mixed_float16":
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            optimizer.build(phase.trainable)
+            first = 0
+            if stored:
+                first = self._restore(stored, phase, optimizer)
+            else:
+                self._waited = 0
+                for variable in phase.state:
+                    self._best.setdefault(self._place[id(variable)], variable.numpy())
+            train_chunk, eval_chunk = self._functions(phase, optimizer)
+            epochs = phase.train.shuffled(first, phase.epochs, training.seed + index, training.augment)
+            for epoch in range(first, phase.epochs):
+                if self._waited >= training.patience:
+                    break
+                started = time.monotonic()
+                measured = (
+                    *self._pass(phase, train_chunk, next(epochs), phase.train.count),
+                    *self._pass(phase, eval_chunk, phase.eval.ordered(), phase.eval.count),
+                )
+                self._history.steps += -(-phase.train.count // training.batch_size)
+                self._record(phase, measured, time.monotonic() - started)
+                if self._task.checkpoint and time.monotonic() - self._saved_at >= training.checkpoint_seconds:
+                    self._save(index, epoch + 1, phase, optimizer)
+            for variable in phase.state:
+                variable.assign(self._best[self._place[id(variable)]])
+
+    def _functions(self, phase: Phase, optimizer: keras.Optimizer) -> tuple[Callable, Callable]:
+        """The compiled training and evaluation of a chunk; both return summed loss and number of right answers."""
+        task, classes = self._task, len(self._task.classes)
+        strategy, batch_size = task.strategy, task.training.batch_size
+        replicas = strategy.num_replicas_in_sync
+        smoothing = task.training.label_smoothing
+        weights = tf.constant(self._weights)
+
+        def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, smooth: float) -> tf.Tensor:
+            target = tf.one_hot(labels, classes) * (1 - smooth) + smooth / classes
+            return tf.nn.softmax_cross_entropy_with_logits(target, logits)
+
+        def right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, 1), labels), tf.float32))
+
+        def share(values: tf.Tensor) -> tf.Tensor:
+            """This replica's part of a batch: every replicas-th example."""
+            return values[tf.distribute.get_replica_context().replica_id_in_sync_group :: replicas]
+
+        def replica_step(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # Divided by the size of the whole batch: the sum over replicas is the mean over the batch.
+            total = tf.cast(tf.shape(labels)[0], tf.float32)
+            if replicas > 1:
+                inputs, labels = share(inputs), share(labels)
+            with tf.GradientTape() as tape:
+                logits = phase.forward(inputs, True)
+                summed = tf.reduce_sum(cross_entropy(labels, logits, smoothing) * tf.gather(weights, labels))
+                objective = summed / total + sum(phase.regularization()) / replicas
+                objective = optimizer.scale_loss(objective)
+            gradients = tape.gradient(objective, phase.trainable)
+            optimizer.apply(gradients, phase.trainable)
+            return summed, right(labels, logits)
+
+        def train_batch(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            parts = strategy.run(replica_step, args=(inputs, labels))
+            return tuple(strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts)
+
+        def eval_batch(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            logits = phase.forward(inputs, False)
+            return tf.reduce_sum(cross_entropy(labels, logits, 0.0)), right(labels, logits)
+
+        def over_chunk(step: Callable) -> Callable:
+            @tf.function(reduce_retracing=True)
+            def chunk(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                loss, hits = tf.constant(0.0), tf.constant(0.0)
+                for start in tf.range(0, tf.shape(labels)[0], batch_size):
+                    batch = slice(start, start + batch_size)
+                    batch_loss, batch_hits = step(inputs[batch], labels[batch])
+                    loss, hits = loss + batch_loss, hits + batch_hits
+                return loss, hits
+
+            return chunk
+
+        return over_chunk(train_batch), over_chunk(eval_batch)
+
+    def _pass(self, phase: Phase, function: Callable, chunks: Iterator[Batch], count: int) -> tuple[float, float]:
+        """One pass over a split: mean loss and accuracy."""
+        loss = hits = 0.0
+        done = 0
+        for inputs, labels in chunks:
+            chunk_loss, chunk_hits = function(tf.convert_to_tensor(inputs), tf.convert_to_tensor(labels))
+            loss, hits, done = loss + float(chunk_loss), hits + float(chunk_hits), done + len(labels)
+            if not math.isfinite(loss):
+                raise GraftError(
+                    f"{self._task.stage}: the loss became {loss} in phase {phase.name!r}, epoch "
+                    f"{len(self._history.epochs) + 1}; the learning rate {phase.learning_rate:g} is too high for this "
+                    "data, or its features are not finite numbers"
+                )
+            if phase.unit:
+                progress.report(self._task.stage, done, count, phase.unit, loss=loss / done)
+        return loss / done, hits / done
+
+    def _record(self, phase: Phase, measured: tuple[float, float, float, float], seconds: float) -> None:
+        """Notes an epoch, keeps its weights if they are the best, and tells the log, TensorBoard and the sink."""
+        figures = dict(zip(("loss", "accuracy", "val_loss", "val_accuracy"), measured, strict=True))
+        epochs = self._history.epochs
+        epochs.append({"epoch": len(epochs) + 1, "phase": phase.name, **figures, "seconds": round(seconds, 4)})
+        if figures["val_loss"] < self._best_loss - self._task.training.min_delta:
+            self._best_loss, self._waited, self._history.best_epoch = figures["val_loss"], 0, len(epochs)
+            self._best.update({self._place[id(v)]: v.numpy() for v in phase.state})
+        else:
+            self._waited += 1
+        if self._writer:
+            with self._writer.as_default(step=len(epochs)):
+                for name, value in figures.items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
+        total = sum(p.epochs for p in self._phases)
+        log.info("%s: phase %s, epoch %d: %s", self._task.stage, phase.name, len(epochs), figures)
+        progress.report(self._task.stage, len(epochs), total, "epochs", **figures)
+
+    def _save(self, index: int, epoch: int, phase: Phase, optimizer: keras.Optimizer) -> None:
+        """Writes all that the rest of the training depends on."""
+        arrays = {f"state{i}": variable.numpy() for i, variable in enumerate(phase.state)}
+        arrays |= {f"optimizer{i}": variable.numpy() for i, variable in enumerate(optimizer.variables)}
+        arrays |= {f"best{place}": value for place, value in self._best.items()}
+        meta = {
+            "phase": index,
+            "epoch": epoch,
+            "waited": self._waited,
+            "best_loss": self._best_loss,
+            "history": dataclasses.asdict(self._history),
+        }
+        self._task.checkpoint.save(meta, arrays)
+        self._saved_at = time.monotonic()
+
+    def _restore(
+        self, stored: tuple[dict[str, Any], dict[str, np.ndarray]], phase: Phase, optimizer: keras.Optimizer
+    ) -> int:
+        """Puts a saved state back and returns the epoch of this phase to go on with."""
+        meta, arrays = stored
+        for i, variable in enumerate(phase.state):
+            variable.assign(arrays[f"state{i}"])
+        for i, variable in enumerate(optimizer.variables):
+            variable.assign(arrays[f"optimizer{i}"])
+        self._best = {int(name[4:]): value for name, value in arrays.items() if name.startswith("best")}
+        self._waited, self._best_loss = meta["waited"], meta["best_loss"]
+        self._history = History(**meta["history"])
+        self._history.resumed_at = len(self._history.epochs)
+        log.info("%s: continuing after epoch %d, from %s", self._task.stage, len(self._history.epochs), phase.name)
+        return meta["epoch"]

@@ -1,0 +1,74 @@
+"""Settings of head and training. Pydantic only, so that a configuration is checked without TensorFlow.
+
+The settings of one transfer method stand beside it, in `models/transfer/`.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class HeadOptions(BaseModel):
+    """The layers between the feature vector and the logits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hidden: list[int] = Field(default=[], description="Units of each hidden layer (ReLU); empty: a linear head.")
+    dropout: float = Field(default=0.2, ge=0.0, lt=1.0, description="Share of inputs dropped before each layer.")
+    l2: float = Field(default=1e-4, ge=0.0, description="Weight of the squared norm of the head's kernels.")
+
+
+class AugmentOptions(BaseModel):
+    """Random changes of the training images; never of those that are evaluated or served."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    flip: bool = Field(default=False, description="Mirror half of the images, left to right.")
+    crop: float = Field(default=0.0, ge=0.0, lt=1.0, description="Largest share of each side cut away, then resized.")
+    rotate: float = Field(default=0.0, ge=0.0, le=180.0, description="Largest rotation to either side, degrees.")
+    color: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="Largest relative change of brightness, contrast and saturation."
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is changed at all."""
+        return self.flip or self.crop > 0 or self.rotate > 0 or self.color > 0
+
+
+class TrainOptions(BaseModel):
+    """The training of a head, and what every transfer method has in common."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    epochs: int = Field(default=20, ge=1, description="Most epochs of the head.")
+    batch_size: int = Field(default=32, ge=1, description="Examples in a step, over all devices.")
+    learning_rate: float = Field(default=1e-3, gt=0.0, description="Adam's learning rate for the head.")
+    patience: int = Field(default=5, ge=1, description="Epochs without a better eval loss before training stops.")
+    min_delta: float = Field(default=0.0, ge=0.0, description="Smallest fall of the eval loss that counts as better.")
+    seed: int = Field(default=0, ge=0, description="Seed of weights, dropout, shuffling and augmentation.")
+    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
+        default="none",
+        description="`balanced` weighs a class by n / (classes * n of the class); or a weight by class name.",
+    )
+    augment: AugmentOptions = Field(default=AugmentOptions(), description="Random changes of training images.")
+    mixed_precision: Literal["auto", "on", "off"] = Field(
+        default="auto", description="Compute the backbone in 16 bit: `auto` does so on a GPU that is faster with it."
+    )
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, description="Share of the label given to all classes.")
+    checkpoint_seconds: float = Field(
+        default=5.0, ge=0.0, description="Least time between checkpoints; a killed run repeats at most this much."
+    )
+
+
+class BackboneOptions(BaseModel):
+    """Which pre-trained network, and what it expects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    handle: str = Field(
+        description="SavedModel folder, TF-Hub or Kaggle URL, `.keras` file or keras.applications name."
+    )
+    image_size: tuple[int, int] = Field(description="Height and width the backbone expects, pixels.")
+    value_range: tuple[float, float] = Field(description="What pixel values 0 and 255 become.")
+    feature_layer: str | None = Field(default=None, description="Layer of a `.keras` file whose output is the feature.")

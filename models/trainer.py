@@ -1,0 +1,201 @@
+"""The user code of TFX's Trainer: trains by the configured transfer method and exports the result.
+
+It is named by import path, `run_fn='models.trainer.run_fn'`, and knows nothing of TFX: `fn_args` is anything with the
+attributes below.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.backbone import Backbone, load_backbone
+from models.checkpoint import Checkpoint
+from models.datasets import read_classes, read_encoded
+from models.errors import GraftError
+from models.export import export_model
+from models.heads import build_head
+from models.loop import History
+from models.options import BackboneOptions, HeadOptions, TrainOptions
+from models.task import Split, Task, check_same_classes, load_split
+from models.transfer import check_options, get_method, method_options
+
+log = logging.getLogger(__name__)
+
+_WARMUP_IMAGES = 4
+
+
+class FnArgs(Protocol):
+    """What is read of TFX's `FnArgs`.
+
+    Attributes:
+        custom_config: the keys of `Settings`.
+        train_files: glob patterns of the training Examples.
+        eval_files: glob patterns of the eval Examples.
+        transform_graph_path: output folder of Transform; its label vocabulary names the classes.
+        serving_model_dir: where the SavedModel goes.
+        model_run_dir: where history.json, head.keras and TensorBoard logs go.
+    """
+
+    custom_config: dict[str, Any]
+    train_files: list[str]
+    eval_files: list[str]
+    transform_graph_path: str
+    serving_model_dir: str
+    model_run_dir: str
+
+
+class Settings(BaseModel):
+    """The `custom_config` of the Trainer.
+
+    Attributes:
+        backbone: which network.
+        head: layers of the head.
+        transfer: `method` and the method's own settings.
+        train: settings of all methods.
+        model_name: what the model is called in the store.
+        checkpoint_dir: folder for the state of an unfinished training; it outlives the run.
+        features_path: folder of the features artifact.
+    """
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    backbone: BackboneOptions
+    head: HeadOptions = HeadOptions()
+    transfer: dict[str, Any] = {"method": "frozen"}
+    train: TrainOptions = TrainOptions()
+    model_name: str = "model"
+    checkpoint_dir: str
+    features_path: str
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains and exports; a run that was killed continues from its last checkpoint.
+
+    Raises:
+        GraftError: the settings, the data or the backbone do not fit together, or the loss diverged.
+    """
+    try:
+        settings = Settings.model_validate(fn_args.custom_config)
+    except ValidationError as error:
+        raise GraftError(f"custom_config of the train stage: {error}") from error
+    run_dir = Path(fn_args.model_run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    classes = read_classes(fn_args.transform_graph_path)
+    check_same_classes(settings.features_path, classes)
+    strategy = choose_strategy()
+    log.info("train: %d replicas", strategy.num_replicas_in_sync)
+    make_deterministic(settings.train.seed)
+    task = build_task(
+        settings.backbone,
+        settings.head,
+        settings.transfer,
+        settings.train,
+        classes,
+        train=load_split(settings.features_path, "train", fn_args.train_files),
+        eval=load_split(settings.features_path, "eval", fn_args.eval_files),
+        strategy=strategy,
+    )
+    task.checkpoint = Checkpoint(settings.checkpoint_dir, _identity(settings, task))
+    task.log_dir = run_dir / "tensorboard"
+    history = get_method(settings.transfer["method"]).fit(task)
+    _write_history(run_dir / "history.json", history, settings.transfer["method"])
+    task.head.save(run_dir / "head.keras")
+    backbone, head = _off_strategy(task, settings)
+    export_model(
+        backbone,
+        head,
+        classes,
+        fn_args.transform_graph_path,
+        fn_args.serving_model_dir,
+        settings.backbone.image_size,
+        settings.backbone.value_range,
+        read_encoded(fn_args.eval_files, _WARMUP_IMAGES),
+        settings.model_name,
+    )
+    task.checkpoint.remove()
+
+
+def build_task(
+    backbone: BackboneOptions,
+    head: HeadOptions,
+    transfer: dict[str, Any],
+    training: TrainOptions,
+    classes: list[str],
+    train: Split,
+    eval: Split,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Task:
+    """Loads the backbone frozen, builds the head, and checks that all fits.
+
+    Raises:
+        GraftError: see `check_options`, `load_backbone`, `build_head`, `Task`.
+    """
+    options = dict(transfer)
+    method = options.pop("method", "frozen")
+    check_options(method, training)
+    try:
+        method_settings = method_options(method).model_validate(options)
+    except ValidationError as error:
+        raise GraftError(f"transfer: {error}") from error
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        loaded = load_backbone(backbone.handle, backbone.image_size, backbone.value_range, backbone.feature_layer)
+        model = build_head(len(classes), loaded.feature_dim, head, training.seed)
+    return Task(classes, loaded, model, train, eval, method_settings, training, strategy)
+
+
+def choose_strategy() -> tf.distribute.Strategy:
+    """MirroredStrategy over all GPUs (over all CPU devices where there is no GPU) if there are several."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) > 1:
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()
+
+
+def make_deterministic(seed: int) -> None:
+    """Seeds Python, NumPy and TensorFlow; on a GPU also picks deterministic kernels, which CPU kernels are already."""
+    keras.utils.set_random_seed(seed)
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+
+
+def _identity(settings: Settings, task: Task) -> dict[str, Any]:
+    """What decides the outcome of the training, for the checkpoint's name; paths do not."""
+    config = settings.model_dump(exclude={"checkpoint_dir", "features_path"})
+    config["backbone"]["handle"] = task.backbone.identity
+    config["train"].pop("checkpoint_seconds")
+    data = {}
+    for name in ("train", "eval"):
+        folder = Path(settings.features_path) / f"Split-{name}"
+        data[name] = [_digest(folder / file) for file in ("labels.npy", "sha256.npy")]
+    return {"config": config, "classes": task.classes, "data": data, "replicas": task.strategy.num_replicas_in_sync}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write_history(path: Path, history: History, method: str) -> None:
+    """Writes the history, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps({"method": method, **dataclasses.asdict(history)}, indent=1), encoding="utf-8")
+    partial.replace(path)
+
+
+def _off_strategy(task: Task, settings: Settings) -> tuple[Backbone, keras.Model]:
+    """The trained parts with plain variables: mirrored ones are copied into a fresh backbone and head."""
+    if task.strategy.num_replicas_in_sync == 1:
+        return task.backbone, task.head
+    options = settings.backbone
+    backbone = load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
+    head = build_head(len(task.classes), backbone.feature_dim, settings.head, settings.train.seed)
+    for target, source in ((backbone, task.backbone), (head, task.head)):
+        target.set_weights(source.get_weights())
+    return backbone, head

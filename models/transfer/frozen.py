@@ -1,0 +1,29 @@
+"""Frozen transfer: the backbone stays as it was published, a new head learns on its features.
+
+The backbone sees each image once (the features stage); the head then trains on the cached vectors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from models.loop import History
+    from models.task import Task
+
+READS_IMAGES = False
+
+
+class Options(BaseModel):
+    """The frozen method has no settings of its own: `head` and `train` say it all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def fit(task: Task) -> History:
+    """Trains the head on the cached features; the backbone is not touched."""
+    from models import loop
+
+    return loop.run(task, [loop.head_phase(task, task.training.epochs)])

@@ -1,0 +1,160 @@
+"""A small but real input of the trainer: PNG files in TFRecords, a Transform output, cached features, a backbone."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+import types
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+CLASSES = ["blue", "green", "red"]  # in the order of the vocabulary: by frequency, ties in reverse of the alphabet
+SIZES = {"train": 42, "eval": 18, "test": 18}
+IMAGE_SIZE = (16, 16)
+
+
+def make_image(label: str, rng: np.random.Generator) -> bytes:
+    """A noisy PNG of 20x20 pixels in which the named channel is brighter."""
+    pixels = rng.integers(0, 200, (20, 20, 3))
+    pixels[..., ["red", "green", "blue"].index(label)] += 55
+    stream = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def make_example(image: bytes, label: str, name: str) -> bytes:
+    """A serialized Example as `ingest` writes it."""
+    values: dict[str, Any] = {
+        "image": image,
+        "label": label.encode(),
+        "file": name.encode(),
+        "sha256": hashlib.sha256(image).hexdigest().encode(),
+        "format": b"PNG",
+        "width": 20,
+        "height": 20,
+    }
+    feature = {
+        key: tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+        if isinstance(value, int)
+        else tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for key, value in values.items()
+    }
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+@dataclasses.dataclass
+class TrainingInput:
+    """Where the parts lie."""
+
+    root: pathlib.Path
+    backbone: pathlib.Path
+    transform: pathlib.Path
+    features: pathlib.Path
+    images: dict[str, list[bytes]]
+    labels: dict[str, np.ndarray]
+
+    def patterns(self, split: str) -> list[str]:
+        return [str(self.root / "examples" / f"Split-{split}" / "*")]
+
+    def fn_args(self, out: pathlib.Path, **config: Any) -> types.SimpleNamespace:
+        """Arguments for `run_fn`, writing under `out`."""
+        settings = {
+            "backbone": {"handle": str(self.backbone), "image_size": IMAGE_SIZE, "value_range": (-1.0, 1.0)},
+            "head": {"dropout": 0.2},
+            "transfer": {"method": "frozen"},
+            "train": {"epochs": 4, "batch_size": 8, "learning_rate": 0.01},
+            "checkpoint_dir": str(out / "checkpoints"),
+            "features_path": str(self.features),
+        }
+        return types.SimpleNamespace(
+            custom_config={**settings, **config},
+            train_files=self.patterns("train"),
+            eval_files=self.patterns("eval"),
+            transform_graph_path=str(self.transform),
+            serving_model_dir=str(out / "model"),
+            model_run_dir=str(out / "run"),
+        )
+
+
+def make_network(seed: int = 0) -> keras.Model:
+    """A tiny convolutional network with batch normalisation, images in [-1, 1] to 16 features."""
+
+    def kernel(index: int) -> keras.initializers.Initializer:
+        return keras.initializers.HeNormal(seed=seed * 10 + index)
+
+    images = keras.Input((*IMAGE_SIZE, 3))
+    maps = keras.layers.Conv2D(8, 3, strides=2, kernel_initializer=kernel(0), use_bias=False, name="conv_0")(images)
+    maps = keras.layers.ReLU()(keras.layers.BatchNormalization(name="norm_0")(maps))
+    maps = keras.layers.Conv2D(16, 3, strides=2, kernel_initializer=kernel(1), use_bias=False, name="conv_1")(maps)
+    maps = keras.layers.ReLU()(keras.layers.BatchNormalization(name="norm_1")(maps))
+    return keras.Model(images, keras.layers.GlobalAveragePooling2D(name="pool")(maps))
+
+
+@pytest.fixture(scope="session")
+def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
+    """Three classes that the mean colour tells apart, 42 + 18 + 18 images."""
+    from models.images import preprocess
+
+    root = tmp_path_factory.mktemp("training_input")
+    network = make_network()
+    network.save(root / "backbone.keras")
+    rng = np.random.default_rng(7)
+    images, names = {}, {}
+    for split, size in SIZES.items():
+        names[split] = [CLASSES[i % 3] for i in range(size)]
+        images[split] = [make_image(label, rng) for label in names[split]]
+        folder = root / "examples" / f"Split-{split}"
+        folder.mkdir(parents=True)
+        for shard in range(2):
+            with tf.io.TFRecordWriter(str(folder / f"data_tfrecord-{shard:05d}-of-00002")) as writer:
+                half = range(shard * size // 2, (shard + 1) * size // 2)
+                for i in half:
+                    writer.write(make_example(images[split][i], names[split][i], f"{split}/{i}.png"))
+    write_transform(root)
+    classes = (root / "transform" / "transform_fn" / "assets" / "label").read_text().split()
+    labels = {}
+    for split in SIZES:
+        folder = root / "features" / f"Split-{split}"
+        folder.mkdir(parents=True)
+        labels[split] = np.array([classes.index(name) for name in names[split]], np.int64)
+        pixels = preprocess(tf.constant(images[split]), IMAGE_SIZE, (-1.0, 1.0))
+        np.save(folder / "features.npy", network(pixels, training=False).numpy())
+        np.save(folder / "labels.npy", labels[split])
+        digests = [hashlib.sha256(image).hexdigest().encode() for image in images[split]]
+        np.save(folder / "sha256.npy", np.array(digests, "S64"))
+    (root / "features" / "classes.json").write_text(json.dumps(classes))
+    return TrainingInput(root, root / "backbone.keras", root / "transform", root / "features", images, labels)
+
+
+def write_transform(root: pathlib.Path) -> None:
+    """Runs the real `preprocessing_fn` through Beam over the training examples."""
+    import apache_beam as beam
+    import tensorflow_transform.beam as tft_beam
+    from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
+    from models.preprocessing import preprocessing_fn
+
+    spec = {name: tf.io.FixedLenFeature([1], tf.string) for name in ("image", "label", "file", "sha256", "format")} | {
+        name: tf.io.FixedLenFeature([1], tf.int64) for name in ("width", "height")
+    }
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    records = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(str(root / "examples" / "Split-train" / "*"))))
+    rows = []
+    for record in records.as_numpy_iterator():
+        feature = tf.train.Example.FromString(record).features.feature
+        rows.append({k: list(v.bytes_list.value or v.int64_list.value) for k, v in feature.items()})
+    with (
+        beam.Pipeline(
+            "DirectRunner", options=beam.options.pipeline_options.PipelineOptions(direct_running_mode="in_memory")
+        ) as pipeline,
+        tft_beam.Context(temp_dir=str(root / "beam")),
+    ):
+        data = pipeline | beam.Create(rows)
+        function = (data, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)
+        _ = function | tft_beam.WriteTransformFn(str(root / "transform"))
