@@ -1,7 +1,8 @@
-"""Runs a function with its variables frozen to constants, one caller thread a core: the fast way through a backbone on CPU.
+"""Runs a function with its variables frozen to constants, one caller thread a core.
 
-Constants let Grappler fold batch normalisation into convolutions and drop the reads of variables; a session of its own
-with one intra-op thread keeps the callers from fighting over cores (batches run side by side, each on one core).
+The fast way through a backbone on a CPU: constants let Grappler fold batch normalisation into convolutions and drop the
+reads of variables; a session of its own with one intra-op thread keeps callers from fighting over cores (batches run
+side by side, each on one core).
 """
 
 import collections

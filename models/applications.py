@@ -1,0 +1,104 @@
+"""Networks of `keras.applications` by name, each with the value range it was trained on."""
+
+import difflib
+import urllib.parse
+
+import keras
+
+from models.errors import GraftError
+
+PREFIX = "applications:"
+
+# Read from preprocess_input of each module of keras.applications (mode "tf", "caffe", "torch", or none at all).
+# The caffe and torch normalisations differ by channel, so the backbone applies them itself, behind a plain range.
+_SYMMETRIC = (-1.0, 1.0)
+_BYTES = (0.0, 255.0)
+_UNIT = (0.0, 1.0)
+_VALUE_RANGES = {
+    **dict.fromkeys(["MobileNet", "MobileNetV2", "Xception", "InceptionV3", "InceptionResNetV2"], _SYMMETRIC),
+    **dict.fromkeys(["NASNetMobile", "NASNetLarge", "ResNet50V2", "ResNet101V2", "ResNet152V2"], _SYMMETRIC),
+    **dict.fromkeys(["MobileNetV3Small", "MobileNetV3Large"], _BYTES),
+    **{f"EfficientNetB{size}": _BYTES for size in range(8)},
+    **{f"EfficientNetV2{size}": _BYTES for size in ("B0", "B1", "B2", "B3", "S", "M", "L")},
+    **{f"ConvNeXt{size}": _BYTES for size in ("Tiny", "Small", "Base", "Large", "XLarge")},
+    **dict.fromkeys(["ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"], _BYTES),
+    **dict.fromkeys(["DenseNet121", "DenseNet169", "DenseNet201"], _UNIT),
+}
+_CAFFE = {"ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"}
+_TORCH = {"DenseNet121", "DenseNet169", "DenseNet201"}
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_VARIANCE = (0.229**2, 0.224**2, 0.225**2)
+_CAFFE_MEAN_BLUE_GREEN_RED = (103.939, 116.779, 123.68)
+_WEIGHTS = ("imagenet", "none")
+
+
+@keras.saving.register_keras_serializable("graft")
+class ReverseChannels(keras.layers.Layer):
+    """RGB to BGR, the channel order of networks that came from Caffe."""
+
+    def call(self, inputs):
+        return inputs[..., ::-1]
+
+
+def is_application(handle: str) -> bool:
+    """Whether `handle` names a network of `keras.applications` ("MobileNetV2" or "applications:MobileNetV2")."""
+    return handle.startswith(PREFIX) or handle.partition("?")[0] in _VALUE_RANGES
+
+
+def build_application(handle: str, image_size: tuple[int, int], value_range: tuple[float, float]) -> keras.Model:
+    """Builds a network of `keras.applications` without its classifier, with its own preprocessing inside.
+
+    Args:
+        handle: `[applications:]NAME[?weights=imagenet|none]`; "none" means random weights.
+        image_size: (height, width) in pixels.
+        value_range: must be the range that the network was trained on.
+
+    Returns:
+        A functional model from images `[n, height, width, 3]` to the map before the classifier.
+
+    Raises:
+        GraftError: for an unknown name or option, another value range than the network's, an image size that it
+            refuses, or weights that cannot be downloaded.
+    """
+    name, _, query = handle.removeprefix(PREFIX).partition("?")
+    if name not in _VALUE_RANGES:
+        near = difflib.get_close_matches(name, _VALUE_RANGES, n=3, cutoff=0.4)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise GraftError(f"backbone {handle!r}: keras.applications has no network {name!r} with a known range{hint}")
+    options = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    weights = options.pop("weights", "imagenet")
+    if options or weights not in _WEIGHTS:
+        raise GraftError(f"backbone {handle!r}: the one option is weights={'|'.join(_WEIGHTS)}; received {query!r}")
+    expected = _VALUE_RANGES[name]
+    if tuple(value_range) != expected:
+        raise GraftError(
+            f"backbone {handle!r} takes pixels from {expected[0]:g} to {expected[1]:g}; "
+            f"backbone.value_range is {list(value_range)}"
+        )
+    images = keras.Input((*image_size, 3), name="images")
+    try:
+        network = getattr(keras.applications, name)(
+            include_top=False,
+            weights=None if weights == "none" else weights,
+            input_tensor=_normalise(name, images),
+            input_shape=(*image_size, 3),
+        )
+    except ValueError as error:
+        raise GraftError(f"backbone {handle!r} refuses image_size {list(image_size)}: {error}") from error
+    # keras.utils.get_file raises bare Exception when a download fails.
+    except Exception as error:
+        raise GraftError(
+            f"backbone {handle!r}: its ImageNet weights cannot be downloaded: {error}. Connect to the network once to "
+            "fill the Keras cache, or use a SavedModel or .keras file"
+        ) from error
+    return keras.Model(images, network.output, name=name.lower())
+
+
+def _normalise(name: str, images: keras.KerasTensor) -> keras.KerasTensor:
+    if name in _CAFFE:
+        reversed_channels = ReverseChannels(name="blue_green_red")(images)
+        mean = _CAFFE_MEAN_BLUE_GREEN_RED
+        return keras.layers.Normalization(mean=mean, variance=(1.0, 1.0, 1.0), name="caffe_mean")(reversed_channels)
+    if name in _TORCH:
+        return keras.layers.Normalization(mean=_IMAGENET_MEAN, variance=_IMAGENET_VARIANCE, name="imagenet")(images)
+    return images

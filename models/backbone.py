@@ -1,0 +1,277 @@
+"""Backbones: one interface over TF-Hub SavedModels, `.keras` files and `keras.applications`."""
+
+import hashlib
+import math
+import pathlib
+import re
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models import applications
+from models.errors import GraftError
+from models.hub_layer import HubLayer
+from models.keras_body import cut_model, load_keras_file
+
+_PROBES = 8
+
+
+@keras.saving.register_keras_serializable("graft")
+class Backbone(keras.layers.Layer):
+    """A pre-trained network from images to feature vectors.
+
+    Call it with float32 images `[n, height, width, 3]` within `value_range`; it returns float32 features
+    `[n, feature_dim]`. `training=True` reaches the network only while the backbone is trainable and `training_trace`
+    is true: with `training_trace = False` the variables train while batch normalisation and dropout stay in inference.
+    `trainable` switches the whole network, `unfreeze` its top part.
+
+    Args:
+        body: the network, a `HubLayer` or a `keras.Model`.
+        handle: where the network came from.
+        identity: sha256 of what was loaded.
+        image_size: (height, width) in pixels.
+        value_range: the values that stand for black and for white.
+        feature_dim: width of the feature vector.
+        feature_layer: name of the layer whose output is the feature vector, for Keras networks.
+        training_trace: see above.
+
+    Use `load_backbone` to make one.
+    """
+
+    def __init__(
+        self,
+        body: keras.layers.Layer,
+        handle: str,
+        identity: str,
+        image_size: tuple[int, int],
+        value_range: tuple[float, float],
+        feature_dim: int,
+        feature_layer: str | None = None,
+        training_trace: bool = True,
+        trainable: bool = False,
+        name: str | None = "backbone",
+    ):
+        super().__init__(name=name, dtype="float32")
+        self.body = body
+        self.handle = handle
+        self.identity = identity
+        self.image_size = tuple(image_size)
+        self.value_range = tuple(value_range)
+        self.feature_dim = feature_dim
+        self.feature_layer = feature_layer
+        self.training_trace = training_trace
+        self.built = True
+        self.trainable = trainable
+
+    @property
+    def units(self) -> list[list[keras.Variable]]:
+        """Every variable that can be trained, from input to output, those of one layer together."""
+        if isinstance(self.body, HubLayer):
+            return self.body.units
+        return [layer._trainable_variables for layer in self._layers_with_variables()]
+
+    def unfreeze(self, fraction: float) -> int:
+        """Makes the top part of the network trainable and freezes the rest.
+
+        Compile the model again afterwards: Keras keeps the list of variables of the last compilation.
+
+        Args:
+            fraction: 0 freezes all; 1 unfreezes all that the publisher allows; in between the top
+                `ceil(fraction * len(units))` units.
+
+        Returns:
+            The number of units that are now trainable.
+
+        Raises:
+            GraftError: if `fraction` is not within 0 to 1 or the network cannot be trained.
+        """
+        if not 0 <= fraction <= 1:
+            raise GraftError(f"fraction of the backbone to unfreeze must be from 0 to 1; received {fraction}")
+        units = self.units
+        count = math.ceil(fraction * len(units))
+        # Off first: TensorFlow drops an assignment of the value an attribute has, so True over True would leave the
+        # layers that an earlier call froze frozen.
+        self.trainable = False
+        self.trainable = count > 0
+        if count and not isinstance(self.body, HubLayer):
+            # A frozen layer as a whole, so that its batch normalisation stays in inference too.
+            for layer in self._layers_with_variables()[: len(units) - count]:
+                layer.trainable = False
+        for unit in units[: len(units) - count]:
+            for variable in unit:
+                variable.trainable = False
+        return count
+
+    def call(self, images, training=None):
+        features = self.body(images, training=bool(training) and self.trainable and self.training_trace)
+        return keras.ops.cast(features, "float32")  # a Keras body may compute in float16 under mixed precision
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.feature_dim)
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "body": keras.saving.serialize_keras_object(self.body),
+            "handle": self.handle,
+            "identity": self.identity,
+            "image_size": self.image_size,
+            "value_range": self.value_range,
+            "feature_dim": self.feature_dim,
+            "feature_layer": self.feature_layer,
+            "training_trace": self.training_trace,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "body": keras.saving.deserialize_keras_object(config["body"])})
+
+    def _layers_with_variables(self) -> list[keras.layers.Layer]:
+        layers = self.body._flatten_layers(include_self=False, recursive=True)
+        return [layer for layer in layers if layer._trainable_variables]
+
+
+def load_backbone(
+    handle: str,
+    image_size: tuple[int, int],
+    value_range: tuple[float, float],
+    feature_layer: str | None = None,
+    trainable: bool = False,
+) -> Backbone:
+    """Loads a backbone from what `handle` names.
+
+    Args:
+        handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (cached by `tensorflow_hub`); a `.keras` file; or a
+            network of `keras.applications` as `[applications:]NAME[?weights=none]`.
+        image_size: (height, width) in pixels that the pipeline resizes to.
+        value_range: the values for black and white that the network was trained on.
+        feature_layer: for Keras networks, the layer to cut at; by default the last one. Maps are averaged over
+            height and width.
+        trainable: whether the whole network trains.
+
+    Raises:
+        GraftError: if it is not there, is not a feature vector, or does not take such images.
+    """
+    if applications.is_application(handle):
+        model = applications.build_application(handle, image_size, value_range)
+        body: keras.layers.Layer = cut_model(model, handle, feature_layer)
+        identity = _hash_model(body)
+    elif handle.endswith(".keras"):
+        body = cut_model(load_keras_file(handle), handle, feature_layer)
+        identity = hashlib.sha256(pathlib.Path(handle).read_bytes()).hexdigest()
+    else:
+        if feature_layer is not None:
+            raise GraftError(
+                f"backbone {handle!r} is a SavedModel, which cannot be cut: leave out backbone.feature_layer "
+                f"({feature_layer!r}) or use a .keras file"
+            )
+        body = HubLayer(handle)
+        identity = body.identity
+    feature_dim = _check_shapes(body, handle, image_size)
+    return Backbone(
+        body, handle, identity, image_size, value_range, feature_dim, feature_layer=feature_layer, trainable=trainable
+    )
+
+
+def check_backbone(backbone: Backbone) -> None:
+    """Runs a few made-up images through the backbone before anything costly starts.
+
+    Raises:
+        GraftError: if the features are not finite, the same for every image, or the probabilities of a classifier.
+    """
+    low, high = backbone.value_range
+    if not low < high:
+        raise GraftError(f"backbone.value_range must go up from black to white; received {list(backbone.value_range)}")
+    rng = np.random.default_rng(0)
+    coarse = rng.uniform(low, high, (_PROBES, 7, 7, 3)).astype(np.float32)
+    images = tf.image.resize(coarse, backbone.image_size)
+    features = np.asarray(backbone(images, training=False))
+    told = f"backbone {backbone.handle!r} with value_range {list(backbone.value_range)}"
+    if not np.isfinite(features).all():
+        raise GraftError(f"{told} gives features that are not finite: the value range does not fit")
+    spread = np.abs(features - features[:1]).max()
+    if spread <= 1e-6 * max(np.abs(features).max(), 1e-30):
+        raise GraftError(f"{told} gives the same features for every image: the value range does not fit")
+    if (features >= 0).all() and np.allclose(features.sum(axis=1), 1.0, atol=1e-3):
+        raise GraftError(
+            f"{told} gives probabilities of {backbone.feature_dim} classes, not a feature vector: choose an earlier "
+            "layer with backbone.feature_layer, or the feature-vector variant of the model"
+        )
+
+
+def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:
+    """The same architecture with weights drawn anew, to measure what the pre-trained ones are worth.
+
+    Kernels are drawn as He et al. 2015 (arXiv 1502.01852), equation 10; scales become 1, biases and moving means 0,
+    moving variances 1. Constants that the publisher keeps out of training are kept.
+
+    Args:
+        backbone: what to copy; it is left as it is.
+        seed: same seed, same weights.
+    """
+    config = backbone.get_config()
+    scratch = Backbone.from_config({**config, "identity": f"{backbone.identity}:scratch:{seed}"})
+    scratch.trainable = True  # tells weights from constants
+    for index, (fresh, published) in enumerate(zip(scratch.body.variables, backbone.body.variables, strict=True)):
+        value = _drawn(fresh, np.random.default_rng([seed, index]))
+        fresh.assign(published if value is None else value)
+    scratch.trainable = backbone.trainable
+    return scratch
+
+
+def _check_shapes(body: keras.layers.Layer, handle: str, image_size: tuple[int, int]) -> int:
+    """Width of the feature vector, once it is known that the body takes such images and gives such vectors."""
+    if isinstance(body, HubLayer):
+        taken = [_first_spec(trace.structured_input_signature) for trace in body.traces]
+        given = [tf.nest.flatten(trace.structured_outputs) for trace in body.traces]
+    else:
+        taken = [tf.TensorSpec(body.input_shape, body.inputs[0].dtype)]
+        given = [[tf.TensorSpec(body.output_shape, body.outputs[0].dtype)]]
+    wanted = tf.TensorShape([None, *image_size, 3])
+    fitting = [outputs for spec, outputs in zip(taken, given, strict=True) if spec.shape.is_compatible_with(wanted)]
+    if not fitting:
+        shapes = " or ".join(sorted({str(spec.shape) for spec in taken}))
+        raise GraftError(
+            f"backbone {handle!r} takes images of shape {shapes}; backbone.image_size is {list(image_size)}, "
+            f"which gives {wanted}"
+        )
+    if any(spec.dtype != tf.float32 for spec in taken):
+        raise GraftError(f"backbone {handle!r} takes {taken[0].dtype.name}; allowed: float32 images")
+    outputs = fitting[0]
+    shape = outputs[0].shape if len(outputs) == 1 else None
+    if shape is None or shape.rank != 2 or shape[1] is None or not outputs[0].dtype.is_floating:
+        shapes = ", ".join(f"{output.dtype.name}{output.shape}" for output in outputs)
+        raise GraftError(
+            f"backbone {handle!r} is not a feature vector: it returns {shapes}; allowed: one float tensor [n, d]"
+        )
+    return shape[1]
+
+
+def _first_spec(signature) -> tf.TensorSpec:
+    return next(spec for spec in tf.nest.flatten(signature) if isinstance(spec, tf.TensorSpec))
+
+
+def _hash_model(model: keras.Model) -> str:
+    total = hashlib.sha256(model.to_json().encode())
+    for weight in model.get_weights():
+        total.update(weight.tobytes())
+    return total.hexdigest()
+
+
+def _drawn(variable: keras.Variable, rng: np.random.Generator) -> np.ndarray | None:
+    """A starting value for `variable`, or None where it is a constant of the network."""
+    shape = tuple(variable.shape)
+    if re.search(r"moving_(mean|variance)$", variable.name):
+        return np.full(shape, float(variable.name.endswith("variance")), np.float32)
+    if not variable.trainable:
+        return None
+    if re.search(r"(gamma|scale)$", variable.name):
+        return np.ones(shape, np.float32)
+    if len(shape) < 2:
+        return np.zeros(shape, np.float32)
+    # A depthwise kernel [h, w, channels, multiplier] sees one channel only.
+    depthwise = len(shape) == 4 and shape[-1] == 1
+    fan_in = math.prod(shape[:2] if depthwise else shape[:-1])
+    return rng.normal(0.0, math.sqrt(2.0 / fan_in), shape).astype(np.float32)

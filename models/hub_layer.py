@@ -1,0 +1,214 @@
+"""A Reusable SavedModel (TF-Hub format) as a Keras 3 layer.
+
+`hub.KerasLayer` is Keras 2 only, and `keras.layers.TFSMLayer` knows neither the publisher's list of trainable variables
+nor the training trace nor the regularisation losses. The interface is that of
+https://www.tensorflow.org/hub/reusable_saved_models.
+"""
+
+import hashlib
+import inspect
+import logging
+import pathlib
+
+import keras
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from models.errors import GraftError
+
+_log = logging.getLogger(__name__)
+
+_REMOTE = ("http://", "https://", "gs://")
+
+
+def resolve_handle(handle: str) -> pathlib.Path:
+    """Finds the folder of a SavedModel, downloading it into tensorflow_hub's cache if it is remote.
+
+    Args:
+        handle: a local folder, or a TF-Hub or Kaggle URL, or the URL of a .tar.gz of a SavedModel.
+
+    Raises:
+        GraftError: if nothing is there, or the download fails.
+    """
+    if handle.startswith(_REMOTE):
+        import tensorflow_hub  # only here: it imports Keras 2 where that is installed
+
+        try:
+            return pathlib.Path(tensorflow_hub.resolve(handle))
+        # OSError covers urllib's; tarfile and the resolvers raise the others.
+        except (OSError, ValueError, RuntimeError, EOFError, tf.errors.OpError) as error:
+            raise GraftError(
+                f"backbone {handle!r} cannot be downloaded: {error}. Check the address and the network, or download it "
+                "elsewhere and give the folder that holds saved_model.pb"
+            ) from error
+    path = pathlib.Path(handle)
+    if not (path / "saved_model.pb").is_file():
+        nested = sorted(str(p.parent) for p in path.glob("*/saved_model.pb")) if path.is_dir() else []
+        hint = f"; did you mean {' or '.join(nested)}?" if nested else ""
+        raise GraftError(f"backbone {handle!r} is not a SavedModel: there is no saved_model.pb in that folder{hint}")
+    return path
+
+
+def hash_folder(folder: pathlib.Path) -> str:
+    """sha256 in hex over the relative names and the contents of all files under `folder`."""
+    total = hashlib.sha256()
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{file.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+@keras.saving.register_keras_serializable("graft")
+class HubLayer(keras.layers.Layer):
+    """Calls a SavedModel and trains what its publisher lists as trainable.
+
+    - `training=True` reaches the publisher's training trace only while the layer is trainable.
+    - Regularisation losses are added only while the layer is trainable.
+    - Always float32: a trace has the dtype it was made with, so a mixed-precision policy has no effect inside.
+    - A SavedModel without `__call__` (TF1 Hub format, `model.export()`) is used through its `serving_default` or
+      `default` signature, and cannot be trained.
+
+    Args:
+        handle: folder or URL of the SavedModel.
+        trainable: whether the publisher's trainable variables train.
+        identity: sha256 that the folder must have; what `get_config` writes, so that a saved model never loads on
+            another backbone than its own.
+
+    Attributes:
+        identity: sha256 of the SavedModel's files.
+        can_train: whether the SavedModel has a `__call__` and trainable variables.
+        has_training_trace: whether `__call__` was traced for `training=True`.
+
+    Raises:
+        GraftError: if it cannot be found or read, has another identity, or cannot be trained though `trainable`.
+    """
+
+    def __init__(self, handle: str, trainable: bool = False, identity: str | None = None, name: str | None = None):
+        super().__init__(trainable=trainable, name=name, dtype="float32")
+        self.handle = handle
+        folder = resolve_handle(handle)
+        self.identity = hash_folder(folder)
+        if identity is not None and identity != self.identity:
+            raise GraftError(
+                f"backbone {handle!r} has changed: its sha256 is {self.identity}, the model was made with {identity}"
+            )
+        try:
+            self._module = tf.saved_model.load(str(folder))
+        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+            raise GraftError(f"backbone {handle!r} cannot be read as a SavedModel: {error}") from error
+        self._is_reusable = callable(self._module)
+        self._signature = None if self._is_reusable else _single_input_signature(handle, self._module)
+        self._takes_training = self._is_reusable and "training" in inspect.signature(self._module.__call__).parameters
+        self.has_training_trace = self._takes_training and any(
+            _traced_for_training(self._module.__call__, trace) for trace in self.traces
+        )
+        self._scopes: list[list[int]] = []
+        if self._is_reusable:
+            self._wrap_variables(folder)
+        self.can_train = bool(self._scopes)
+        self.built = True
+        self.trainable = trainable
+
+    @property
+    def traces(self) -> list[tf.types.experimental.ConcreteFunction]:
+        """The concrete functions that `call` chooses from."""
+        return list(self._module.__call__.concrete_functions) if self._is_reusable else [self._signature]
+
+    @property
+    def units(self) -> list[list[keras.Variable]]:
+        """The publisher's trainable variables from input to output, those of one name scope together."""
+        return [[self._trainable_variables[index] for index in scope] for scope in self._scopes]
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if value and not self.can_train:
+            raise GraftError(
+                f"backbone {self.handle!r} cannot be trained: its SavedModel has no __call__ with trainable_variables "
+                "(TF1 Hub format or a plain export); use it frozen"
+            )
+        if value and not self.has_training_trace:
+            _log.warning("backbone %s has no training trace: it trains through its inference trace", self.handle)
+        keras.layers.Layer.trainable.fset(self, value)
+
+    def call(self, inputs, training=None):
+        if self.trainable:
+            for loss in getattr(self._module, "regularization_losses", None) or ():
+                self.add_loss(loss())
+        if not self._is_reusable:
+            (name,) = self._signature.structured_input_signature[1]
+            outputs = self._signature(**{name: inputs})
+            return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+        if not self._takes_training:
+            return self._module(inputs)
+        return self._module(inputs, training=bool(training) and self.trainable and self.has_training_trace)
+
+    def get_config(self):
+        base = super().get_config()
+        return {
+            "name": base["name"],
+            "trainable": self.trainable,
+            "handle": self.handle,
+            "identity": self.identity,
+        }
+
+    def _wrap_variables(self, folder: pathlib.Path) -> None:
+        """Makes a Keras variable around each restored one: an optimizer step on it moves the restored graph."""
+        published = {id(variable) for variable in self._module.trainable_variables}
+        position = _first_uses(folder)
+        restored = sorted(
+            enumerate(self._module.variables), key=lambda pair: position.get(pair[0], len(position) + pair[0])
+        )
+        scopes: dict[str, list[int]] = {}
+        for _, variable in restored:
+            path = variable.name.removesuffix(":0")
+            trains = id(variable) in published
+            wrapped = keras.Variable(
+                variable,
+                shape=variable.shape,
+                dtype=variable.dtype.name,
+                trainable=trains,
+                name=path.replace("/", "_"),  # Keras allows no slash
+            )
+            if trains:
+                scope = path.rpartition("/")[0] or path
+                scopes.setdefault(scope, []).append(len(self._trainable_variables))
+            self._track_variable(wrapped)
+        self._scopes = list(scopes.values())
+
+
+def _single_input_signature(handle: str, module) -> tf.types.experimental.ConcreteFunction:
+    for key in ("serving_default", "default"):
+        if key in module.signatures and len(module.signatures[key].structured_input_signature[1]) == 1:
+            return module.signatures[key]
+    raise GraftError(
+        f"backbone {handle!r} has neither __call__ nor a signature serving_default or default with one input; "
+        f"its signatures: {', '.join(module.signatures) or 'none'}"
+    )
+
+
+def _traced_for_training(function, trace: tf.types.experimental.ConcreteFunction) -> bool:
+    arguments, keywords = trace.structured_input_signature
+    value = inspect.signature(function).bind_partial(*arguments, **keywords).arguments.get("training", False)
+    return bool(value) if isinstance(value, bool) else isinstance(value, tf.TensorSpec)
+
+
+def _first_uses(folder: pathlib.Path) -> dict[int, int]:
+    """Index in the SavedModel's `variables` -> rank in which its `__call__` first reads that variable.
+
+    A trace captures variables in the order in which it meets them, that is from input to output, whereas the lists
+    may have any order. Read from the file, because distributed variables do not show which capture is theirs.
+    """
+    proto = saved_model_pb2.SavedModel()
+    proto.ParseFromString((folder / "saved_model.pb").read_bytes())
+    graph = proto.meta_graphs[0].object_graph_def
+    children = {child.local_name: graph.nodes[child.node_id] for child in graph.nodes[0].children}
+    index_of = {child.node_id: int(child.local_name) for child in children["variables"].children}
+    traces = [graph.concrete_functions[name] for name in children["__call__"].function.concrete_functions]
+    longest = max(traces, key=lambda trace: len(trace.bound_inputs))
+    captured = [index_of[node] for node in longest.bound_inputs if node in index_of]
+    return {index: rank for rank, index in enumerate(captured)}

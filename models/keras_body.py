@@ -1,0 +1,65 @@
+"""Keras networks cut at a feature layer."""
+
+import difflib
+import pathlib
+
+import keras
+
+from models.errors import GraftError
+
+
+def load_keras_file(handle: str) -> keras.Model:
+    """Loads a `.keras` file without its compile state.
+
+    Raises:
+        GraftError: if it is not there, cannot be read, or is not a functional or sequential model with one input.
+    """
+    path = pathlib.Path(handle)
+    if not path.is_file():
+        beside = sorted(p.name for p in path.parent.glob("*.keras")) if path.parent.is_dir() else []
+        hint = f"; that folder holds {', '.join(beside)}" if beside else ""
+        raise GraftError(f"backbone {handle!r} does not exist{hint}")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    # Keras raises many kinds for a broken or foreign file: zipfile's, h5py's, TypeError for unknown classes.
+    except Exception as error:
+        raise GraftError(f"backbone {handle!r} cannot be loaded by Keras {keras.__version__}: {error}") from error
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise GraftError(f"backbone {handle!r} must be a functional or sequential model with one input")
+    return model
+
+
+def cut_model(model: keras.Model, handle: str, feature_layer: str | None) -> keras.Model:
+    """Cuts `model` at a layer, with a global average over maps `[n, h, w, c]`.
+
+    Args:
+        model: functional or sequential, one input.
+        handle: for the messages.
+        feature_layer: name of the layer whose output is the feature vector; by default the model's output.
+
+    Returns:
+        A model from the same input to float32 `[n, d]`.
+
+    Raises:
+        GraftError: if there is no such layer, or its output is neither `[n, d]` nor `[n, h, w, c]`.
+    """
+    names = [layer.name for layer in model.layers]
+    if feature_layer is None:
+        outputs = model.outputs
+    elif feature_layer in names:
+        outputs = keras.tree.flatten(model.get_layer(feature_layer).output)
+    else:
+        near = difflib.get_close_matches(feature_layer, names, n=5, cutoff=0.3) or names[-5:]
+        raise GraftError(f"backbone {handle!r} has no layer {feature_layer!r}; near names: {', '.join(near)}")
+    where = f"layer {feature_layer!r}" if feature_layer else "its output"
+    ranks = [len(tensor.shape) for tensor in outputs]
+    if ranks not in ([2], [4]):
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in outputs)
+        raise GraftError(
+            f"backbone {handle!r}: {where} is neither a feature vector [n, d] nor a map [n, h, w, c] but {shapes}. "
+            f"Name another layer as backbone.feature_layer; the last ones are {', '.join(names[-5:])}"
+        )
+    features = outputs[0]
+    if ranks == [4]:
+        features = keras.layers.GlobalAveragePooling2D(name="feature_vector")(features)
+    return keras.Model(model.inputs, features, name=model.name)
