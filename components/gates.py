@@ -1,0 +1,70 @@
+"""Gates: named limits that stop a run."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterable
+
+from models.errors import GraftError
+
+FILE_NAME = "gates.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """One limit and what was measured against it.
+
+    Attributes:
+      name: What is measured, as in the config (`accuracy`, `max_rejected`).
+      value: The measured value; None when it could not be measured, which never passes.
+      limit: The limit it is held against.
+      passed: Whether the run may go on.
+      detail: What to look at when it may not: classes, files, features.
+    """
+
+    name: str
+    value: float | None
+    limit: float | None
+    passed: bool
+    detail: str = ""
+
+    def __str__(self) -> str:
+        value = "not measured" if self.value is None else f"{self.value:.6g}"
+        limit = "none" if self.limit is None else f"{self.limit:.6g}"
+        return f"{self.name} is {value}, limit {limit}" + (f" ({self.detail})" if self.detail else "")
+
+
+class GateClosed(GraftError):
+    """A gate stopped the run.
+
+    Attributes:
+      stage: The stage whose gates were checked.
+      gates: All gates of that stage, passed or not.
+    """
+
+    def __init__(self, stage: str, gates: Iterable[Gate]):
+        self.stage = stage
+        self.gates = tuple(gates)
+        failed = [str(gate) for gate in self.gates if not gate.passed]
+        super().__init__(f"{stage}: gate closed: " + "; ".join(failed))
+
+
+def write_gates(folder: str, gates: Iterable[Gate]) -> str:
+    """Writes `gates.json` into `folder`, which is made if need be, and returns its path."""
+    path = pathlib.Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    file = path / FILE_NAME
+    file.write_text(json.dumps([dataclasses.asdict(gate) for gate in gates], indent=2) + "\n")
+    return str(file)
+
+
+def read_gates(folder: str) -> list[Gate]:
+    """Reads what `write_gates` wrote."""
+    return [Gate(**gate) for gate in json.loads((pathlib.Path(folder) / FILE_NAME).read_text())]
+
+
+def check(stage: str, gates: Iterable[Gate]) -> None:
+    """Raises `GateClosed` if a gate of `stage` did not pass."""
+    gates = tuple(gates)
+    if not all(gate.passed for gate in gates):
+        raise GateClosed(stage, gates)

@@ -1,0 +1,56 @@
+"""Ingest: images from any source become split, checked tf.Examples."""
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.artifacts import Rejected
+from components.ingest import executor
+from components.ingest.options import DataOptions
+
+
+class IngestSpec(component_spec.ComponentSpec):
+    """Parameters and outputs of `Ingest`."""
+
+    PARAMETERS = {
+        "data": component_spec.ExecutionParameter(type=str),
+        "fingerprint": component_spec.ExecutionParameter(type=str),
+        "code": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {}
+    OUTPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "rejected": component_spec.ChannelParameter(type=Rejected),
+    }
+
+
+class Ingest(base_beam_component.BaseBeamComponent):
+    """Graft's ExampleGen.
+
+    Reads each image once in a Beam pipeline, checks header and pixels, splits by content and writes encoded bytes as
+    tf.Examples into three disjoint splits. What cannot be used is listed with its reason.
+
+    Outputs:
+      - `examples`: `standard_artifacts.Examples` with the splits train, eval and test; `span` is the newest one read.
+      - `rejected`: `Rejected`, with `rejected.jsonl` and `summary.json`.
+    """
+
+    SPEC_CLASS = IngestSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+    def __init__(self, data: DataOptions, fingerprint: str, code: str):
+        """Constructs an Ingest component.
+
+        Args:
+          data: The data options of the config.
+          fingerprint: Of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
+          code: Version of the code, for the same reason.
+        """
+        spec = IngestSpec(
+            data=data.model_dump_json(by_alias=True),
+            fingerprint=fingerprint,
+            code=code,
+            examples=types.Channel(type=standard_artifacts.Examples),
+            rejected=types.Channel(type=Rejected),
+        )
+        super().__init__(spec=spec)

@@ -1,0 +1,94 @@
+"""Ingestion as a whole: a Beam pipeline over chunks, then a driver that proves the result and names it."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+
+from components.ingest import shards, transforms
+from components.ingest.options import DataOptions
+from components.ingest.spans import open_sources
+from components.ingest.splits import SPLITS
+from components.ingest.summary import Summary, check_classes, write_rejected
+from models.errors import GraftError
+
+log = logging.getLogger(__name__)
+
+
+def ingest(
+    options: DataOptions, examples_uri: str, rejected_uri: str, make_pipeline: Callable[[], beam.Pipeline]
+) -> Summary:
+    """Reads, checks, splits and writes all images.
+
+    Each file is read once. Memory holds a few images a worker, whatever their number.
+
+    Args:
+      options: What to read.
+      examples_uri: Gets `Split-{train,eval,test}/data_tfrecord-NNNNN-of-MMMMM`.
+      rejected_uri: Gets `rejected.jsonl` and `summary.json`.
+      make_pipeline: Makes the Beam pipeline to run in.
+
+    Returns:
+      The counts, as written to `summary.json`.
+
+    Raises:
+      GraftError: There is nothing to read, a container is damaged, no image can be used, there are fewer than two
+        classes, or a class is missing from a split.
+    """
+    start = time.monotonic()
+    spans = open_sources(options)
+    folder = shards.work_folder(examples_uri)
+    for path in (folder, *(f"{examples_uri}/Split-{split}" for split in SPLITS)):
+        if tf.io.gfile.exists(path):  # of an attempt that was killed
+            tf.io.gfile.rmtree(path)
+    tf.io.gfile.makedirs(folder)
+    transforms.Meter.reset()
+    with make_pipeline() as pipeline:
+        _ = (
+            pipeline
+            | "Sources" >> beam.Create([(number, source) for number, (_, source) in enumerate(spans)])
+            | "ListChunks" >> beam.ParDo(transforms.ListChunks(folder))
+            | "ShareOut" >> beam.Reshuffle()
+            | "WriteChunk" >> beam.ParDo(transforms.WriteChunk(options, folder))
+            | "ByDigest" >> beam.GroupByKey()
+            | "FindConflicts" >> beam.ParDo(transforms.FindConflicts(folder))
+            | "ByShard" >> beam.GroupByKey()
+            | "Repair" >> beam.Map(transforms.repair, folder)
+        )
+    for note in shards.read_notes(folder, "error-"):
+        raise GraftError(note["message"])
+    span = spans[-1][0]
+    summary = write_rejected(options, folder, rejected_uri, span=span, seconds=time.monotonic() - start)
+    check_classes(summary, options)
+    kept = shards.final_shards(folder)
+    check_disjoint({split: [shards.digests(path) for path in paths] for split, paths in kept.items()})
+    shards.publish(examples_uri, kept)
+    log.info("%d images used, %d rejected, %.0f a second", summary.used_count, summary.rejected_count, summary.rate)
+    return summary
+
+
+def check_disjoint(digests: dict[str, Sequence[bytes]]) -> None:
+    """Proves that no image is in two splits.
+
+    Args:
+      digests: For each split, the sha256 digests of its shards, 32 bytes an image.
+
+    Raises:
+      RuntimeError: An image is in two splits, which would be a defect of ingestion.
+    """
+    # Half a digest tells images apart as surely and takes half the memory.
+    half = np.dtype([("high", ">u8"), ("low", ">u8"), ("rest", "V16")])
+    sets = {}
+    for split, parts in digests.items():
+        rows = np.frombuffer(b"".join(parts), half)
+        sets[split] = np.unique(rows[["high", "low"]].astype([("high", "u8"), ("low", "u8")]))
+    names = list(sets)
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            shared = np.intersect1d(sets[first], sets[second], assume_unique=True)
+            if len(shared):
+                digest = "".join(f"{part:016x}" for part in shared[0])
+                raise RuntimeError(f"splits {first} and {second} share {len(shared)} images, one is sha256 {digest}...")

@@ -1,0 +1,126 @@
+"""What `data:` in a config may hold. Imports neither TensorFlow nor Beam, so that a config is checked at once."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from components.ingest import sources
+from components.ingest.splits import SPLITS, parse_split
+
+RESERVED_FEATURES = ("image", "label", "file", "sha256", "width", "height", "format")
+"""Names of features that ingestion writes itself; no extra column may carry one of them."""
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitOptions(_Options):
+    """Fractions of the images that go to each split where the source does not name one; train gets the rest."""
+
+    eval: Fraction = Field(0.15, description="Fraction of the images held out to choose weights and stop early.")
+    test: Fraction = Field(0.15, description="Fraction of the images held out for the gates and the report.")
+
+    @model_validator(mode="after")
+    def _leave_some_to_train(self) -> "SplitOptions":
+        if self.eval + self.test >= 1.0:
+            raise ValueError(f"eval + test is {self.eval + self.test:g}; it must be below 1, the rest is for training")
+        return self
+
+
+class ColumnOptions(_Options):
+    """Names of the columns (CSV, Parquet) or features (TFRecord, TFDS) to read."""
+
+    image: str | None = Field(
+        None, description="Holds the encoded image, or its path for `csv`. Default: `path` for `csv`, else `image`."
+    )
+    label: str = Field("label", description="Holds the class: a name, or an integer that indexes `class_names`.")
+    split: str | None = Field("split", description="Holds the split, where there is such a column; null ignores it.")
+
+
+class IdxPair(_Options):
+    """One pair of IDX files, as MNIST and Fashion-MNIST are published, plain or gzipped."""
+
+    images: str = Field(description="The images file, relative to `path`.")
+    labels: str = Field(description="The labels file, relative to `path`.")
+    split: str | None = Field(None, description="Puts the whole pair into one split; null splits it by content.")
+
+    @field_validator("split")
+    @classmethod
+    def _known_split(cls, value: str | None) -> str | None:
+        return None if value is None else _split(value)
+
+
+class DataOptions(_Options):
+    """Where the images come from, how they are split and what is refused."""
+
+    source: str = Field(description=f"Kind of source: {', '.join(sources.REGISTRY)}.")
+    path: str = Field(
+        description="Folder or file of the source. `{SPAN}` stands for an integer folder name; the newest are read."
+    )
+    name: str | None = Field(None, description="Name of the data set (`tfds` only), as `name` or `name/config`.")
+    split: SplitOptions = Field(default_factory=SplitOptions, description="Fractions of the held-out splits.")
+    columns: ColumnOptions = Field(default_factory=ColumnOptions, description="Names of the columns to read.")
+    pairs: tuple[IdxPair, ...] = Field((), description="Pairs of image and label files (`idx` only).")
+    class_names: tuple[str, ...] | None = Field(
+        None, description="The classes allowed, in the order that integer labels index. Null: whatever is found."
+    )
+    slices: tuple[str, ...] = Field((), description="Extra columns by which the evaluation reports and gates.")
+    schema_file: str | None = Field(
+        None, alias="schema", description="A curated schema (.pbtxt) kept in git. Null: inferred from the data."
+    )
+    window: int = Field(1, ge=1, description="How many of the newest spans to read when `path` holds `{SPAN}`.")
+    max_rejected: float = Field(
+        0.01, ge=0.0, le=1.0, description="The data gate closes when a larger fraction of the images was rejected."
+    )
+    max_pixels: int = Field(
+        50_000_000, ge=1, description="Images of more pixels (all frames together) are rejected before decoding."
+    )
+    max_bytes: int = Field(50_000_000, ge=1, description="Encoded images of more bytes are rejected before reading.")
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        if value not in sources.REGISTRY:
+            raise ValueError(f"no source {value!r}; there are {', '.join(sources.REGISTRY)}")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _local_path(cls, value: str) -> str:
+        if not value:
+            raise ValueError("is empty; give a folder or a file")
+        if "://" in value:
+            raise ValueError(f"{value!r} is an address; give a local or mounted folder or file")
+        return value
+
+    @field_validator("class_names")
+    @classmethod
+    def _distinct_classes(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and (len(set(value)) < 2 or len(set(value)) != len(value)):
+            raise ValueError(f"{list(value)} must hold at least 2 names, each once")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_source(self) -> "DataOptions":
+        if (self.source == "tfds") != (self.name is not None):
+            raise ValueError(
+                f"`name` belongs to source tfds, which needs it; source is {self.source}, name {self.name}"
+            )
+        if (self.source == "idx") != bool(self.pairs):
+            raise ValueError(f"`pairs` belongs to source idx, which needs it; source is {self.source}")
+        taken = [name for name in self.slices if name in RESERVED_FEATURES]
+        if taken:
+            raise ValueError(f"slices {taken} are names that ingestion uses itself ({', '.join(RESERVED_FEATURES)})")
+        return self
+
+
+def _split(value: str) -> str:
+    split = parse_split(value)
+    if split is None:
+        raise ValueError(f"no split {value!r}; there are {', '.join(SPLITS)}")
+    return split

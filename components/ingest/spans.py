@@ -1,0 +1,69 @@
+"""Spans: dated or numbered folders of data, of which a rolling window of the newest is read."""
+# ruff: noqa: PTH
+# Names that are not UTF-8 and "{SPAN}" are handled as text
+
+import os
+import re
+
+from components.ingest import sources
+from components.ingest.options import DataOptions
+from components.ingest.sources.base import Source, as_text
+from models.errors import GraftError
+
+SPAN = "{SPAN}"
+
+
+def resolve_spans(path: str, window: int) -> list[tuple[int | None, str]]:
+    """Finds the newest spans of a path.
+
+    Args:
+      path: A path that may hold `{SPAN}` once, which stands for an integer (`data/{SPAN}/images`, `data/day-{SPAN}`).
+      window: How many spans to take at most.
+
+    Returns:
+      (span, path) of the newest `window` spans, oldest first; [(None, path)] when the path holds no `{SPAN}`.
+
+    Raises:
+      GraftError: There is no such span, or `{SPAN}` stands there twice.
+    """
+    if SPAN not in path:
+        return [(None, path)]
+    if path.count(SPAN) > 1:
+        raise GraftError(f"data.path {path!r} holds {SPAN} {path.count(SPAN)} times; it may hold it once")
+    root, pattern, rest = _parts(path)
+    found = []
+    try:
+        names = os.listdir(root)
+    except OSError as error:
+        raise GraftError(f"data.path {path!r}: {as_text(root)}: {error.strerror}") from error
+    for name in names:
+        match = re.fullmatch(pattern, name)
+        full = os.path.join(root, name, rest) if rest else os.path.join(root, name)
+        if match and os.path.exists(full):
+            found.append((int(match[1]), full))
+    if not found:
+        raise GraftError(
+            f"data.path {path!r}: no span in {as_text(root)} ({len(names)} entries); "
+            f"{SPAN} stands for an integer, so there must be for example {path.replace(SPAN, '1')!r}"
+        )
+    return sorted(found)[-window:]
+
+
+def open_sources(options: DataOptions) -> list[tuple[int | None, Source]]:
+    """The sources to read, one a span, oldest first; file names start with the span's folder."""
+    opened = []
+    for span, path in resolve_spans(options.path, options.window):
+        prefix = ""
+        if span is not None:
+            folder = path if os.path.isdir(path) else os.path.dirname(path)
+            prefix = as_text(os.path.relpath(folder, _parts(options.path)[0])) + "/"
+        opened.append((span, sources.load(options, path, prefix)))
+    return opened
+
+
+def _parts(path: str) -> tuple[str, str, str]:
+    """The folder that holds the spans, the pattern of their names, and what follows below them."""
+    head, tail = path.split(SPAN)
+    root, before = os.path.split(head)
+    after, _, rest = tail.partition("/")
+    return root or ".", f"{re.escape(before)}([0-9]+){re.escape(after)}", rest

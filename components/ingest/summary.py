@@ -1,0 +1,159 @@
+"""The `Rejected` artifact: what was not used and why, and counts of what was."""
+
+import collections
+import dataclasses
+import json
+import resource
+
+import tensorflow as tf
+
+from components.ingest import shards
+from components.ingest.options import DataOptions
+from components.ingest.reasons import Reason
+from components.ingest.splits import SPLITS
+from models.errors import GraftError
+
+REJECTED_FILE = "rejected.jsonl"
+SUMMARY_FILE = "summary.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """Counts of one ingestion.
+
+    Attributes:
+      used: split -> class -> number of images.
+      rejected: reason code -> number of images.
+      duplicates: Images used whose bytes were already there (same label, same split).
+      bytes: Encoded bytes that passed the checks.
+      seconds: Wall time.
+      peak_rss: Largest resident memory of the process so far, bytes.
+      limits: The limits of `DataOptions` that applied.
+      span: The newest span, or None.
+    """
+
+    used: dict[str, dict[str, int]]
+    rejected: dict[str, int]
+    duplicates: int
+    bytes: int
+    seconds: float
+    peak_rss: int
+    limits: dict[str, float]
+    span: int | None = None
+
+    @property
+    def used_count(self) -> int:
+        """Images used, over all splits."""
+        return sum(sum(labels.values()) for labels in self.used.values())
+
+    @property
+    def rejected_count(self) -> int:
+        """Images rejected, for any reason."""
+        return sum(self.rejected.values())
+
+    @property
+    def total(self) -> int:
+        """Images seen."""
+        return self.used_count + self.rejected_count
+
+    @property
+    def rejected_fraction(self) -> float:
+        """Rejected images as a fraction of those seen; 0 when none were."""
+        return self.rejected_count / self.total if self.total else 0.0
+
+    @property
+    def rate(self) -> float:
+        """Images per second."""
+        return self.total / self.seconds if self.seconds else 0.0
+
+    @property
+    def classes(self) -> list[str]:
+        """Sorted names of the classes that have a usable image."""
+        return sorted({label for labels in self.used.values() for label, count in labels.items() if count})
+
+
+def write_rejected(
+    options: DataOptions, folder: str, rejected_uri: str, *, span: int | None, seconds: float
+) -> Summary:
+    """Gathers the workers' notes into `rejected.jsonl` and `summary.json`.
+
+    Args:
+      options: Their limits are recorded.
+      folder: The working folder with the notes.
+      rejected_uri: Where to write.
+      span: The newest span that was read.
+      seconds: Wall time so far.
+    """
+    used = {split: collections.Counter() for split in SPLITS}
+    rejected: collections.Counter = collections.Counter()
+    size = 0
+    tf.io.gfile.makedirs(rejected_uri)
+    with tf.io.gfile.GFile(f"{rejected_uri}/{REJECTED_FILE}", "w") as file:
+        file.write("")  # makes the file, if nothing follows
+        for note in shards.read_notes(folder, "chunk-"):
+            for split, labels in note["used"].items():
+                used[split].update(labels)
+            size += note["bytes"]
+            _write_lines(file, note["rejected"], rejected)
+        for note in shards.read_notes(folder, "repair-"):
+            used[note["split"]].subtract(label for _, label, _, _ in note["rejected"])
+            _write_lines(file, note["rejected"], rejected)
+    summary = Summary(
+        used={split: {label: n for label, n in sorted(labels.items()) if n} for split, labels in used.items()},
+        rejected=dict(sorted(rejected.items())),
+        duplicates=sum(note["duplicates"] for note in shards.read_notes(folder, "bucket-")),
+        bytes=size,
+        seconds=seconds,
+        peak_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        limits={name: getattr(options, name) for name in ("max_pixels", "max_bytes", "max_rejected")},
+        span=span,
+    )
+    with tf.io.gfile.GFile(f"{rejected_uri}/{SUMMARY_FILE}", "w") as file:
+        figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate")
+        derived = {name: getattr(summary, name) for name in figures}
+        file.write(json.dumps(dataclasses.asdict(summary) | derived, indent=2) + "\n")
+    return summary
+
+
+def _write_lines(file, rows: list[list[str]], counts: collections.Counter) -> None:
+    for name, label, reason, detail in rows:
+        counts[reason] += 1
+        file.write(json.dumps({"file": name, "label": label, "reason": reason, "detail": detail}) + "\n")
+
+
+def read_summary(rejected_uri: str) -> Summary:
+    """Reads what `write_rejected` wrote."""
+    with tf.io.gfile.GFile(f"{rejected_uri}/{SUMMARY_FILE}", "r") as file:
+        values = json.loads(file.read())
+    return Summary(**{field.name: values[field.name] for field in dataclasses.fields(Summary)})
+
+
+def read_rejected(rejected_uri: str) -> list[dict[str, str]]:
+    """Reads `rejected.jsonl`: file, label, reason and detail of each image that was not used."""
+    with tf.io.gfile.GFile(f"{rejected_uri}/{REJECTED_FILE}", "r") as file:
+        return [json.loads(line) for line in file]
+
+
+def check_classes(summary: Summary, options: DataOptions) -> None:
+    """Raises GraftError unless there are two classes, each with an image in each split."""
+    where = f"data.path {options.path!r}"
+    reasons = ", ".join(
+        f"{count} {reason} ({Reason(reason).explanation})" for reason, count in summary.rejected.items()
+    )
+    refused = f" {summary.rejected_count} images were rejected: {reasons}." if reasons else ""
+    if not summary.used_count:
+        raise GraftError(f"{where}: no usable image.{refused}")
+    if len(summary.classes) < 2:
+        raise GraftError(f"{where}: one class only ({summary.classes[0]!r}); at least 2 are needed.{refused}")
+    lacking = [
+        f"{label!r} has no image in {split} ({counts})"
+        for label in summary.classes
+        for split in SPLITS
+        if not summary.used[split].get(label)
+        for counts in [", ".join(f"{name} {summary.used[name].get(label, 0)}" for name in SPLITS)]
+    ]
+    if lacking:
+        raise GraftError(
+            f"{where}: each class needs images in train, eval and test: {'; '.join(lacking[:10])}. Add images of it, "
+            f"leave it out, raise data.split, or name the splits in the source.{refused}"
+        )
