@@ -1,6 +1,6 @@
 """A fingerprint of the data on disk, which makes an unchanged folder a cache hit and a changed one a miss."""
-# ruff: noqa: PTH
-# Os.path, for names that are many: a Path costs several times a stat
+# ruff: noqa: PTH112, PTH116, PTH120
+# os.path, for names that are many: a Path costs several times a stat.
 
 import hashlib
 import os

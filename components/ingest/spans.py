@@ -1,6 +1,6 @@
 """Spans: dated or numbered folders of data, of which a rolling window of the newest is read."""
-# ruff: noqa: PTH
-# Names that are not UTF-8 and "{SPAN}" are handled as text
+# ruff: noqa: PTH110, PTH112, PTH118, PTH120, PTH208
+# Names that are not UTF-8 and "{SPAN}" are handled as text.
 
 import os
 import re

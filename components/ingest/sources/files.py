@@ -1,6 +1,6 @@
 """Chunks of image files, shared by the sources whose images are files of their own."""
-# ruff: noqa: PTH
-# Os.path, for names that are many: a Path costs as much as reading a small file
+# ruff: noqa: PTH118
+# os.path, for names that are many: a Path costs as much as reading a small file.
 
 import dataclasses
 import errno

@@ -1,6 +1,6 @@
 """A folder a class: `path/<class>/**/<image>`, or `path/<split>/<class>/**/<image>`."""
-# ruff: noqa: PTH
-# Os.scandir and os.path, for names that are many: a Path costs as much as reading a small file
+# ruff: noqa: PTH116, PTH118
+# os.scandir and os.path, for names that are many: a Path costs as much as reading a small file.
 
 import os
 from collections.abc import Iterator

@@ -1,0 +1,103 @@
+"""Executor of DataGate."""
+
+import json
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from components import gates
+from components.ingest.reasons import Reason
+from components.ingest.summary import Summary, read_summary
+
+STAGE = "data_gate"
+ANOMALIES_FILE = "SchemaDiff.pb"
+
+
+class Executor(base_executor.BaseExecutor):
+    """Holds anomalies and rejected images against their limits."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Checks and writes `gates.json`.
+
+        Args:
+          input_dict: `anomalies` and `rejected`, one artifact each.
+          output_dict: `blessing`.
+          exec_properties: `limits`, JSON with `max_rejected` and `allow_anomalies`.
+
+        Raises:
+          GateClosed: A limit does not hold; the message lists each anomaly with its feature and reason.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        limits = json.loads(exec_properties["limits"])
+        anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
+        summary = read_summary(artifact_utils.get_single_uri(input_dict["rejected"]))
+        found = {
+            split: _read_anomalies(f"{artifact_utils.get_split_uri([anomalies], split)}/{ANOMALIES_FILE}")
+            for split in artifact_utils.decode_split_names(anomalies.split_names)
+        }
+        checked = [
+            rejected_gate(summary, limits["max_rejected"]),
+            anomalies_gate(found, frozenset(limits["allow_anomalies"])),
+        ]
+        gates.write_gates(artifact_utils.get_single_uri(output_dict["blessing"]), checked)
+        gates.check(STAGE, checked)
+
+
+def rejected_gate(summary: Summary, limit: float) -> gates.Gate:
+    """The gate on the fraction of images that could not be used.
+
+    Args:
+      summary: The counts of ingestion.
+      limit: Largest allowed fraction.
+    """
+    counts = ", ".join(f"{count} {reason} ({Reason(reason).explanation})" for reason, count in summary.rejected.items())
+    detail = f"{summary.rejected_count} of {summary.total} images rejected: {counts}" if counts else ""
+    value = summary.rejected_fraction
+    return gates.Gate("max_rejected", value, limit, value <= limit, detail)
+
+
+def anomalies_gate(found: dict[str, anomalies_pb2.Anomalies], allowed: frozenset[str]) -> gates.Gate:
+    """The gate on anomalies against the schema: none is allowed but on the features that `allowed` names.
+
+    Args:
+      found: split -> what ExampleValidator wrote.
+      allowed: Features whose anomalies do not count.
+    """
+    # The same anomaly in several splits is one line for the reader.
+    splits: dict[tuple[str, str], list[str]] = {}
+    for split, anomalies in found.items():
+        for feature, text in _list_anomalies(anomalies):
+            splits.setdefault((feature, text), []).append(split)
+    counted = [key for key in splits if key[0] not in allowed]
+    lines = [
+        f"{feature}: {text} [{', '.join(names)}]{'' if feature not in allowed else ' (allowed)'}"
+        for (feature, text), names in splits.items()
+    ]
+    return gates.Gate("anomalies", float(len(counted)), 0.0, not counted, "; ".join(lines))
+
+
+def _list_anomalies(anomalies: anomalies_pb2.Anomalies) -> list[tuple[str, str]]:
+    rows = []
+    for feature, info in sorted(anomalies.anomaly_info.items()):
+        if info.severity == anomalies_pb2.AnomalyInfo.ERROR:
+            reasons = [f"{reason.short_description}: {reason.description}".strip() for reason in info.reason]
+            rows.append((feature, " ".join(reasons) or info.description))
+    if anomalies.HasField("dataset_anomaly_info"):
+        rows.append(("data set", anomalies.dataset_anomaly_info.description))
+    if anomalies.data_missing:
+        rows.append(("data set", "holds no examples"))
+    return rows
+
+
+def _read_anomalies(path: str) -> anomalies_pb2.Anomalies:
+    with fileio.open(path, "rb") as file:
+        return anomalies_pb2.Anomalies.FromString(file.read())
