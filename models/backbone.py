@@ -24,7 +24,7 @@ class Backbone(keras.layers.Layer):
     Call it with float32 images `[n, height, width, 3]` within `value_range`; it returns float32 features
     `[n, feature_dim]`. `training=True` reaches the network only while the backbone is trainable and `training_trace`
     is true: with `training_trace = False` the variables train while batch normalisation and dropout stay in inference.
-    `trainable` switches the whole network, `unfreeze` its top part.
+    Freeze and unfreeze with `unfreeze`, never by assigning to `trainable`.
 
     Args:
         body: the network, a `HubLayer` or a `keras.Model`.
@@ -52,7 +52,7 @@ class Backbone(keras.layers.Layer):
         trainable: bool = False,
         name: str | None = "backbone",
     ):
-        super().__init__(name=name, dtype="float32")
+        super().__init__(trainable=trainable, name=name, dtype="float32")
         self.body = body
         self.handle = handle
         self.identity = identity
@@ -62,7 +62,7 @@ class Backbone(keras.layers.Layer):
         self.feature_layer = feature_layer
         self.training_trace = training_trace
         self.built = True
-        self.trainable = trainable
+        self._switch(trainable)
 
     @property
     def units(self) -> list[list[keras.Variable]]:
@@ -90,10 +90,7 @@ class Backbone(keras.layers.Layer):
             raise GraftError(f"fraction of the backbone to unfreeze must be from 0 to 1; received {fraction}")
         units = self.units
         count = math.ceil(fraction * len(units))
-        # Off first: TensorFlow drops an assignment of the value an attribute has, so True over True would leave the
-        # layers that an earlier call froze frozen.
-        self.trainable = False
-        self.trainable = count > 0
+        self._switch(count > 0)
         if count and not isinstance(self.body, HubLayer):
             # A frozen layer as a whole, so that its batch normalisation stays in inference too.
             for layer in self._layers_with_variables()[: len(units) - count]:
@@ -127,6 +124,12 @@ class Backbone(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "body": keras.saving.deserialize_keras_object(config["body"])})
+
+    def _switch(self, trainable: bool) -> None:
+        # Layer by layer: TensorFlow drops the assignment of the value that an attribute has, so `trainable = True` on a
+        # partly frozen network would not reach its layers.
+        for layer in self._flatten_layers():
+            type(layer).trainable.fset(layer, trainable)
 
     def _layers_with_variables(self) -> list[keras.layers.Layer]:
         layers = self.body._flatten_layers(include_self=False, recursive=True)
@@ -213,11 +216,12 @@ def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:
     """
     config = backbone.get_config()
     scratch = Backbone.from_config({**config, "identity": f"{backbone.identity}:scratch:{seed}"})
-    scratch.trainable = True  # tells weights from constants
+    scratch.unfreeze(1.0)  # tells weights from constants
     for index, (fresh, published) in enumerate(zip(scratch.body.variables, backbone.body.variables, strict=True)):
         value = _drawn(fresh, np.random.default_rng([seed, index]))
         fresh.assign(published if value is None else value)
-    scratch.trainable = backbone.trainable
+    if not backbone.trainable:
+        scratch.unfreeze(0.0)
     return scratch
 
 

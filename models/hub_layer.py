@@ -85,7 +85,7 @@ class HubLayer(keras.layers.Layer):
     """
 
     def __init__(self, handle: str, trainable: bool = False, identity: str | None = None, name: str | None = None):
-        super().__init__(trainable=trainable, name=name, dtype="float32")
+        super().__init__(trainable=False, name=name, dtype="float32")
         self.handle = handle
         folder = resolve_handle(handle)
         self.identity = hash_folder(folder)

@@ -74,7 +74,7 @@ def preprocess(encoded: tf.Tensor, image_size: tuple[int, int], value_range: tup
 
     spec = tf.TensorSpec([*image_size, 3], tf.float32)
     # One image at a time: callers run whole batches in parallel, one to a core.
-    return tf.map_fn(one, encoded, fn_output_signature=spec, parallel_iterations=1)
+    return tf.map_fn(one, tf.convert_to_tensor(encoded, tf.string), fn_output_signature=spec, parallel_iterations=1)
 
 
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
@@ -109,6 +109,14 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
         parallel_iterations=1,
     )
     return tf.cond(exif >= 0, lambda: _orientation_of_block(encoded, exif), lambda: tf.constant(1))
+
+
+def decode_error_reason(error: tf.errors.OpError) -> str:
+    """The one line of a failed decode that tells why, without TensorFlow's account of the graph."""
+    noise = ("Graph execution error", "Detected at node", "Node:", "[[", "Original stack trace", "[Op:")
+    lines = [line.strip() for line in error.message.splitlines()]
+    reason = next((line for line in lines if line and not line.startswith(noise)), error.message)
+    return reason.removeprefix("assertion failed: ")
 
 
 def _orientation_of_block(encoded: tf.Tensor, position: tf.Tensor) -> tf.Tensor:

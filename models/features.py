@@ -1,0 +1,78 @@
+"""Encoded images to feature vectors in one pass: decode, resize and backbone as one frozen graph."""
+
+import collections
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from models.backbone import Backbone
+from models.errors import GraftError
+from models.frozen import FrozenRunner
+from models.images import decode_error_reason, preprocess
+
+
+def feature_runner(backbone: Backbone, *, callers: int | None = None) -> FrozenRunner:
+    """A frozen graph from `encoded` (string `[n]`) to `output` (float32 `[n, feature_dim]`).
+
+    It holds the weights that the backbone has now; close it after use.
+    """
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")], autograph=False)
+    def features(encoded):
+        return backbone(preprocess(encoded, backbone.image_size, backbone.value_range), training=False)
+
+    return FrozenRunner(features.get_concrete_function(), callers=callers)
+
+
+def extract_features(
+    backbone: Backbone,
+    encoded: Iterable[bytes],
+    batch_size: int = 8,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Computes the feature vector of each image, with the backbone in inference.
+
+    Args:
+        backbone: what to compute them with; it is left as it is.
+        encoded: the bytes of JPEG, PNG, GIF or BMP files; read once, a few batches ahead.
+        batch_size: images a call. Small batches keep the maps of one call in the cache of its core:
+            `benchmarks/features.py` compares sizes.
+        progress: called with the number of images of each batch that is done.
+
+    Returns:
+        float32 `[n, feature_dim]`, in the order of `encoded`; n may be 0.
+
+    Raises:
+        GraftError: if an image cannot be decoded; it tells which, counted from 0.
+    """
+    under_way: collections.deque[list[bytes]] = collections.deque()
+
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        images = iter(encoded)
+        while batch := list(itertools.islice(images, batch_size)):
+            under_way.append(batch)
+            yield {"encoded": np.array(batch, dtype=object)}
+
+    parts = [np.zeros((0, backbone.feature_dim), np.float32)]
+    with feature_runner(backbone) as runner:
+        try:
+            for result in runner.map(batches(), progress):
+                parts.append(result["output"])
+                under_way.popleft()
+        except tf.errors.InvalidArgumentError as error:
+            done = sum(len(part) for part in parts)
+            raise _named_error(runner, list(itertools.chain(*under_way)), done, error) from error
+    return np.concatenate(parts)
+
+
+def _named_error(runner: FrozenRunner, images: list[bytes], done: int, error: Exception) -> Exception:
+    """The error with the place of the image that caused it, found by trying those under way one by one."""
+    for place, image in enumerate(images, start=done):
+        try:
+            runner(encoded=np.array([image], dtype=object))
+        except tf.errors.InvalidArgumentError as single:
+            reason = decode_error_reason(single)
+            return GraftError(f"image {place} of the input ({len(image)} bytes) cannot be decoded: {reason}")
+    return error
