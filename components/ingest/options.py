@@ -23,6 +23,10 @@ class SplitOptions(_Options):
     eval: Fraction = Field(0.15, description="Fraction of the images held out to choose weights and stop early.")
     test: Fraction = Field(0.15, description="Fraction of the images held out for the gates and the report.")
 
+    from_train: bool = Field(
+        False, description="Split the source's own train by these fractions too, where it has no eval or no test."
+    )
+
     @model_validator(mode="after")
     def _leave_some_to_train(self) -> "SplitOptions":
         if self.eval + self.test >= 1.0:
@@ -37,7 +41,9 @@ class ColumnOptions(_Options):
         None, description="Holds the encoded image, or its path for `csv`. Default: `path` for `csv`, else `image`."
     )
     label: str = Field("label", description="Holds the class: a name, or an integer that indexes `class_names`.")
-    split: str | None = Field("split", description="Holds the split, where there is such a column; null ignores it.")
+    split: str | None = Field(
+        "split", description="Holds the split, where there is one; null ignores any split the source names."
+    )
 
 
 class IdxPair(_Options):

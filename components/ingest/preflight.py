@@ -1,12 +1,13 @@
 """The quick check of `--dry-run`: what can be told of the data without reading an image."""
 
 import collections
+import contextlib
 import dataclasses
 import itertools
 
 from components.ingest.options import DataOptions
 from components.ingest.spans import open_sources
-from components.ingest.splits import SPLITS, parse_split
+from components.ingest.splits import SPLIT_ADVICE, SPLITS, named_split
 from models.errors import GraftError
 
 MIN_IMAGES = len(SPLITS)
@@ -52,8 +53,9 @@ def check_source(options: DataOptions) -> SourceReport:
     named: collections.Counter = collections.Counter()
     for entry in itertools.islice(entries, MOST_ENTRIES):
         if entry.label and (options.class_names is None or entry.label in options.class_names):
-            classes[entry.label] += 1
-            named[parse_split(entry.split) if entry.split else None] += 1
+            with contextlib.suppress(ValueError):  # ingestion will reject it, with its reason
+                named[named_split(entry.split, options)] += 1
+                classes[entry.label] += 1
     complete = next(entries, None) is None
     where = f"data.path {options.path!r} (source {options.source})"
     if not classes:
@@ -74,7 +76,7 @@ def check_source(options: DataOptions) -> SourceReport:
                     f"{where}: no image for split {split}: of {sum(classes.values())} images "
                     f"{named[None]} are split by content (eval {options.split.eval:g}, test {options.split.test:g}), "
                     f"the others by name ({', '.join(f'{name} {named[name]}' for name in SPLITS)}); "
-                    "raise data.split or name the split in the source"
+                    f"{SPLIT_ADVICE}"
                 )
     return SourceReport(tuple(source.path for _, source in opened), dict(sorted(classes.items())), splits, complete)
 

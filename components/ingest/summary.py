@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.ingest import shards
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
-from components.ingest.splits import SPLITS
+from components.ingest.splits import SPLIT_ADVICE, SPLITS
 from models.errors import GraftError
 
 REJECTED_FILE = "rejected.jsonl"
@@ -154,6 +154,6 @@ def check_classes(summary: Summary, options: DataOptions) -> None:
     ]
     if lacking:
         raise GraftError(
-            f"{where}: each class needs images in train, eval and test: {'; '.join(lacking[:10])}. Add images of it, "
-            f"leave it out, raise data.split, or name the splits in the source.{refused}"
+            f"{where}: each class needs images in train, eval and test: {'; '.join(lacking[:10])}. Add images of it or "
+            f"leave it out; or {SPLIT_ADVICE}.{refused}"
         )

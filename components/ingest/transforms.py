@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from components.ingest import check, shards
 from components.ingest.header import Header, Refused
-from components.ingest.options import RESERVED_FEATURES, DataOptions
+from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Item, Source
-from components.ingest.splits import PRECEDENCE, assign_split, parse_split
+from components.ingest.splits import PRECEDENCE, assign_split, named_split
 from models import progress
 from models.errors import GraftError
 
@@ -177,7 +177,7 @@ class _ChunkJob:
                 self.refuse(item, Refused(Reason.CORRUPT, fault))
                 continue
             digest = hashlib.sha256(item.encoded).digest()
-            split = parse_split(item.split) if item.split else None
+            split = named_split(item.split, self._options)
             if split is None:
                 fractions = self._options.split
                 split = assign_split(digest, eval_fraction=fractions.eval, test_fraction=fractions.test)
@@ -223,8 +223,10 @@ def check_label(item: Item, options: DataOptions) -> None:
     if options.class_names is not None and item.label not in options.class_names:
         allowed = ", ".join(options.class_names[:20])
         raise Refused(Reason.UNKNOWN_LABEL, f"{item.label!r} is not in data.class_names ({allowed})")
-    if item.split and parse_split(item.split) is None:
-        raise Refused(Reason.BAD_SPLIT, f"{item.split!r} is none of train, eval (val, validation), test")
+    try:
+        named_split(item.split, options)
+    except ValueError as error:
+        raise Refused(Reason.BAD_SPLIT, str(error)) from error
 
 
 def make_example(item: Item, header: Header, digest: bytes) -> bytes:
@@ -239,7 +241,5 @@ def make_example(item: Item, header: Header, digest: bytes) -> bytes:
     feature["height"].int64_list.value.append(header.height)
     feature["format"].bytes_list.value.append(header.format.encode())
     for name, value in item.slices.items():
-        if name in RESERVED_FEATURES:
-            raise GraftError(f"column {name!r} of {item.file} has a name that ingestion uses itself; rename it")
-        feature[name].bytes_list.value.append(value.encode(errors="backslashreplace"))
+        feature[name].bytes_list.value.append(value.encode())
     return example.SerializeToString()

@@ -1,0 +1,70 @@
+"""What the sources with columns share: labels, extra columns as text, and errors that name the columns there are."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from components.ingest.options import RESERVED_FEATURES, DataOptions
+from components.ingest.sources.base import as_text
+from models.errors import GraftError
+
+MAX_TEXT = 1000
+"""Longest extra value in bytes; longer ones are no slices but data, and are left out."""
+
+
+def check_columns(where: str, found: Iterable[str], options: DataOptions, image: str) -> None:
+    """Raises GraftError unless the columns that the options name are there.
+
+    Args:
+      where: The file, for the message.
+      found: The columns there are.
+      options: `columns` and `slices` are looked at; the split column may be absent.
+      image: The column of the image.
+    """
+    found = list(found)
+    needed = {"data.columns.image": image, "data.columns.label": options.columns.label}
+    needed |= {f"data.slices[{number}]": name for number, name in enumerate(options.slices)}
+    missing = [f"{key} is {name!r}" for key, name in needed.items() if name not in found]
+    if missing:
+        raise GraftError(
+            f"{as_text(where)}: no such column: {', '.join(missing)}; there are {', '.join(sorted(found))}"
+        )
+
+
+def label_text(value: Any, class_names: tuple[str, ...] | None) -> str:
+    """The class name for a label as stored: a name, or an index into `class_names`.
+
+    Args:
+      value: str, UTF-8 bytes, an integer, or None for no label.
+      class_names: `DataOptions.class_names`, or the names that the source itself brings.
+
+    Returns:
+      The name; an integer without names, or outside them, stays a number; empty for no label.
+    """
+    text = value_text(value) or ""
+    if class_names is not None and text not in class_names and text.isdecimal() and int(text) < len(class_names):
+        return class_names[int(text)]
+    return text
+
+
+def extra_columns(row: Mapping[str, Any], options: DataOptions, image: str) -> dict[str, str]:
+    """The columns of a row that become slices, as text.
+
+    Left out are those that ingestion reads or writes itself, lists, and values longer than `MAX_TEXT`. A missing value
+    is an empty text.
+    """
+    columns = options.columns
+    taken = {image, columns.label, columns.split, *RESERVED_FEATURES}
+    texts = {name: value_text(value) for name, value in row.items() if name not in taken}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def value_text(value: Any) -> str | None:
+    """A single value as text; None when it is no single value, or too long."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    if isinstance(value, list | dict | tuple):
+        return None
+    text = as_text(str(value))
+    return text if len(text.encode()) <= MAX_TEXT else None

@@ -1,0 +1,67 @@
+"""A CSV file with a row an image: path, label, optional split, and any extra columns, which become slices."""
+# ruff: noqa: PTH118, PTH120, PTH123
+# os.path, for names that are many and need not be UTF-8.
+
+import csv
+import os
+from collections.abc import Iterator
+
+from components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
+from components.ingest.sources.columns import check_columns, extra_columns, label_text
+from components.ingest.sources.files import FileChunk, FileRef
+from models.errors import GraftError
+
+DEFAULT_IMAGE = "path"
+
+
+class Csv(Source):
+    """A header and rows, separated by commas (`.tsv`: by tabs). Paths are absolute or start at the CSV's folder."""
+
+    def files(self) -> Iterator[str]:
+        yield self.path
+        for ref in self._refs():
+            yield os.path.join(self._root, ref.path)
+
+    def entries(self) -> Iterator[Entry]:
+        for ref in self._refs():
+            yield Entry(ref.label, ref.split)
+
+    def chunks(self) -> Iterator[Chunk]:
+        refs = list(self._refs())
+        size = chunk_size(len(refs))
+        for start in range(0, len(refs), size):
+            part = tuple(refs[start : start + size])
+            yield FileChunk(self._root, part, self.options.max_bytes, self.prefix)
+
+    @property
+    def _root(self) -> str:
+        return os.path.dirname(self.path)
+
+    def _refs(self) -> Iterator[FileRef]:
+        columns = self.options.columns
+        image = columns.image or DEFAULT_IMAGE
+        where = f"data.path {as_text(self.path)}"
+        try:
+            # Bytes that are not UTF-8 must survive: they may be part of a file's name.
+            with open(self.path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+                rows = csv.DictReader(file, delimiter="\t" if self.path.endswith(".tsv") else ",")
+                names = rows.fieldnames or []
+                check_columns(self.path, names, self.options, image)
+                if len(set(names)) != len(names):
+                    raise GraftError(f"{where}: two columns have one name; there are {', '.join(names)}")
+                for row in rows:
+                    if None in row:
+                        raise GraftError(
+                            f"{where}, line {rows.line_num}: {len(names) + len(row[None])} fields, "
+                            f"but {len(names)} columns ({', '.join(names)})"
+                        )
+                    yield FileRef(
+                        row[image] or "",
+                        label_text(row[columns.label], self.options.class_names),
+                        (row.get(columns.split) or None) if columns.split else None,
+                        extra_columns(row, self.options, image),
+                    )
+        except OSError as error:
+            raise GraftError(f"{where}: {error.strerror}; it must be a CSV file") from error
+        except csv.Error as error:
+            raise GraftError(f"{where}: not CSV: {error}") from error

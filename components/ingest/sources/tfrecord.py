@@ -1,0 +1,104 @@
+"""TFRecord files of tf.Example, plain or gzipped."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf import message
+
+from components.ingest.options import DataOptions
+from components.ingest.reasons import Reason
+from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
+from components.ingest.sources.columns import check_columns, extra_columns, label_text, value_text
+from components.ingest.sources.paths import find_files, group
+from models.errors import GraftError
+
+DEFAULT_IMAGE = "image"
+SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec", ".record")
+
+
+@dataclasses.dataclass(frozen=True)
+class TfRecordChunk(Chunk):
+    """Whole files, for a TFRecord cannot be entered in the middle."""
+
+    paths: tuple[str, ...]
+    options: DataOptions
+    prefix: str
+
+    def read(self) -> Iterator[Item]:
+        image = self.options.columns.image or DEFAULT_IMAGE
+        for path in self.paths:
+            name = self.prefix + as_text(pathlib.Path(path).name)
+            for number, row in enumerate(read_rows(path)):
+                encoded = row.get(image)
+                item = Item(
+                    f"{name}#{number}",
+                    label_text(row.get(self.options.columns.label), self.options.class_names),
+                    value_text(row.get(self.options.columns.split)) or None,
+                    slices=extra_columns(row, self.options, image),
+                )
+                if isinstance(encoded, bytes):
+                    item.encoded = encoded
+                else:
+                    item.reason = Reason.UNREADABLE
+                    item.detail = f"feature {image!r} holds no bytes; there are {', '.join(sorted(row))}"
+                yield item
+
+
+class TfRecord(Source):
+    """A file, a folder or a pattern; `data.columns` names the features."""
+
+    def files(self) -> Iterator[str]:
+        yield from find_files(self.path, "TFRecord", SUFFIXES)
+
+    def entries(self) -> Iterator[Entry]:
+        columns = self.options.columns
+        self._check_first()
+        for path in self.files():
+            for row in read_rows(path):
+                label = label_text(row.get(columns.label), self.options.class_names)
+                yield Entry(label, value_text(row.get(columns.split)) or None)
+
+    def chunks(self) -> Iterator[Chunk]:
+        self._check_first()
+        for paths in group(list(self.files())):
+            yield TfRecordChunk(paths, self.options, self.prefix)
+
+    def _check_first(self) -> None:
+        path = next(self.files())
+        row = next(read_rows(path), None)
+        if row is None:
+            raise GraftError(f"data.path {as_text(path)}: holds no record")
+        check_columns(path, row, self.options, self.options.columns.image or DEFAULT_IMAGE)
+
+
+def read_rows(path: str) -> Iterator[dict[str, Any]]:
+    """The features of each tf.Example: bytes, int or float where there is one value, a list where there are more.
+
+    Raises:
+      GraftError: The file is damaged or holds something else, with the number of the record.
+    """
+    number = 0
+    try:
+        with pathlib.Path(path).open("rb") as file:
+            compression = "GZIP" if file.read(2) == b"\x1f\x8b" else ""
+        for record in tf.data.TFRecordDataset(path, compression).as_numpy_iterator():
+            features = tf.train.Example.FromString(record).features.feature
+            yield {name: _value(feature) for name, feature in features.items()}
+            number += 1
+    except (tf.errors.OpError, OSError) as error:
+        raise GraftError(f"data.path {as_text(path)}: record {number} cannot be read: {_line(error)}") from error
+    except message.DecodeError as error:
+        raise GraftError(f"data.path {as_text(path)}: record {number} is no tf.Example") from error
+
+
+def _value(feature: tf.train.Feature) -> Any:
+    kind = feature.WhichOneof("kind")
+    values = getattr(feature, kind).value if kind else ()
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _line(error: Exception) -> str:
+    return (getattr(error, "message", None) or str(error)).splitlines()[0]
