@@ -1,0 +1,95 @@
+"""Answers to the API's calls as messages, the same for gRPC and REST."""
+
+import grpc
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
+
+from serving import tensors
+from serving.engine import DEFAULT_SIGNATURE
+from serving.registry import ModelRegistry, Version
+from serving.status import ServingError, invalid
+
+
+class Handlers:
+    """PredictionService and ModelService on top of a registry.
+
+    Args:
+        registry: the loaded models.
+        tensor_content: write output tensors as raw bytes in place of the typed fields that TensorFlow Serving uses.
+    """
+
+    def __init__(self, registry: ModelRegistry, tensor_content: bool = False):
+        self.registry = registry
+        self._tensor_content = tensor_content
+
+    def predict(
+        self, request: predict_pb2.PredictRequest, timeout_s: float | None = None
+    ) -> predict_pb2.PredictResponse:
+        """Runs one signature of one model. Raises ServingError."""
+        with self._use(request) as version:
+            assert version.engine is not None
+            name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+            if name not in version.engine.signatures:
+                raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+            inputs = {alias: tensors.to_array(proto) for alias, proto in request.inputs.items()}
+            outputs = version.engine.run(name, inputs, list(request.output_filter), timeout_s)
+            response = predict_pb2.PredictResponse(model_spec=_spec(version, name))
+        for alias, array in outputs.items():
+            response.outputs[alias].CopyFrom(tensors.to_proto(array, self._tensor_content))
+        return response
+
+    def get_model_metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """The signatures of a model. Raises ServingError."""
+        _require_spec(request)
+        if not request.metadata_field:
+            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != "signature_def":
+                raise invalid(f"Metadata field {field} is not supported")
+        with self._use(request) as version:
+            assert version.engine is not None
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            for name, signature in version.engine.signatures.items():
+                signatures.signature_def[name].CopyFrom(signature)
+            response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=_spec(version, ""))
+        response.metadata["signature_def"].Pack(signatures)
+        return response
+
+    def get_model_status(
+        self, request: get_model_status_pb2.GetModelStatusRequest
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """State of all versions of a model, or of the one asked for; a label is ignored, as upstream does.
+
+        Raises:
+            ServingError: NOT_FOUND.
+        """
+        spec = request.model_spec
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for version in self.registry.status(spec.name, spec.version.value if spec.HasField("version") else None):
+            status = response.model_version_status.add(version=version.number, state=int(version.state))
+            status.status.error_code = 0
+            if version.error is not None:
+                status.status.error_code = version.error.code.value[0]
+                status.status.error_message = version.error.message
+        return response
+
+    def _use(self, request):
+        _require_spec(request)
+        spec = request.model_spec
+        return self.registry.use(
+            spec.name,
+            spec.version.value if spec.HasField("version") else None,
+            spec.version_label if spec.HasField("version_label") else None,
+        )
+
+
+def _require_spec(request) -> None:
+    if not request.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
+
+
+def _spec(version: Version, signature_name: str) -> model_pb2.ModelSpec:
+    spec = model_pb2.ModelSpec(name=version.model, signature_name=signature_name)
+    spec.version.value = version.number
+    return spec

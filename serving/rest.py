@@ -1,0 +1,250 @@
+"""The REST side: routes, codes and error bodies of TensorFlow Serving's HTTP API, on starlette and uvicorn."""
+
+import asyncio
+import functools
+import json
+import logging
+import re
+import socket
+import threading
+import urllib.parse
+import zlib
+
+import anyio.to_thread
+import grpc
+import uvicorn
+from google.protobuf import json_format
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
+
+from serving import json_tensors
+from serving.engine import DEFAULT_SIGNATURE
+from serving.handlers import Handlers
+from serving.status import ServingError, invalid
+
+_MODEL = r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
+_GET = re.compile(rf"{_MODEL}(/metadata)?", re.IGNORECASE)
+_POST = re.compile(rf"{_MODEL.replace('(?:/([^/:]+))?', '/([^/:]+)', 1)}:(classify|regress|predict)", re.IGNORECASE)
+
+_Code = grpc.StatusCode
+HTTP_STATUS = {
+    _Code.OK: 200,
+    _Code.INVALID_ARGUMENT: 400,
+    _Code.FAILED_PRECONDITION: 400,
+    _Code.OUT_OF_RANGE: 400,
+    _Code.UNAUTHENTICATED: 401,
+    _Code.PERMISSION_DENIED: 403,
+    _Code.NOT_FOUND: 404,
+    _Code.ALREADY_EXISTS: 409,
+    _Code.ABORTED: 409,
+    _Code.RESOURCE_EXHAUSTED: 429,
+    _Code.CANCELLED: 499,
+    _Code.UNKNOWN: 500,
+    _Code.INTERNAL: 500,
+    _Code.DATA_LOSS: 500,
+    _Code.UNIMPLEMENTED: 501,
+    _Code.UNAVAILABLE: 503,
+    _Code.DEADLINE_EXCEEDED: 504,
+}
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class _TooLarge(Exception):
+    """The body is over the cap; answered with HTTP 413."""
+
+
+class RestApp:
+    """The ASGI application.
+
+    Args:
+        handlers: what answers.
+        max_body_bytes: cap of a body, as sent and as unpacked.
+        timeout_s: a run that takes longer is stopped.
+        cors: add the CORS headers to every answer.
+    """
+
+    def __init__(self, handlers: Handlers, max_body_bytes: int, timeout_s: float, cors: bool = False):
+        self._handlers = handlers
+        self._max_body_bytes = max_body_bytes
+        self._timeout_s = timeout_s
+        self._headers = _CORS if cors else {}
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"only HTTP is served, not {scope['type']}")
+        request = Request(scope, receive)
+        response = await self._answer(request)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        path = request.scope["raw_path"].decode("latin-1")
+        if not path.lower().startswith("/v1/"):
+            return self._json(404, _error("Not Found"))
+        if request.method == "OPTIONS":
+            known = request.headers.get("origin", "").startswith(("http://", "https://"))
+            return Response(status_code=200 if known else 400, headers=self._headers)
+        if request.url.query:
+            # Upstream matches path and query as one string.
+            path = f"{path}?{request.url.query}"
+        try:
+            if request.method == "GET" and (match := _GET.fullmatch(path)):
+                return self._json(200, await anyio.to_thread.run_sync(self._get, *match.groups()))
+            if request.method == "POST" and (match := _POST.fullmatch(path)):
+                body = await self._body(request)
+                return self._json(200, await anyio.to_thread.run_sync(self._post, *match.groups(), body))
+            raise invalid(f"Malformed request: {request.method} {path}")
+        except ServingError as error:
+            return self._json(HTTP_STATUS[error.code], _error(error.message))
+        except _TooLarge as error:
+            return self._json(413, _error(str(error)))
+        except ClientDisconnect:
+            return self._json(499, _error("the client closed the connection"))
+        except Exception as error:
+            # A fault of ours: the client still gets the API's error body, the log the trace.
+            logger.exception("%s %s failed", request.method, path)
+            return self._json(500, _error(f"Internal error: {type(error).__name__}"))
+
+    def _json(self, status: int, body: str) -> Response:
+        return Response(body, status, headers=self._headers, media_type="application/json")
+
+    async def _body(self, request: Request) -> bytes:
+        packed = "gzip" in request.headers.get("content-encoding", "").lower()
+        inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if packed else None
+        chunks, size, sent = [], 0, 0
+        async for chunk in request.stream():
+            sent += len(chunk)
+            if inflater is not None:
+                try:
+                    chunk = inflater.decompress(chunk, self._max_body_bytes - size + 1)
+                except zlib.error as error:
+                    raise invalid(f"the body is not gzip, though Content-Encoding says so: {error}") from error
+            size += len(chunk)
+            if max(size, sent) > self._max_body_bytes:
+                raise _TooLarge(f"the request body is larger than {self._max_body_bytes} bytes")
+            chunks.append(chunk)
+        if inflater is not None and sent and not inflater.eof:
+            raise invalid("the gzip body ends too early")
+        return b"".join(chunks)
+
+    def _get(self, name: str | None, version: str | None, label: str | None, metadata: str | None) -> str:
+        if name is None:
+            raise invalid("Missing model name in request.")
+        if metadata:
+            request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+            _fill_spec(request.model_spec, name, version, label)
+            return _metadata_json(self._handlers.get_model_metadata(request))
+        status = get_model_status_pb2.GetModelStatusRequest()
+        _fill_spec(status.model_spec, name, version, label)
+        return _message_json(self._handlers.get_model_status(status))
+
+    def _post(self, name: str, version: str | None, label: str | None, method: str, body: bytes) -> str:
+        if method.lower() != "predict":
+            raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
+        number = _version_number(version)
+        label = None if label is None else urllib.parse.unquote(label)
+        with self._handlers.registry.use(urllib.parse.unquote(name), number, label) as held:
+            assert held.engine is not None
+            document = json_tensors.parse_request(body)
+            signature = json_tensors.signature_name(document) or DEFAULT_SIGNATURE
+            if signature not in held.engine.signatures:
+                raise invalid(f'Serving signature name: "{signature}" not found in signature def')
+            inputs, row_form = json_tensors.parse_inputs(document, held.engine.signatures[signature].inputs)
+            outputs = held.engine.run(signature, inputs, timeout_s=self._timeout_s)
+        batch = len(next(iter(inputs.values()))) if row_form else None
+        return json_tensors.format_response(outputs, row_form, batch)
+
+
+class RestServer:
+    """The application listening in a thread of its own.
+
+    Args:
+        handlers, max_body_bytes, timeout_s, cors: as for `RestApp`.
+        host: address to listen on.
+        port: 0 takes a free one.
+
+    Attributes:
+        port: the port it listens on.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+
+    def __init__(
+        self, handlers: Handlers, host: str, port: int, *, max_body_bytes: int, timeout_s: float, cors: bool = False
+    ):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((host, port))
+            self._socket.listen(2048)  # before uvicorn does: callers may connect as soon as the server is made
+        except OSError:
+            self._socket.close()
+            raise
+        self.port = self._socket.getsockname()[1]
+        app = RestApp(handlers, max_body_bytes, timeout_s, cors)
+        config = uvicorn.Config(app, lifespan="off", log_level="warning", log_config=None, access_log=False)
+        self._config = config
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="rest", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._socket]))
+
+    def stop(self, grace_s: float) -> None:
+        """Refuses new connections and waits up to `grace_s` seconds for requests under way."""
+        self._config.timeout_graceful_shutdown = max(1, round(grace_s))
+        self._server.should_exit = True
+        self._thread.join(grace_s + 5)
+        self._socket.close()
+
+
+def _version_number(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if int(text) >= 2**63:
+        raise invalid(f"Failed to convert version: {text} to numeric.")
+    return int(text)
+
+
+def _fill_spec(spec, name: str, version: str | None, label: str | None) -> None:
+    spec.name = urllib.parse.unquote(name)
+    number = _version_number(version)
+    if number is not None:
+        spec.version.value = number
+    elif label is not None:
+        spec.version_label = urllib.parse.unquote(label)
+
+
+@functools.cache
+def _print_options() -> dict[str, bool]:
+    # protobuf 5 renamed the option.
+    old, new = "including_default_value_fields", "always_print_fields_with_no_presence"
+    name = new if new in json_format.MessageToDict.__code__.co_varnames else old
+    return {"preserving_proto_field_name": True, name: True}
+
+
+def _message_json(message) -> str:
+    return json_format.MessageToJson(message, indent=1, **_print_options())
+
+
+def _metadata_json(response: get_model_metadata_pb2.GetModelMetadataResponse) -> str:
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    response.metadata["signature_def"].Unpack(signatures)
+    content = {
+        "model_spec": json_format.MessageToDict(response.model_spec, **_print_options()),
+        "metadata": {"signature_def": json_format.MessageToDict(signatures, **_print_options())},
+    }
+    return json.dumps(content, indent=1)
+
+
+def _error(message: str) -> str:
+    return json.dumps({"error": message})

@@ -1,0 +1,223 @@
+"""The embedded server: registry, sources and transports put together.
+
+Speaks TensorFlow Serving's gRPC and REST API where the real binary is not at hand.
+"""
+
+import logging
+import pathlib
+import threading
+import time
+from collections.abc import Mapping
+
+import grpc
+
+from models.errors import GraftError
+from serving import manifest, warmup
+from serving.engine import Engine
+from serving.grpc_service import GrpcServer
+from serving.handlers import Handlers
+from serving.registry import ModelRegistry
+from serving.sources import FolderSource, Source, StoreSource
+from serving.status import ServingError
+from serving.store import ModelStore
+
+DEFAULT_MAX_MESSAGE_BYTES = 64 << 20
+
+logger = logging.getLogger(__name__)
+
+
+class ServerError(GraftError):
+    """The server cannot start."""
+
+
+class EmbeddedServer:
+    """Serves models over gRPC and REST, in this process; a context manager.
+
+    Args:
+        store: a model store whose pointers are followed, or its path.
+        models: folder by model name: of one SavedModel, or a base path whose newest numbered folder is served.
+        host: address to listen on.
+        port: for gRPC; 0 takes a free one.
+        rest_port: for REST; 0 takes a free one, None leaves REST off.
+        freeze: run models with their variables frozen to constants where that changes no answer.
+        poll_s: seconds between two looks at the store or the folders.
+        max_message_bytes: cap of one request, gRPC or REST.
+        rest_timeout_s: a REST request that runs longer is stopped.
+        drain_s: seconds that calls under way get when the server stops.
+        verify: refuse a store's version whose files are not as its manifest says.
+        threads: gRPC calls worked on at once; four a core if None.
+        tensor_content: answer with raw tensor bytes in place of typed fields.
+
+    Raises:
+        ServerError: neither a store nor models are given.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore | str | pathlib.Path | None = None,
+        models: Mapping[str, str | pathlib.Path] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        rest_port: int | None = 0,
+        freeze: bool = True,
+        poll_s: float = 1.0,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        rest_timeout_s: float = 30.0,
+        drain_s: float = 30.0,
+        verify: bool = True,
+        threads: int | None = None,
+        tensor_content: bool = False,
+        retry_s: float = 60.0,
+    ):
+        if store is None and not models:
+            raise ServerError("nothing to serve: give a store or models by name")
+        self._sources: list[Source] = [FolderSource(name, path) for name, path in (models or {}).items()]
+        if store is not None:
+            self._sources.append(StoreSource(store if isinstance(store, ModelStore) else ModelStore(store)))
+        self._host, self._port, self._rest_port = host, port, rest_port
+        self._freeze, self._verify = freeze, verify
+        self._poll_s, self._drain_s = poll_s, drain_s
+        self._max_message_bytes, self._rest_timeout_s, self._threads = max_message_bytes, rest_timeout_s, threads
+        self.registry = ModelRegistry(self._load, retry_s=retry_s)
+        self.handlers = Handlers(self.registry, tensor_content)
+        self._ending = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._grpc: GrpcServer | None = None
+        self._rest = None
+
+    @property
+    def grpc_address(self) -> str:
+        """`host:port` of the open gRPC port."""
+        if self._grpc is None:
+            raise ServerError("the server has not been started")
+        return f"{self._host}:{self._grpc.port}"
+
+    @property
+    def rest_address(self) -> str:
+        """`http://host:port` of the open REST port."""
+        if self._rest is None:
+            raise ServerError("REST is off or the server has not been started")
+        return f"http://{self._host}:{self._rest.port}"
+
+    def start(self, wait_s: float | None = 300.0) -> None:
+        """Loads the models, then opens the ports: an open port means ready.
+
+        Args:
+            wait_s: how long to wait for a first version where there is none yet; None waits for ever.
+
+        Raises:
+            ServerError: a model could not be loaded, nothing to serve came in time, or a port is taken.
+        """
+        try:
+            self._wait_until_available(wait_s)
+            self._open()
+        except BaseException:
+            self.stop(0)
+            raise
+        self._watcher.start()
+
+    def stop(self, drain_s: float | None = None) -> None:
+        """Says NOT_SERVING, refuses new calls, ends those under way within `drain_s` seconds, unloads the models."""
+        if self._ending.is_set():
+            return
+        self._ending.set()
+        drain_s = self._drain_s if drain_s is None else drain_s
+        if self._grpc is not None:
+            self._grpc.announce_end()
+        if self._rest is not None:
+            self._rest.stop(drain_s)
+        if self._grpc is not None:
+            self._grpc.stop(drain_s)
+        if self._watcher.is_alive():
+            self._watcher.join()
+        self.registry.close()
+
+    def __enter__(self) -> "EmbeddedServer":
+        self.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    def _open(self) -> None:
+        try:
+            self._grpc = GrpcServer(
+                self.handlers, f"{self._host}:{self._port}", self._max_message_bytes, threads=self._threads
+            )
+        except RuntimeError as error:
+            raise ServerError(f"gRPC port {self._port} on {self._host} cannot be opened: {error}") from error
+        if self._rest_port is not None:
+            if self._rest_port and self._rest_port == self._grpc.port:
+                logger.error("REST port %d is the gRPC port: REST is not served", self._rest_port)
+            else:
+                self._rest = self._open_rest(self._rest_port)
+        self._grpc.start()
+        logger.info("gRPC on %s%s", self.grpc_address, f", REST on {self.rest_address}" if self._rest else "")
+
+    def _open_rest(self, port: int):
+        # Imported here: a server without REST does not need starlette and uvicorn.
+        from serving import rest
+
+        try:
+            return rest.RestServer(
+                self.handlers,
+                self._host,
+                port,
+                max_body_bytes=self._max_message_bytes,
+                timeout_s=self._rest_timeout_s,
+            )
+        except OSError as error:
+            raise ServerError(f"REST port {port} on {self._host} cannot be opened: {error.strerror}") from error
+
+    def _load(self, model: str, number: int, path: pathlib.Path) -> Engine:
+        if self._verify and (path / manifest.NAME).exists():
+            faults = manifest.problems(path)
+            if faults:
+                raise ServingError(grpc.StatusCode.DATA_LOSS, f"{path} is not whole: {'; '.join(faults)}")
+        engine = Engine(path, freeze=self._freeze)
+        try:
+            count = warmup.warm_up(engine)
+        except BaseException:
+            engine.close()
+            raise
+        logger.info("%s version %d: %d warm-up requests", model, number, count)
+        return engine
+
+    def _poll(self) -> None:
+        for source in self._sources:
+            for model, wanted in source.poll().items():
+                self.registry.want(model, wanted)
+
+    def _watch(self) -> None:
+        while not self._ending.wait(self._poll_s):
+            try:
+                self._poll()
+            except Exception:
+                # The watch must outlive any fault of a file system; what is served goes on being served.
+                logger.exception("a look at the models failed")
+
+    def _wait_until_available(self, wait_s: float | None) -> None:
+        end = None if wait_s is None else time.monotonic() + wait_s
+        warned = False
+        while True:
+            self._poll()
+            names = self.registry.models()
+            failed = {name for name in names if not self.registry.wait_settled(name) and self._errors(name)}
+            if failed:
+                reasons = "; ".join(error for name in sorted(failed) for error in self._errors(name))
+                raise ServerError(f"{len(failed)} servable(s) did not become available: {{{reasons}}}")
+            if names and all(self.registry.available(name) for name in names):
+                return
+            if not warned:
+                logger.warning("nothing to serve yet: waiting for a first version")
+                warned = True
+            if self._ending.wait(self._poll_s) or (end is not None and time.monotonic() > end):
+                raise ServerError(f"nothing to serve came within {wait_s} s")
+
+    def _errors(self, model: str) -> list[str]:
+        try:
+            versions = self.registry.status(model)
+        except ServingError:
+            return []
+        return [f"{{name: {model} version: {v.number}}} due to error: {v.error}" for v in versions if v.error]

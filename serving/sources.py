@@ -1,0 +1,90 @@
+"""Where a server learns which versions to serve: the pointers of a store, or plain folders."""
+
+import logging
+import pathlib
+from typing import Protocol
+
+from models.errors import GraftError
+from serving.registry import Wanted
+from serving.store import ModelStore, PointerError
+from serving.versions import version_folders
+
+logger = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Polled by the server; what it does not mention stays as it is."""
+
+    def poll(self) -> dict[str, Wanted]:
+        """What should be served now, by model name. A fault of one model is logged and must not hold up others."""
+        ...
+
+
+class StoreSource:
+    """Follows the pointer of every model of a store."""
+
+    def __init__(self, store: ModelStore):
+        self.store = store
+        self._faults: dict[str, str] = {}
+        self._known: set[str] = set()
+
+    def poll(self) -> dict[str, Wanted]:
+        wanted = {}
+        try:
+            names = self.store.models()
+        except (GraftError, OSError) as error:
+            self._log_once("", error)
+            return {}
+        for name in names:
+            try:
+                versions = {number: self.store.version_path(name, number) for number in self.store.versions(name)}
+                served = self._served(name)
+            except (GraftError, OSError) as error:
+                # What is served goes on being served: a broken pointer must not take a model away.
+                self._log_once(name, error)
+                continue
+            self._faults.pop(name, None)
+            if served is None:
+                continue
+            self._known.add(name)
+            others = {number: path for number, path in versions.items() if number != served}
+            wanted[name] = Wanted({served: versions[served]}, others)
+        return wanted
+
+    def _served(self, name: str) -> int | None:
+        try:
+            pointer = self.store.current(name)
+        except PointerError:
+            if name in self._known:
+                raise
+            return self.store.served(name)
+        return pointer.version if pointer else None
+
+    def _log_once(self, name: str, error: Exception) -> None:
+        if self._faults.get(name) != str(error):
+            logger.error("%s", error)
+            self._faults[name] = str(error)
+
+
+class FolderSource:
+    """One model: the folder of a SavedModel, or a base path whose newest numbered folder is served."""
+
+    def __init__(self, name: str, path: str | pathlib.Path):
+        self.name = name
+        self.path = pathlib.Path(path).absolute()
+
+    def poll(self) -> dict[str, Wanted]:
+        if (self.path / "saved_model.pb").is_file():
+            number = int(self.path.name) if self.path.name.isascii() and self.path.name.isdigit() else 1
+            return {self.name: Wanted({number: self.path})}
+        try:
+            folders = version_folders(self.path)
+        except OSError as error:
+            # A base path that vanishes unloads nothing; it may be a mount that comes back.
+            logger.error("%s: cannot be listed: %s", self.path, error.strerror)
+            return {}
+        newest = max(folders, default=None)
+        if newest is None:
+            logger.warning("%s: no version of model %s there", self.path, self.name)
+            return {self.name: Wanted({})}
+        return {self.name: Wanted({newest: folders[newest]})}

@@ -1,0 +1,121 @@
+"""TensorProto to NumPy and back, without TensorFlow.
+
+`tf.make_ndarray` would allocate whatever size a request claims (one value repeated over the claimed shape); here the
+claimed size is checked first.
+"""
+
+import math
+
+import ml_dtypes
+import numpy as np
+
+from serving.protos import tensor_pb2, types_pb2
+from serving.status import invalid
+
+# dtype enum -> (NumPy type, field of TensorProto that holds the values)
+_TYPES = {
+    types_pb2.DT_FLOAT: (np.float32, "float_val"),
+    types_pb2.DT_DOUBLE: (np.float64, "double_val"),
+    types_pb2.DT_HALF: (np.float16, "half_val"),
+    types_pb2.DT_BFLOAT16: (ml_dtypes.bfloat16, "half_val"),
+    types_pb2.DT_INT8: (np.int8, "int_val"),
+    types_pb2.DT_UINT8: (np.uint8, "int_val"),
+    types_pb2.DT_INT16: (np.int16, "int_val"),
+    types_pb2.DT_UINT16: (np.uint16, "int_val"),
+    types_pb2.DT_INT32: (np.int32, "int_val"),
+    types_pb2.DT_UINT32: (np.uint32, "uint32_val"),
+    types_pb2.DT_INT64: (np.int64, "int64_val"),
+    types_pb2.DT_UINT64: (np.uint64, "uint64_val"),
+    types_pb2.DT_BOOL: (np.bool_, "bool_val"),
+    types_pb2.DT_COMPLEX64: (np.complex64, "scomplex_val"),
+    types_pb2.DT_COMPLEX128: (np.complex128, "dcomplex_val"),
+    types_pb2.DT_STRING: (np.object_, "string_val"),
+}
+_NUMBERS = {np.dtype(kind): number for number, (kind, _) in _TYPES.items() if kind is not np.object_}
+
+MAX_TENSOR_BYTES = 1 << 30
+"""Largest array that one TensorProto may claim."""
+
+
+def dtype_name(number: int) -> str:
+    """The name TensorFlow prints for a dtype enum: DT_FLOAT is "float"."""
+    name = types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else str(number)
+    return name.removeprefix("DT_").lower()
+
+
+def to_array(proto: tensor_pb2.TensorProto, max_bytes: int = MAX_TENSOR_BYTES) -> np.ndarray:
+    """The array that `proto` describes; strings become an object array of bytes.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT if the dtype is not a value type, the shape is not fully known and sound, it is
+            larger than `max_bytes`, or the values do not fit it.
+    """
+    if proto.dtype not in _TYPES:
+        raise invalid(f"tensor of type {dtype_name(proto.dtype)} cannot be read")
+    kind, field = _TYPES[proto.dtype]
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+        raise invalid(f"tensor shape {shape} is not fully defined: every dimension must be 0 or more")
+    count = math.prod(shape)
+    if count * np.dtype(kind).itemsize > max_bytes:
+        raise invalid(f"tensor of shape {shape} takes more than {max_bytes} bytes")
+    if proto.tensor_content:
+        if kind is np.object_:
+            raise invalid("a string tensor must use string_val, not tensor_content")
+        if len(proto.tensor_content) != count * np.dtype(kind).itemsize:
+            raise invalid(
+                f"tensor_content has {len(proto.tensor_content)} bytes; shape {shape} does not need that many"
+            )
+        return np.frombuffer(proto.tensor_content, dtype=kind).reshape(shape)
+    values = getattr(proto, field)
+    if field.endswith("complex_val"):
+        flat = np.array(values, dtype=np.float32 if kind is np.complex64 else np.float64).view(kind)
+    elif field == "half_val":
+        flat = np.array(values, dtype=np.uint16).view(kind)
+    elif kind is np.object_:
+        flat = np.empty(len(values), dtype=np.object_)
+        flat[:] = list(values)
+    else:
+        # Small integers travel in int32 fields; what does not fit is cut as TensorFlow cuts it.
+        flat = np.array(values, dtype=np.int32 if field == "int_val" else kind).astype(kind)
+    if flat.size > count or (flat.size == 0 and count):
+        raise invalid(f"tensor has {flat.size} values; shape {shape} needs {count}")
+    if flat.size < count:
+        # The protobuf's own compression: the last value stands for all that follow.
+        flat = np.concatenate([flat, np.repeat(flat[-1:], count - flat.size)])
+    return flat.reshape(shape)
+
+
+def to_proto(array: np.ndarray, as_content: bool = False) -> tensor_pb2.TensorProto:
+    """`array` as a TensorProto; text and bytes arrays become DT_STRING (text as UTF-8).
+
+    Args:
+        array: any shape; an object array must hold bytes or str.
+        as_content: raw bytes in `tensor_content` (fast) in place of the typed field (TensorFlow Serving's default).
+
+    Raises:
+        TypeError: the array's dtype has no tensor type.
+    """
+    array = np.asarray(array)
+    proto = tensor_pb2.TensorProto()
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    if array.dtype.kind in "OSU":
+        proto.dtype = types_pb2.DT_STRING
+        flat = array.ravel().tolist()
+        proto.string_val.extend(value.encode() if isinstance(value, str) else value for value in flat)
+        return proto
+    if array.dtype not in _NUMBERS:
+        raise TypeError(f"an array of dtype {array.dtype} cannot be sent as a tensor")
+    proto.dtype = _NUMBERS[array.dtype]
+    kind, field = _TYPES[proto.dtype]
+    if as_content:
+        proto.tensor_content = np.ascontiguousarray(array).tobytes()
+        return proto
+    flat = np.ascontiguousarray(array).ravel()
+    if field.endswith("complex_val"):
+        flat = flat.view(np.float32 if kind is np.complex64 else np.float64)
+    elif field == "half_val":
+        flat = flat.view(np.uint16)
+    getattr(proto, field).extend(flat.tolist())
+    return proto

@@ -1,0 +1,54 @@
+"""Replays the recorded requests of a SavedModel before it serves, so that no client pays for lazy initialisation."""
+
+import pathlib
+
+import grpc
+import tensorflow as tf
+from google.protobuf import message
+from tensorflow_serving.apis import prediction_log_pb2
+
+from serving import tensors
+from serving.engine import DEFAULT_SIGNATURE, Engine
+from serving.status import ServingError, invalid
+
+WARMUP_FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
+MAX_RECORDS = 1000
+
+
+def warm_up(engine: Engine) -> int:
+    """Runs the requests in assets.extra/tf_serving_warmup_requests (TFRecord of PredictionLog), if there are any.
+
+    Returns:
+        How many requests were run.
+
+    Raises:
+        ServingError: a record cannot be parsed, is not a Predict request, is one of more than 1000, or fails; the load
+            of the version then fails with it.
+    """
+    path = engine.path / WARMUP_FILE
+    if not path.is_file():
+        return 0
+    count = 0
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        count += 1
+        if count > MAX_RECORDS:
+            raise invalid(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}): {path}")
+        _replay(engine, path, record)
+    return count
+
+
+def _replay(engine: Engine, path: pathlib.Path, record: bytes) -> None:
+    log = prediction_log_pb2.PredictionLog()
+    try:
+        log.ParseFromString(record)
+    except message.DecodeError as error:
+        raise invalid(f"Failed to parse warmup record: {path}: {error}") from error
+    kind = log.WhichOneof("log_type")
+    if kind != "predict_log":
+        raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}")
+    request = log.predict_log.request
+    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    if name not in engine.signatures:
+        raise invalid(f"warmup record names the signature {name!r}; the model has {', '.join(engine.signatures)}")
+    inputs = {alias: tensors.to_array(proto) for alias, proto in request.inputs.items()}
+    engine.run(name, inputs, list(request.output_filter))

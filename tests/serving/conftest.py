@@ -1,0 +1,156 @@
+"""Small SavedModels for the serving tests, made once a session, and a served half_plus_two."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+CLASSES = ("apple", "bread", "cheese")
+
+
+def _save(folder: pathlib.Path, module, signatures) -> pathlib.Path:
+    import tensorflow as tf
+
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    return folder
+
+
+def save_linear(folder: pathlib.Path, slope: float, offset: float) -> pathlib.Path:
+    """y = slope * x + offset, with both in variables; a second signature of two inputs and two outputs."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.slope, module.offset = tf.Variable(slope), tf.Variable(offset)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def line(x):
+        return {"y": module.slope * x + module.offset}
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.float32, name="a"), tf.TensorSpec([None], tf.float32, name="b")]
+    )
+    def both(a, b):
+        return {"sum": a + b + module.offset, "product": a * b * module.slope}
+
+    module.line, module.both = line, both
+    return _save(folder, module, {"serving_default": line, "both": both})
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Folders of SavedModels by name."""
+    import tensorflow as tf
+
+    root = tmp_path_factory.mktemp("models")
+    found = {"half_plus_two": save_linear(root / "half_plus_two" / "1", 0.5, 2.0)}
+
+    zoo = tf.Module()
+    zoo.table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(["a", "b"], tf.constant([1, 2], tf.int64)), -1
+    )
+    zoo.count = tf.Variable(0, dtype=tf.int64)
+    zoo.weights = tf.Variable(tf.ones([4, 2]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="word")])
+    def lookup(word):
+        return {"number": zoo.table.lookup(word)}
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int64, name="step")])
+    def count(step):
+        return {"count": zoo.count.assign_add(step)}
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="n")])
+    def slow(n):
+        state = tf.constant(0.0)
+        for _ in tf.range(n):
+            state = tf.math.sin(state + 1.0)
+        return {"state": state}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="x")])
+    def dense(x):
+        return {"y": tf.linalg.matmul(x, zoo.weights)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="s")])
+    def echo(s):
+        return {"text": s, "raw_bytes": s}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def scalar(x):
+        return {"total": tf.reduce_sum(x), "x": x}
+
+    signatures = {"lookup": lookup, "count": count, "slow": slow, "dense": dense, "echo": echo, "scalar": scalar}
+    for kind in (tf.int64, tf.int8, tf.uint8, tf.bool, tf.float64, tf.half, tf.complex64):
+
+        @tf.function(input_signature=[tf.TensorSpec([None], kind, name="x")])
+        def same(x):
+            return {"y": tf.identity(x)}
+
+        signatures[kind.name] = same
+    zoo.functions = list(signatures.values())
+    found["zoo"] = _save(root / "zoo" / "7", zoo, signatures)
+    found["images"] = _save_images(root / "images" / "1")
+    return found
+
+
+def _save_images(folder: pathlib.Path) -> pathlib.Path:
+    """The signatures of Graft's export on a toy network: mean colour times fixed weights."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = tf.Variable(np.eye(3, dtype=np.float32) / 32)
+    module.classes = tf.constant(CLASSES)
+
+    def colours(image_bytes):
+        def one(encoded):
+            image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+            return tf.reduce_mean(tf.cast(image, tf.float32), axis=(0, 1))
+
+        return tf.ensure_shape(tf.map_fn(one, image_bytes, fn_output_signature=tf.float32), [None, 3])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def classify(image_bytes):
+        scores = tf.linalg.matmul(colours(image_bytes), module.weights)
+        count = tf.shape(scores)[0]
+        return {
+            "classes": tf.tile(module.classes[None], [count, 1]),
+            "probabilities": tf.nn.softmax(scores),
+            "scores": scores,
+            "label": tf.gather(module.classes, tf.argmax(scores, axis=1)),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def features(image_bytes):
+        return {"feature_vector": colours(image_bytes)}
+
+    module.classify, module.features = classify, features
+    return _save(folder, module, {"serving_default": classify, "features": features})
+
+
+@pytest.fixture(scope="session")
+def png():
+    """Encoded one-colour images, by colour (r, g, b)."""
+    import io
+
+    from PIL import Image
+
+    def encode(colour, size=(8, 8)):
+        buffer = io.BytesIO()
+        Image.new("RGB", size, colour).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    return encode
+
+
+@pytest.fixture(scope="session")
+def linear():
+    """Writes a linear model: `linear(folder, slope, offset)`."""
+    return save_linear
+
+
+@pytest.fixture(scope="session")
+def server(models):
+    """One server with all small models, for tests that change nothing."""
+    from serving.server import EmbeddedServer
+
+    with EmbeddedServer(models={name: path.parent for name, path in models.items()}) as running:
+        yield running
