@@ -1,6 +1,8 @@
 """Networks of `keras.applications` by name, each with the value range it was trained on."""
 
+import contextlib
 import difflib
+import sys
 import urllib.parse
 
 import keras
@@ -77,12 +79,14 @@ def build_application(handle: str, image_size: tuple[int, int], value_range: tup
         )
     images = keras.Input((*image_size, 3), name="images")
     try:
-        network = getattr(keras.applications, name)(
-            include_top=False,
-            weights=None if weights == "none" else weights,
-            input_tensor=_normalise(name, images),
-            input_shape=(*image_size, 3),
-        )
+        # Keras reports a download on stdout, which belongs to the command's own output.
+        with contextlib.redirect_stdout(sys.stderr):
+            network = getattr(keras.applications, name)(
+                include_top=False,
+                weights=None if weights == "none" else weights,
+                input_tensor=_normalise(name, images),
+                input_shape=(*image_size, 3),
+            )
     except ValueError as error:
         raise GraftError(f"backbone {handle!r} refuses image_size {list(image_size)}: {error}") from error
     # keras.utils.get_file raises bare Exception when a download fails.

@@ -4,6 +4,7 @@ import hashlib
 import math
 import pathlib
 import re
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -12,7 +13,9 @@ import tensorflow as tf
 from models import applications
 from models.errors import GraftError
 from models.hub_layer import HubLayer
-from models.keras_body import cut_model, load_keras_file
+from models.images import preprocess
+from models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
+from models.probe import find_fault
 
 _PROBES = 8
 
@@ -35,6 +38,7 @@ class Backbone(keras.layers.Layer):
         feature_dim: width of the feature vector.
         feature_layer: name of the layer whose output is the feature vector, for Keras networks.
         training_trace: see above.
+        unfrozen: the fraction to unfreeze from the start.
 
     Use `load_backbone` to make one.
     """
@@ -49,10 +53,10 @@ class Backbone(keras.layers.Layer):
         feature_dim: int,
         feature_layer: str | None = None,
         training_trace: bool = True,
-        trainable: bool = False,
+        unfrozen: float = 0.0,
         name: str | None = "backbone",
     ):
-        super().__init__(trainable=trainable, name=name, dtype="float32")
+        super().__init__(name=name, dtype="float32")
         self.body = body
         self.handle = handle
         self.identity = identity
@@ -62,7 +66,7 @@ class Backbone(keras.layers.Layer):
         self.feature_layer = feature_layer
         self.training_trace = training_trace
         self.built = True
-        self._switch(trainable)
+        self.unfreeze(unfrozen)
 
     @property
     def units(self) -> list[list[keras.Variable]]:
@@ -88,9 +92,13 @@ class Backbone(keras.layers.Layer):
         """
         if not 0 <= fraction <= 1:
             raise GraftError(f"fraction of the backbone to unfreeze must be from 0 to 1; received {fraction}")
+        self.unfrozen = fraction
         units = self.units
         count = math.ceil(fraction * len(units))
-        self._switch(count > 0)
+        # Layer by layer: TensorFlow drops the assignment of the value that an attribute has, so `trainable = True` on a
+        # partly frozen network would not reach its layers.
+        for layer in self._flatten_layers():
+            type(layer).trainable.fset(layer, fraction > 0)
         if count and not isinstance(self.body, HubLayer):
             # A frozen layer as a whole, so that its batch normalisation stays in inference too.
             for layer in self._layers_with_variables()[: len(units) - count]:
@@ -118,18 +126,12 @@ class Backbone(keras.layers.Layer):
             "feature_dim": self.feature_dim,
             "feature_layer": self.feature_layer,
             "training_trace": self.training_trace,
-            "trainable": self.trainable,
+            "unfrozen": self.unfrozen,
         }
 
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "body": keras.saving.deserialize_keras_object(config["body"])})
-
-    def _switch(self, trainable: bool) -> None:
-        # Layer by layer: TensorFlow drops the assignment of the value that an attribute has, so `trainable = True` on a
-        # partly frozen network would not reach its layers.
-        for layer in self._flatten_layers():
-            type(layer).trainable.fset(layer, trainable)
 
     def _layers_with_variables(self) -> list[keras.layers.Layer]:
         layers = self.body._flatten_layers(include_self=False, recursive=True)
@@ -174,34 +176,39 @@ def load_backbone(
         identity = body.identity
     feature_dim = _check_shapes(body, handle, image_size)
     return Backbone(
-        body, handle, identity, image_size, value_range, feature_dim, feature_layer=feature_layer, trainable=trainable
+        body,
+        handle,
+        identity,
+        image_size,
+        value_range,
+        feature_dim,
+        feature_layer=feature_layer,
+        unfrozen=float(trainable),
     )
 
 
-def check_backbone(backbone: Backbone) -> None:
-    """Runs a few made-up images through the backbone before anything costly starts.
+def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = ()) -> None:
+    """Runs a few images through the backbone before anything costly starts.
+
+    Args:
+        backbone: left as it is.
+        encoded: images to try, from 2 to a dozen; by default coarse noise.
 
     Raises:
-        GraftError: if the features are not finite, the same for every image, or the probabilities of a classifier.
+        GraftError: if the features are not finite, the same for every image, or the probabilities of a classifier, or
+            if the value range does not fit (see `models/probe.py`).
     """
     low, high = backbone.value_range
     if not low < high:
         raise GraftError(f"backbone.value_range must go up from black to white; received {list(backbone.value_range)}")
-    rng = np.random.default_rng(0)
-    coarse = rng.uniform(low, high, (_PROBES, 7, 7, 3)).astype(np.float32)
-    images = tf.image.resize(coarse, backbone.image_size)
-    features = np.asarray(backbone(images, training=False))
-    told = f"backbone {backbone.handle!r} with value_range {list(backbone.value_range)}"
-    if not np.isfinite(features).all():
-        raise GraftError(f"{told} gives features that are not finite: the value range does not fit")
-    spread = np.abs(features - features[:1]).max()
-    if spread <= 1e-6 * max(np.abs(features).max(), 1e-30):
-        raise GraftError(f"{told} gives the same features for every image: the value range does not fit")
-    if (features >= 0).all() and np.allclose(features.sum(axis=1), 1.0, atol=1e-3):
-        raise GraftError(
-            f"{told} gives probabilities of {backbone.feature_dim} classes, not a feature vector: choose an earlier "
-            "layer with backbone.feature_layer, or the feature-vector variant of the model"
-        )
+    if encoded:
+        images = preprocess(list(encoded), backbone.image_size, backbone.value_range)
+    else:
+        coarse = np.random.default_rng(0).uniform(low, high, (_PROBES, 7, 7, 3)).astype(np.float32)
+        images = tf.image.resize(coarse, backbone.image_size)
+    fault = find_fault(backbone.body, images)
+    if fault:
+        raise GraftError(f"backbone {backbone.handle!r} with value_range {list(backbone.value_range)} {fault}")
 
 
 def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:
@@ -215,13 +222,11 @@ def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:
         seed: same seed, same weights.
     """
     config = backbone.get_config()
-    scratch = Backbone.from_config({**config, "identity": f"{backbone.identity}:scratch:{seed}"})
-    scratch.unfreeze(1.0)  # tells weights from constants
+    scratch = Backbone.from_config({**config, "identity": f"{backbone.identity}:scratch:{seed}", "unfrozen": 1.0})
     for index, (fresh, published) in enumerate(zip(scratch.body.variables, backbone.body.variables, strict=True)):
         value = _drawn(fresh, np.random.default_rng([seed, index]))
         fresh.assign(published if value is None else value)
-    if not backbone.trainable:
-        scratch.unfreeze(0.0)
+    scratch.unfreeze(backbone.unfrozen)
     return scratch
 
 
@@ -230,6 +235,12 @@ def _check_shapes(body: keras.layers.Layer, handle: str, image_size: tuple[int, 
     if isinstance(body, HubLayer):
         taken = [_first_spec(trace.structured_input_signature) for trace in body.traces]
         given = [tf.nest.flatten(trace.structured_outputs) for trace in body.traces]
+        classifiers = [name for name in body.signature_outputs if re.search(CLASSIFIER_NAMES, name)]
+        if classifiers:
+            raise GraftError(
+                f"backbone {handle!r} is a classifier, not a feature vector: its signature returns "
+                f"{', '.join(body.signature_outputs)}; use the feature-vector variant of the model"
+            )
     else:
         taken = [tf.TensorSpec(body.input_shape, body.inputs[0].dtype)]
         given = [[tf.TensorSpec(body.output_shape, body.outputs[0].dtype)]]

@@ -116,6 +116,12 @@ class HubLayer(keras.layers.Layer):
         return list(self._module.__call__.concrete_functions) if self._is_reusable else [self._signature]
 
     @property
+    def signature_outputs(self) -> list[str]:
+        """Names of the outputs of the signature that serves this SavedModel; empty where it has none."""
+        signature = self._signature or self._module.signatures.get("serving_default")
+        return [] if signature is None else sorted(signature.structured_outputs)
+
+    @property
     def units(self) -> list[list[keras.Variable]]:
         """The publisher's trainable variables from input to output, those of one name scope together."""
         return [[self._trainable_variables[index] for index in scope] for scope in self._scopes]

@@ -2,10 +2,14 @@
 
 import difflib
 import pathlib
+import re
 
 import keras
 
 from models.errors import GraftError
+
+CLASSIFIER_NAMES = "logits|predictions|probabilities|softmax|classifier"
+"""What the outputs of published classifiers are called, as a regular expression."""
 
 
 def load_keras_file(handle: str) -> keras.Model:
@@ -45,6 +49,12 @@ def cut_model(model: keras.Model, handle: str, feature_layer: str | None) -> ker
     """
     names = [layer.name for layer in model.layers]
     if feature_layer is None:
+        last = model.layers[-1]
+        if re.search(CLASSIFIER_NAMES, last.name) or getattr(last, "activation", None) is keras.activations.softmax:
+            raise GraftError(
+                f"backbone {handle!r} ends in the classifier {last.name!r}, which is not a feature vector: name the layer "
+                f"before as backbone.feature_layer; the last ones are {', '.join(names[-5:])}"
+            )
         outputs = model.outputs
     elif feature_layer in names:
         outputs = keras.tree.flatten(model.get_layer(feature_layer).output)

@@ -1,0 +1,78 @@
+"""Judges from a few images whether a network gives feature vectors and is fed within its value range.
+
+The value range is judged by batch normalisation. Normalised by these images, instead of by the statistics it stored, a
+network behaves as it does on its own pixels. If its features are much larger without that, the pixels lie too far
+apart; if they hardly differ between images, too close together. This tells [0, 1] from [0, 255], but not from [-1, 1]:
+measured on coarse noise with an ImageNet MobileNetV2, features are 1.0 times as large and differ 0.3 times as much
+in [0, 1], its own range; 1.3 and 0.4 in [-1, 1]; 45 and 7 in [0, 255]. The same network made for [0, 255] gives 0.4 and
+0.004 in [0, 1]. Networks without learned batch statistics are not judged.
+"""
+
+import re
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_LARGEST_SIZE = 8.0
+_SMALLEST_SPREAD = 0.02
+_STATISTIC = re.compile(r"moving_(mean|variance)$")
+
+
+def find_fault(body: keras.layers.Layer, images: tf.Tensor) -> str | None:
+    """What is wrong with the features of these images, or None.
+
+    Args:
+        body: a network from `images` to `[n, d]`; left as it is.
+        images: float32 `[n, height, width, 3]`, n at least 2.
+
+    Returns:
+        The end of a sentence whose subject is the network, such as "gives features that are not finite".
+    """
+    features = np.asarray(body(images, training=False), np.float64)
+    if not np.isfinite(features).all():
+        return "gives features that are not finite: the value range does not fit"
+    if np.ptp(features, axis=0).max() <= 1e-6 * max(np.abs(features).max(), 1e-30):
+        return "gives the same features for every image: the value range does not fit"
+    if (features >= 0).all() and np.allclose(features.sum(axis=1), 1.0, atol=1e-3):
+        return (
+            f"gives probabilities of {features.shape[1]} classes, not a feature vector: choose an earlier layer with "
+            "backbone.feature_layer, or the feature-vector variant of the model"
+        )
+    if not _has_learned_statistics(body):
+        return None
+    normalised = _features_in_training(body, images)
+    size = np.sqrt(np.mean(features**2) / max(np.mean(normalised**2), 1e-30))
+    spread = features.std(axis=0).mean() / max(normalised.std(axis=0).mean(), 1e-30)
+    if size > _LARGEST_SIZE:
+        return f"gives features {size:.0f} times too large: the network takes a narrower value range"
+    if spread < _SMALLEST_SPREAD:
+        return (
+            f"hardly tells images apart ({spread:.1%} of the spread to expect): the network takes a wider value range"
+        )
+    return None
+
+
+def _has_learned_statistics(body: keras.layers.Layer) -> bool:
+    statistics = [variable for variable in body.variables if _STATISTIC.search(variable.name)]
+    return getattr(body, "has_training_trace", True) and any(
+        np.any(np.asarray(variable) != float(variable.name.endswith("variance"))) for variable in statistics
+    )
+
+
+def _features_in_training(body: keras.layers.Layer, images: tf.Tensor) -> np.ndarray:
+    """Features of a call in training, with all that such a call changes put back."""
+    states = [(layer, layer.trainable) for layer in body._flatten_layers()]
+    flags = [(variable, variable.trainable) for variable in body.variables]
+    values = [(variable, variable.numpy()) for variable in body.variables]
+    try:
+        for layer, _ in states:
+            type(layer).trainable.fset(layer, True)
+        return np.asarray(body(images, training=True), np.float64)
+    finally:
+        for layer, state in states:
+            type(layer).trainable.fset(layer, state)
+        for variable, flag in flags:
+            variable.trainable = flag
+        for variable, value in values:
+            variable.assign(value)
