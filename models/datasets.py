@@ -1,6 +1,8 @@
 """Reading the Examples that `ingest` wrote: class names, labels, images in batches."""
 
-from collections.abc import Iterator, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from models.options import AugmentOptions
 
 # Encoded images that wait to be drawn in random order; more would not mix noticeably better.
 _SHUFFLE_BYTES = 256 * 2**20
+
+_END = (None,)
 
 _FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string),
@@ -73,6 +77,7 @@ class ImageSplit:
 
     Attributes:
         count: number of Examples.
+        inputs: spec of a batch of images, float32 [None, h, w, 3].
     """
 
     def __init__(
@@ -89,7 +94,9 @@ class ImageSplit:
             GraftError: nothing matches the patterns, or the label of an Example is not a class.
         """
         self._shards = find_shards(patterns)
-        self._image_size, self._value_range, self._batch_size = image_size, value_range, batch_size
+        self.inputs = tf.TensorSpec([None, *image_size, 3], tf.float32)
+        self._value_range, self._batch_size = value_range, batch_size
+        self._decode = _decoder(tuple(image_size), tuple(value_range))
         self._table = class_index(classes)
         self.count = 0
         for record in tf.data.TFRecordDataset(self._shards).batch(256):
@@ -102,11 +109,12 @@ class ImageSplit:
             self.count += int(record.shape[0])
         size = sum(tf.io.gfile.stat(shard).length for shard in self._shards)
         self._buffer = max(1, min(self.count, int(_SHUFFLE_BYTES * self.count / max(size, 1))))
+        decoded = tf.data.TFRecordDataset(self._shards).map(self._example, tf.data.AUTOTUNE)
+        self._in_order = _deterministic(decoded.batch(batch_size).prefetch(2))
 
     def ordered(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         """Batches in the order of the files: images float32 [n, h, w, 3], labels int64 [n]."""
-        dataset = tf.data.TFRecordDataset(self._shards).map(self._example, tf.data.AUTOTUNE)
-        return iter(_deterministic(dataset.batch(self._batch_size).prefetch(2)))
+        return iter(self._in_order)
 
     def shuffled(
         self, first_epoch: int, last_epoch: int, seed: int, augment: AugmentOptions
@@ -120,31 +128,62 @@ class ImageSplit:
             for each epoch, an iterator over images float32 [n, h, w, 3] and labels int64 [n].
         """
 
-        def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
-            epoch_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), epoch)
-            draw = tf.random.stateless_uniform([2], epoch_seed, 0, np.iinfo(np.int64).max, tf.int64)
-            shards = tf.data.Dataset.from_tensor_slices(self._shards).shuffle(len(self._shards), seed=draw[0])
-            records = tf.data.TFRecordDataset(shards).shuffle(self._buffer, seed=draw[1]).enumerate()
+        batches = tf.data.Dataset.from_generator(
+            lambda: self._drawn(first_epoch, last_epoch, seed),
+            output_signature=(tf.TensorSpec([None], tf.string), tf.TensorSpec([None, 2], tf.int64)),
+        )
 
-            def changed(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                image, label = self._example(record)
-                if augment.enabled:
-                    image_seed = tf.random.experimental.stateless_fold_in(epoch_seed, index)
-                    image = augment_image(image, image_seed, augment, self._value_range)
-                return image, label
+        def changed(record: tf.Tensor, image_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            image, label = self._example(record)
+            if augment.enabled:
+                image = augment_image(image, image_seed, augment, self._value_range)
+            return image, label
 
-            return records.map(changed, tf.data.AUTOTUNE).batch(self._batch_size)
+        def decoded(records: tf.Tensor, image_seeds: tf.Tensor) -> tf.data.Dataset:
+            return tf.data.Dataset.from_tensor_slices((records, image_seeds)).map(changed).batch(self._batch_size)
 
-        dataset = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(epoch_batches).prefetch(2)
-        batches = iter(_deterministic(dataset))
+        # Each inner dataset is one batch: several batches are decoded at once, and none spans two epochs.
+        dataset = batches.interleave(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        pending = iter(_deterministic(dataset.prefetch(2)))
         steps = -(-self.count // self._batch_size)
         for _ in range(first_epoch, last_epoch):
-            yield (next(batches) for _ in range(steps))
+            yield (next(pending) for _ in range(steps))
+
+    def _drawn(self, first_epoch: int, last_epoch: int, seed: int) -> Iterator[tuple[list[bytes], np.ndarray]]:
+        """Batches of records in random order with a seed for each; NumPy draws, because tf.data's own shuffle also
+        depends on the seed of the process."""
+        for epoch in range(first_epoch, last_epoch):
+            rng = np.random.default_rng([seed, epoch])
+            shards = [self._shards[i] for i in rng.permutation(len(self._shards))]
+            waiting: list[bytes] = []
+            batch: list[bytes] = []
+            for record in itertools.chain(tf.data.TFRecordDataset(shards).prefetch(64).as_numpy_iterator(), _END):
+                if record is not None:
+                    waiting.append(record)
+                while waiting and (len(waiting) > self._buffer or record is None):
+                    at = int(rng.integers(len(waiting)))
+                    waiting[at], waiting[-1] = waiting[-1], waiting[at]
+                    batch.append(waiting.pop())
+                    if len(batch) == self._batch_size:
+                        yield batch, rng.integers(0, 2**62, (len(batch), 2))
+                        batch = []
+            if batch:
+                yield batch, rng.integers(0, 2**62, (len(batch), 2))
 
     def _example(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = tf.io.parse_single_example(record, _FEATURES)
-        image = preprocess(example["image"][None], self._image_size, self._value_range)[0]
-        return image, self._table.lookup(example["label"])
+        return self._decode(example["image"]), self._table.lookup(example["label"])
+
+
+@functools.cache
+def _decoder(image_size: tuple[int, int], value_range: tuple[float, float]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`preprocess` for a single image, traced once a process: tracing it takes longer than decoding 1,000 images."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
+        return preprocess(encoded[None], image_size, value_range)[0]
+
+    return decode.get_concrete_function()
 
 
 def _deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -157,12 +196,17 @@ class ArraySplit:
     """Feature vectors and labels in arrays (memory-mapped ones too), in large chunks.
 
     The training step cuts a chunk into batches inside the graph: a Python call a batch would cost more than the head.
+
+    Attributes:
+        count: number of rows.
+        inputs: spec of a chunk, float32 [None, d].
     """
 
     def __init__(self, features: np.ndarray, labels: np.ndarray, batch_size: int):
         """Wraps features float32 [n, d] and labels int64 [n]."""
         self._features, self._labels = features, labels
         self.count = len(labels)
+        self.inputs = tf.TensorSpec([None, features.shape[1]], tf.float32)
         rows = 64 * 2**20 // max(1, features.dtype.itemsize * features.shape[1])
         self._rows = max(1, rows // batch_size) * batch_size
 

@@ -32,6 +32,7 @@ class Data(Protocol):
     """A split that can be read in order and in a random order that seed and epoch decide (`models.datasets`)."""
 
     count: int
+    inputs: tf.TensorSpec
 
     def ordered(self) -> Iterator[Batch]:
         """Chunks of one or more batches: inputs [n, ...], labels int64 [n]."""
@@ -85,12 +86,14 @@ class History:
             regularisation; val_loss is also without class weights and label smoothing.
         best_epoch: the epoch whose weights were put back.
         steps: optimizer steps taken.
+        max_epochs: most epochs it could have taken, over all phases.
         resumed_at: epoch after which a checkpoint was continued, or None.
     """
 
     epochs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     best_epoch: int = 0
     steps: int = 0
+    max_epochs: int = 0
     resumed_at: int | None = None
 
     @property
@@ -164,7 +167,7 @@ class _Run:
     def __init__(self, task: Task, phases: list[Phase]):
         self._task, self._phases = task, phases
         self._weights = class_weights(task.training.class_weights, task.train.labels, task.classes)
-        self._history = History()
+        self._history = History(max_epochs=sum(phase.epochs for phase in phases))
         self._best: dict[int, np.ndarray] = {}
         self._best_loss = math.inf
         self._waited = 0
@@ -257,7 +260,8 @@ class _Run:
             return tf.reduce_sum(cross_entropy(labels, logits, 0.0)), right(labels, logits)
 
         def over_chunk(step: Callable) -> Callable:
-            @tf.function(reduce_retracing=True)
+            # One signature for every batch size: tracing a network takes longer than many a step.
+            @tf.function(input_signature=[phase.train.inputs, tf.TensorSpec([None], tf.int64)])
             def chunk(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
                 loss, hits = tf.constant(0.0), tf.constant(0.0)
                 for start in tf.range(0, tf.shape(labels)[0], batch_size):
@@ -302,9 +306,8 @@ class _Run:
                 for name, value in figures.items():
                     tf.summary.scalar(name, value)
             self._writer.flush()
-        total = sum(p.epochs for p in self._phases)
         log.info("%s: phase %s, epoch %d: %s", self._task.stage, phase.name, len(epochs), figures)
-        progress.report(self._task.stage, len(epochs), total, "epochs", **figures)
+        progress.report(self._task.stage, len(epochs), self._history.max_epochs, "epochs", **figures)
 
     def _save(self, index: int, epoch: int, phase: Phase, optimizer: keras.Optimizer) -> None:
         """Writes all that the rest of the training depends on."""

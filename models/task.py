@@ -38,7 +38,8 @@ class Task:
 
     Attributes:
         classes: class names by index.
-        backbone: the pre-trained network; frozen unless the method unfreezes it.
+        backbone: the pre-trained network, frozen unless the method unfreezes it; None where the inputs of the head
+            are not the features of any.
         head: logits on top of its feature vector, trained in place.
         train: what is learned from.
         eval: what early stopping and the choice of the best weights look at; never trained on.
@@ -51,7 +52,7 @@ class Task:
     """
 
     classes: list[str]
-    backbone: Backbone
+    backbone: Backbone | None
     head: keras.Model
     train: Split
     eval: Split
@@ -120,6 +121,8 @@ def check_same_classes(features_path: str | Path, classes: Sequence[str]) -> Non
         GraftError: it does not; its labels would mean other classes.
     """
     path = Path(features_path) / "classes.json"
+    if not path.is_file():
+        raise GraftError(f"{path}: missing; the features stage writes it")
     stored = json.loads(path.read_text(encoding="utf-8"))
     if stored != list(classes):
         raise GraftError(f"{path}: holds classes {stored}, but the Transform vocabulary says {list(classes)}")

@@ -60,7 +60,7 @@ class Settings(BaseModel):
         transfer: `method` and the method's own settings.
         train: settings of all methods.
         model_name: what the model is called in the store.
-        checkpoint_dir: folder for the state of an unfinished training; it outlives the run.
+        checkpoint_dir: folder for the state of an unfinished training, which outlives the run; None to keep none.
         features_path: folder of the features artifact.
     """
 
@@ -71,7 +71,7 @@ class Settings(BaseModel):
     transfer: dict[str, Any] = {"method": "frozen"}
     train: TrainOptions = TrainOptions()
     model_name: str = "model"
-    checkpoint_dir: str
+    checkpoint_dir: str | None = None
     features_path: str
 
 
@@ -102,7 +102,8 @@ def run_fn(fn_args: FnArgs) -> None:
         eval=load_split(settings.features_path, "eval", fn_args.eval_files),
         strategy=strategy,
     )
-    task.checkpoint = Checkpoint(settings.checkpoint_dir, _identity(settings, task))
+    if settings.checkpoint_dir:
+        task.checkpoint = Checkpoint(settings.checkpoint_dir, _identity(settings, task))
     task.log_dir = run_dir / "tensorboard"
     history = get_method(settings.transfer["method"]).fit(task)
     _write_history(run_dir / "history.json", history, settings.transfer["method"])
@@ -119,20 +120,22 @@ def run_fn(fn_args: FnArgs) -> None:
         read_encoded(fn_args.eval_files, _WARMUP_IMAGES),
         settings.model_name,
     )
-    task.checkpoint.remove()
+    if task.checkpoint:
+        task.checkpoint.remove()
 
 
 def build_task(
-    backbone: BackboneOptions,
-    head: HeadOptions,
+    backbone_options: BackboneOptions,
+    head_options: HeadOptions,
     transfer: dict[str, Any],
     training: TrainOptions,
     classes: list[str],
     train: Split,
     eval: Split,
     strategy: tf.distribute.Strategy | None = None,
+    backbone: Backbone | None = None,
 ) -> Task:
-    """Loads the backbone frozen, builds the head, and checks that all fits.
+    """Loads the backbone frozen unless one is given, builds the head, and checks that all fits.
 
     Raises:
         GraftError: see `check_options`, `load_backbone`, `build_head`, `Task`.
@@ -146,9 +149,9 @@ def build_task(
         raise GraftError(f"transfer: {error}") from error
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
-        loaded = load_backbone(backbone.handle, backbone.image_size, backbone.value_range, backbone.feature_layer)
-        model = build_head(len(classes), loaded.feature_dim, head, training.seed)
-    return Task(classes, loaded, model, train, eval, method_settings, training, strategy)
+        backbone = backbone or _load(backbone_options)
+        head = build_head(len(classes), backbone.feature_dim, head_options, training.seed)
+    return Task(classes, backbone, head, train, eval, method_settings, training, strategy)
 
 
 def choose_strategy() -> tf.distribute.Strategy:
@@ -164,6 +167,10 @@ def make_deterministic(seed: int) -> None:
     keras.utils.set_random_seed(seed)
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
+
+
+def _load(options: BackboneOptions) -> Backbone:
+    return load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
 
 
 def _identity(settings: Settings, task: Task) -> dict[str, Any]:
@@ -193,9 +200,9 @@ def _off_strategy(task: Task, settings: Settings) -> tuple[Backbone, keras.Model
     """The trained parts with plain variables: mirrored ones are copied into a fresh backbone and head."""
     if task.strategy.num_replicas_in_sync == 1:
         return task.backbone, task.head
-    options = settings.backbone
-    backbone = load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
+    backbone = _load(settings.backbone)
     head = build_head(len(task.classes), backbone.feature_dim, settings.head, settings.train.seed)
-    for target, source in ((backbone, task.backbone), (head, task.head)):
-        target.set_weights(source.get_weights())
+    for plain, mirrored in ((backbone, task.backbone), (head, task.head)):
+        for target, source in zip(plain.variables, mirrored.variables, strict=True):
+            target.assign(source.numpy())
     return backbone, head

@@ -81,6 +81,35 @@ class TrainingInput:
             model_run_dir=str(out / "run"),
         )
 
+    def comparison(self, **config: Any):
+        """What the references are compared on."""
+        from models.references import Comparison
+
+        files = {split: self.patterns(split) for split in SIZES}
+        return Comparison.from_config(self.fn_args(self.root, **config).custom_config, self.transform, files)
+
+    def task(self, method: dict[str, Any] | None = None, head: dict[str, Any] | None = None, **train: Any):
+        """A task of a transfer method, without run_fn around it."""
+        from models.options import BackboneOptions, HeadOptions, TrainOptions
+        from models.task import load_split
+        from models.trainer import build_task
+
+        options = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0, **train}
+        return build_task(
+            BackboneOptions(handle=str(self.backbone), image_size=IMAGE_SIZE, value_range=(-1.0, 1.0)),
+            HeadOptions(**(head or {})),
+            method or {"method": "frozen"},
+            TrainOptions(**options),
+            json.loads((self.features / "classes.json").read_text()),
+            load_split(self.features, "train", self.patterns("train")),
+            load_split(self.features, "eval", self.patterns("eval")),
+        )
+
+
+def weights(layer: keras.Layer) -> list[np.ndarray]:
+    """Copies of all variables of a layer but its dropout seeds."""
+    return [variable.numpy() for variable in layer.weights]
+
 
 def make_network(seed: int = 0) -> keras.Model:
     """A tiny convolutional network with batch normalisation, images in [-1, 1] to 16 features."""
@@ -149,12 +178,8 @@ def write_transform(root: pathlib.Path) -> None:
     for record in records.as_numpy_iterator():
         feature = tf.train.Example.FromString(record).features.feature
         rows.append({k: list(v.bytes_list.value or v.int64_list.value) for k, v in feature.items()})
-    with (
-        beam.Pipeline(
-            "DirectRunner", options=beam.options.pipeline_options.PipelineOptions(direct_running_mode="in_memory")
-        ) as pipeline,
-        tft_beam.Context(temp_dir=str(root / "beam")),
-    ):
+    options = beam.options.pipeline_options.PipelineOptions(flags=[], direct_running_mode="in_memory")
+    with beam.Pipeline("DirectRunner", options=options) as pipeline, tft_beam.Context(temp_dir=str(root / "beam")):
         data = pipeline | beam.Create(rows)
         function = (data, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)
         _ = function | tft_beam.WriteTransformFn(str(root / "transform"))

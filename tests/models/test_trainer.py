@@ -1,12 +1,134 @@
-"""`run_fn` from Examples and features to an exported model."""
+"""`run_fn` from Examples and features to an exported model, in one piece and after SIGKILL."""
 
 import json
+import pathlib
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import weights
 
 from models import trainer
+from models.errors import GraftError
+
+FINE_TUNE = {"method": "fine_tune", "epochs": 2, "head_epochs": 3, "learning_rate": 1e-3}
 
 
-def test_frozen_run_writes_history_logs_and_export(training_input, tmp_path):
-    args = training_input.fn_args(tmp_path)
+def run_process(args, *options):
+    """Runs `run_fn` in a process of its own."""
+    path = pathlib.Path(args.model_run_dir).parent / "fn_args.json"
+    path.write_text(json.dumps(vars(args)))
+    script = pathlib.Path(__file__).with_name("training_process.py")
+    return subprocess.run(
+        [sys.executable, str(script), str(path), *options], capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def probabilities(directory, images):
+    served = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    return served(image_bytes=tf.constant(images))["probabilities"].numpy()
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(training_input, tmp_path_factory):
+    """The folder of one whole fine-tuning run."""
+    out = tmp_path_factory.mktemp("fine_tuned")
+    trainer.run_fn(training_input.fn_args(out, transfer=FINE_TUNE))
+    return out
+
+
+def test_run_writes_history_logs_head_and_export(fine_tuned, training_input):
+    history = json.loads((fine_tuned / "run" / "history.json").read_text())
+    assert history["method"] == "fine_tune"
+    assert [row["phase"] for row in history["epochs"]] == ["head"] * 3 + ["fine_tune"] * 2
+    assert {"epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"} == set(history["epochs"][0])
+    best = min(history["epochs"], key=lambda row: row["val_loss"])
+    assert history["best_epoch"] == best["epoch"]
+    assert list((fine_tuned / "run" / "tensorboard").glob("events.out.tfevents*"))
+    assert keras.models.load_model(fine_tuned / "run" / "head.keras").output_shape == (None, 3)
+    assert (fine_tuned / "model" / "saved_model.pb").is_file()
+    answers = probabilities(fine_tuned / "model", training_input.images["test"])
+    assert (answers.argmax(axis=1) == training_input.labels["test"]).mean() >= 0.9
+
+
+def test_checkpoint_is_gone_after_success(fine_tuned):
+    assert not list((fine_tuned / "checkpoints").glob("*"))
+
+
+def test_frozen_run_on_shuffled_labels_learns_nothing(training_input, tmp_path):
+    """The twin of the accuracy above: without a relation between image and label the same code must fail."""
+    for split in ("train", "eval"):
+        folder = tmp_path / "features" / f"Split-{split}"
+        folder.mkdir(parents=True)
+        for file in ("features.npy", "sha256.npy"):
+            (folder / file).symlink_to(training_input.features / f"Split-{split}" / file)
+        labels = np.load(training_input.features / f"Split-{split}" / "labels.npy")
+        np.save(folder / "labels.npy", np.random.default_rng(0).permutation(labels))
+    (tmp_path / "features" / "classes.json").symlink_to(training_input.features / "classes.json")
+    trainer.run_fn(training_input.fn_args(tmp_path, features_path=str(tmp_path / "features")))
+    answers = probabilities(tmp_path / "model", training_input.images["test"])
+    assert (answers.argmax(axis=1) == training_input.labels["test"]).mean() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"transfer": {"method": "frozn"}}, "did you mean 'frozen'"),
+        ({"transfer": {"method": "fine_tune", "unfreeze": 2.0}}, "less than or equal to 1"),
+        ({"train": {"augment": {"flip": True}}}, r"train\.augment: method 'frozen'"),
+        ({"train": {"epochs": 0}}, "epochs"),
+        ({"hed": {}}, "hed"),
+        ({"features_path": "nowhere"}, r"nowhere/classes\.json: missing"),
+    ],
+    ids=["method", "method option", "augment", "epochs", "unknown key", "features"],
+)
+def test_unusable_settings_are_refused_before_training(training_input, tmp_path, config, message):
+    with pytest.raises(GraftError, match=message):
+        trainer.run_fn(training_input.fn_args(tmp_path, **config))
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.slow
+def test_killed_run_continues_and_ends_as_the_uninterrupted_one(fine_tuned, training_input, tmp_path):
+    train = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0}
+    args = training_input.fn_args(tmp_path, transfer=FINE_TUNE, train=train)
+    killed = run_process(args, "--die-after", "5")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert not (tmp_path / "model").exists()
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
     trainer.run_fn(args)
-    history = json.loads((tmp_path / "run" / "history.json").read_text())
-    assert len(history["epochs"]) == 4
+    history, expected = (json.loads((out / "run" / "history.json").read_text()) for out in (tmp_path, fine_tuned))
+    assert history["resumed_at"] == 4
+    assert [row["val_loss"] for row in history["epochs"]] == [row["val_loss"] for row in expected["epochs"]]
+    heads = [keras.models.load_model(out / "run" / "head.keras") for out in (tmp_path, fine_tuned)]
+    for ours, theirs in zip(*map(weights, heads), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    images = training_input.images["test"]
+    np.testing.assert_array_equal(
+        probabilities(tmp_path / "model", images), probabilities(fine_tuned / "model", images)
+    )
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+def test_two_devices_train_a_mirrored_model(fine_tuned, training_input, tmp_path):
+    args = training_input.fn_args(tmp_path, transfer=FINE_TUNE, head={"dropout": 0.0})
+    result = run_process(args, "--devices", "2")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "trained on 2 replicas" in result.stdout
+    single = training_input.fn_args(tmp_path / "single", transfer=FINE_TUNE, head={"dropout": 0.0})
+    trainer.run_fn(single)
+    losses = [
+        [row["val_loss"] for row in json.loads((out / "run" / "history.json").read_text())["epochs"]]
+        for out in (tmp_path, tmp_path / "single")
+    ]
+    # Without dropout two halves of a batch make the same step as the whole, up to the order of summation.
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+    images = training_input.images["test"]
+    np.testing.assert_allclose(
+        probabilities(tmp_path / "model", images), probabilities(tmp_path / "single" / "model", images), atol=1e-2
+    )

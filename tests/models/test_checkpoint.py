@@ -1,0 +1,45 @@
+"""A checkpoint is there as a whole or not at all."""
+
+import numpy as np
+import pytest
+
+from models.checkpoint import Checkpoint
+from models.errors import GraftError
+
+
+def test_round_trip_and_removal(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "new", {"a": 1})
+    assert checkpoint.load() is None
+    checkpoint.save({"epoch": 3, "loss": 0.1}, {"w": np.arange(4.0), "step": np.int64(7)})
+    meta, arrays = Checkpoint(tmp_path / "new", {"a": 1}).load()
+    assert meta == {"epoch": 3, "loss": 0.1}
+    np.testing.assert_array_equal(arrays["w"], np.arange(4.0))
+    assert arrays["step"] == 7
+    checkpoint.remove()
+    assert list((tmp_path / "new").iterdir()) == []
+    checkpoint.remove()
+
+
+def test_another_identity_is_another_file(tmp_path):
+    Checkpoint(tmp_path, {"epochs": 3}).save({}, {})
+    assert Checkpoint(tmp_path, {"epochs": 4}).load() is None
+
+
+def test_interrupted_write_leaves_the_old_state(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path, 1)
+    checkpoint.save({"epoch": 1}, {"w": np.zeros(3)})
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save({"epoch": 2}, {"w": np.ones(3)})
+    assert checkpoint.load()[0] == {"epoch": 1}
+
+
+def test_damaged_file_is_named(tmp_path):
+    checkpoint = Checkpoint(tmp_path, 1)
+    checkpoint.path.write_bytes(b"not a zip file")
+    with pytest.raises(GraftError, match=r"not a readable checkpoint.*delete it"):
+        checkpoint.load()

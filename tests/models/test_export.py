@@ -1,0 +1,171 @@
+"""The exported SavedModel: signatures, equality with the model in memory, no tables where it is served."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import CLASSES, IMAGE_SIZE, make_example
+from tensorflow_serving.apis import prediction_log_pb2
+
+from models import export
+from models.datasets import read_classes
+from models.errors import GraftError
+from models.frozen import FrozenRunner
+from models.images import preprocess
+from models.transfer import get_method
+
+
+@pytest.fixture(scope="module")
+def exported(training_input, tmp_path_factory):
+    """A fine-tuned model on disk, and its task."""
+    task = training_input.task({"method": "fine_tune", "epochs": 1, "head_epochs": 2, "learning_rate": 1e-2})
+    get_method("fine_tune").fit(task)
+    directory = tmp_path_factory.mktemp("export") / "model"
+    write(task, training_input, directory)
+    return task, directory
+
+
+def write(task, training_input, directory, **changes):
+    arguments = {
+        "backbone": task.backbone,
+        "head": task.head,
+        "classes": read_classes(training_input.transform),
+        "transform_graph_path": training_input.transform,
+        "directory": directory,
+        "image_size": IMAGE_SIZE,
+        "value_range": (-1.0, 1.0),
+        "warmup_images": training_input.images["eval"][:2],
+        "model_name": "colours",
+    }
+    export.export_model(**{**arguments, **changes})
+
+
+@pytest.fixture(scope="module")
+def loaded(exported):
+    return tf.saved_model.load(str(exported[1]))
+
+
+def in_memory(task, images):
+    features = task.backbone(preprocess(tf.constant(images), IMAGE_SIZE, (-1.0, 1.0)), training=False)
+    return features.numpy(), task.head(features, training=False).numpy()
+
+
+def test_all_test_images_get_the_answers_of_the_model_in_memory(exported, loaded, training_input):
+    task, _ = exported
+    images = training_input.images["test"]
+    features, scores = in_memory(task, images)
+    answer = loaded.signatures["serving_default"](image_bytes=tf.constant(images))
+    assert set(answer) == {"classes", "probabilities", "scores", "label"}
+    np.testing.assert_allclose(answer["scores"], scores, atol=1e-5)
+    np.testing.assert_allclose(answer["probabilities"], tf.nn.softmax(scores), atol=1e-5)
+    np.testing.assert_allclose(answer["probabilities"].numpy().sum(axis=1), 1.0, atol=1e-6)
+    classes = [name.encode() for name in task.classes]
+    assert answer["classes"].numpy().tolist() == [classes] * len(images)
+    assert answer["label"].numpy().tolist() == [classes[i] for i in scores.argmax(axis=1)]
+    vectors = loaded.signatures["features"](image_bytes=tf.constant(images))["feature_vector"]
+    np.testing.assert_allclose(vectors, features, atol=1e-5)
+
+
+def test_batch_of_none(loaded):
+    none = tf.constant([], tf.string)
+    answer = loaded.signatures["serving_default"](image_bytes=none)
+    assert {name: tuple(value.shape) for name, value in answer.items()} == {
+        "classes": (0, 3),
+        "probabilities": (0, 3),
+        "scores": (0, 3),
+        "label": (0,),
+    }
+    assert loaded.signatures["features"](image_bytes=none)["feature_vector"].shape == (0, 16)
+
+
+def test_evaluation_signatures_take_examples(exported, loaded, training_input):
+    task, _ = exported
+    image = training_input.images["test"][0]
+    examples = tf.constant([make_example(image, name, "a.png") for name in [*CLASSES, "purple"]])
+    probabilities = loaded.signatures["evaluate_examples"](examples=examples)["probabilities"]
+    np.testing.assert_allclose(probabilities, tf.nn.softmax(in_memory(task, [image] * 4)[1]), atol=1e-5)
+    label = loaded.signatures["transform_features"](examples=examples)["label"]
+    assert label.dtype == tf.int64
+    assert label.numpy().tolist() == [task.classes.index(name) for name in CLASSES] + [-1]
+
+
+def test_corrupt_image_is_refused(loaded):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        loaded.signatures["serving_default"](image_bytes=tf.constant([b"no image"]))
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "features"])
+def test_serving_signatures_can_be_frozen(loaded, training_input, signature):
+    images = training_input.images["test"][:3]
+    runner = FrozenRunner(loaded.signatures[signature])
+    try:
+        frozen = runner(image_bytes=np.array(images, object))
+    finally:
+        runner.close()
+    for name, value in loaded.signatures[signature](image_bytes=tf.constant(images)).items():
+        if value.dtype == tf.string:
+            assert frozen[name].tolist() == value.numpy().tolist()
+        else:
+            np.testing.assert_allclose(frozen[name], value, atol=1e-5)
+
+
+def test_session_loader_reads_it_too(exported, training_input):
+    task, directory = exported
+    images = training_input.images["test"][:3]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(directory))
+        names = {key: graph.signature_def[key] for key in ("serving_default", "transform_features")}
+        scores = session.run(
+            names["serving_default"].outputs["scores"].name,
+            {names["serving_default"].inputs["image_bytes"].name: images},
+        )
+        label = session.run(
+            names["transform_features"].outputs["label"].name,
+            {names["transform_features"].inputs["examples"].name: [make_example(images[0], "red", "a.png")]},
+        )
+    np.testing.assert_allclose(scores, in_memory(task, images)[1], atol=1e-5)
+    assert label.tolist() == [task.classes.index("red")]
+
+
+def test_variables_are_saved_as_variables(exported):
+    task, directory = exported
+    stored = tf.train.load_checkpoint(str(directory / "variables" / "variables"))
+    values = [stored.get_tensor(name) for name in stored.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name]
+    for variable in [*task.backbone.weights, *task.head.weights]:
+        assert any(v.shape == variable.shape and np.array_equal(v, variable.numpy()) for v in values), variable.path
+
+
+def test_labels_and_warmup_requests(exported, loaded, training_input):
+    task, directory = exported
+    assert (directory / "assets.extra" / "labels.txt").read_text().splitlines() == task.classes
+    path = directory / "assets.extra" / "tf_serving_warmup_requests"
+    requests = [
+        prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    ]
+    sizes = [(r.model_spec.signature_name, r.inputs["image_bytes"].tensor_shape.dim[0].size) for r in requests]
+    assert sizes == [("serving_default", 1), ("serving_default", 2), ("features", 1), ("features", 2)]
+    assert {r.model_spec.name for r in requests} == {"colours"}
+    for request in requests:
+        images = tf.make_ndarray(request.inputs["image_bytes"])
+        assert images.tolist() == training_input.images["eval"][: len(images)]
+        loaded.signatures[request.model_spec.signature_name](image_bytes=tf.constant(images))
+
+
+def test_an_export_that_answers_otherwise_is_refused(exported, training_input):
+    task, directory = exported
+    bias = task.head.trainable_variables[-1]
+    before = bias.numpy()
+    bias.assign(before + np.array([1, 0, 0], np.float32))
+    try:
+        with pytest.raises(GraftError, match=r"differ from the trained model's by .*; allowed: 1e-05"):
+            export.compare_export(
+                directory, task.backbone, task.head, IMAGE_SIZE, (-1.0, 1.0), training_input.images["eval"]
+            )
+    finally:
+        bias.assign(before)
+
+
+def test_no_warmup_image_is_refused(exported, training_input, tmp_path):
+    with pytest.raises(GraftError, match="at least one image is needed"):
+        write(exported[0], training_input, tmp_path / "model", warmup_images=[])
+    assert not (tmp_path / "model").exists()

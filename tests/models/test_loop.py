@@ -1,0 +1,167 @@
+"""The shared loop: early stop, best weights, determinism, continuing, divergence, class weights."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import weights
+
+from models import loop, progress
+from models.checkpoint import Checkpoint
+from models.errors import GraftError
+from models.task import Split
+from models.transfer import get_method
+
+FINE_TUNE = {"method": "fine_tune", "epochs": 3, "head_epochs": 2, "learning_rate": 1e-3}
+AUGMENT = {"flip": True, "color": 0.2}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def fit(task, checkpoint=None, stop_after=None):
+    """Trains; with stop_after, dies when that many epochs are done."""
+
+    def sink(stage, done, total, unit, figures):
+        if unit == "epochs" and done == stop_after:
+            raise Killed
+
+    task.checkpoint = checkpoint
+    previous = progress.set_sink(sink)
+    try:
+        return get_method("fine_tune" if hasattr(task.options, "unfreeze") else "frozen").fit(task)
+    finally:
+        progress.set_sink(previous)
+
+
+def assert_equal_weights(first, second):
+    for layer in ("backbone", "head"):
+        for a, b in zip(weights(getattr(first, layer)), weights(getattr(second, layer)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def without_seconds(history):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history.epochs]
+
+
+def test_early_stop_after_patience_and_best_weights_restored(training_input):
+    task = training_input.task(epochs=50, patience=2, learning_rate=3.0)
+    history = fit(task)
+    losses = [row["val_loss"] for row in history.epochs]
+    assert history.best_epoch == int(np.argmin(losses)) + 1
+    assert len(losses) == history.best_epoch + 2 < 50
+    eval_only = loop.run(
+        dataclasses.replace(task, training=task.training.model_copy(update={"learning_rate": 1e-12, "epochs": 1})),
+        [dataclasses.replace(loop.head_phase(task, 1), learning_rate=1e-12)],
+    )
+    assert eval_only.best["val_loss"] == pytest.approx(min(losses), abs=1e-4)
+
+
+def test_min_delta_counts_small_gains_as_none(training_input):
+    history = fit(training_input.task(epochs=30, patience=2, min_delta=100.0))
+    assert len(history.epochs) == 3  # the first is always better than nothing, then two without a gain
+    assert history.best_epoch == 1
+
+
+def test_two_runs_are_bit_equal_and_another_seed_is_not(training_input):
+    tasks = [training_input.task(seed=seed) for seed in (1, 1, 2)]
+    histories = [fit(task) for task in tasks]
+    assert_equal_weights(tasks[0], tasks[1])
+    assert without_seconds(histories[0]) == without_seconds(histories[1])
+    assert without_seconds(histories[0]) != without_seconds(histories[2])
+
+
+@pytest.fixture(scope="module")
+def whole(training_input):
+    """An uninterrupted fine-tuning with augmentation, and its history."""
+    task = training_input.task(FINE_TUNE, augment=AUGMENT)
+    return task, fit(task)
+
+
+@pytest.mark.parametrize("stop_after", [2, 4], ids=["at the end of the head", "while fine-tuning"])
+def test_continued_run_ends_as_an_uninterrupted_one(training_input, whole, tmp_path, stop_after):
+    checkpoint = Checkpoint(tmp_path, "run")
+    with pytest.raises(Killed):
+        fit(training_input.task(FINE_TUNE, augment=AUGMENT), checkpoint, stop_after)
+    assert checkpoint.path.is_file()
+    continued = training_input.task(FINE_TUNE, augment=AUGMENT)
+    history = fit(continued, checkpoint)
+    # What the checkpoint holds is one epoch older: the process died before it was written.
+    assert history.resumed_at == stop_after - 1
+    assert_equal_weights(whole[0], continued)
+    assert without_seconds(history) == without_seconds(whole[1])
+
+
+def test_without_its_checkpoint_a_run_starts_anew(training_input, tmp_path):
+    with pytest.raises(Killed):
+        fit(training_input.task(), Checkpoint(tmp_path, "run"), 3)
+    history = fit(training_input.task(), Checkpoint(tmp_path, "another run"))
+    assert history.resumed_at is None
+
+
+def test_divergence_stops_with_the_reason(training_input):
+    task = training_input.task()
+    features = np.array(task.train.features)
+    features[5] = np.nan
+    broken = dataclasses.replace(task, train=Split(features, task.train.labels))
+    with pytest.raises(GraftError, match=r"the loss became nan in phase 'head', epoch 1; the learning rate 0\.01"):
+        fit(broken)
+
+
+def test_class_weights_move_answers_towards_the_heavy_class(training_input):
+    light, heavy = (training_input.task(class_weights=w) for w in ({"red": 0.01}, {"red": 100.0}))
+    share = []
+    for task in (light, heavy):
+        fit(task)
+        answers = task.head(task.train.features, training=False).numpy().argmax(axis=1)
+        share.append((answers == task.classes.index("red")).mean())
+    assert share[0] < 0.1
+    assert share[1] > 0.6
+
+
+def test_label_smoothing_lowers_confidence(training_input):
+    confidence = []
+    for smoothing in (0.0, 0.6):
+        task = training_input.task(label_smoothing=smoothing, epochs=30, patience=30, learning_rate=0.1)
+        fit(task)
+        logits = task.head(task.train.features, training=False).numpy()
+        confidence.append((np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).max(axis=1).mean())
+    assert confidence[1] < confidence[0] - 0.1
+
+
+def test_progress_and_tensorboard(training_input, tmp_path):
+    task = training_input.task({"method": "fine_tune", "epochs": 1, "head_epochs": 1})
+    task.log_dir = tmp_path
+    seen = []
+    previous = progress.set_sink(lambda *received: seen.append(received))
+    try:
+        get_method("fine_tune").fit(task)
+    finally:
+        progress.set_sink(previous)
+    epochs = [received for received in seen if received[3] == "epochs"]
+    assert [received[:3] for received in epochs] == [("train", 1, 2), ("train", 2, 2)]
+    assert set(epochs[0][4]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    images = [received[1:3] for received in seen if received[3] == "images"]
+    assert images[:6] == [(8, 42), (16, 42), (24, 42), (32, 42), (40, 42), (42, 42)]
+    assert images[-1] == (18, 18)
+    assert next(tmp_path.iterdir()).name.startswith("events.out.tfevents")
+
+
+def test_small_head_trains_in_seconds_not_minutes():
+    """20 epochs on 250 x 1280 take under a second here; Keras' own fit with its callbacks takes several."""
+    import time
+
+    from models.heads import build_head
+    from models.options import HeadOptions, TrainOptions
+    from models.task import Task
+    from models.transfer import frozen
+
+    rng = np.random.default_rng(0)
+    train = Split(rng.normal(size=(250, 1280)).astype(np.float32), rng.integers(0, 6, 250))
+    task = Task(
+        list("abcdef"), None, build_head(6, 1280, HeadOptions()), train, train, frozen.Options(), TrainOptions()
+    )
+    started = time.monotonic()
+    assert len(frozen.fit(task).epochs) == 20
+    assert time.monotonic() - started < 10

@@ -1,0 +1,105 @@
+"""The registry, and what each method moves and leaves alone."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pydantic
+import pytest
+from conftest import weights
+
+from models.errors import GraftError
+from models.options import AugmentOptions, TrainOptions
+from models.transfer import METHODS, check_options, get_method, method_options
+
+
+def test_unknown_method_names_the_nearest():
+    with pytest.raises(GraftError, match=r"unknown method 'fine-tune'; did you mean 'fine_tune'\?"):
+        get_method("fine-tune")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_the_parts_the_registry_asks_for(name):
+    module = get_method(name)
+    assert callable(module.fit)
+    assert isinstance(module.READS_IMAGES, bool)
+    method_options(name).model_validate({})
+    with pytest.raises(pydantic.ValidationError, match="no_such_option"):
+        method_options(name).model_validate({"no_such_option": 1})
+    assert all(field.description for field in method_options(name).model_fields.values())
+
+
+def test_checking_options_imports_neither_keras_nor_tensorflow():
+    code = (
+        "import sys; from models.transfer import METHODS, method_options; import models.options;"
+        "[method_options(name)() for name in METHODS];"
+        "assert not {'keras', 'tensorflow'} & set(sys.modules), 'imported'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_augmentation_needs_a_method_that_reads_images():
+    augmented = TrainOptions(augment=AugmentOptions(flip=True))
+    check_options("fine_tune", augmented)
+    check_options("frozen", TrainOptions())
+    with pytest.raises(GraftError, match=r"train\.augment: method 'frozen' .* received \{'flip': True\}"):
+        check_options("frozen", augmented)
+
+
+def test_frozen_trains_the_head_and_nothing_else(training_input):
+    task = training_input.task()
+    model_parameters = [*task.backbone.trainable_variables, *task.head.trainable_variables]
+    assert len(model_parameters) == len(task.head.trainable_variables) > 0
+    backbone, head = weights(task.backbone), weights(task.head)
+    history = get_method("frozen").fit(task)
+    for before, after in zip(backbone, weights(task.backbone), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert all((before != after).any() for before, after in zip(head, weights(task.head), strict=True))
+    assert history.best["val_loss"] < history.epochs[0]["val_loss"] + 1e-6
+    assert [row["phase"] for row in history.epochs] == ["head"] * 4
+    assert history.steps == 4 * 6
+
+
+def fine_tuned(training_input, unfreeze):
+    """Variables of the backbone before and after, by path, and the history."""
+    method = {"method": "fine_tune", "unfreeze": unfreeze, "epochs": 2, "head_epochs": 2, "learning_rate": 1e-3}
+    task = training_input.task(method)
+    before = {v.path: v.numpy() for v in task.backbone.variables}
+    history = get_method("fine_tune").fit(task)
+    moved = {path for path, value in before.items() if (value != paths(task)[path]).any()}
+    return task, moved, history
+
+
+def paths(task):
+    return {v.path: v.numpy() for v in task.backbone.variables}
+
+
+def test_fine_tune_moves_all_trainable_variables_but_no_batch_statistics(training_input):
+    task, moved, history = fine_tuned(training_input, 1.0)
+    assert [row["phase"] for row in history.epochs] == ["head", "head", "fine_tune", "fine_tune"]
+    assert history.best["phase"] == "fine_tune"
+    assert moved == {v.path for v in task.backbone.trainable_variables}
+    assert not any("moving" in path for path in moved)
+    assert sum("moving" in path for path in paths(task)) == 4
+
+
+def test_fine_tune_of_the_top_leaves_the_bottom_alone(training_input):
+    task, moved, _ = fine_tuned(training_input, 0.5)
+    assert moved
+    assert all("conv_1" in path or "norm_1" in path for path in moved)
+    assert any("conv_0" in path for path in paths(task))
+
+
+def test_fine_tune_that_does_harm_ends_with_the_weights_of_the_head_phase(training_input):
+    ruinous = {"method": "fine_tune", "epochs": 2, "head_epochs": 20, "learning_rate": 50.0}
+    task = training_input.task(ruinous, learning_rate=0.03)
+    before = weights(task.backbone)
+    history = get_method("fine_tune").fit(task)
+    assert history.best["phase"] == "head"
+    assert history.epochs[-1]["val_loss"] > history.best["val_loss"]
+    for old, new in zip(before, weights(task.backbone), strict=True):
+        np.testing.assert_array_equal(old, new)
+    logits = task.head(task.eval.features, training=False).numpy()
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    loss = -log_p[np.arange(len(log_p)), task.eval.labels].mean()
+    assert loss == pytest.approx(history.best["val_loss"], abs=1e-5)
