@@ -10,6 +10,8 @@
 Orientation follows Exif 2.3, section 4.6.4 (tag 0x0112 of IFD0), in JPEG only; a malformed Exif block means 1, upright.
 """
 
+import re
+
 import tensorflow as tf
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP")
@@ -113,10 +115,11 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 def decode_error_reason(error: tf.errors.OpError) -> str:
     """The one line of a failed decode that tells why, without TensorFlow's account of the graph."""
-    noise = ("Graph execution error", "Detected at node", "Node:", "[[", "Original stack trace", "[Op:")
-    lines = [line.strip() for line in error.message.splitlines()]
-    reason = next((line for line in lines if line and not line.startswith(noise)), error.message)
-    return reason.removeprefix("assertion failed: ")
+    # The account of the graph stands before the reason, a line that points at the node after it.
+    message = re.sub(r"\n\s*\[\[.*|\[Op:\w+\].*", "", error.message, flags=re.DOTALL)
+    message = re.sub(r"^.*\nNode: [^\n]*\n|^Graph execution error:.*\n\n", "", message, flags=re.DOTALL)
+    message = re.sub(r"^(\d+ root error\(s\) found\.|\s|\(0\) \w+:|\{\{.*?\}\}|assertion failed:)*", "", message)
+    return " ".join(message.split())
 
 
 def _orientation_of_block(encoded: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
@@ -179,7 +182,10 @@ def _decode_png(encoded: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
         part = tf.cast(alpha, tf.uint16)
         return tf.cast((tf.cast(colour, tf.uint16) * part + 255 * (255 - part) + 127) // 255, tf.uint8)
 
-    return tf.cond(tf.reduce_all(alpha == 255), lambda: colour, over_white)
+    # Where the file has no alpha, decode_png fills in the largest value of the file's bit depth: 1, 3, 15 or 255.
+    depth = tf.minimum(head[24], 8)
+    opaque = tf.cast(tf.bitwise.left_shift(1, depth) - 1, tf.uint8)
+    return tf.cond(tf.reduce_all(alpha == opaque) | tf.reduce_all(alpha == 255), lambda: colour, over_white)
 
 
 def _decode_gif(encoded: tf.Tensor, head: tf.Tensor) -> tf.Tensor:

@@ -52,8 +52,8 @@ def cut_model(model: keras.Model, handle: str, feature_layer: str | None) -> ker
         last = model.layers[-1]
         if re.search(CLASSIFIER_NAMES, last.name) or getattr(last, "activation", None) is keras.activations.softmax:
             raise GraftError(
-                f"backbone {handle!r} ends in the classifier {last.name!r}, which is not a feature vector: name the layer "
-                f"before as backbone.feature_layer; the last ones are {', '.join(names[-5:])}"
+                f"backbone {handle!r} ends in the classifier {last.name!r}, not in a feature vector: name an earlier "
+                f"layer as backbone.feature_layer; the last ones are {', '.join(names[-5:])}"
             )
         outputs = model.outputs
     elif feature_layer in names:

@@ -55,7 +55,8 @@ def find_fault(body: keras.layers.Layer, images: tf.Tensor) -> str | None:
 
 def _has_learned_statistics(body: keras.layers.Layer) -> bool:
     statistics = [variable for variable in body.variables if _STATISTIC.search(variable.name)]
-    return getattr(body, "has_training_trace", True) and any(
+    can_train = getattr(body, "can_train", True) and getattr(body, "has_training_trace", True)
+    return can_train and any(
         np.any(np.asarray(variable) != float(variable.name.endswith("variance"))) for variable in statistics
     )
 
