@@ -80,6 +80,7 @@ class ModelRegistry:
         self._models: dict[str, dict[int, Version]] = {}
         self._wanted: dict[str, Wanted] = {}
         self._threads = concurrent.futures.ThreadPoolExecutor(load_threads, thread_name_prefix="load")
+        self._unloading: set[threading.Thread] = set()
         self._closing = False
 
     def want(self, model: str, wanted: Wanted) -> None:
@@ -148,20 +149,23 @@ class ModelRegistry:
             )
         return self.available(model)
 
-    def close(self) -> None:
-        """Unloads everything after the calls under way; a load under way is finished and thrown away."""
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Unloads everything after the calls under way; a load under way is finished and thrown away.
+
+        Returns:
+            Whether all was unloaded within `timeout_s` seconds; what was not stays in memory with its call.
+        """
         with self._changed:
             self._closing = True
             for model in self._models:
                 self._wanted[model] = Wanted({})
                 self._reconcile(model)
         self._threads.shutdown(wait=True)
-        with self._changed:
-            self._changed.wait_for(
-                lambda: all(
-                    known.state is State.END for versions in self._models.values() for known in versions.values()
-                )
-            )
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        for thread in list(self._unloading):
+            # To its very end: a thread that frees a session while the interpreter goes down aborts the process.
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
+        return not self._unloading
 
     def _find(self, model: str, number: int | None) -> Version:
         ready = [known for known in self._models.get(model, {}).values() if known.state is State.AVAILABLE]
@@ -248,7 +252,9 @@ class ModelRegistry:
 
     def _unload(self, version: Version) -> None:
         version.state = State.UNLOADING
-        threading.Thread(target=self._drain, args=(version,), name="unload", daemon=True).start()
+        thread = threading.Thread(target=self._drain, args=(version,), name="unload", daemon=True)
+        self._unloading.add(thread)
+        thread.start()
 
     def _drain(self, version: Version) -> None:
         with self._changed:
@@ -256,7 +262,9 @@ class ModelRegistry:
             engine, version.engine = version.engine, None
         assert engine is not None
         engine.close()
+        del engine  # its memory is given back before the state says so
         with self._changed:
             version.state = State.END
+            self._unloading.discard(threading.current_thread())
             self._changed.notify_all()
         logger.info("%s version %d unloaded", version.model, version.number)

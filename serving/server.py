@@ -22,6 +22,7 @@ from serving.status import ServingError
 from serving.store import ModelStore
 
 DEFAULT_MAX_MESSAGE_BYTES = 64 << 20
+_UNLOAD_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class EmbeddedServer:
         self.registry = ModelRegistry(self._load, retry_s=retry_s)
         self.handlers = Handlers(self.registry, tensor_content)
         self._ending = threading.Event()
+        self._stopped = False
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
         self._grpc: GrpcServer | None = None
         self._rest = None
@@ -100,38 +102,59 @@ class EmbeddedServer:
             raise ServerError("REST is off or the server has not been started")
         return f"http://{self._host}:{self._rest.port}"
 
-    def start(self, wait_s: float | None = 300.0) -> None:
+    def start(self, wait_s: float | None = 300.0) -> bool:
         """Loads the models, then opens the ports: an open port means ready.
 
         Args:
             wait_s: how long to wait for a first version where there is none yet; None waits for ever.
 
+        Returns:
+            True; False if `interrupt` ended the wait.
+
         Raises:
             ServerError: a model could not be loaded, nothing to serve came in time, or a port is taken.
         """
         try:
-            self._wait_until_available(wait_s)
+            if not self._wait_until_available(wait_s):
+                self.stop(0)
+                return False
             self._open()
         except BaseException:
             self.stop(0)
             raise
         self._watcher.start()
+        return True
 
-    def stop(self, drain_s: float | None = None) -> None:
-        """Says NOT_SERVING, refuses new calls, ends those under way within `drain_s` seconds, unloads the models."""
-        if self._ending.is_set():
-            return
+    def interrupt(self) -> None:
+        """Ends a wait in `start` and says NOT_SERVING; safe in a signal handler. `stop` is still to be called."""
         self._ending.set()
-        drain_s = self._drain_s if drain_s is None else drain_s
         if self._grpc is not None:
             self._grpc.announce_end()
+
+    def stop(self, drain_s: float | None = None) -> bool:
+        """Says NOT_SERVING, refuses new calls, waits for those under way, unloads the models.
+
+        Args:
+            drain_s: seconds for the calls under way; by default as given to the server.
+
+        Returns:
+            Whether all calls had ended in time; else their threads and models are still there.
+        """
+        if self._stopped:
+            return True
+        self._stopped = True
+        self.interrupt()
+        drain_s = self._drain_s if drain_s is None else drain_s
         if self._rest is not None:
             self._rest.stop(drain_s)
         if self._grpc is not None:
             self._grpc.stop(drain_s)
         if self._watcher.is_alive():
             self._watcher.join()
-        self.registry.close()
+        drained = self.registry.close(_UNLOAD_S)
+        if not drained:
+            logger.error("calls were still running %g s after the server refused new ones: left behind", drain_s)
+        return drained
 
     def __enter__(self) -> "EmbeddedServer":
         self.start()
@@ -197,7 +220,7 @@ class EmbeddedServer:
                 # The watch must outlive any fault of a file system; what is served goes on being served.
                 logger.exception("a look at the models failed")
 
-    def _wait_until_available(self, wait_s: float | None) -> None:
+    def _wait_until_available(self, wait_s: float | None) -> bool:
         end = None if wait_s is None else time.monotonic() + wait_s
         warned = False
         while True:
@@ -208,11 +231,13 @@ class EmbeddedServer:
                 reasons = "; ".join(error for name in sorted(failed) for error in self._errors(name))
                 raise ServerError(f"{len(failed)} servable(s) did not become available: {{{reasons}}}")
             if names and all(self.registry.available(name) for name in names):
-                return
+                return True
             if not warned:
                 logger.warning("nothing to serve yet: waiting for a first version")
                 warned = True
-            if self._ending.wait(self._poll_s) or (end is not None and time.monotonic() > end):
+            if self._ending.wait(self._poll_s):
+                return False
+            if end is not None and time.monotonic() > end:
                 raise ServerError(f"nothing to serve came within {wait_s} s")
 
     def _errors(self, model: str) -> list[str]:

@@ -1,0 +1,142 @@
+"""Serves a store: by tensorflow_model_server where that is on the PATH, else by the embedded server."""
+
+import contextlib
+import logging
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+
+from serving.store import ModelStore
+
+BINARY = "tensorflow_model_server"
+CONFIG_POLL_S = 1
+
+logger = logging.getLogger(__name__)
+
+
+def serve_command(
+    binary: str, config: pathlib.Path, grpc_port: int, rest_port: int | None, extra: tuple[str, ...] = ()
+) -> list[str]:
+    """The command line of a real TensorFlow Serving that follows `models.config`; `rest_port` None leaves REST off."""
+    return [
+        binary,
+        f"--port={grpc_port}",
+        f"--rest_api_port={rest_port or 0}",
+        f"--model_config_file={config}",
+        f"--model_config_file_poll_wait_seconds={CONFIG_POLL_S}",
+        *extra,
+    ]
+
+
+def serve(
+    store: str | os.PathLike | ModelStore,
+    grpc_port: int = 8500,
+    rest_port: int | None = 8501,
+    *,
+    host: str = "127.0.0.1",
+    embedded: bool | None = None,
+    drain_s: float = 30.0,
+    extra: tuple[str, ...] = (),
+    on_ready: Callable[[str, str | None], None] | None = None,
+    **options,
+) -> int:
+    """Serves every model of a store until SIGTERM or SIGINT; call it from the main thread.
+
+    The first signal lets calls under way end (health says NOT_SERVING); a second one ends at once.
+
+    Args:
+        store: the store whose pointers are followed.
+        grpc_port: 0 takes a free one (embedded server only).
+        rest_port: as `grpc_port`; None leaves REST off.
+        host: address to listen on (embedded server only; the real one listens on all).
+        embedded: True or False chooses the server; None takes the real one where it is on the PATH.
+        drain_s: seconds for calls under way.
+        extra: more arguments for the real server.
+        on_ready: called with the gRPC and the REST address once the ports are open (embedded server only).
+        **options: of `serving.server.EmbeddedServer`.
+
+    Returns:
+        The exit status: 0 after a drain, else that of the real server. After a second signal, or if calls are
+        still running when `drain_s` is over, the process ends with status 1.
+
+    Raises:
+        ServerError: the embedded server cannot start.
+        StoreError: there is no store.
+        FileNotFoundError: `embedded=False` and the real server is not on the PATH.
+    """
+    store = store if isinstance(store, ModelStore) else ModelStore(store)
+    store.models()  # a mistyped path must fail now, not wait for a first version
+    binary = shutil.which(BINARY)
+    if embedded is False and binary is None:
+        raise FileNotFoundError(f"{BINARY} is not on the PATH")
+    if binary is not None and not embedded:
+        logger.info("serving %s with %s (it listens on all interfaces)", store.path, binary)
+        return _run_real(serve_command(binary, store.write_models_config(), grpc_port, rest_port, extra))
+    logger.info("serving %s with Graft's embedded server", store.path)
+    return _run_embedded(store, grpc_port, rest_port, host, drain_s, on_ready, options)
+
+
+def _run_real(command: list[str]) -> int:
+    server = subprocess.Popen(command)
+
+    def forward(number: int, _frame) -> None:
+        # The real server has no handler and no drain: the signal ends it at once, so the deployment has to drain.
+        server.send_signal(number)
+
+    with _handling(forward):
+        status = server.wait()
+    logger.info("%s ended with status %d", command[0], status)
+    return 0 if status in (-signal.SIGTERM, -signal.SIGINT) else status
+
+
+def _run_embedded(
+    store: ModelStore,
+    grpc_port: int,
+    rest_port: int | None,
+    host: str,
+    drain_s: float,
+    on_ready: Callable[[str, str | None], None] | None,
+    options: dict,
+) -> int:
+    # Imported here: TensorFlow is not needed to start the real server.
+    from serving.server import EmbeddedServer
+
+    server = EmbeddedServer(store, host=host, port=grpc_port, rest_port=rest_port, drain_s=drain_s, **options)
+    asked = threading.Event()
+
+    def end(number: int, _frame) -> None:
+        if asked.is_set():
+            logger.warning("second signal: ending at once")
+            os._exit(1)
+        logger.info("%s: no new calls, waiting up to %g s for those under way", signal.Signals(number).name, drain_s)
+        asked.set()
+        server.interrupt()
+
+    with _handling(end):
+        if not server.start(wait_s=None):
+            return 0
+        if on_ready is not None:
+            on_ready(server.grpc_address, server.rest_address if rest_port is not None else None)
+        asked.wait()
+        drained = server.stop()
+    if not drained:
+        logger.error("not drained: ending all the same")
+        logging.shutdown()
+        os._exit(1)  # a thread in TensorFlow cannot be stopped, and the interpreter would wait for it
+    logger.info("drained")
+    return 0
+
+
+@contextlib.contextmanager
+def _handling(handler: Callable) -> Iterator[None]:
+    """SIGTERM and SIGINT go to `handler` inside the `with` block."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,161 @@
+"""The client: answers, chunks, retries, error texts, and no TensorFlow in its process."""
+
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import grpc
+import numpy as np
+import pytest
+
+from serving import tensors
+from serving.client import Client, ClientError, Prediction
+from serving.protos import predict_pb2, prediction_service_pb2_grpc
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with Client(server.grpc_address, "images") as opened:
+        yield opened
+
+
+def test_predict_images(client, png):
+    predictions = client.predict_images([png((250, 0, 0)), png((0, 0, 250)), png((0, 250, 0))])
+    assert [prediction.label for prediction in predictions] == ["apple", "cheese", "bread"]
+    for prediction in predictions:
+        assert isinstance(prediction, Prediction)
+        assert sum(prediction.probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+        assert max(prediction.probabilities, key=prediction.probabilities.get) == prediction.label
+    assert client.predict_images([]) == []
+
+
+def test_big_batches_go_in_several_messages(server, png):
+    red, blue = png((250, 0, 0)), png((0, 0, 250))
+    overhead = 16 << 10
+    with Client(server.grpc_address, "images", max_message_bytes=overhead + 3 * len(red), max_images=2) as small:
+        sent = []
+        original = small.predict
+        small.predict = lambda inputs, **more: sent.append(len(inputs["image_bytes"])) or original(inputs, **more)
+        labels = [prediction.label for prediction in small.predict_images([red, blue] * 3 + [red])]
+        assert labels == ["apple", "cheese"] * 3 + ["apple"]
+        assert sent == [2, 2, 2, 1]
+        with pytest.raises(ClientError, match=f"image 1 has {4 * len(red)} bytes; one message takes at most"):
+            small.predict_images([red, red * 4])
+
+
+def test_metadata_and_status(client):
+    described = client.metadata()["serving_default"]
+    assert described["inputs"] == {"image_bytes": {"dtype": "string", "shape": [-1]}}
+    assert described["outputs"]["probabilities"] == {"dtype": "float", "shape": [-1, 3]}
+    assert client.status() == [{"version": 1, "state": "AVAILABLE", "error_code": 0, "error_message": ""}]
+
+
+def test_errors_name_address_model_and_code(server, client):
+    with pytest.raises(ClientError) as caught:
+        client.predict_images([b"no image"])
+    assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert str(caught.value).startswith(
+        f"{server.grpc_address}: model images: INVALID_ARGUMENT: Unknown image file format"
+    )
+    with (
+        Client(server.grpc_address, "nobody", version=4) as other,
+        pytest.raises(ClientError, match="Specific") as caught,
+    ):
+        other.predict({})
+    assert "model nobody version 4: NOT_FOUND" in str(caught.value)
+
+
+def test_no_server_is_tried_again_within_the_deadline():
+    words = r"127\.0\.0\.1:1: model m: UNAVAILABLE after 3 attempts"
+    with Client("127.0.0.1:1", "m", deadline_s=30, retries=2) as client, pytest.raises(ClientError, match=words):
+        client.status()
+    start = time.monotonic()
+    with (
+        Client("127.0.0.1:1", "m", deadline_s=0.5, retries=1000) as client,
+        pytest.raises(ClientError, match="attempts"),
+    ):
+        client.status()
+    assert time.monotonic() - start < 3
+
+
+class Flaky(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Fails with the given codes, one a call, then answers."""
+
+    def __init__(self, *failures):
+        self.failures = list(failures)
+        self.calls = 0
+
+    def Predict(self, request, context):
+        self.calls += 1
+        if self.failures:
+            context.abort(*self.failures.pop(0))
+        response = predict_pb2.PredictResponse()
+        response.outputs["y"].CopyFrom(tensors.to_proto(np.float32([1.0])))
+        return response
+
+
+@pytest.fixture
+def flaky():
+    started = []
+
+    def start(*failures):
+        server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+        servicer = Flaky(*failures)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        started.append(server)
+        return servicer, f"127.0.0.1:{port}"
+
+    yield start
+    for server in started:
+        server.stop(None)
+
+
+def test_only_passing_faults_are_tried_again(flaky):
+    unavailable, exhausted = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED
+    servicer, address = flaky((unavailable, "restarting"), (exhausted, "queue is full"))
+    with Client(address, "m") as client:
+        assert client.predict({})["y"] == [1.0]
+    assert servicer.calls == 3
+    for failure in (
+        (grpc.StatusCode.INTERNAL, "bug"),
+        (grpc.StatusCode.INVALID_ARGUMENT, "bad"),
+        (exhausted, "Received message larger than max (5 vs. 4)"),
+    ):
+        servicer, address = flaky(failure)
+        with Client(address, "m") as client, pytest.raises(ClientError) as caught:
+            client.predict({})
+        assert caught.value.code is failure[0] and servicer.calls == 1
+
+
+def test_the_client_does_not_import_tensorflow_and_leaves_room_for_it():
+    program = """
+import sys
+from serving.client import Client
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules and "tensorflow.python" not in sys.modules
+from serving.protos import tensor_pb2
+from serving import tensors
+import numpy as np
+proto = tensors.to_proto(np.float32([1, 2]))
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2 as official
+assert official.TensorProto is tensor_pb2.TensorProto
+assert tf.make_ndarray(proto).tolist() == [1.0, 2.0]
+assert type(tf.make_tensor_proto([1])) is tensor_pb2.TensorProto
+import serving.server
+print("fine")
+"""
+    child = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert child.stdout == "fine\n", child.stderr

@@ -1,0 +1,95 @@
+"""Which server serves a store, and how the real one is called: a fake binary on the PATH writes down its arguments."""
+
+import logging
+import os
+import pathlib
+import stat
+import threading
+import time
+
+import pytest
+
+from serving import launch
+from serving.store import ModelStore, StoreError
+
+
+@pytest.fixture
+def store(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    store = ModelStore(tmp_path / "store")
+    store.push("m", folder, {})
+    return store
+
+
+@pytest.fixture
+def fake_binary(tmp_path, monkeypatch):
+    """Installs a script as tensorflow_model_server; returns the file its arguments go to."""
+
+    def install(ending: str) -> pathlib.Path:
+        folder, written = tmp_path / "bin", tmp_path / "arguments"
+        folder.mkdir()
+        script = folder / launch.BINARY
+        script.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {written}.part\nmv {written}.part {written}\n{ending}\n')
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        return written
+
+    return install
+
+
+def test_the_real_server_is_used_where_it_is_on_the_path(store, fake_binary, caplog):
+    caplog.set_level(logging.INFO)
+    written = fake_binary("exit 7")
+    (store.path / "models.config").unlink()
+    assert launch.serve(store.path, 8500, 8501, extra=("--enable_batching",)) == 7
+    assert written.read_text().split("\n")[:-1] == [
+        "--port=8500",
+        "--rest_api_port=8501",
+        f"--model_config_file={store.path / 'models.config'}",
+        "--model_config_file_poll_wait_seconds=1",
+        "--enable_batching",
+    ]
+    assert "versions: 1" in (store.path / "models.config").read_text()
+    assert f"with {written.parent / 'bin' / launch.BINARY}" in caplog.text
+
+
+def test_rest_off():
+    assert "--rest_api_port=0" in launch.serve_command("x", pathlib.Path("c"), 1, None)
+
+
+def test_sigterm_reaches_the_real_server(store, fake_binary):
+    written = fake_binary("exec sleep 60")
+
+    def send():
+        while not written.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), 15)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    start = time.monotonic()
+    assert launch.serve(store) == 0
+    assert time.monotonic() - start < 30
+    sender.join()
+
+
+def test_the_embedded_server_is_used_otherwise_and_says_so(store, fake_binary, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    seen = []
+    monkeypatch.setattr(launch, "_run_embedded", lambda *arguments: seen.append(arguments) or 0)
+    fake_binary("exit 7")
+    assert launch.serve(store, embedded=True) == 0
+    monkeypatch.setenv("PATH", "")
+    assert launch.serve(store, freeze=False) == 0
+    assert len(seen) == 2 and seen[1][-1] == {"freeze": False}
+    assert caplog.text.count("with Graft's embedded server") == 2
+
+
+def test_what_cannot_be_served(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(FileNotFoundError, match="tensorflow_model_server is not on the PATH"):
+        launch.serve(store, embedded=False)
+    with pytest.raises(StoreError, match="no such folder"):
+        launch.serve(tmp_path / "typo")
