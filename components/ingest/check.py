@@ -9,6 +9,7 @@ from concurrent import futures
 
 import tensorflow as tf
 
+from components.ingest.faults import op_message
 from components.ingest.header import Header, Refused, read_header
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
@@ -118,9 +119,7 @@ def _fault(encoded: bytes) -> str | None:
     try:
         _Compiled.any()(tf.constant([encoded]))
     except tf.errors.InvalidArgumentError as error:
-        lines = [line.strip() for line in error.message.splitlines() if line.strip()]
-        # The op's own words stand in a line of their own, after the node's name.
-        return next((line for line in lines if not line.startswith("Detected at")), "cannot be decoded")[:300]
+        return op_message(error)
     return None
 
 

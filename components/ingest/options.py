@@ -82,7 +82,10 @@ class DataOptions(_Options):
         0.01, ge=0.0, le=1.0, description="The data gate closes when a larger fraction of the images was rejected."
     )
     max_pixels: int = Field(
-        50_000_000, ge=1, description="Images of more pixels (all frames together) are rejected before decoding."
+        50_000_000,
+        ge=1,
+        le=2**26,
+        description="Images of more pixels (all frames together) are rejected before decoding.",
     )
     max_bytes: int = Field(50_000_000, ge=1, description="Encoded images of more bytes are rejected before reading.")
 

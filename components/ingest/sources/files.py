@@ -57,16 +57,17 @@ def read_file(path: str, max_bytes: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise Refused(Reason.UNREADABLE, _reason(error)) from error
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Refused(Reason.UNREADABLE, f"is {_kind(status.st_mode)}, not a regular file")
         if status.st_size > max_bytes:
             raise Refused(Reason.TOO_LARGE, f"{status.st_size} bytes, at most {max_bytes} are read")
-        try:
-            return file.read(status.st_size)
-        except OSError as error:
-            raise Refused(Reason.UNREADABLE, _reason(error)) from error
+        return os.read(descriptor, status.st_size)
+    except OSError as error:
+        raise Refused(Reason.UNREADABLE, _reason(error)) from error
+    finally:
+        os.close(descriptor)
 
 
 def _reason(error: OSError | ValueError) -> str:

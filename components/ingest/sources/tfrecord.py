@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 from google.protobuf import message
 
+from components.ingest.faults import op_message
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
@@ -88,8 +89,10 @@ def read_rows(path: str) -> Iterator[dict[str, Any]]:
             features = tf.train.Example.FromString(record).features.feature
             yield {name: _value(feature) for name, feature in features.items()}
             number += 1
-    except (tf.errors.OpError, OSError) as error:
-        raise GraftError(f"data.path {as_text(path)}: record {number} cannot be read: {_line(error)}") from error
+    except tf.errors.OpError as error:
+        raise GraftError(f"data.path {as_text(path)}: record {number} cannot be read: {op_message(error)}") from error
+    except OSError as error:
+        raise GraftError(f"data.path {as_text(path)}: {error.strerror}") from error
     except message.DecodeError as error:
         raise GraftError(f"data.path {as_text(path)}: record {number} is no tf.Example") from error
 
@@ -98,7 +101,3 @@ def _value(feature: tf.train.Feature) -> Any:
     kind = feature.WhichOneof("kind")
     values = getattr(feature, kind).value if kind else ()
     return values[0] if len(values) == 1 else list(values)
-
-
-def _line(error: Exception) -> str:
-    return (getattr(error, "message", None) or str(error)).splitlines()[0]

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EXPECTED = {
     # made by cutting, renaming or editing
     "UPPER.JPG": "used",

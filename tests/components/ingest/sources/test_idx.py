@@ -1,0 +1,92 @@
+"""IDX pairs: the PNG they become, and damage."""
+
+import gzip
+import io
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from components.ingest.options import DataOptions
+from components.ingest.preflight import check_source
+from components.ingest.sources.idx import encode_png
+from models.errors import GraftError
+from models.images import decode_image
+
+
+def idx(array: np.ndarray) -> bytes:
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Writes 120 images with labels 0 and 1; returns the pixels."""
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 7, 5), dtype=np.uint8)
+    (tmp_path / "images").write_bytes(idx(pixels))
+    (tmp_path / "labels.gz").write_bytes(gzip.compress(idx(np.arange(120, dtype=np.uint8) % 2)))
+    return pixels
+
+
+def options(path, **pair):
+    names = {"images": "images", "labels": "labels.gz"} | pair
+    return {"source": "idx", "path": str(path), "pairs": [names], "class_names": ["no", "yes"]}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (28, 28), (3, 9, 3), (200, 400, 3)])
+def test_png_holds_the_pixels(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    encoded = encode_png(pixels.tobytes(), shape[1], shape[0], *(shape[2:] or (1,)))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encoded))), pixels)
+    expected = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, -1)
+    assert np.array_equal(decode_image(tf.constant(encoded)).numpy(), expected)
+
+
+def test_pair_is_ingested(pair, ingest, tmp_path):
+    result = ingest(**options(tmp_path))
+    assert result.summary.classes == ["no", "yes"] and result.summary.used_count == 120
+    for row in result.rows("train"):
+        number = int(row["file"].decode().split("#")[1])
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(row["image"]))), pair[number])
+        assert row["label"] == (b"no", b"yes")[number % 2]
+
+
+def test_pair_with_its_own_split(pair, ingest, tmp_path):
+    other = np.random.default_rng(1).integers(0, 256, (40, 7, 5), dtype=np.uint8)
+    (tmp_path / "test-images").write_bytes(idx(other))
+    (tmp_path / "test-labels").write_bytes(idx(np.arange(40, dtype=np.uint8) % 2))
+    data = options(tmp_path)
+    data["pairs"].append({"images": "test-images", "labels": "test-labels", "split": "test"})
+    splits = ingest(**data, split={"eval": 0.3, "test": 0.0}).split_of()
+    assert {split for file, split in splits.items() if file.startswith("test-")} == {"test"}
+    assert {split for file, split in splits.items() if not file.startswith("test-")} == {"train", "eval"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("images", b"\x89PNG....", "images: is no IDX file of unsigned bytes"),
+        ("images", b"\0\0", "images: ends too early: 4 bytes were to follow, 2 do"),
+        ("images", idx(np.zeros((5, 4, 4), np.uint8)), "images: holds 5 images, but labels.gz holds 120 labels"),
+        ("images", idx(np.zeros((120, 4, 4), np.uint8))[:-1], "images: ends too early"),
+        ("images", idx(np.zeros((120, 4, 4, 2), np.uint8)), "has dimensions"),
+        ("labels.gz", idx(np.zeros((120, 1), np.uint8)), "labels have one"),
+        ("labels.gz", gzip.compress(idx(np.zeros(120, np.uint8)))[:-20], "labels.gz: (is damaged|ends too early)"),
+    ],
+)
+def test_damage(pair, ingest, tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(GraftError, match=message):
+        ingest(**options(tmp_path))
+
+
+def test_missing_file(pair, tmp_path):
+    with pytest.raises(GraftError, match="none: No such file"):
+        check_source(DataOptions(**options(tmp_path, labels="none")))
+
+
+def test_fashion_mnist_is_counted(graft_data):
+    names = {"images": "t10k-images-idx3-ubyte.gz", "labels": "t10k-labels-idx1-ubyte.gz"}
+    data = options(graft_data / "fashion_mnist", **names) | {"class_names": None}
+    assert set(check_source(DataOptions(**data)).classes.values()) == {1000}

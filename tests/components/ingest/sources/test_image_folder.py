@@ -1,0 +1,142 @@
+"""Class folders: odd names, links, and files that cannot be read."""
+
+import os
+import socket
+
+import pytest
+
+from components.ingest.options import DataOptions
+from components.ingest.sources import load
+from models.errors import GraftError
+
+COUNTS = {"cat": 40, "dog": 40}
+
+
+def listed(root) -> dict[str, str]:
+    """file -> label of all images, as the workers see them."""
+    source = load(DataOptions(source="image_folder", path=str(root)), str(root))
+    return {item.file: item.label for chunk in source.chunks() for item in chunk.read()}
+
+
+def test_nested_hidden_and_stray_files(make_folder, encode):
+    root = make_folder({"cat": 1, "dog": 1})
+    (root / "cat" / "2024" / "may").mkdir(parents=True)
+    (root / "cat" / "2024" / "may" / "deep.png").write_bytes(encode(5))
+    (root / "cat" / ".DS_Store").write_bytes(b"1")
+    (root / ".git").mkdir()
+    (root / "README.md").write_text("about these photos")
+    (root / "stray.jpg").write_bytes(encode(6, "JPEG"))
+    assert listed(root) == {
+        "cat/00000.png": "cat",
+        "cat/2024/may/deep.png": "cat",
+        "dog/00001.png": "dog",
+        "stray.jpg": "",
+    }
+
+
+def test_names_with_spaces_newlines_and_bytes_that_are_no_text(make_folder, ingest, encode):
+    root = make_folder(COUNTS)
+    names = [
+        b"a b.png",
+        b"new\nline.png",
+        b"\xff\xfe.png",
+        "\u732b.png".encode(),
+        b"quote'\".png",
+        b"no extension",
+    ]
+    for seed, name in enumerate(names, 500):
+        with open(os.fsencode(root) + b"/cat/" + name, "wb") as file:  # noqa: PTH123
+            file.write(encode(seed))
+    os.mkdir(os.fsencode(root) + b"/caf\xe9 au\nlait")  # noqa: PTH102
+    for seed in range(700, 740):
+        with open(os.fsencode(root) + b"/caf\xe9 au\nlait/%d.png" % seed, "wb") as file:  # noqa: PTH123
+            file.write(encode(seed))
+    result = ingest(source="image_folder", path=root)
+    files = result.split_of()
+    expected = ["a b.png", "new\nline.png", "\\xff\\xfe.png", "\u732b.png", "quote'\".png", "no extension"]
+    assert {f"cat/{name}" for name in expected} < set(files)
+    assert result.summary.classes == ["caf\\xe9 au\nlait", "cat", "dog"]
+    assert len(files) == 126 and not result.rejected
+
+
+def test_rejected_names_survive_in_the_artifact(make_folder, ingest):
+    root = make_folder(COUNTS)
+    with open(os.fsencode(root) + b"/cat/\xff\nbad.png", "wb") as file:  # noqa: PTH123
+        file.write(b"hello")
+    result = ingest(source="image_folder", path=root, max_rejected=1.0)
+    assert result.rejected["cat/\\xff\nbad.png"]["reason"] == "unknown_type"
+
+
+def test_what_is_no_readable_file_is_rejected_without_hanging(make_folder, ingest):
+    root = make_folder(COUNTS)
+    cat = root / "cat"
+    os.mkfifo(cat / "fifo.jpg")  # nobody writes: a plain open would wait for ever
+    (cat / "broken.jpg").symlink_to("nowhere.jpg")
+    (cat / "self.jpg").symlink_to("self.jpg")
+    (cat / "null.jpg").symlink_to("/dev/null")
+    (cat / "folder.jpg").mkdir()  # a folder like any other, and empty
+    (cat / "empty.jpg").write_bytes(b"")
+    server = socket.socket(socket.AF_UNIX)
+    here = os.getcwd()  # noqa: PTH109
+    os.chdir(cat)  # the address of a socket is short
+    server.bind("socket.jpg")
+    os.chdir(here)
+    server.close()
+    with open(cat / "large.jpg", "wb") as file:  # noqa: PTH123
+        file.truncate(60_000_000)
+    result = ingest(source="image_folder", path=root)
+    found = {file.removeprefix("cat/"): (row["reason"], row["detail"]) for file, row in result.rejected.items()}
+    assert found == {
+        "fifo.jpg": ("unreadable", "is a FIFO, not a regular file"),
+        "broken.jpg": ("unreadable", "No such file or directory"),
+        "self.jpg": ("unreadable", "symbolic links go round in a circle"),
+        "null.jpg": ("unreadable", "is a device, not a regular file"),
+        "socket.jpg": ("unreadable", "No such device or address"),
+        "empty.jpg": ("empty", "0 bytes"),
+        "large.jpg": ("too_large", "60000000 bytes, at most 50000000 are read"),
+    }
+    assert len(result.split_of()) == 80
+
+
+def test_links_are_followed_but_not_in_circles(make_folder, encode, tmp_path):
+    root = make_folder({"cat": 1, "dog": 1})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "linked.png").write_bytes(encode(7))
+    (root / "cat" / "more").symlink_to(elsewhere)
+    (root / "cat" / "up").symlink_to(root / "cat")
+    (elsewhere / "back").symlink_to(elsewhere)
+    (root / "dog" / "one.png").symlink_to(elsewhere / "linked.png")
+    assert listed(root) == {
+        "cat/00000.png": "cat",
+        "cat/more/linked.png": "cat",
+        "dog/00001.png": "dog",
+        "dog/one.png": "dog",
+    }
+
+
+def test_folders_named_like_splits(make_folder, tmp_path):
+    for split in ("train", "val", "test"):
+        make_folder({"cat": 1, "dog": 1}, f"data/{split}")
+    source = load(DataOptions(source="image_folder", path="x"), str(tmp_path / "data"))
+    assert sorted((entry.label, entry.split) for entry in source.entries()) == sorted(
+        (label, split) for label in ("cat", "dog") for split in ("train", "eval", "test")
+    )
+
+
+def test_a_class_that_is_named_like_a_split_stays_a_class(make_folder):
+    assert set(listed(make_folder({"test": 1, "train": 1, "exam": 1})).values()) == {"test", "train", "exam"}
+
+
+def test_chunks_hold_references_and_depend_on_the_data_only(make_folder):
+    root = make_folder({"cat": 100, "dog": 100})
+    source = load(DataOptions(source="image_folder", path=str(root)), str(root))
+    chunks = list(source.chunks())
+    assert [chunk.size for chunk in chunks] == [64, 64, 64, 8]
+    assert chunks == list(source.chunks())
+
+
+def test_no_class_folder_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"1")
+    with pytest.raises(GraftError, match="holds no folders"):
+        listed(tmp_path)

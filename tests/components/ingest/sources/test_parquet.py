@@ -1,0 +1,86 @@
+"""Parquet: bytes, Hugging Face's layout, row groups and damage."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.ingest.options import DataOptions
+from components.ingest.preflight import check_source
+from models.errors import GraftError
+
+
+def columns(encode, count=120):
+    return {
+        "image": [encode(seed) for seed in range(count)],
+        "label": [("cat", "dog")[seed % 2] for seed in range(count)],
+        "site": [seed % 3 for seed in range(count)],
+        "tags": [["a", "b"] for _ in range(count)],
+    }
+
+
+def test_bytes_and_slices(tmp_path, encode, ingest):
+    pq.write_table(pa.table(columns(encode)), tmp_path / "a.parquet", row_group_size=50)
+    result = ingest(source="parquet", path=tmp_path, slices=["site"])
+    assert len(result.split_of()) == 120 == result.summary.used_count
+    row = result.rows("test")[0]
+    assert row["file"].decode().startswith("a.parquet#") and row["site"] in (b"0", b"1", b"2")
+    assert "tags" not in row
+
+
+def test_rows_are_numbered_through_row_groups_and_chunks(tmp_path, encode, monkeypatch, ingest):
+    from components.ingest.sources import parquet
+
+    monkeypatch.setattr(parquet, "MAX_CHUNK", 30)
+    pq.write_table(pa.table(columns(encode)), tmp_path / "a.parquet", row_group_size=20)
+    result = ingest(source="parquet", path=tmp_path / "a.parquet")
+    assert set(result.split_of()) == {f"a.parquet#{number}" for number in range(120)}
+
+
+def test_hugging_face_layout(tmp_path, encode, ingest):
+    plain = columns(encode)
+    table = pa.table(
+        {
+            "image": [{"bytes": encoded, "path": "x.png"} for encoded in plain["image"]],
+            "label": [seed % 2 for seed in range(120)],
+        }
+    )
+    info = {"info": {"features": {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}}}}
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), tmp_path / "a.parquet")
+    assert ingest(source="parquet", path=tmp_path / "a.parquet").summary.classes == ["no", "yes"]
+
+
+def test_missing_images_and_named_splits(tmp_path, encode, ingest):
+    data = columns(encode, 30)
+    data["image"] = [*data["image"][:29], None]
+    data["split"] = [("train", "dev", "test")[seed % 3] for seed in range(30)]
+    pq.write_table(pa.table(data), tmp_path / "a.parquet")
+    result = ingest(source="parquet", path=tmp_path / "a.parquet")
+    assert result.rejected["a.parquet#29"]["reason"] == "unreadable"
+    assert sum(result.summary.used["eval"].values()) == 10
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"img": [b"1"], "label": ["a"]}, "data.columns.image is 'image'; there are img, label"),
+        ({"image": ["1"], "label": ["a"]}, "column 'image' is of string; it must hold bytes"),
+    ],
+)
+def test_wrong_columns(tmp_path, table, message):
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(GraftError, match=message):
+        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+
+
+def test_damaged_file(tmp_path, encode, ingest):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table(columns(encode)), path, compression="gzip", use_dictionary=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    with pytest.raises(GraftError, match=r"a.parquet: not Parquet"):
+        ingest(source="parquet", path=path)
+    path.write_bytes(whole[:100] + bytes(2000) + whole[2100:])
+    with pytest.raises(GraftError, match=r"a.parquet: row \d+ cannot be read"):
+        ingest(source="parquet", path=path)

@@ -1,0 +1,102 @@
+"""Type and size from the header agree with Pillow's, and nonsense is refused with its reason."""
+
+import contextlib
+import io
+import struct
+
+import pytest
+from PIL import Image
+
+from components.ingest.header import Refused, read_header
+from components.ingest.reasons import Reason
+from models import images
+
+
+@pytest.mark.parametrize("kind", images.FORMATS)
+@pytest.mark.parametrize("size", [(1, 1), (8, 6), (300, 200)])
+def test_size_and_type(encode, kind, size):
+    header = read_header(encode(1, kind, size))
+    assert (header.format, header.width, header.height, header.pixels) == (kind, *size, size[0] * size[1])
+
+
+def test_hostile_images_that_pillow_reads_have_the_size_it_says(graft_data):
+    seen = 0
+    for path in (graft_data / "hostile_images").rglob("*"):
+        if not path.is_file() or "bomb" in path.name:
+            continue
+        try:
+            with Image.open(path) as image:
+                size, kind = image.size, image.format
+        except (OSError, ValueError):
+            continue
+        if kind in images.FORMATS:
+            header = read_header(path.read_bytes())
+            assert (header.width, header.height, header.format) == (*size, kind), path.name
+            seen += 1
+    assert seen > 30
+
+
+def test_progressive_jpeg_with_comment_and_fill_bytes(encode):
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(encode(1))).save(buffer, "JPEG", progressive=True, comment=b"\xff\xc0" * 40)
+    encoded = buffer.getvalue()
+    filled = encoded[:2] + b"\xff\xff\xff" + encoded[2:]
+    for data in (encoded, filled):
+        assert (read_header(data).width, read_header(data).height) == (8, 6)
+
+
+def test_all_frames_of_a_gif_count(encode):
+    frames = [Image.open(io.BytesIO(encode(seed, "GIF", (50, 40)))) for seed in range(5)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], disposal=2)
+    header = read_header(buffer.getvalue())
+    assert (header.width, header.height) == (50, 40)
+    assert header.pixels == 5 * 50 * 40
+
+
+def test_gif_frame_larger_than_its_canvas_counts():
+    encoded = b"GIF89a" + struct.pack("<HHBBB", 10, 10, 0, 0, 0) + b"," + struct.pack("<HHHHB", 0, 0, 60000, 60000, 0)
+    assert read_header(encoded + b"\x08\x00;").pixels == 60000 * 60000
+
+
+def test_bmp_from_the_top_has_a_positive_height():
+    encoded = bytearray(b"BM" + bytes(52))
+    struct.pack_into("<ii", encoded, 18, 7, -5)
+    assert (read_header(bytes(encoded)).width, read_header(bytes(encoded)).height) == (7, 5)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "reason", "detail"),
+    [
+        (b"", Reason.EMPTY, "0 bytes"),
+        (b"\x89PNG\r\n\x1a\n", Reason.CORRUPT, "ends within its header"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIDAT" + bytes(8), Reason.CORRUPT, "IHDR"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + bytes(8), Reason.CORRUPT, "0 x 0"),
+        (b"\xff\xd8\xff\xd9", Reason.CORRUPT, "without a frame header"),
+        (b"\xff\xd8\xff", Reason.CORRUPT, "ends within its header"),
+        (b"\xff\xd8" + b"\xff\xe0\x00\x04" * 3, Reason.CORRUPT, "without a frame header"),
+        (b"GIF89a", Reason.CORRUPT, "ends within its header"),
+        (b"BM123", Reason.CORRUPT, "ends within its header"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", Reason.UNSUPPORTED_TYPE, "WEBP"),
+        (b"II*\0\x08\0\0\0", Reason.UNSUPPORTED_TYPE, "TIFF"),
+        (b"\0\0\0\x1cftypavif", Reason.UNSUPPORTED_TYPE, "HEIF (avif)"),
+        (b"%PDF-1.7", Reason.UNKNOWN_TYPE, "PDF"),
+        (b"\n<!DOCTYPE html>", Reason.UNKNOWN_TYPE, "HTML"),
+        (b"<svg>", Reason.UNKNOWN_TYPE, "SVG"),
+        (b"just words", Reason.UNKNOWN_TYPE, "text"),
+        (b"\x00\x01\x02\x03", Reason.UNKNOWN_TYPE, "00 01 02 03"),
+    ],
+)
+def test_refused(encoded, reason, detail):
+    with pytest.raises(Refused) as refused:
+        read_header(encoded)
+    assert refused.value.reason is reason
+    assert detail in refused.value.detail
+
+
+def test_every_prefix_of_an_image_is_read_or_refused(encode):
+    for kind in images.FORMATS:
+        encoded = encode(3, kind)
+        for length in range(len(encoded)):
+            with contextlib.suppress(Refused):
+                read_header(encoded[:length])

@@ -1,0 +1,65 @@
+"""The data options: what they refuse, and that checking them is quick."""
+
+import json
+import subprocess
+import sys
+
+import pydantic
+import pytest
+
+from components.ingest.options import DataOptions
+
+IDX = {"source": "idx", "path": "x", "pairs": [{"images": "i", "labels": "l"}]}
+
+
+def test_defaults_and_round_trip():
+    options = DataOptions(source="image_folder", path="photos", schema="schema.pbtxt", slices=["site"])
+    text = options.model_dump_json(by_alias=True)
+    assert DataOptions.model_validate_json(text) == options
+    assert json.loads(text)["schema"] == "schema.pbtxt"
+    assert (options.split.eval, options.split.test, options.window) == (0.15, 0.15, 1)
+
+
+def test_every_field_is_described():
+    for model in (DataOptions, *(DataOptions.model_fields[name].annotation for name in ("split", "columns"))):
+        for name, field in model.model_fields.items():
+            assert field.description, name
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"source": "folder", "path": "x"}, "no source 'folder'; there are image_folder, csv"),
+        ({"source": "csv", "path": ""}, "is empty"),
+        ({"source": "csv", "path": "gs://bucket/x"}, "local or mounted"),
+        ({"source": "csv", "path": "x", "colums": {}}, "colums"),
+        ({"source": "csv", "path": "x", "split": {"eval": 0.5, "test": 0.5}}, "must be below 1"),
+        ({"source": "csv", "path": "x", "split": {"eval": -0.1}}, "greater than or equal to 0"),
+        ({"source": "csv", "path": "x", "class_names": ["a"]}, "at least 2 names"),
+        ({"source": "csv", "path": "x", "class_names": ["a", "b", "a"]}, "each once"),
+        ({"source": "csv", "path": "x", "slices": ["label"]}, "ingestion uses itself"),
+        ({"source": "csv", "path": "x", "name": "mnist"}, "`name` belongs to source tfds"),
+        ({"source": "tfds", "path": "x"}, "`name` belongs to source tfds"),
+        ({"source": "idx", "path": "x"}, "`pairs` belongs to source idx"),
+        ({"source": "csv", "path": "x", "window": 0}, "greater than or equal to 1"),
+        ({"source": "csv", "path": "x", "max_rejected": 2}, "less than or equal to 1"),
+        (IDX | {"pairs": [{"images": "i", "labels": "l", "split": "holdout"}]}, "no split 'holdout'"),
+    ],
+)
+def test_refused(data, message):
+    with pytest.raises(pydantic.ValidationError, match=message):
+        DataOptions(**data)
+
+
+def test_split_of_a_pair_is_normalised():
+    options = DataOptions(**(IDX | {"pairs": [{"images": "i", "labels": "l", "split": "validation"}]}))
+    assert options.pairs[0].split == "eval"
+
+
+def test_import_brings_no_heavy_library():
+    code = (
+        "import sys; from components.ingest import options, fingerprint, preflight; "
+        "print([name for name in ('tensorflow', 'apache_beam', 'tfx', 'pyarrow', 'numpy') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

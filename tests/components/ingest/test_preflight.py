@@ -1,0 +1,75 @@
+"""The quick check: what it counts and what it refuses."""
+
+import pytest
+
+from components.ingest.options import DataOptions
+from components.ingest.preflight import check_source
+from models.errors import GraftError
+
+
+def check(path, **data):
+    return check_source(DataOptions(**({"source": "image_folder", "path": str(path)} | data)))
+
+
+def test_counts_and_expected_splits(make_folder):
+    root = make_folder({"cat": 40, "dog": 60})
+    report = check(root)
+    assert report.classes == {"cat": 40, "dog": 60}
+    assert report.splits == {"train": 70, "eval": 15, "test": 15}
+    assert report.paths == (str(root),) and report.complete
+
+
+def test_named_splits_are_counted_as_named(make_folder, tmp_path):
+    for split, count in (("train", 10), ("valid", 4), ("test", 6)):
+        make_folder({"cat": count, "dog": count}, f"data/{split}")
+    assert check(tmp_path / "data").splits == {"train": 20, "eval": 8, "test": 12}
+
+
+def test_missing_path_is_named(tmp_path):
+    with pytest.raises(GraftError, match=r"nowhere: No such file or directory; it must be a folder"):
+        check(tmp_path / "nowhere")
+
+
+def test_file_where_a_folder_is_due(tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"1")
+    with pytest.raises(GraftError, match="Not a directory"):
+        check(tmp_path / "photo.png")
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(GraftError, match="holds no folders; source image_folder needs one for each class"):
+        check(tmp_path)
+
+
+def test_empty_class_folders(make_folder):
+    with pytest.raises(GraftError, match="no labelled image; each class is a folder"):
+        check(make_folder({"cat": 0, "dog": 0}))
+
+
+def test_one_class(make_folder):
+    with pytest.raises(GraftError, match=r"one class only \('cat'\); at least 2 are needed"):
+        check(make_folder({"cat": 9}))
+
+
+def test_class_with_one_image(make_folder):
+    with pytest.raises(GraftError, match="each class needs at least 3 images, one a split; 'dog' has 1"):
+        check(make_folder({"cat": 9, "dog": 1}))
+
+
+def test_split_that_stays_empty(make_folder):
+    root = make_folder({"cat": 20, "dog": 20})
+    with pytest.raises(GraftError, match="no image for split eval"):
+        check(root, split={"eval": 0.0})
+    make_folder({"cat": 20, "dog": 20}, "named/train")
+    with pytest.raises(GraftError, match="no image for split eval"):
+        check(make_folder({"cat": 20, "dog": 20}, "named/test").parent)
+
+
+def test_class_names_that_match_nothing(make_folder):
+    with pytest.raises(GraftError, match=r"no labelled image; data.class_names allows Cat, Dog"):
+        check(make_folder({"cat": 9, "dog": 9}), class_names=["Cat", "Dog"])
+
+
+def test_real_photos(graft_data):
+    report = check(graft_data / "trashnet")
+    assert set(report.classes.values()) == {60} and len(report.classes) == 6

@@ -1,0 +1,63 @@
+"""Splits by content and by name."""
+
+import hashlib
+
+import pytest
+
+from components.ingest.options import DataOptions
+from components.ingest.splits import SPLITS, assign_split, named_split, parse_split
+
+
+def options(**data) -> DataOptions:
+    return DataOptions(source="image_folder", path="unused", **data)
+
+
+def test_fractions():
+    digests = [hashlib.sha256(str(i).encode()).digest() for i in range(20_000)]
+    splits = [assign_split(digest, eval_fraction=0.2, test_fraction=0.1) for digest in digests]
+    assert abs(splits.count("test") - 2000) < 150
+    assert abs(splits.count("eval") - 4000) < 200
+    assert splits.count("train") == 20_000 - splits.count("test") - splits.count("eval")
+
+
+def test_edges_of_the_fractions():
+    lowest, highest = bytes(32), b"\xff" * 32
+    assert assign_split(lowest, eval_fraction=0.1, test_fraction=0.1) == "test"
+    assert assign_split(lowest, eval_fraction=0.1, test_fraction=0.0) == "eval"
+    assert assign_split(lowest, eval_fraction=0.0, test_fraction=0.0) == "train"
+    assert assign_split(highest, eval_fraction=0.5, test_fraction=0.4) == "train"
+
+
+def test_a_larger_test_split_keeps_the_images_of_the_smaller():
+    digests = [hashlib.sha256(str(i).encode()).digest() for i in range(1000)]
+    small, large = (
+        {d for d in digests if assign_split(d, eval_fraction=0.1, test_fraction=fraction) == "test"}
+        for fraction in (0.1, 0.2)
+    )
+    assert small < large
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train", "train"),
+        ("Training ", "train"),
+        ("VAL", "eval"),
+        ("validation", "eval"),
+        ("test", "test"),
+        ("cat", None),
+    ],
+)
+def test_names(name, split):
+    assert parse_split(name) == split
+    assert split is None or split in SPLITS
+
+
+def test_named_split_follows_the_options():
+    assert named_split("val", options()) == "eval"
+    assert named_split("", options()) is None and named_split(None, options()) is None
+    assert named_split("val", options(columns={"split": None})) is None
+    assert named_split("train", options(split={"from_train": True})) is None
+    assert named_split("test", options(split={"from_train": True})) == "test"
+    with pytest.raises(ValueError, match="'cat' is none of train, eval"):
+        named_split("cat", options())
