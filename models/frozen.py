@@ -22,6 +22,7 @@ class FrozenRunner:
 
     Args:
         concrete_function: takes and returns tensors; returns one tensor (then called "output") or a dict of tensors.
+            What owns its variables must live until the runner is made, not longer.
         callers: batches that `map` runs side by side; by default one for each core this process may use, or 2 with a
             GPU (one computes while the other is fed).
 

@@ -162,6 +162,10 @@ class HubLayer(keras.layers.Layer):
             "identity": self.identity,
         }
 
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)  # Keras would turn a GraftError into a TypeError
+
     def _wrap_variables(self, folder: pathlib.Path) -> None:
         """Makes a Keras variable around each restored one: an optimizer step on it moves the restored graph."""
         published = {id(variable) for variable in self._module.trainable_variables}
