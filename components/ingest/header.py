@@ -5,6 +5,9 @@ import struct
 
 from components.ingest.reasons import Reason
 
+MAX_SCANS = 500
+"""Scans of a progressive JPEG; each passes over all pixels, so that a small file can keep a decoder busy for hours."""
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 # Image types that the rule in models/images.py does not decode, by their first bytes.
@@ -109,6 +112,9 @@ def _jpeg(encoded: bytes) -> Header:
             position += 2
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", encoded, position + 5)
+            scans = encoded.count(b"\xff\xda", position)
+            if scans > MAX_SCANS:
+                raise Refused(Reason.TOO_MANY_PIXELS, f"JPEG of {scans} scans; at most {MAX_SCANS} are decoded")
             return Header("JPEG", width, height, width * height)
         elif marker in (0xD9, 0xDA):  # the end, or pixels
             break

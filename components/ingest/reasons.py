@@ -28,7 +28,7 @@ _EXPLANATIONS = {
     Reason.UNREADABLE: "the file is missing, may not be read or is no regular file",
     Reason.EMPTY: "the file has no bytes",
     Reason.TOO_LARGE: "the encoded file is larger than data.max_bytes",
-    Reason.TOO_MANY_PIXELS: "the header announces more pixels than data.max_pixels",
+    Reason.TOO_MANY_PIXELS: "the header announces more pixels than data.max_pixels, or hundreds of passes over them",
     Reason.UNKNOWN_TYPE: "the first bytes are of no known image type",
     Reason.UNSUPPORTED_TYPE: "an image, but not JPEG, PNG, GIF or BMP",
     Reason.CORRUPT: "the header or the pixels cannot be decoded",

@@ -7,7 +7,7 @@ import struct
 import pytest
 from PIL import Image
 
-from components.ingest.header import Refused, read_header
+from components.ingest.header import MAX_SCANS, Refused, read_header
 from components.ingest.reasons import Reason
 from models import images
 
@@ -43,6 +43,18 @@ def test_progressive_jpeg_with_comment_and_fill_bytes(encode):
     filled = encoded[:2] + b"\xff\xff\xff" + encoded[2:]
     for data in (encoded, filled):
         assert (read_header(data).width, read_header(data).height) == (8, 6)
+
+
+def test_jpeg_with_a_flood_of_scans_is_refused():
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64)).save(buffer, "JPEG", progressive=True)
+    encoded = buffer.getvalue()
+    first = encoded.index(b"\xff\xda")
+    scan = encoded[first : encoded.index(b"\xff", first + 2)]
+    assert read_header(encoded[:first] + scan * MAX_SCANS + b"\xff\xd9").width == 64
+    with pytest.raises(Refused, match="JPEG of 501 scans; at most 500") as refused:
+        read_header(encoded[:first] + scan * (MAX_SCANS + 1) + b"\xff\xd9")
+    assert refused.value.reason is Reason.TOO_MANY_PIXELS
 
 
 def test_all_frames_of_a_gif_count(encode):
