@@ -14,64 +14,21 @@ store must lie on a POSIX filesystem.
 
 import contextlib
 import dataclasses
-import datetime
-import json
 import logging
 import pathlib
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from models.errors import GraftError
-from serving import durable, manifest, model_config
+from serving import durable, manifest, model_config, pointer
+from serving.pointer import Pointer, PointerError, StoreError
 from serving.versions import check_model_name, version_folders
 
-POINTER = "CURRENT"
 STORE_ID = "STORE"
 MODELS_CONFIG = "models.config"
 _LOCK = ".lock"
 
 logger = logging.getLogger(__name__)
-
-
-class StoreError(GraftError):
-    """A request the store refuses, or a fault in its files."""
-
-
-class PointerError(StoreError):
-    """The CURRENT file of a model is missing, unreadable or names a version that is not there."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Pointer:
-    """Which version of a model is served.
-
-    Attributes:
-        version: the served version.
-        pinned: a push stores its version but does not serve it, until `unpin`.
-        previous: the version served before, None for the first.
-        time: when the pointer moved, ISO 8601 in UTC.
-    """
-
-    version: int
-    pinned: bool
-    previous: int | None
-    time: str
-
-
-def _read_pointer(path: pathlib.Path) -> Pointer:
-    """Raises OSError, or ValueError, KeyError, TypeError if the file is no pointer."""
-    content = json.loads(path.read_bytes())
-    pointer = Pointer(content["version"], content["pinned"], content["previous"], content["time"])
-    kinds = {"version": int, "pinned": bool, "previous": int | None, "time": str}
-    for field, kind in kinds.items():
-        if not isinstance(getattr(pointer, field), kind):
-            raise TypeError(f"{field} is {getattr(pointer, field)!r}")
-    return pointer
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 class ModelStore:
@@ -126,31 +83,29 @@ class ModelStore:
             PointerError: versions exist but the pointer is missing, corrupt or names a version that is gone.
         """
         folders = self._folders(model)
-        path = self._base(model) / POINTER
+        path = self._base(model) / pointer.NAME
         advice = "`graft models rollback` with a version, a push, or ModelStore.recover sets it again"
         try:
-            pointer = _read_pointer(path)
+            found = pointer.read(path)
         except FileNotFoundError:
             if not folders:
                 return None
             raise PointerError(f"{path}: missing, though the model has versions; {advice}") from None
-        except OSError as error:
-            raise PointerError(f"{path}: {error.strerror}; {advice}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise PointerError(f"{path}: not a pointer ({error!r}); {advice}") from error
-        if pointer.version not in folders:
-            raise PointerError(f"{path}: names version {pointer.version!r}, which is not in the store; {advice}")
-        return pointer
+        except PointerError as error:
+            raise PointerError(f"{error}; {advice}") from error
+        if found.version not in folders:
+            raise PointerError(f"{path}: names version {found.version!r}, which is not in the store; {advice}")
+        return found
 
     def served(self, model: str) -> int | None:
         """The version a server should load: the pointer's, else by the recovery rule the newest whole one (logged)."""
         try:
-            pointer = self.current(model)
+            current = self.current(model)
         except PointerError as error:
             version = self._newest_whole(model)
             logger.error("%s; the newest whole version is %s", error, version)
             return version
-        return pointer.version if pointer else None
+        return current.version if current else None
 
     def verify(self, model: str, version: int | None = None) -> list[str]:
         """Faults of one version, or of all versions and the pointer: a line each, empty if all is whole."""
@@ -194,35 +149,26 @@ class ModelStore:
         source = pathlib.Path(saved_model_dir)
         if not (source / "saved_model.pb").is_file() and not (source / "saved_model.pbtxt").is_file():
             raise StoreError(f"{source}: no saved_model.pb there; a push takes the folder of a SavedModel")
-        base = self._base(model)
-        try:
-            self._create()
-            base.mkdir(exist_ok=True)
-            durable.sync_folder(self.path)
-            with self._writing(model):
-                version = self._push_locked(model, source, metadata)
-                self._retain(model)
-                return version
-        except OSError as error:
-            raise StoreError(
-                f"push of {model} to {self.path} failed: {error}; nothing was pushed, the served version stays"
-            ) from error
+        with self._writing(model, "push", create=True):
+            version = self._push_locked(model, source, metadata)
+            self._retain(model)
+            return version
 
     def _push_locked(self, model: str, source: pathlib.Path, metadata: dict[str, Any]) -> int:
         base = self._base(model)
         files = manifest.describe(source)
-        pointer = self._recovered(model)
+        current = self._recovered(model)
         versions = self.versions(model)
-        served = [pointer.version] if pointer else []
+        served = [current.version] if current else []
         for version in dict.fromkeys(served + versions[-1:]):
             if self._holds(model, version, files):
                 logger.info("%s version %d has the same content: not copied again", model, version)
-                self._serve_pushed(model, version, pointer)
+                self._serve_pushed(model, version, current)
                 return version
         version = max([0, *versions]) + 1
         temporary, target = durable.temporary_path(base), base / str(version)
         try:
-            content = manifest.encode(model, version, _now(), files, metadata)
+            content = manifest.encode(model, version, pointer.now(), files, metadata)
             durable.copy_tree(source, temporary, *manifest.list_tree(source))
             if manifest.describe(temporary) != files:
                 raise StoreError(f"{source} changed while it was copied; push again when its writer has ended")
@@ -230,7 +176,7 @@ class ModelStore:
             durable.sync_folder(temporary)
             temporary.rename(target)
             durable.sync_folder(base)
-            self._serve_pushed(model, version, pointer)
+            self._serve_pushed(model, version, current)
         except BaseException:
             durable.discard(temporary)
             if not self._is_served(model, version):
@@ -246,40 +192,39 @@ class ModelStore:
         Raises:
             StoreError: there is no earlier version, or the wanted one is not whole.
         """
-        with self._writing(model):
+        with self._writing(model, "rollback"):
             if version is None:
-                pointer = self.current(model)
-                served = pointer.version if pointer else 0
+                current = self.current(model)
+                served = current.version if current else 0
                 earlier = [number for number in self.versions(model) if number < served]
                 if not earlier:
                     raise StoreError(f"{self.path}: model {model} has no version before {served} to roll back to")
                 # After a rollback `previous` is the newer one: a second rollback must go further back, not forth.
-                version = pointer.previous if pointer and pointer.previous in earlier else earlier[-1]
+                version = current.previous if current and current.previous in earlier else earlier[-1]
             return self._pin_locked(model, version)
 
     def pin(self, model: str, version: int) -> Pointer:
         """Serves `version` and holds it there against later pushes. Raises StoreError if it is not whole."""
-        with self._writing(model):
+        with self._writing(model, "pin"):
             return self._pin_locked(model, version)
 
     def unpin(self, model: str) -> Pointer:
         """Lets the next push be served again; the served version does not change now."""
-        with self._writing(model):
-            pointer = self.current(model)
-            if pointer is None:
+        with self._writing(model, "unpin"):
+            current = self.current(model)
+            if current is None:
                 raise StoreError(f"{self.path}: no model {model}")
-            unpinned = dataclasses.replace(pointer, pinned=False, time=_now())
+            unpinned = dataclasses.replace(current, pinned=False, time=pointer.now())
             self._write_pointer(model, unpinned)
             return unpinned
 
     def recover(self, model: str) -> Pointer:
         """Sets a missing or corrupt pointer to the newest whole version; a sound pointer is left as it is."""
-        with self._writing(model):
-            pointer = self._recovered(model)
-            if pointer is None:
+        with self._writing(model, "recover"):
+            current = self._recovered(model)
+            if current is None:
                 raise StoreError(f"{self.path}: model {model} has no whole version to recover")
-            self._write_pointer(model, pointer)
-            return pointer
+            return current
 
     def write_models_config(self) -> pathlib.Path:
         """Writes `models.config` for tensorflow_model_server from the pointers as they are now; returns its path."""
@@ -311,20 +256,32 @@ class ModelStore:
         return version_folders(base) if base.is_dir() else {}
 
     @contextlib.contextmanager
-    def _writing(self, model: str) -> Iterator[None]:
+    def _writing(self, model: str, action: str, create: bool = False) -> Iterator[None]:
         """Holds the model's lock; starts without leftovers of dead writers and ends with a models.config that fits."""
         base = self._base(model)
-        if not base.is_dir():
+        if not create and not base.is_dir():
             raise StoreError(f"{self.path}: no model {model}; there are: {', '.join(self.models()) or 'none'}")
-        with durable.locked(base / _LOCK):
-            durable.sweep(base)
-            yield
-            try:
-                self.write_models_config()
-            except OSError as error:
-                # The pointer has moved and cannot be taken back safely; the derived file is written again by the
-                # next change and by `graft serve`.
-                logger.error("%s could not be written: %s", self.path / MODELS_CONFIG, error)
+        try:
+            if create:
+                self._create()
+                base.mkdir(exist_ok=True)
+                durable.sync_folder(self.path)
+            with durable.locked(base / _LOCK):
+                durable.sweep(base)
+                yield
+                self._follow()
+        except OSError as error:
+            raise StoreError(
+                f"{action} of {model} in {self.path} failed: {error}; the version served before still is"
+            ) from error
+
+    def _follow(self) -> None:
+        try:
+            self.write_models_config()
+        except OSError as error:
+            # The pointer has moved and cannot be taken back safely; the derived file is written again by the next
+            # change and by `graft serve`.
+            logger.error("%s could not be written: %s", self.path / MODELS_CONFIG, error)
 
     def _newest_whole(self, model: str) -> int | None:
         for version, folder in reversed(self._folders(model).items()):
@@ -333,13 +290,17 @@ class ModelStore:
         return None
 
     def _recovered(self, model: str) -> Pointer | None:
-        """The pointer, or where it is broken the one that the recovery rule gives."""
+        """The pointer; a broken one is first replaced by what the recovery rule gives. The caller holds the lock."""
         try:
             return self.current(model)
         except PointerError as error:
             version = self._newest_whole(model)
             logger.error("%s; recovered: the newest whole version is %s", error, version)
-            return None if version is None else Pointer(version, False, None, _now())
+            if version is None:
+                return None
+            recovered = Pointer(version, False, None, pointer.now())
+            self._write_pointer(model, recovered)
+            return recovered
 
     def _holds(self, model: str, version: int, files: dict[str, Any]) -> bool:
         folder = self.version_path(model, version)
@@ -347,44 +308,43 @@ class ModelStore:
 
     def _is_served(self, model: str, version: int) -> bool:
         try:
-            pointer = self.current(model)
+            current = self.current(model)
         except PointerError:
             return False
-        return pointer is not None and pointer.version == version
+        return current is not None and current.version == version
 
-    def _serve_pushed(self, model: str, version: int, pointer: Pointer | None) -> None:
-        if pointer and pointer.pinned and pointer.version != version:
+    def _serve_pushed(self, model: str, version: int, current: Pointer | None) -> None:
+        if current is not None and current.version == version:
+            return
+        if current is not None and current.pinned:
             logger.warning(
                 "%s is pinned to version %d: version %d is stored but not served; `graft models unpin` and push again, "
                 "or pin the new version",
                 model,
-                pointer.version,
+                current.version,
                 version,
             )
             return
-        if pointer is None or pointer.version != version or not (self._base(model) / POINTER).exists():
-            previous = pointer.version if pointer and pointer.version != version else None
-            self._write_pointer(model, Pointer(version, False, previous, _now()))
+        self._write_pointer(model, Pointer(version, False, current.version if current else None, pointer.now()))
 
     def _pin_locked(self, model: str, version: int) -> Pointer:
         faults = self.verify(model, version)
         if faults:
             raise StoreError(f"{model} version {version} is not whole and is not served: {'; '.join(faults)}")
-        pointer = self._recovered(model)
-        previous = pointer.version if pointer and pointer.version != version else pointer and pointer.previous
-        pinned = Pointer(version, True, previous, _now())
+        current = self._recovered(model)
+        previous = current.version if current and current.version != version else current and current.previous
+        pinned = Pointer(version, True, previous, pointer.now())
         self._write_pointer(model, pinned)
         return pinned
 
-    def _write_pointer(self, model: str, pointer: Pointer) -> None:
-        content = json.dumps(dataclasses.asdict(pointer), indent=1).encode()
-        durable.write_atomic(self._base(model) / POINTER, content)
-        logger.info("%s: version %d is served%s", model, pointer.version, " (pinned)" if pointer.pinned else "")
+    def _write_pointer(self, model: str, moved: Pointer) -> None:
+        durable.write_atomic(self._base(model) / pointer.NAME, moved.encode())
+        logger.info("%s: version %d is served%s", model, moved.version, " (pinned)" if moved.pinned else "")
 
     def _retain(self, model: str) -> None:
-        pointer = self.current(model)
+        current = self.current(model)
         folders = self._folders(model)
-        wanted = {*list(folders)[-self.keep :], *((pointer.version, pointer.previous) if pointer else ())}
+        wanted = {*list(folders)[-self.keep :], *((current.version, current.previous) if current else ())}
         for version, folder in folders.items():
             if version in wanted:
                 continue

@@ -204,6 +204,13 @@ def test_missing_pointer_and_pointer_to_nowhere(store, exports):
     assert store.current("m").previous == 1, "a push recovers the pointer first"
 
 
+def test_pushing_the_same_content_mends_a_corrupt_pointer(store, exports):
+    store.push("m", exports[0], {})
+    (store.path / "m" / "CURRENT").write_text("{")
+    assert store.push("m", exports[0], {}) == 1
+    assert store.current("m").version == 1
+
+
 def test_recover_leaves_a_sound_pointer_alone(store, exports):
     store.push("m", exports[0], {})
     store.push("m", exports[1], {})
@@ -354,8 +361,12 @@ def test_disk_full_at_any_step_leaves_the_old_version(store, exports, monkeypatc
         monkeypatch.setattr(pathlib.Path, "rename", full)
     else:
         monkeypatch.setattr(durable, "write_atomic", full)
-    with pytest.raises(StoreError, match=r"push of m to .* failed: .*No space left on device; nothing was pushed"):
+    words = r"push of m in .* failed: .*No space left on device; the version served before still is"
+    with pytest.raises(StoreError, match=words):
         store.push("m", exports[1], {})
+    if failing == "pointer":
+        with pytest.raises(StoreError, match=r"pin of m in .* failed"):
+            store.pin("m", 1)
     monkeypatch.undo()
     assert store.current("m") == before
     assert store.versions("m") == [1] and store.verify("m") == [] and not left_over(store)

@@ -1,0 +1,62 @@
+"""The pointer file of a model: which version is served."""
+
+import dataclasses
+import datetime
+import json
+import pathlib
+
+from models.errors import GraftError
+
+NAME = "CURRENT"
+
+
+class StoreError(GraftError):
+    """A request the store refuses, or a fault in its files."""
+
+
+class PointerError(StoreError):
+    """The CURRENT file of a model is missing, unreadable or names a version that is not there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pointer:
+    """Which version of a model is served.
+
+    Attributes:
+        version: the served version.
+        pinned: a push stores its version but does not serve it, until `unpin`.
+        previous: the version served before, None for the first.
+        time: when the pointer moved, ISO 8601 in UTC.
+    """
+
+    version: int
+    pinned: bool
+    previous: int | None
+    time: str
+
+    def encode(self) -> bytes:
+        """The file's content."""
+        return json.dumps(dataclasses.asdict(self), indent=1).encode()
+
+
+def read(path: pathlib.Path) -> Pointer:
+    """Raises FileNotFoundError if there is no file, PointerError if it cannot be read or is no pointer."""
+    try:
+        content = json.loads(path.read_bytes())
+        pointer = Pointer(content["version"], content["pinned"], content["previous"], content["time"])
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise PointerError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise PointerError(f"{path}: not a pointer ({error!r})") from error
+    kinds = {"version": int, "pinned": bool, "previous": int | None, "time": str}
+    for field, kind in kinds.items():
+        if not isinstance(getattr(pointer, field), kind):
+            raise PointerError(f"{path}: not a pointer ({field} is {getattr(pointer, field)!r})")
+    return pointer
+
+
+def now() -> str:
+    """The time as manifests and pointers write it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
