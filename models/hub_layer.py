@@ -104,7 +104,7 @@ class HubLayer(keras.layers.Layer):
             _traced_for_training(self._module.__call__, trace) for trace in self.traces
         )
         self._scopes: list[list[int]] = []
-        if self._is_reusable:
+        if self._is_reusable and getattr(self._module, "variables", None):
             self._wrap_variables(folder)
         self.can_train = bool(self._scopes)
         self.built = True
@@ -168,7 +168,7 @@ class HubLayer(keras.layers.Layer):
 
     def _wrap_variables(self, folder: pathlib.Path) -> None:
         """Makes a Keras variable around each restored one: an optimizer step on it moves the restored graph."""
-        published = {id(variable) for variable in self._module.trainable_variables}
+        published = {id(variable) for variable in getattr(self._module, "trainable_variables", None) or ()}
         position = _first_uses(folder)
         restored = sorted(
             enumerate(self._module.variables), key=lambda pair: position.get(pair[0], len(position) + pair[0])

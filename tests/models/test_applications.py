@@ -1,0 +1,84 @@
+"""`keras.applications` as backbones, with random weights (no network)."""
+
+import inspect
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from models import applications
+from models.backbone import load_backbone
+from models.errors import GraftError
+
+SIZE = (32, 32)
+PIXELS = np.random.default_rng(0).uniform(0, 255, (2, *SIZE, 3)).astype(np.float32)
+
+
+def scaled(pixels: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    return pixels / 255.0 * (value_range[1] - value_range[0]) + value_range[0]
+
+
+def test_every_network_of_keras_is_known():
+    classes = {name for name in dir(keras.applications) if name[0].isupper()}
+    assert set(applications._VALUE_RANGES) == classes
+
+
+@pytest.mark.parametrize("name", sorted(applications._VALUE_RANGES))
+def test_ranges_and_normalisation_equal_preprocess_input(name):
+    """What the backbone makes of pixels in its range is what Keras makes of pixels from 0 to 255."""
+    module = sys.modules[getattr(keras.applications, name).__module__]
+    expected = module.preprocess_input(PIXELS.copy())
+    images = keras.Input((*SIZE, 3))
+    normalise = keras.Model(images, applications._normalise(name, images))
+    given = normalise(scaled(PIXELS, applications._VALUE_RANGES[name]))
+    np.testing.assert_allclose(given, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("handle", ["MobileNetV2?weights=none", "applications:MobileNetV2?weights=none"])
+def test_handles(handle):
+    backbone = load_backbone(handle, SIZE, (-1.0, 1.0))
+    assert backbone.feature_dim == 1280
+    assert backbone(scaled(PIXELS, (-1, 1))).shape == (2, 1280)
+    assert len(backbone.units) > 100
+
+
+def test_caffe_network_survives_a_round_trip(tmp_path):
+    backbone = load_backbone("VGG16?weights=none", SIZE, (0.0, 255.0), feature_layer="block1_pool")
+    model = keras.Sequential([keras.Input((*SIZE, 3)), backbone])
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(PIXELS), backbone(PIXELS))
+
+
+@pytest.mark.parametrize(
+    ("handle", "value_range", "message"),
+    [
+        ("MobileNetV2?weights=none", (0, 1), r"from -1 to 1; backbone\.value_range is \[0, 1\]"),
+        ("MobileNetV2?weight=none", (-1, 1), "the one option is weights"),
+        ("MobileNetV2?weights=places365", (-1, 1), "received 'weights=places365'"),
+        ("applications:MobilNetV2", (-1, 1), "did you mean MobileNetV2"),
+        ("applications:", (-1, 1), "no network ''"),
+    ],
+)
+def test_refused(handle, value_range, message):
+    with pytest.raises(GraftError, match=message):
+        load_backbone(handle, SIZE, value_range)
+
+
+def test_image_too_small():
+    with pytest.raises(GraftError, match=r"refuses image_size \[16, 16\]"):
+        load_backbone("MobileNetV2?weights=none", (16, 16), (-1, 1))
+
+
+def test_weights_that_cannot_be_downloaded(monkeypatch, capsys):
+    module = sys.modules[keras.applications.MobileNetV2.__module__]
+    assert "file_utils.get_file" in inspect.getsource(module.MobileNetV2)
+
+    def get_file(*_, origin, **__):
+        print("Downloading data from", origin)
+        raise Exception(f"URL fetch failure on {origin}: None -- no route to host")
+
+    monkeypatch.setattr(module.file_utils, "get_file", lambda name, origin, **options: get_file(origin=origin))
+    with pytest.raises(GraftError, match="cannot be downloaded: URL fetch failure"):
+        load_backbone("MobileNetV2", (224, 224), (-1, 1))
+    assert capsys.readouterr().out == ""

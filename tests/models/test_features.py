@@ -1,0 +1,95 @@
+"""Features in one pass against the backbone called on the same pixels."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.backbone import Backbone, load_backbone
+from models.errors import GraftError
+from models.features import extract_features, feature_runner
+from models.images import preprocess
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory) -> Backbone:
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("backbone") / "small.keras"
+    layers = [
+        keras.layers.Conv2D(16, 3, 2),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+        keras.layers.Dropout(0.5),
+    ]
+    keras.Sequential([keras.Input((32, 32, 3)), *layers]).save(path)
+    return load_backbone(str(path), (32, 32), (0, 1))
+
+
+@pytest.fixture(scope="module")
+def encoded() -> list[bytes]:
+    rng = np.random.default_rng(0)
+    images = []
+    for number in range(21):
+        stream = io.BytesIO()
+        pixels = rng.integers(0, 256, (20 + number, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(stream, "JPEG" if number % 2 else "PNG")
+        images.append(stream.getvalue())
+    return images
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_rows_follow_the_input_and_equal_the_plain_pass(backbone, encoded, batch_size):
+    done = []
+    features = extract_features(backbone, iter(encoded), batch_size, done.append)
+    expected = backbone(preprocess(encoded, backbone.image_size, backbone.value_range))
+    assert features.dtype == np.float32 and sum(done) == len(encoded)
+    np.testing.assert_allclose(features, expected, atol=1e-4)
+
+
+def test_no_images(backbone):
+    assert extract_features(backbone, []).shape == (0, backbone.feature_dim)
+
+
+@pytest.mark.parametrize("place", [0, 7, 20])
+def test_the_unreadable_image_is_named(backbone, encoded, place):
+    damaged = [*encoded[:place], encoded[place][:50], *encoded[place + 1 :]]
+    with pytest.raises(GraftError, match=rf"image {place} of the input \(50 bytes\) cannot be decoded: Invalid"):
+        extract_features(backbone, damaged, batch_size=4)
+
+
+def test_error_of_the_source_comes_through(backbone, encoded):
+    def source():
+        yield from encoded[:5]
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        extract_features(backbone, source(), batch_size=2)
+
+
+def test_training_state_does_not_matter(backbone, encoded):
+    frozen = extract_features(backbone, encoded)
+    backbone.unfreeze(1.0)
+    np.testing.assert_array_equal(extract_features(backbone, encoded), frozen)
+    backbone.unfreeze(0.0)
+
+
+def test_runner_holds_the_weights_of_then(backbone, encoded):
+    batch = np.array(encoded[:2], object)
+    kernel = backbone.body.weights[0]
+    with feature_runner(backbone) as runner:
+        before = runner(encoded=batch)["output"]
+        kernel.assign(kernel * 2.0)
+        np.testing.assert_array_equal(runner(encoded=batch)["output"], before)
+    assert np.abs(extract_features(backbone, encoded[:2]) - before).max() > 1e-4
+    kernel.assign(kernel / 2.0)
+
+
+@pytest.mark.slow
+def test_published_mobilenet_on_photos(graft_data):
+    handle = graft_data / "backbones" / "hub_style_mobilenet_v2_feature_vector" / "1"
+    backbone = load_backbone(str(handle), (224, 224), (0, 1))
+    photos = [file.read_bytes() for file in sorted((graft_data / "trashnet").glob("*/*"))[::30]]
+    expected = backbone(preprocess(photos, (224, 224), (0, 1)))
+    np.testing.assert_allclose(extract_features(backbone, photos), expected, atol=1e-4)

@@ -1,0 +1,50 @@
+"""Cutting Keras networks at a feature layer."""
+
+import keras
+import numpy as np
+import pytest
+
+from models.errors import GraftError
+from models.keras_body import cut_model, load_keras_file
+
+
+def model() -> keras.Model:
+    images = keras.Input((8, 8, 3))
+    hidden = keras.layers.Conv2D(4, 3, name="conv")(images)
+    hidden = keras.layers.GlobalAveragePooling2D(name="pool")(hidden)
+    return keras.Model(images, keras.layers.Dense(6, name="embedding")(hidden))
+
+
+X = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+
+
+def test_cut_keeps_vectors_and_pools_maps():
+    whole = model()
+    np.testing.assert_array_equal(cut_model(whole, "m", None)(X), whole(X))
+    np.testing.assert_allclose(cut_model(whole, "m", "conv")(X), cut_model(whole, "m", "pool")(X), atol=1e-6)
+    assert cut_model(whole, "m", "conv").output_shape == (None, 4)
+
+
+def test_cut_leaves_out_what_comes_after():
+    assert [layer.name for layer in cut_model(model(), "m", "pool").layers][-1] == "pool"
+
+
+def test_unknown_layer_lists_the_last_ones_when_none_is_near():
+    with pytest.raises(GraftError, match=r"no layer 'zzz'; near names: .*conv, pool, embedding"):
+        cut_model(model(), "m", "zzz")
+
+
+def test_sequential_file_and_file_with_two_inputs(tmp_path):
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()]).save(tmp_path / "one.keras")
+    assert cut_model(load_keras_file(str(tmp_path / "one.keras")), "m", None)(X).shape == (2, 192)
+    inputs = [keras.Input((3,)), keras.Input((3,))]
+    keras.Model(inputs, keras.layers.Add()(inputs)).save(tmp_path / "two.keras")
+    with pytest.raises(GraftError, match="with one input"):
+        load_keras_file(str(tmp_path / "two.keras"))
+
+
+def test_file_with_unknown_code_is_refused(tmp_path):
+    images = keras.Input((8, 8, 3))
+    keras.Model(images, keras.layers.Lambda(lambda x: x[:, 0, 0])(images)).save(tmp_path / "code.keras")
+    with pytest.raises(GraftError, match="cannot be loaded"):
+        load_keras_file(str(tmp_path / "code.keras"))

@@ -1,0 +1,65 @@
+"""The probe against networks that are fed rightly and wrongly."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.probe import find_fault
+
+
+def network(scale: float = 1.0, learned: bool = True, seed: int = 0) -> keras.Model:
+    """Four convolutions with batch normalisation, whose statistics fit noise in [0, 1 / scale]."""
+    keras.utils.set_random_seed(seed)
+    images = keras.Input((16, 16, 3))
+    hidden = keras.layers.Rescaling(scale)(images)
+    for _ in range(4):
+        hidden = keras.layers.Conv2D(16, 3, padding="same")(hidden)
+        hidden = keras.layers.BatchNormalization(momentum=0.0)(hidden)
+        hidden = keras.layers.ReLU()(hidden)
+    model = keras.Model(images, keras.layers.GlobalAveragePooling2D()(hidden))
+    if learned:
+        model(noise(1 / scale, count=64), training=True)
+    return model
+
+
+def noise(high: float, count: int = 8) -> tf.Tensor:
+    coarse = np.random.default_rng(0).uniform(0, high, (count, 4, 4, 3)).astype(np.float32)
+    return tf.image.resize(coarse, (16, 16))
+
+
+def test_range_that_fits():
+    assert find_fault(network(), noise(1)) is None
+    assert find_fault(network(1 / 255), noise(255)) is None
+
+
+def test_range_too_wide_and_too_narrow():
+    assert "narrower value range" in find_fault(network(), noise(255))
+    assert "wider value range" in find_fault(network(1 / 255), noise(1))
+
+
+def test_untrained_statistics_are_not_judged():
+    assert find_fault(network(learned=False), noise(255)) is None
+
+
+def test_the_network_is_left_as_it_was():
+    model = network()
+    model.layers[2].trainable = False
+    flags, values = [v.trainable for v in model.variables], [v.numpy() for v in model.variables]
+    find_fault(model, noise(1))
+    assert [v.trainable for v in model.variables] == flags and not model.layers[2].trainable
+    for value, variable in zip(values, model.variables, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: keras.ops.mean(x, axis=(1, 2)) / 0.0, "not finite"),
+        (lambda x: keras.ops.mean(x, axis=(1, 2)) * 0.0 + 3.0, "same features"),
+        (lambda x: keras.ops.softmax(keras.ops.mean(x, axis=(1, 2))), "probabilities of 3 classes"),
+    ],
+)
+def test_features_that_are_none(function, message):
+    images = keras.Input((16, 16, 3))
+    assert message in find_fault(keras.Model(images, function(images)), noise(1))
