@@ -43,7 +43,7 @@ def check_header(item: Item, options: DataOptions) -> Header:
     Raises:
       Refused: The source could not read it, it is too large, of another type, or announces too many pixels.
     """
-    if item.encoded is None:
+    if item.reason is not None:
         raise Refused(item.reason, item.detail)
     if len(item.encoded) > options.max_bytes:
         raise Refused(Reason.TOO_LARGE, f"{len(item.encoded)} bytes, at most {options.max_bytes} are read")

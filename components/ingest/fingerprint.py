@@ -26,12 +26,16 @@ def fingerprint(options: DataOptions) -> str:
     for span, source in open_sources(options):
         root = source.path if os.path.isdir(source.path) else os.path.dirname(source.path)
         for path in source.files():
-            try:
-                status = os.stat(path)
-            except OSError:  # a broken link: ingestion will say so, and a mended one changes the fingerprint
-                status = os.lstat(path) if os.path.lexists(path) else None
-            size, changed = (status.st_size, status.st_mtime_ns) if status else (-1, -1)
+            size, changed = _size_and_time(path)
             rows.append(
                 b"%s\0%s\0%d\0%d\n" % (str(span).encode(), os.fsencode(os.path.relpath(path, root)), size, changed)
             )
     return hashlib.sha256(b"".join(sorted(rows))).hexdigest()
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:  # missing, or a broken link: ingestion will say so, and a mended one changes the fingerprint
+        return -1, -1
+    return status.st_size, status.st_mtime_ns

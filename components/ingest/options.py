@@ -20,11 +20,14 @@ class _Options(BaseModel):
 class SplitOptions(_Options):
     """Fractions of the images that go to each split where the source does not name one; train gets the rest."""
 
-    eval: Fraction = Field(0.15, description="Fraction of the images held out to choose weights and stop early.")
-    test: Fraction = Field(0.15, description="Fraction of the images held out for the gates and the report.")
+    eval: Fraction = Field(
+        default=0.15, description="Fraction of the images held out to choose weights and stop early."
+    )
+    test: Fraction = Field(default=0.15, description="Fraction of the images held out for the gates and the report.")
 
     from_train: bool = Field(
-        False, description="Split the source's own train by these fractions too, where it has no eval or no test."
+        default=False,
+        description="Split the source's own train by these fractions too, where it has no eval or no test.",
     )
 
     @model_validator(mode="after")
@@ -38,11 +41,14 @@ class ColumnOptions(_Options):
     """Names of the columns (CSV, Parquet) or features (TFRecord, TFDS) to read."""
 
     image: str | None = Field(
-        None, description="Holds the encoded image, or its path for `csv`. Default: `path` for `csv`, else `image`."
+        default=None,
+        description="Holds the encoded image, or its path for `csv`. Default: `path` for `csv`, else `image`.",
     )
-    label: str = Field("label", description="Holds the class: a name, or an integer that indexes `class_names`.")
+    label: str = Field(
+        default="label", description="Holds the class: a name, or an integer that indexes `class_names`."
+    )
     split: str | None = Field(
-        "split", description="Holds the split, where there is one; null ignores any split the source names."
+        default="split", description="Holds the split, where there is one; null ignores any split the source names."
     )
 
 
@@ -51,7 +57,9 @@ class IdxPair(_Options):
 
     images: str = Field(description="The images file, relative to `path`.")
     labels: str = Field(description="The labels file, relative to `path`.")
-    split: str | None = Field(None, description="Puts the whole pair into one split; null splits it by content.")
+    split: str | None = Field(
+        default=None, description="Puts the whole pair into one split; null splits it by content."
+    )
 
     @field_validator("split")
     @classmethod
@@ -66,28 +74,36 @@ class DataOptions(_Options):
     path: str = Field(
         description="Folder or file of the source. `{SPAN}` stands for an integer folder name; the newest are read."
     )
-    name: str | None = Field(None, description="Name of the data set (`tfds` only), as `name` or `name/config`.")
-    split: SplitOptions = Field(default_factory=SplitOptions, description="Fractions of the held-out splits.")
-    columns: ColumnOptions = Field(default_factory=ColumnOptions, description="Names of the columns to read.")
-    pairs: tuple[IdxPair, ...] = Field((), description="Pairs of image and label files (`idx` only).")
+    name: str | None = Field(
+        default=None, description="Name of the data set (`tfds` only), as `name` or `name/config`."
+    )
+    split: SplitOptions = Field(default=SplitOptions(), description="Fractions of the held-out splits.")
+    columns: ColumnOptions = Field(default=ColumnOptions(), description="Names of the columns to read.")
+    pairs: tuple[IdxPair, ...] = Field(default=(), description="Pairs of image and label files (`idx` only).")
     class_names: tuple[str, ...] | None = Field(
-        None, description="The classes allowed, in the order that integer labels index. Null: whatever is found."
+        default=None,
+        description="The classes allowed, in the order that integer labels index. Null: whatever is found.",
     )
-    slices: tuple[str, ...] = Field((), description="Extra columns by which the evaluation reports and gates.")
+    slices: tuple[str, ...] = Field(default=(), description="Extra columns by which the evaluation reports and gates.")
     schema_file: str | None = Field(
-        None, alias="schema", description="A curated schema (.pbtxt) kept in git. Null: inferred from the data."
+        default=None, alias="schema", description="A curated schema (.pbtxt) kept in git. Null: inferred from the data."
     )
-    window: int = Field(1, ge=1, description="How many of the newest spans to read when `path` holds `{SPAN}`.")
+    window: int = Field(default=1, ge=1, description="How many of the newest spans to read when `path` holds `{SPAN}`.")
     max_rejected: float = Field(
-        0.01, ge=0.0, le=1.0, description="The data gate closes when a larger fraction of the images was rejected."
+        default=0.01,
+        ge=0.0,
+        le=1.0,
+        description="The data gate closes when a larger fraction of the images was rejected.",
     )
     max_pixels: int = Field(
-        50_000_000,
+        default=50_000_000,
         ge=1,
         le=2**26,
         description="Images of more pixels (all frames together) are rejected before decoding.",
     )
-    max_bytes: int = Field(50_000_000, ge=1, description="Encoded images of more bytes are rejected before reading.")
+    max_bytes: int = Field(
+        default=50_000_000, ge=1, description="Encoded images of more bytes are rejected before reading."
+    )
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

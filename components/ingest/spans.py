@@ -31,7 +31,7 @@ def resolve_spans(path: str, window: int) -> list[tuple[int | None, str]]:
     if path.count(SPAN) > 1:
         raise GraftError(f"data.path {path!r} holds {SPAN} {path.count(SPAN)} times; it may hold it once")
     root, pattern, rest = _parts(path)
-    found = []
+    found: list[tuple[int, str]] = []
     try:
         names = os.listdir(root)
     except OSError as error:
@@ -46,7 +46,7 @@ def resolve_spans(path: str, window: int) -> list[tuple[int | None, str]]:
             f"data.path {path!r}: no span in {as_text(root)} ({len(names)} entries); "
             f"{SPAN} stands for an integer, so there must be for example {path.replace(SPAN, '1')!r}"
         )
-    return sorted(found)[-window:]
+    return [*sorted(found)[-window:]]
 
 
 def open_sources(options: DataOptions) -> list[tuple[int | None, Source]]:

@@ -84,8 +84,8 @@ def write_rejected(
       span: The newest span that was read.
       seconds: Wall time so far.
     """
-    used = {split: collections.Counter() for split in SPLITS}
-    rejected: collections.Counter = collections.Counter()
+    used: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
+    rejected: collections.Counter[str] = collections.Counter()
     size = 0
     tf.io.gfile.makedirs(rejected_uri)
     with tf.io.gfile.GFile(f"{rejected_uri}/{REJECTED_FILE}", "w") as file:

@@ -21,16 +21,16 @@ class Item:
       file: Name shown to people: path relative to the source, or container and row (`train.tfrecord#12`).
       label: Class name; empty when the source has none.
       split: The split the source names (as written there), or None to split by content.
-      encoded: The encoded image, or None when it could not be read.
+      encoded: The encoded image; without meaning when there is a reason.
       slices: Extra columns as text.
-      reason: Why `encoded` is None.
+      reason: Why the image could not be read; None when it was.
       detail: More about `reason`.
     """
 
     file: str
     label: str
     split: str | None = None
-    encoded: bytes | None = None
+    encoded: bytes = b""
     slices: dict[str, str] = dataclasses.field(default_factory=dict)
     reason: Reason | None = None
     detail: str = ""

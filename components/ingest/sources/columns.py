@@ -46,6 +46,12 @@ def label_text(value: Any, class_names: tuple[str, ...] | None) -> str:
     return text
 
 
+def split_text(row: Mapping[str, Any], options: DataOptions) -> str | None:
+    """What the row's split column says, or None where there is no such column or it is empty."""
+    name = options.columns.split
+    return (value_text(row.get(name)) or None) if name else None
+
+
 def extra_columns(row: Mapping[str, Any], options: DataOptions, image: str) -> dict[str, str]:
     """The columns of a row that become slices, as text.
 

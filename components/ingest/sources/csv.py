@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
-from components.ingest.sources.columns import check_columns, extra_columns, label_text
+from components.ingest.sources.columns import check_columns, extra_columns, label_text, split_text
 from components.ingest.sources.files import FileChunk, FileRef
 from models.errors import GraftError
 
@@ -58,7 +58,7 @@ class Csv(Source):
                     yield FileRef(
                         row[image] or "",
                         label_text(row[columns.label], self.options.class_names),
-                        (row.get(columns.split) or None) if columns.split else None,
+                        split_text(row, self.options),
                         extra_columns(row, self.options, image),
                     )
         except OSError as error:

@@ -75,7 +75,7 @@ def _reason(error: OSError | ValueError) -> str:
         return str(error)
     if error.errno == errno.ELOOP:
         return "symbolic links go round in a circle"
-    return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _kind(mode: int) -> str:

@@ -88,7 +88,7 @@ class _Idx:
 
     def __init__(self, folder: str, name: str):
         self._path = pathlib.Path(folder, name)
-        self._file: BinaryIO
+        self._file: BinaryIO | gzip.GzipFile
         self.shape: tuple[int, ...] = ()
 
     def __enter__(self) -> "_Idx":

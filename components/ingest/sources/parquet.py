@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import MAX_CHUNK, Chunk, Entry, Item, Source, as_text
-from components.ingest.sources.columns import check_columns, extra_columns, label_text, value_text
+from components.ingest.sources.columns import check_columns, extra_columns, label_text, split_text
 from components.ingest.sources.paths import find_files
 from models.errors import GraftError
 
@@ -50,7 +50,7 @@ class ParquetChunk(Chunk):
                     item = Item(
                         f"{name}#{number}",
                         label_text(row[columns.label], names),
-                        value_text(row.get(columns.split)) or None,
+                        split_text(row, self.options),
                         slices=extra_columns(row, self.options, image),
                     )
                     if isinstance(encoded, bytes):
@@ -77,7 +77,7 @@ class Parquet(Source):
             wanted = [columns.label] + ([columns.split] if columns.split in file.schema_arrow.names else [])
             for batch in file.iter_batches(columns=wanted):
                 for row in batch.to_pylist():
-                    yield Entry(label_text(row[columns.label], names), value_text(row.get(columns.split)) or None)
+                    yield Entry(label_text(row[columns.label], names), split_text(row, self.options))
 
     def chunks(self) -> Iterator[Chunk]:
         for path in self.files():

@@ -81,7 +81,7 @@ class Tfds(Source):
 
     @functools.cached_property
     def _folder(self) -> str:
-        root = pathlib.Path(self.path, self.options.name)
+        root = pathlib.Path(self.path, self.options.name or "")
         versions = [path.parent for path in root.glob("*/dataset_info.json")]
         if not versions:
             raise GraftError(

@@ -12,7 +12,7 @@ from components.ingest.faults import op_message
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
-from components.ingest.sources.columns import check_columns, extra_columns, label_text, value_text
+from components.ingest.sources.columns import check_columns, extra_columns, label_text, split_text
 from components.ingest.sources.paths import find_files, group
 from models.errors import GraftError
 
@@ -37,7 +37,7 @@ class TfRecordChunk(Chunk):
                 item = Item(
                     f"{name}#{number}",
                     label_text(row.get(self.options.columns.label), self.options.class_names),
-                    value_text(row.get(self.options.columns.split)) or None,
+                    split_text(row, self.options),
                     slices=extra_columns(row, self.options, image),
                 )
                 if isinstance(encoded, bytes):
@@ -60,7 +60,7 @@ class TfRecord(Source):
         for path in self.files():
             for row in read_rows(path):
                 label = label_text(row.get(columns.label), self.options.class_names)
-                yield Entry(label, value_text(row.get(columns.split)) or None)
+                yield Entry(label, split_text(row, self.options))
 
     def chunks(self) -> Iterator[Chunk]:
         self._check_first()
@@ -99,5 +99,5 @@ def read_rows(path: str) -> Iterator[dict[str, Any]]:
 
 def _value(feature: tf.train.Feature) -> Any:
     kind = feature.WhichOneof("kind")
-    values = getattr(feature, kind).value if kind else ()
-    return values[0] if len(values) == 1 else list(values)
+    values = list(getattr(feature, kind).value) if kind else []
+    return values[0] if len(values) == 1 else values
