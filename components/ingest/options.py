@@ -138,6 +138,8 @@ class DataOptions(_Options):
             )
         if (self.source == "idx") != bool(self.pairs):
             raise ValueError(f"`pairs` belongs to source idx, which needs it; source is {self.source}")
+        if self.slices and self.source in ("image_folder", "idx"):
+            raise ValueError(f"source {self.source} has no columns, so there are no slices {list(self.slices)}")
         taken = [name for name in self.slices if name in RESERVED_FEATURES]
         if taken:
             raise ValueError(f"slices {taken} are names that ingestion uses itself ({', '.join(RESERVED_FEATURES)})")

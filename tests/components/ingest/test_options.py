@@ -13,7 +13,7 @@ IDX = {"source": "idx", "path": "x", "pairs": [{"images": "i", "labels": "l"}]}
 
 
 def test_defaults_and_round_trip():
-    options = DataOptions(source="image_folder", path="photos", schema="schema.pbtxt", slices=["site"])
+    options = DataOptions(source="csv", path="photos.csv", schema="schema.pbtxt", slices=["site"])
     text = options.model_dump_json(by_alias=True)
     assert DataOptions.model_validate_json(text) == options
     assert json.loads(text)["schema"] == "schema.pbtxt"
@@ -38,6 +38,7 @@ def test_every_field_is_described():
         ({"source": "csv", "path": "x", "class_names": ["a"]}, "at least 2 names"),
         ({"source": "csv", "path": "x", "class_names": ["a", "b", "a"]}, "each once"),
         ({"source": "csv", "path": "x", "slices": ["label"]}, "ingestion uses itself"),
+        ({"source": "image_folder", "path": "x", "slices": ["site"]}, "source image_folder has no columns"),
         ({"source": "csv", "path": "x", "name": "mnist"}, "`name` belongs to source tfds"),
         ({"source": "tfds", "path": "x"}, "`name` belongs to source tfds"),
         ({"source": "idx", "path": "x"}, "`pairs` belongs to source idx"),
