@@ -6,6 +6,7 @@ import time
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 
 from serving.engine import Engine
@@ -143,6 +144,21 @@ def test_upstream_models(graft_data, name):
     engine = Engine(graft_data / "serving_fixtures" / f"saved_model_half_plus_two_{name}" / "00000123")
     assert engine.run("serving_default", {"x": np.float32([2.0])})["y"] == [3.0]
     engine.close()
+
+
+def test_swaps_leave_no_threads_or_files_behind(models):
+    process = psutil.Process()
+
+    def swap():
+        engine = Engine(models["half_plus_two"])
+        engine.run("serving_default", {"x": np.float32([1])})
+        engine.close()
+
+    swap()
+    threads, files = process.num_threads(), process.num_fds()
+    for _ in range(20):
+        swap()
+    assert process.num_threads() <= threads + 1 and process.num_fds() <= files
 
 
 def test_load_faults_have_their_codes(models, tmp_path):

@@ -333,7 +333,7 @@ def test_killed_at_random_moments(tmp_path, exports):
     (exports[2] / "big").write_bytes(os.urandom(30 << 20))
     generator = random.Random(0)
     environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
-    for round_number in range(30):
+    for round_number in range(15):
         command = [sys.executable, str(CHILD), str(store.path), str(exports[1 + round_number % 2]), "0", "never"]
         child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         time.sleep(generator.uniform(0.05, 0.6))
