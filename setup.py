@@ -42,5 +42,8 @@ setup(
     extras_require={
         "dev": ["hypothesis", "import-linter", "mypy", "pytest", "ruff", "types-PyYAML"],
     },
-    entry_points={"console_scripts": ["graft = pipeline.cli:main"]},
+    entry_points={
+        "console_scripts": ["graft = pipeline.cli:main"],
+        "graft.commands": ["kubeflow = kubeflow.cli:add_commands"],
+    },
 )

@@ -5,9 +5,13 @@ import json
 import pathlib
 from collections.abc import Iterable
 
+from tfx import types
+
 from models.errors import GraftError
 
 FILE_NAME = "gates.json"
+BLESSED = "blessed"
+"""Custom property of a blessing artifact: 1 if every gate passed. TFX's own Evaluator and Pusher use the same name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,3 +72,16 @@ def check(stage: str, gates: Iterable[Gate]) -> None:
     gates = tuple(gates)
     if not all(gate.passed for gate in gates):
         raise GateClosed(stage, gates)
+
+
+def bless(blessing: types.Artifact, gates: Iterable[Gate]) -> None:
+    """Writes the verdict of a stage into its blessing artifact; a closed gate leaves blessed = 0."""
+    gates = tuple(gates)
+    write_gates(blessing.uri, gates)
+    blessing.set_int_custom_property(BLESSED, int(all(gate.passed for gate in gates)))
+
+
+def require_open(stage: str, blessing: types.Artifact) -> None:
+    """Raises `GateClosed` with the gates of `stage` unless its blessing says blessed = 1."""
+    if blessing.get_int_custom_property(BLESSED) != 1:
+        raise GateClosed(stage, read_gates(blessing.uri))

@@ -5,7 +5,7 @@ The settings of one transfer method stand beside it, in `models/transfer/`.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 
 class HeadOptions(BaseModel):
@@ -13,7 +13,9 @@ class HeadOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    hidden: list[int] = Field(default=[], description="Units of each hidden layer (ReLU); empty: a linear head.")
+    hidden: list[PositiveInt] = Field(
+        default=[], description="Units of each hidden layer (ReLU); empty: a linear head."
+    )
     dropout: float = Field(default=0.2, ge=0.0, lt=1.0, description="Share of inputs dropped before each layer.")
     l2: float = Field(default=1e-4, ge=0.0, description="Weight of the squared norm of the head's kernels.")
 
@@ -62,13 +64,31 @@ class TrainOptions(BaseModel):
 
 
 class BackboneOptions(BaseModel):
-    """Which pre-trained network, and what it expects."""
+    """Which pre-trained network the head is grafted on, and what it expects."""
 
     model_config = ConfigDict(extra="forbid")
 
     handle: str = Field(
         description="SavedModel folder, TF-Hub or Kaggle URL, `.keras` file or keras.applications name."
     )
-    image_size: tuple[int, int] = Field(description="Height and width the backbone expects, pixels.")
-    value_range: tuple[float, float] = Field(description="What pixel values 0 and 255 become.")
-    feature_layer: str | None = Field(default=None, description="Layer of a `.keras` file whose output is the feature.")
+    image_size: tuple[int, int] = Field(
+        default=(224, 224), description="Height and width the backbone expects, 8 to 2048 pixels."
+    )
+    value_range: tuple[float, float] = Field(default=(0.0, 1.0), description="What pixel values 0 and 255 become.")
+    feature_layer: str | None = Field(
+        default=None, description="Layer of a `.keras` file whose output is the feature; null: the last one."
+    )
+
+    @field_validator("image_size")
+    @classmethod
+    def _of_an_image(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if min(size) < 8 or max(size) > 2048:
+            raise ValueError("height and width must be 8 to 2048 pixels")
+        return size
+
+    @field_validator("value_range")
+    @classmethod
+    def _going_up(cls, value_range: tuple[float, float]) -> tuple[float, float]:
+        if value_range[0] >= value_range[1]:
+            raise ValueError("must go up from black to white")
+        return value_range

@@ -1,7 +1,7 @@
 """The TensorFlow Transform function of the `transform` stage: class names become indices.
 
-Pixels are not touched: encoded bytes pass through, and decoding, resizing and scaling happen in the graph of the model
-(`models.images`), which features, training and serving share.
+Pixels are no business of Transform: decoding, resizing and scaling happen in the graph of the model (`models.images`),
+which features, training and serving share.
 """
 
 import tensorflow as tf
@@ -11,16 +11,15 @@ LABEL_VOCABULARY = "label"
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor | tf.SparseTensor]) -> dict[str, tf.Tensor]:
-    """Maps each label to its place in the vocabulary of the training split; `image` passes through.
+    """Maps each label to its place in the vocabulary of the training split.
 
     Args:
-        inputs: the features of the ingest Examples, each string or int64, [n, 1] or sparse.
+        inputs: the features of the schema, of which `label` (string, [n, 1] or sparse) is used.
 
     Returns:
-        `label`: int64 [n], -1 for a name that the training split does not have; `image`: string [n].
+        `label`: int64 [n], -1 for a name that the training split does not have.
     """
-    label = tft.compute_and_apply_vocabulary(_single(inputs["label"]), vocab_filename=LABEL_VOCABULARY)
-    return {"label": label, "image": _single(inputs["image"])}
+    return {"label": tft.compute_and_apply_vocabulary(_single(inputs["label"]), vocab_filename=LABEL_VOCABULARY)}
 
 
 def _single(values: tf.Tensor | tf.SparseTensor) -> tf.Tensor:

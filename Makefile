@@ -1,0 +1,49 @@
+# Graft. `make demo` and `make test` install what they need first; nothing is written outside this folder but package caches.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .tools/bin/uv
+export UV_COMPILE_BYTECODE := 1
+export TF_USE_LEGACY_KERAS := 0
+export TF_CPP_MIN_LOG_LEVEL := 2
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+.PHONY: help demo test check lock install format clean bench
+
+help: ## what each target does
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/.installed ## the locked environment in .venv
+
+.venv/.installed: requirements.lock setup.py scripts/preflight.sh
+	@scripts/preflight.sh "$(PYTHON)"
+	@test -x $(UV) || { $(PYTHON) -m venv .tools && .tools/bin/python -m pip install -q uv; }
+	@test -x $(BIN)/python || $(UV) venv -q .venv --python "$(PYTHON)"
+	@echo "installing the locked environment (about 3.6 GB) ..."
+	@$(UV) pip sync -q --require-hashes --compile-bytecode requirements.lock
+	@$(UV) pip install -q --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
+	@touch $@
+
+demo: install ## the main job on scikit-learn's digits, no network needed
+	@$(BIN)/graft demo
+
+test: install ## every test
+	@$(BIN)/python -m pytest -q
+
+check: install ## format, lint, import contracts, types, quick tests
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/lint-imports --no-cache | tail -4
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+format: install ## mends format and lint
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+lock: ## renews requirements.lock from setup.py and pyproject.toml
+	@test -x $(UV) || { $(PYTHON) -m venv .tools && .tools/bin/python -m pip install -q uv; }
+	@$(UV) pip compile -q setup.py --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
+
+clean: ## removes the environment and the runs
+	@rm -rf .venv .tools runs

@@ -1,0 +1,57 @@
+"""features: every image goes through the frozen backbone once; the vectors are kept."""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.artifacts import Features
+from components.features.executor import Executor
+
+
+class FeaturesSpec(ComponentSpec):
+    """Inputs, outputs and parameters of `FeatureExtractor`."""
+
+    PARAMETERS = {
+        "backbone": ExecutionParameter(type=str),
+        "splits": ExecutionParameter(type=str),
+        "code": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {"features": ChannelParameter(type=Features)}
+
+
+class FeatureExtractor(base_component.BaseComponent):
+    """Computes the feature vectors of a frozen backbone, one pass over each split.
+
+    Outputs `features` (`Features`): see `components.features.executor`.
+    """
+
+    SPEC_CLASS = FeaturesSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self, examples: types.BaseChannel, transform_graph: types.BaseChannel, backbone: str, splits: str, code: str
+    ):
+        """Wires the component.
+
+        Args:
+            examples: the `Examples` of `ingest`.
+            transform_graph: the `TransformGraph` holding the label vocabulary.
+            backbone: JSON of the backbone's options and its identity.
+            splits: JSON list of the splits to extract.
+            code: version of the code, so that a change of it is no cache hit.
+        """
+        super().__init__(
+            FeaturesSpec(
+                examples=examples,
+                transform_graph=transform_graph,
+                backbone=backbone,
+                splits=splits,
+                code=code,
+                features=types.Channel(type=Features),
+            )
+        )

@@ -1,0 +1,60 @@
+"""Executor of `features`: TFRecord shards in, one `.npy` of vectors a split out."""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from components.examples import read_examples, split_files
+from models import progress
+from models.backbone import load_backbone
+from models.datasets import read_classes
+from models.features import extract_features
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes, for each split: `features.npy` float32 [n, d], `labels.npy` int64 [n], `sha256.npy` S64 [n]; and `classes.json`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Runs the one pass; rows keep the order of the sorted shards."""
+        options = json.loads(exec_properties["backbone"])
+        backbone = load_backbone(
+            options["handle"], tuple(options["image_size"]), tuple(options["value_range"]), options["feature_layer"]
+        )
+        classes = read_classes(artifact_utils.get_single_uri(input_dict["transform_graph"]))
+        index = {name: i for i, name in enumerate(classes)}
+        output = pathlib.Path(artifact_utils.get_single_uri(output_dict["features"]))
+        examples = artifact_utils.get_single_uri(input_dict["examples"])
+        done = 0
+        for split in json.loads(exec_properties["splits"]):
+            files = split_files(examples, split)
+            labels: list[int] = []
+            hashes: list[bytes] = []
+
+            def encoded(files=files, labels=labels, hashes=hashes):
+                for example in read_examples(files, ("image", "label", "sha256")):
+                    labels.append(index[example["label"].decode()])
+                    hashes.append(example["sha256"])
+                    yield example["image"]
+
+            def report(batch: int) -> None:
+                nonlocal done
+                done += batch
+                progress.report("features", done, None, "images")
+
+            vectors = extract_features(backbone, encoded(), progress=report)
+            folder = output / f"Split-{split}"
+            folder.mkdir(parents=True)
+            np.save(folder / "features.npy", vectors)
+            np.save(folder / "labels.npy", np.array(labels, np.int64))
+            np.save(folder / "sha256.npy", np.array(hashes, "S64"))
+        (output / "classes.json").write_text(json.dumps(classes), encoding="utf-8")

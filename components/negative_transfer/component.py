@@ -1,0 +1,66 @@
+"""negative_transfer: is transferring better than not transferring?"""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.artifacts import Comparison, Features
+from components.negative_transfer.executor import Executor
+
+
+class NegativeTransferSpec(ComponentSpec):
+    """Inputs, outputs and parameters of `NegativeTransfer`."""
+
+    PARAMETERS = {
+        "custom_config": ExecutionParameter(type=str),
+        "options": ExecutionParameter(type=str),
+        "code": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+        "features": ChannelParameter(type=Features),
+    }
+    OUTPUTS = {"comparison": ChannelParameter(type=Comparison)}
+
+
+class NegativeTransfer(base_component.BaseComponent):
+    """Trains the references and the transferred model over the same seeds, under the same budget.
+
+    Outputs `comparison` (`Comparison`: comparison.json, see `models.references`).
+    """
+
+    SPEC_CLASS = NegativeTransferSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        transform_graph: types.BaseChannel,
+        features: types.BaseChannel,
+        custom_config: str,
+        options: str,
+        code: str,
+    ):
+        """Wires the component.
+
+        Args:
+            examples: the `Examples` of `ingest`.
+            transform_graph: the `TransformGraph` holding the label vocabulary.
+            features: the `Features` of all three splits.
+            custom_config: JSON as for `train`.
+            options: JSON of the limits (`pipeline.config.NegativeTransferOptions`).
+            code: version of the code, so that a change of it is no cache hit.
+        """
+        super().__init__(
+            NegativeTransferSpec(
+                examples=examples,
+                transform_graph=transform_graph,
+                features=features,
+                custom_config=custom_config,
+                options=options,
+                code=code,
+                comparison=types.Channel(type=Comparison),
+            )
+        )

@@ -1,0 +1,38 @@
+"""Executor of `negative_transfer`."""
+
+import json
+import pathlib
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from components.examples import split_files
+from models.references import Comparison, negative_transfer
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes `comparison.json`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Trains the contestants and compares them on the test split."""
+        options = json.loads(exec_properties["options"])
+        config = json.loads(exec_properties["custom_config"])
+        config["features_path"] = artifact_utils.get_single_uri(input_dict["features"])
+        examples = artifact_utils.get_single_uri(input_dict["examples"])
+        comparison = Comparison.from_config(
+            config,
+            artifact_utils.get_single_uri(input_dict["transform_graph"]),
+            {split: split_files(examples, split) for split in ("train", "eval", "test")},
+        )
+        seeds = [comparison.settings.train.seed + i for i in range(options["seeds"])]
+        result = negative_transfer(comparison, seeds, options["references"])
+        output = pathlib.Path(artifact_utils.get_single_uri(output_dict["comparison"]))
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "comparison.json").write_text(json.dumps(result, indent=1), encoding="utf-8")

@@ -1,0 +1,40 @@
+"""Executor of `push`."""
+
+import json
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components import gates
+from serving.store import ModelStore
+
+
+class Executor(base_executor.BaseExecutor):
+    """Copies the model into the store and moves its pointer."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes.
+
+        Raises:
+            GateClosed: a gate did not bless the model.
+            StoreError: the store cannot take it; the version served before stays.
+        """
+        gates.require_open("quality_gate", artifact_utils.get_single_instance(input_dict["model_blessing"]))
+        gates.require_open("serving_check", artifact_utils.get_single_instance(input_dict["infra_blessing"]))
+        metadata = json.loads(exec_properties["metadata"])
+        if self._context is not None:
+            metadata["run_id"] = self._context.pipeline_run_id
+        store = ModelStore(exec_properties["store"], keep=exec_properties["keep"])
+        model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+        version = store.push(exec_properties["model_name"], model_path, metadata)
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        pushed.set_string_custom_property("pushed_destination", str(store.version_path(exec_properties["model_name"], version)))
+        pushed.set_string_custom_property("pushed_version", str(version))

@@ -1,0 +1,80 @@
+"""quality_gate: may the candidate replace what is served?"""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.artifacts import Comparison, Quality
+from components.quality_gate.executor import Executor
+
+
+class QualityGateSpec(ComponentSpec):
+    """Inputs, outputs and parameters of `QualityGate`."""
+
+    PARAMETERS = {
+        "gates": ExecutionParameter(type=str),
+        "slices": ExecutionParameter(type=str),
+        "baseline": ExecutionParameter(type=str),
+        "code": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "comparison": ChannelParameter(type=Comparison, optional=True),
+    }
+    OUTPUTS = {
+        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "quality": ChannelParameter(type=Quality),
+    }
+
+
+class QualityGate(base_component.BaseComponent):
+    """Judges the candidate on the test split.
+
+    Outputs `quality` (`Quality`: predictions.npz, figures.json, gates.json) and `blessing` (`ModelBlessing`, property
+    blessed = 1 only if every gate passed). A closed gate is a result, not a crash, so that the report can show it;
+    everything downstream refuses a model that is not blessed.
+    """
+
+    SPEC_CLASS = QualityGateSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        model: types.BaseChannel,
+        evaluation: types.BaseChannel,
+        gates: str,
+        slices: str,
+        baseline: str,
+        code: str,
+        comparison: types.BaseChannel | None = None,
+    ):
+        """Wires the component.
+
+        Args:
+            examples: the `Examples` of `ingest`; split test is read.
+            model: the candidate.
+            evaluation: TFMA's result on the same split.
+            gates: JSON of the limits (`pipeline.config.GateOptions`).
+            slices: JSON list of the columns to slice by.
+            baseline: JSON {version, path} of the served model, or null.
+            code: version of the code, so that a change of it is no cache hit.
+            comparison: result of `negative_transfer`; None where that gate is off.
+        """
+        super().__init__(
+            QualityGateSpec(
+                examples=examples,
+                model=model,
+                evaluation=evaluation,
+                comparison=comparison,
+                gates=gates,
+                slices=slices,
+                baseline=baseline,
+                code=code,
+                blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+                quality=types.Channel(type=Quality),
+            )
+        )

@@ -1,0 +1,130 @@
+"""Executor of `quality_gate`: predictions of candidate and baseline, figures, gates."""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow_model_analysis as tfma
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components import gates
+from components.examples import read_examples, split_files
+from components.quality_gate import metrics, rules
+from models import progress
+from models.errors import GraftError
+from models.predict import SavedModelPredictor
+
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes `predictions.npz`, `figures.json` and `gates.json`, and sets `blessed` on the blessing."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Judges the candidate; a closed gate leaves blessed = 0."""
+        output = pathlib.Path(artifact_utils.get_single_uri(output_dict["quality"]))
+        output.mkdir(parents=True, exist_ok=True)
+        model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+        files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
+        columns = json.loads(exec_properties["slices"])
+
+        candidate = predict_split(model_path, files, "candidate")
+        labels = np.array([candidate["index"].get(name, -1) for name in candidate["labels"]])
+        if (labels < 0).any():
+            unknown = sorted({name for name, i in zip(candidate["labels"], labels, strict=True) if i < 0})
+            raise GraftError(f"test split: label {unknown[0]!r} is not a class of the model ({', '.join(candidate['classes'])})")
+        figures: dict[str, Any] = {
+            "candidate": metrics.classification(labels, candidate["probabilities"], candidate["classes"]),
+            "classes": candidate["classes"],
+            "images_per_second": candidate["images_per_second"],
+            "model_size_mb": sum(p.stat().st_size for p in pathlib.Path(model_path).rglob("*") if p.is_file()) / 1e6,
+            "slices": {},
+            "baseline": None,
+        }
+        figures["tfma"], tfma_slices = read_evaluation(artifact_utils.get_single_uri(input_dict["evaluation"]))
+        for column in columns:
+            values = np.array([row[column].decode() for row in read_examples(files, (column,))])
+            for value in np.unique(values):
+                inside = values == value
+                row = metrics.classification(labels[inside], candidate["probabilities"][inside], candidate["classes"])
+                row = {k: row[k] for k in ("examples", "accuracy", "macro_f1")}
+                row["accuracy"] = tfma_slices[(column, value)]["accuracy"]
+                figures["slices"].setdefault(column, {})[str(value)] = row
+
+        baseline = json.loads(exec_properties["baseline"])
+        if baseline:
+            served = predict_split(baseline["path"], files, "baseline")
+            served_ids = np.array([served["index"].get(name, -1) for name in candidate["labels"]])
+            figures["baseline"] = {
+                "version": baseline["version"],
+                "accuracy": float((served["probabilities"].argmax(axis=1) == served_ids).mean()),
+                "classes": served["classes"],
+            }
+        if input_dict.get("comparison"):
+            comparison = pathlib.Path(artifact_utils.get_single_uri(input_dict["comparison"]))
+            figures["negative_transfer"] = json.loads((comparison / "comparison.json").read_text(encoding="utf-8"))
+
+        verdict = rules.judge(figures, json.loads(exec_properties["gates"]))
+        np.savez(
+            output / "predictions.npz",
+            probabilities=candidate["probabilities"],
+            labels=labels,
+            sha256=np.array(candidate["sha256"], "S64"),
+        )
+        (output / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        gates.write_gates(str(output), verdict)
+        gates.bless(artifact_utils.get_single_instance(output_dict["blessing"]), verdict)
+
+
+def predict_split(model_path: str, files: list[str], name: str) -> dict[str, Any]:
+    """One pass of `serving_default` over the images of `files`, in file order.
+
+    Returns:
+        classes (list of k names), index (name to id), probabilities float32 [n, k], labels (n names), sha256 (n).
+    """
+    labels: list[str] = []
+    hashes: list[bytes] = []
+
+    def images():
+        for row in read_examples(files, ("image", "label", "sha256")):
+            labels.append(row["label"].decode())
+            hashes.append(row["sha256"])
+            yield row["image"]
+
+    with SavedModelPredictor(model_path) as predictor:
+        probabilities = predictor.predict(
+            images(), progress=lambda done: progress.report("quality_gate", done, None, "images")
+        )
+        return {
+            "classes": predictor.classes,
+            "index": {c: i for i, c in enumerate(predictor.classes)},
+            "probabilities": probabilities,
+            "labels": labels,
+            "sha256": hashes,
+            "images_per_second": predictor.images_per_second,
+        }
+
+
+def read_evaluation(uri: str) -> tuple[dict[str, float], dict[tuple[str, str], dict[str, float]]]:
+    """TFMA's scalar metrics: the overall ones, and those of each (column, value) slice."""
+    overall: dict[str, float] = {}
+    slices: dict[tuple[str, str], dict[str, float]] = {}
+    for key, by_output in tfma.load_eval_result(uri).slicing_metrics:
+        scalars = {
+            name.removeprefix("sparse_categorical_"): float(value["doubleValue"])
+            for name, value in by_output[""][""].items()
+            if "doubleValue" in value
+        }
+        if not key:
+            overall = scalars
+        else:
+            slices[(key[0][0], str(key[0][1]))] = scalars
+    return overall, slices

@@ -1,0 +1,74 @@
+"""train: TFX's Trainer, with the cached feature vectors as one more input."""
+
+from typing import Any
+
+from tfx import types
+from tfx.components.trainer import executor as trainer_executor
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.proto import trainer_pb2
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.types.standard_component_specs import TrainerSpec
+
+from components.artifacts import Features
+
+
+class TrainSpec(TrainerSpec):
+    """TFX's `TrainerSpec` and Graft's feature vectors."""
+
+    PARAMETERS = {**TrainerSpec.PARAMETERS, "code": ExecutionParameter(type=str)}
+    INPUTS = {**TrainerSpec.INPUTS, "features": ChannelParameter(type=Features)}
+
+
+class Executor(trainer_executor.GenericExecutor):
+    """TFX's generic trainer, which tells `run_fn` where the feature vectors lie."""
+
+    def _GetFnArgs(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]):
+        fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
+        fn_args.custom_config["features_path"] = artifact_utils.get_single_uri(input_dict["features"])
+        return fn_args
+
+
+class Trainer(base_component.BaseComponent):
+    """Trains the new head, and the backbone where the transfer method says so, through `models.trainer.run_fn`.
+
+    Outputs `model` (`Model`, the exported SavedModel) and `model_run` (`ModelRun`: TensorBoard logs, history.json).
+    """
+
+    SPEC_CLASS = TrainSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        transform_graph: types.BaseChannel,
+        schema: types.BaseChannel,
+        custom_config: str,
+        features: types.BaseChannel,
+        code: str,
+    ):
+        """Wires the component.
+
+        Args:
+            examples: the `Examples` of `ingest`; splits train and eval are read.
+            transform_graph: the `TransformGraph` holding the label vocabulary.
+            schema: the `Schema` of the examples.
+            custom_config: JSON that `models.trainer.run_fn` reads: backbone, head, transfer, train, checkpoint_dir.
+            features: the `Features` of splits train and eval.
+            code: version of the code, so that a change of it is no cache hit.
+        """
+        super().__init__(
+            TrainSpec(
+                examples=examples,
+                transform_graph=transform_graph,
+                schema=schema,
+                features=features,
+                train_args=trainer_pb2.TrainArgs(splits=["train"]),
+                eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+                run_fn="models.trainer.run_fn",
+                custom_config=custom_config,
+                code=code,
+                model=types.Channel(type=standard_artifacts.Model),
+                model_run=types.Channel(type=standard_artifacts.ModelRun),
+            )
+        )

@@ -1,0 +1,27 @@
+"""`graft kubeflow`: the commands this layer adds to the command line."""
+
+import argparse
+import pathlib
+from collections.abc import Callable
+
+
+def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
+    """Adds `graft kubeflow compile`; `add` is `pipeline.cli`'s own helper."""
+    kubeflow = commands.add_parser("kubeflow", help="compile the pipeline for Kubeflow Pipelines")
+    verbs = kubeflow.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser = add("compile", _compile, "write pipeline spec 2.1 for open-source Kubeflow Pipelines", verbs)
+    parser.add_argument("config", help="YAML file of the pipeline")
+    parser.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("pipeline.yaml"), help="file to write")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key")
+    parser.add_argument("--image", default="graft:latest", help="container image of the components")
+
+
+def _compile(args: argparse.Namespace) -> int:
+    import json
+
+    from kubeflow.compile import compile_pipeline
+    from pipeline import config as configs
+
+    compile_pipeline(configs.load(args.config, args.set), args.output, args.image)
+    print(json.dumps({"pipeline": str(args.output)}) if args.json else f"wrote {args.output} (pipeline spec 2.1)")
+    return 0

@@ -1,0 +1,299 @@
+"""The `graft` command. Heavy packages are imported by the commands that need them, so that help is at once there."""
+
+import argparse
+import importlib.metadata
+import json
+import logging
+import os
+import pathlib
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from models.errors import GraftError
+
+EXIT_GATE, EXIT_ERROR = 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        0 if all went well, 1 if a gate closed or a check found a fault, 2 for an error the user can mend.
+    """
+    args = _parser().parse_args(argv)
+    _quiet(args.verbose)
+    try:
+        return args.command(args)
+    except GraftError as error:
+        if args.json:
+            print(json.dumps({"status": "error", "error": str(error)}))
+        print(f"graft: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except BrokenPipeError:
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("graft: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="graft", description="A production pipeline for transfer learning.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object on stdout; logs go to stderr")
+    common.add_argument("-v", "--verbose", action="store_true", help="show what TFX and TensorFlow log")
+
+    def add(name: str, command: Callable, text: str, parent=commands) -> argparse.ArgumentParser:
+        added = parent.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=[common])
+        added.set_defaults(command=command)
+        return added
+
+    init = add("init", _init, "write a configuration with every default and a comment to each")
+    init.add_argument("path", type=pathlib.Path, help="file to write, configs/NAME.yaml")
+    init.add_argument("--data", default="data", help="folder of class folders (default: data)")
+    init.add_argument("--backbone", default="backbone", help="handle of the backbone")
+
+    run = add("run", _run, "run a pipeline: from data to a gated, pushed model")
+    run.add_argument("config", help="YAML file of the pipeline")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, train.epochs=5")
+    run.add_argument("--dry-run", action="store_true", help="check config, data and backbone, run nothing")
+    run.add_argument("--from", dest="from_stage", metavar="STAGE", help="run this stage and those after it again")
+    run.add_argument("--wait", action="store_true", help="wait for another run of this pipeline")
+
+    demo = add("demo", _demo, "show transfer that helps and transfer that hurts, on scikit-learn's digits")
+    demo.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default: 3)")
+    demo.add_argument("--root", default="runs/demo", help="folder to work in (default: runs/demo)")
+
+    serve = add("serve", _serve, "serve a model store over gRPC and REST")
+    serve.add_argument("store", help="folder of the model store")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--grpc-port", type=int, default=8500, help="0: a free one (default: 8500)")
+    serve.add_argument("--rest-port", type=int, default=8501, help="0: a free one, -1: no REST (default: 8501)")
+    serve.add_argument("--embedded", action="store_true", help="not tensorflow_model_server, even if it is on the PATH")
+    serve.add_argument("--no-freeze", action="store_true", help="do not freeze variables to constants")
+    serve.add_argument("--drain", type=float, default=30.0, help="seconds for calls under way at the end (default: 30)")
+
+    predict = add("predict", _predict, "classify image files by a running server")
+    predict.add_argument("files", nargs="+", type=pathlib.Path, metavar="FILE", help="image files")
+    predict.add_argument("--server", required=True, metavar="HOST:PORT", help="gRPC address")
+    predict.add_argument("--model", required=True, help="name of the model")
+    predict.add_argument("--deadline", type=float, default=30.0, help="seconds, retries included (default: 30)")
+
+    models = commands.add_parser("models", help="look at the model store and move its pointer")
+    verbs = models.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, text in (
+        ("list", "versions, which one is served, which are pinned"),
+        ("rollback", "serve the previous or a given version and pin it"),
+        ("pin", "serve a version and keep serving it whatever is pushed"),
+        ("unpin", "let pushes move the pointer again"),
+        ("verify", "compare every file with its manifest"),
+    ):
+        verb = add(name, _models, text, verbs)
+        verb.set_defaults(verb=name)
+        verb.add_argument("model", nargs="?" if name in ("list", "verify") else None, help="name of the model")
+        if name in ("rollback", "pin", "verify"):
+            verb.add_argument("version", type=int, nargs=None if name == "pin" else "?", help="version")
+        verb.add_argument("--store", default="runs/store", help="folder of the model store (default: runs/store)")
+
+    runs = add("runs", _runs, "list the runs of the pipelines, from their metadata stores")
+    runs.add_argument("name", nargs="?", help="name of the pipeline; all if absent")
+    runs.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
+
+    lineage = add("lineage", _lineage, "which data, code, backbone, config and metrics made a pushed version")
+    lineage.add_argument("version", help="version in the model store")
+    lineage.add_argument("--name", help="name of the pipeline; may be left out if there is one only")
+    lineage.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
+
+    # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").
+    for entry in sorted(importlib.metadata.entry_points(group="graft.commands"), key=lambda e: e.name):
+        entry.load()(commands, add)
+    return parser
+
+
+def _quiet(verbose: bool) -> None:
+    """Before TensorFlow is imported: Keras 3 for every process started from here, and no chatter on stderr."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    if not verbose:
+        warnings.simplefilter("ignore")
+
+
+def _print(args: argparse.Namespace, value: Any, text: str) -> None:
+    print(json.dumps(value, default=str) if args.json else text)
+
+
+def _table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> str:
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+
+
+def _init(args: argparse.Namespace) -> int:
+    from pipeline.reference import starter_config
+
+    if args.path.exists():
+        raise GraftError(f"{args.path}: exists already; give another name")
+    args.path.parent.mkdir(parents=True, exist_ok=True)
+    args.path.write_text(starter_config(args.path.stem, args.data, args.backbone), encoding="utf-8")
+    _print(args, {"config": str(args.path)}, f"wrote {args.path}; next: graft run {args.path} --dry-run")
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pipeline import config as configs
+
+    config = configs.load(args.config, args.set)
+    from pipeline import run
+    from pipeline.progress_view import ProgressView
+
+    if args.dry_run:
+        found = run.check(config)
+        value = {"status": "checked", "classes": found.classes, "splits": found.splits}
+        classes = ", ".join(f"{name} {count}" for name, count in found.classes.items())
+        splits = ", ".join(f"{name} about {count}" for name, count in found.splits.items())
+        _print(args, value, f"{args.config}: sound. Classes: {classes}. Splits: {splits}. Nothing was run.")
+        return 0
+    with ProgressView() as view:
+        result = run.run(config, view, from_stage=args.from_stage, wait=args.wait)
+    if args.json:
+        print(json.dumps(result.to_json()))
+    else:
+        rows = [(s.name, f"{s.seconds:.1f}", "cached" if s.cached else "run", s.result or s.status) for s in result.stages]
+        print(_table(rows, ("stage", "seconds", "cached", "result")))
+        for gate in result.gates:
+            print(f"{'open  ' if gate.passed else 'CLOSED'}  {gate}")
+        print(f"report: {result.report}")
+    if result.status == "gate_closed":
+        print(f"graft: {result.reason}", file=sys.stderr)
+        return EXIT_GATE
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from pipeline.demo import demo
+
+    return demo(pathlib.Path(args.root), args.seeds, args.json)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from serving.launch import serve
+
+    logging.getLogger("serving").setLevel(logging.INFO)
+
+    def ready(grpc: str, rest: str | None) -> None:
+        _print(args, {"grpc": grpc, "rest": rest}, f"ready: gRPC {grpc}" + (f", REST {rest}" if rest else ""))
+        sys.stdout.flush()
+
+    return serve(
+        args.store,
+        args.grpc_port,
+        None if args.rest_port < 0 else args.rest_port,
+        host=args.host,
+        embedded=True if args.embedded else None,
+        drain_s=args.drain,
+        on_ready=ready,
+        freeze=not args.no_freeze,
+    )
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from serving.client import Client
+
+    images = []
+    for path in args.files:
+        try:
+            images.append(path.read_bytes())
+        except OSError as error:
+            raise GraftError(f"{path}: {error.strerror}") from None
+    with Client(args.server, args.model, deadline_s=args.deadline) as client:
+        predictions = client.predict_images(images)
+    rows = [(path, p.label, f"{p.probabilities[p.label]:.4f}") for path, p in zip(args.files, predictions, strict=True)]
+    value = [
+        {"file": str(path), "label": p.label, "probabilities": p.probabilities}
+        for path, p in zip(args.files, predictions, strict=True)
+    ]
+    _print(args, {"predictions": value}, _table(rows, ("file", "label", "probability")))
+    return 0
+
+
+def _models(args: argparse.Namespace) -> int:
+    from serving.store import ModelStore
+
+    store = ModelStore(args.store)
+    if args.verb == "verify":
+        names = [args.model] if args.model else store.models()
+        faults = [fault for name in names for fault in store.verify(name, args.version)]
+        _print(args, {"faults": faults}, "\n".join(faults) or f"{', '.join(names)}: every file is as its manifest says")
+        return EXIT_GATE if faults else 0
+    if args.verb == "list":
+        rows = []
+        for name in [args.model] if args.model else store.models():
+            pointer = store.current(name)
+            if pointer is None:
+                raise GraftError(f"{store.path}: no model {name}; there are: {', '.join(store.models()) or 'none'}")
+            for version in store.versions(name):
+                served = version == pointer.version
+                state = ("served, pinned" if pointer.pinned else "served") if served else ""
+                rows.append((name, version, store.manifest(name, version)["time"], state))
+        value = [dict(zip(("model", "version", "time", "state"), row, strict=True)) for row in rows]
+        _print(args, {"models": value}, _table(rows, ("model", "version", "pushed", "state")))
+        return 0
+    if args.verb == "unpin":
+        pointer = store.unpin(args.model)
+    elif args.verb == "pin":
+        pointer = store.pin(args.model, args.version)
+    else:
+        pointer = store.rollback(args.model, args.version)
+    pinned = "pinned: pushes do not move it until `graft models unpin`" if pointer.pinned else "pushes move it again"
+    value = {"model": args.model, "version": pointer.version, "pinned": pointer.pinned}
+    _print(args, value, f"{args.model}: version {pointer.version} is served; {pinned}")
+    return 0
+
+
+def _pipelines(root: pathlib.Path, name: str | None) -> list[pathlib.Path]:
+    from pipeline.metadata import FILE_NAME
+
+    found = [path.parent for path in sorted(root.glob(f"*/{FILE_NAME}")) if name in (None, path.parent.name)]
+    if not found:
+        raise GraftError(f"{root}: no metadata of {name or 'any pipeline'}; `graft run` makes it")
+    return found
+
+
+def _runs(args: argparse.Namespace) -> int:
+    from pipeline.metadata import Metadata
+
+    rows = []
+    for path in _pipelines(args.root, args.name):
+        metadata = Metadata(path)
+        for run_id in metadata.runs():
+            stages = metadata.executions(run_id)
+            last = stages[-1] if stages else None
+            pushed = next((s.outputs["pushed_model"] for s in stages if s.stage == "push" and s.outputs), None)
+            version = pushed.properties["pushed_version"] if pushed else ""
+            seconds = sum(s.seconds for s in stages)
+            cached = sum(s.state == "CACHED" for s in stages)
+            row = (path.name, run_id, len(stages), cached, f"{seconds:.1f}", f"{last.stage} {last.state}" if last else "", version)
+            rows.append(row)
+    header = ("pipeline", "run", "stages", "cached", "seconds", "last stage", "version")
+    value = [dict(zip(header, row, strict=True)) for row in rows]
+    _print(args, {"runs": value}, _table(rows, header))
+    return 0
+
+
+def _lineage(args: argparse.Namespace) -> int:
+    from pipeline.lineage import describe_lineage
+    from pipeline.metadata import Metadata
+
+    found = _pipelines(args.root, args.name)
+    if len(found) > 1:
+        raise GraftError(f"{args.root}: several pipelines ({', '.join(p.name for p in found)}); choose one with --name")
+    value, text = describe_lineage(Metadata(found[0]), args.version)
+    _print(args, value, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

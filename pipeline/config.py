@@ -1,0 +1,242 @@
+"""One YAML file a pipeline: its schema, its defaults, and errors that name the file, the key and what is allowed."""
+
+import difflib
+import os
+import pathlib
+import re
+import typing
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+
+from components.ingest.options import DataOptions
+from models.errors import GraftError
+from models.options import BackboneOptions, HeadOptions, TrainOptions
+from models.transfer import METHODS, check_options, method_options
+
+Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class ConfigError(GraftError):
+    """A configuration that cannot be used; one line for each fault."""
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class SliceFloors(_Section):
+    """Floors that must hold in every slice of a column."""
+
+    accuracy: Fraction | None = pydantic.Field(None, description="Least accuracy in each slice.")
+    macro_f1: Fraction | None = pydantic.Field(None, description="Least macro F1 in each slice.")
+    min_examples: int = pydantic.Field(10, ge=1, description="Slices with fewer test images are reported, not gated.")
+
+
+class NegativeTransferOptions(_Section):
+    """Compare with not transferring: the same head on raw inputs, the same network from scratch."""
+
+    seeds: int = pydantic.Field(3, ge=1, le=20, description="Trainings of each kind; the gap is reported over them.")
+    references: list[Literal["raw", "scratch"]] = pydantic.Field(
+        ["raw", "scratch"], min_length=1, description="raw: the same head on raw pixels; scratch: the same network untrained."
+    )
+    tolerance: float = pydantic.Field(
+        0.0, ge=0, le=1, description="Mean accuracy by which transferring may fall short of the best reference."
+    )
+
+
+class GateOptions(_Section):
+    """Floors and ceilings; a gate that is not set is not checked."""
+
+    accuracy: Fraction | None = pydantic.Field(None, description="Least test accuracy.")
+    macro_f1: Fraction | None = pydantic.Field(None, description="Least unweighted mean of the classes' F1.")
+    precision: Fraction | dict[str, Fraction] | None = pydantic.Field(
+        None, description="Least precision of every class, or a mapping from class to floor."
+    )
+    recall: Fraction | dict[str, Fraction] | None = pydantic.Field(
+        None, description="Least recall of every class, or a mapping from class to floor."
+    )
+    calibration_error: Fraction | None = pydantic.Field(
+        None, description="Largest expected calibration error (15 equal-width bins, Guo et al. ICML 2017)."
+    )
+    slices: dict[str, SliceFloors] = pydantic.Field(
+        {}, description="Floors by column of `data.slices`; each slice must hold them."
+    )
+    baseline_tolerance: Fraction | None = pydantic.Field(
+        0.02, description="Accuracy the candidate may lose against the served model on the same test set; null: no gate."
+    )
+    model_size_mb: float | None = pydantic.Field(None, gt=0, description="Largest exported model, MB (10^6 bytes).")
+    latency_ms: float | None = pydantic.Field(
+        None, gt=0, description="Largest median time of a one-image gRPC Predict in the serving check, milliseconds."
+    )
+    negative_transfer: NegativeTransferOptions | None = pydantic.Field(
+        None, description="The negative-transfer gate; null: not compared."
+    )
+
+
+class ServingCheckOptions(_Section):
+    """The check of the candidate behind a real server."""
+
+    examples: int = pydantic.Field(32, ge=1, le=1000, description="Test images sent over gRPC.")
+    tolerance: float = pydantic.Field(1e-4, gt=0, description="Largest difference of a probability from the in-process one.")
+
+
+class PushOptions(_Section):
+    """Retention in the model store."""
+
+    keep: int = pydantic.Field(5, ge=2, description="Versions kept in the store; the served one and its predecessor always are.")
+
+
+class Config(_Section):
+    """A pipeline. Relative paths start at the working directory; `${NAME}` expands to the environment variable."""
+
+    name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = pydantic.Field(
+        description="Name of the pipeline and of the served model."
+    )
+    data: DataOptions
+    backbone: BackboneOptions
+    head: HeadOptions = HeadOptions()
+    transfer: dict[str, Any] = pydantic.Field(
+        {"method": "frozen"}, description=f"The transfer `method` ({', '.join(METHODS)}) and its own options."
+    )
+    train: TrainOptions = TrainOptions()
+    gates: GateOptions = GateOptions()
+    serving_check: ServingCheckOptions = ServingCheckOptions()
+    push: PushOptions = PushOptions()
+    store: str = pydantic.Field("runs/store", description="Folder of the model store.")
+    root: str = pydantic.Field("runs", description="Folder of metadata, artifacts, checkpoints and reports.")
+
+    @pydantic.model_validator(mode="after")
+    def _slices_known(self) -> "Config":
+        unknown = set(self.gates.slices) - set(self.data.slices)
+        if unknown:
+            raise ValueError(
+                f"gates.slices: {', '.join(sorted(unknown))} not in data.slices ({', '.join(self.data.slices) or 'empty'})"
+            )
+        return self
+
+    @property
+    def run_root(self) -> pathlib.Path:
+        """Folder of this pipeline's metadata, artifacts, checkpoints and reports."""
+        return pathlib.Path(self.root) / self.name
+
+
+def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
+    """Reads, overrides, expands and checks a configuration.
+
+    Args:
+        path: YAML file.
+        overrides: `key.sub=value` strings; the value is read as YAML.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key, a type or a value is wrong; the message has a line for each.
+    """
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+        raw = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `graft init` writes a configuration to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 YAML: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: must be a mapping of keys ({', '.join(Config.model_fields)}), got {type(raw).__name__}")
+    for override in overrides or []:
+        _override(raw, override)
+    return parse(_expand(raw, str(path), ""), str(path))
+
+
+def parse(raw: dict, source: str) -> Config:
+    """Checks a mapping against the schema; `source` is named in errors."""
+    faults: list[str] = []
+    transfer = raw.get("transfer", {"method": "frozen"})
+    if not isinstance(transfer, dict) or "method" not in transfer:
+        faults.append(f"transfer: must be a mapping with `method`, one of {', '.join(METHODS)}; received {transfer!r}")
+    else:
+        method = str(transfer["method"])
+        try:
+            options = method_options(method)
+            checked = options.model_validate({k: v for k, v in transfer.items() if k != "method"})
+            raw = {**raw, "transfer": {"method": method, **checked.model_dump()}}
+        except pydantic.ValidationError as error:
+            faults.extend(_explain(fault, ("transfer",), options) for fault in error.errors())
+        except GraftError as error:
+            faults.append(str(error))
+    try:
+        config = Config.model_validate(raw)
+        check_options(config.transfer["method"], config.train)
+    except pydantic.ValidationError as error:
+        faults.extend(
+            _explain(fault, (), Config) for fault in error.errors() if not faults or fault["loc"][:1] != ("transfer",)
+        )
+    except GraftError as error:
+        faults.extend([] if faults else [str(error)])
+    if faults:
+        raise ConfigError("\n".join(f"{source}: {fault}" for fault in faults))
+    return config
+
+
+def _override(raw: dict, override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override!r}: must be key=value, for instance train.epochs=5")
+    *parents, last = key.strip().split(".")
+    node = raw
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override!r}: {parent} holds {child!r}, not a mapping")
+        node = child
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _expand(value: Any, source: str, key: str) -> Any:
+    if isinstance(value, dict):
+        return {k: _expand(v, source, f"{key}.{k}" if key else str(k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expand(v, source, f"{key}[{i}]") for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise ConfigError(f"{source}: {key}: environment variable {name} is not set (in {value!r})")
+        return os.environ[name]
+
+    return _VARIABLE.sub(variable, value)
+
+
+def _explain(fault: Any, prefix: tuple, model: type[pydantic.BaseModel]) -> str:
+    """One line: key, what came, what is allowed."""
+    location = fault["loc"]
+    key = ".".join(str(part) for part in (*prefix, *location))
+    received = fault.get("input")
+    if fault["type"] == "extra_forbidden":
+        allowed = _allowed_keys(location[:-1], model)
+        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{key}: unknown key (value {received!r}); {hint}allowed: {', '.join(allowed)}"
+    if fault["type"] == "missing":
+        return f"{key}: missing; it has no default"
+    message = fault["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    return f"{key}: {message[0].lower()}{message[1:]}; received {received!r} ({type(received).__name__})"
+
+
+def _allowed_keys(location: tuple, model: type[pydantic.BaseModel]) -> list[str]:
+    """Keys of the section at `location`; parts that name a union member or a mapping key are passed over."""
+    for part in location:
+        if part not in model.model_fields:
+            continue
+        annotation = model.model_fields[part].annotation
+        members = (annotation, *typing.get_args(annotation), *(b for a in typing.get_args(annotation) for b in typing.get_args(a)))
+        model = next((m for m in members if isinstance(m, type) and issubclass(m, pydantic.BaseModel)), model)
+    return list(model.model_fields)

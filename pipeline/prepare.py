@@ -1,0 +1,85 @@
+"""Before a run: what the cache keys need to know of data, code, backbone, schema and store."""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterable
+
+from components.ingest.fingerprint import fingerprint
+from models.errors import GraftError
+from pipeline.config import Config
+from serving.store import ModelStore
+
+_PACKAGES = ("components", "models", "serving")
+
+
+def code_version() -> str:
+    """Hex sha256 of the source files that the components run; a change of one is no cache hit."""
+    top = pathlib.Path(__file__).parents[1]
+    return _hash(path for package in _PACKAGES for path in (top / package).rglob("*.py"))
+
+
+def backbone_identity(handle: str) -> str:
+    """Hex sha256 of a local backbone's files; a URL or a `keras.applications` name stands for itself."""
+    path = pathlib.Path(handle)
+    if path.is_file():
+        return _hash([path])
+    if path.is_dir():
+        return _hash(p for p in path.rglob("*") if p.is_file())
+    return handle
+
+
+def pin_schema(config: Config) -> str | None:
+    """Copies the curated schema to a name that holds its hash, so that an edit of it is no cache hit."""
+    if config.data.schema_file is None:
+        return None
+    source = pathlib.Path(config.data.schema_file)
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise GraftError(f"data.schema: {source}: {error.strerror}; it must be a schema.pbtxt, or null to infer one") from None
+    target = config.run_root.absolute() / "schemas" / hashlib.sha256(content).hexdigest()[:16] / "schema.pbtxt"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        partial.write_bytes(content)
+        partial.replace(target)
+    return str(target)
+
+
+def run_key(config: Config, data: str, code: str, backbone: str) -> str:
+    """Identity of what goes into a model; two runs with the same key make the same model."""
+    content = json.dumps([config.model_dump(mode="json"), data, code, backbone], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def find_baseline(store: ModelStore, model: str, key: str) -> dict | None:
+    """The served version a candidate must not be worse than.
+
+    If the served version came from a run with the same key, the candidate is that model again; what it was compared
+    with stands, and the unchanged run is a cache hit.
+
+    Returns:
+        {version, path}, or None where nothing is served.
+    """
+    version = store.served(model)
+    if version is None:
+        return None
+    metadata = store.manifest(model, version)["metadata"]
+    if metadata.get("run_key") == key:
+        return metadata.get("baseline")
+    return {"version": version, "path": str(store.version_path(model, version))}
+
+
+def data_fingerprint(config: Config) -> str:
+    """Of the data's files, see `components.ingest.fingerprint`."""
+    return fingerprint(config.data)
+
+
+def _hash(paths: Iterable[pathlib.Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

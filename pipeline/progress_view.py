@@ -1,0 +1,72 @@
+"""Live progress on standard error: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from pipeline.local import Stage
+
+_LINE_EVERY_S = 5.0
+
+
+class ProgressView:
+    """Shows the stage, its items, their rate and the figures that come with them; a context manager."""
+
+    def __init__(self, console: Console | None = None):
+        self._console = console or Console(stderr=True)
+        self._bar: Progress | None = None
+        if self._console.is_terminal:
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[figures]}"),
+                TimeElapsedColumn(),
+            )
+            self._bar = Progress(*columns, console=self._console, transient=True)
+        self._task = None
+        self._started = self._last_line = 0.0
+
+    def __enter__(self) -> "ProgressView":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def started(self, stage: Stage) -> None:
+        """A stage begins."""
+        self._started = self._last_line = time.monotonic()
+        if self._bar:
+            self._task = self._bar.add_task(stage.name, total=None, figures="")
+
+    def ended(self, stage: Stage) -> None:
+        """A stage has ended, well or not."""
+        if self._bar and self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        how = "cached" if stage.cached else f"{stage.seconds:.1f} s"
+        self.line(f"{stage.name:<18} {how:>9}  {stage.status if stage.status != 'done' else ''}{stage.result}")
+
+    def report(self, stage: str, done: int, total: int | None, unit: str, figures: dict[str, float]) -> None:
+        """Sink of `models.progress`."""
+        now = time.monotonic()
+        rate = done / max(now - self._started, 1e-9)
+        shown = " ".join([f"{rate:.0f} {unit}/s", *(f"{name} {value:.4g}" for name, value in figures.items())])
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total, figures=shown)
+        elif now - self._last_line >= _LINE_EVERY_S:
+            self._last_line = now
+            self.line(f"{stage:<18} {done}{f'/{total}' if total else ''} {unit}, {shown}")
+
+    def line(self, text: str) -> None:
+        """One plain line."""
+        if self._bar:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)

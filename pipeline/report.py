@@ -1,0 +1,2 @@
+def write_report(config, result, outputs, folder):
+    return folder / "report.html"

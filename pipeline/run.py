@@ -1,0 +1,275 @@
+"""`graft run`: checks, then drives the graph through LocalDagRunner and says how it went."""
+
+import dataclasses
+import datetime
+import json
+import logging
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from components import gates
+from components.beam import LOCAL_BEAM_ARGS
+from components.gates import Gate, GateClosed
+from components.ingest.preflight import SourceReport, check_source
+from components.ingest.summary import read_summary
+from models import progress
+from models.errors import GraftError
+from pipeline import prepare
+from pipeline.config import Config
+from pipeline.local import LocalRunner, Stage, one_run_at_a_time
+from pipeline.metadata import FILE_NAME, Artifact, Metadata
+from pipeline.progress_view import ProgressView
+from serving.store import ModelStore
+
+log = logging.getLogger(__name__)
+
+GATED = ("quality_gate", "serving_check")
+"""Stages whose blessing artifact says whether the run goes on; data_gate raises by itself."""
+
+
+@dataclasses.dataclass
+class RunResult:
+    """How a run went.
+
+    Attributes:
+        run_id: its name in the metadata store.
+        status: passed, gate_closed or failed.
+        reason: why it stopped, empty if it did not.
+        stages: in order, up to the one that stopped the run.
+        gates: every gate that was checked.
+        metrics: of the candidate on the test split, and its baseline.
+        rejected: images not used: total, and count by reason.
+        model_version: the served version after a push, None without one.
+        report: path of the HTML report.
+    """
+
+    run_id: str
+    status: str = "failed"
+    reason: str = ""
+    stages: list[Stage] = dataclasses.field(default_factory=list)
+    gates: list[Gate] = dataclasses.field(default_factory=list)
+    metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rejected: dict[str, Any] = dataclasses.field(default_factory=dict)
+    model_version: int | None = None
+    report: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types."""
+        return dataclasses.asdict(self)
+
+
+def check(config: Config) -> SourceReport:
+    """What `--dry-run` checks: the data can be read, the backbone is a feature vector and fits.
+
+    Raises:
+        GraftError: it is not so.
+    """
+    report = check_source(config.data)
+    check_backbone(config)
+    return report
+
+
+def check_backbone(config: Config) -> None:
+    """Loads the backbone and runs a few images through it, once for each backbone and its options."""
+    # Imported here: TensorFlow is not needed where the same backbone was checked before.
+    identity = prepare.backbone_identity(config.backbone.handle)
+    content = json.dumps([config.backbone.model_dump(), identity, prepare.code_version()])
+    marker = config.run_root / "checked_backbone"
+    if marker.is_file() and marker.read_text(encoding="utf-8") == content:
+        return
+    from models import backbone as backbones
+
+    options = config.backbone
+    loaded = backbones.load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
+    backbones.check_backbone(loaded)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.write_text(content, encoding="utf-8")
+
+
+def run(
+    config: Config, view: ProgressView, run_id: str | None = None, from_stage: str | None = None, wait: bool = False
+) -> RunResult:
+    """Runs the pipeline once.
+
+    Args:
+        config: the pipeline.
+        view: shows progress.
+        run_id: name of the run; by default the time.
+        from_stage: this stage and those after it run even if the cache has them.
+        wait: wait for another run of this pipeline instead of refusing.
+
+    Returns:
+        the result; a closed gate is a result, not an error.
+
+    Raises:
+        GraftError: bad data, backbone or settings. The report of such a run is written all the same.
+    """
+    root = config.run_root.absolute()
+    with one_run_at_a_time(root, wait, view.line):
+        check(config)
+        result = RunResult(run_id or new_run_id())
+        folder = root / "runs" / result.run_id
+        folder.mkdir(parents=True)
+        follower = _Follower(root, result, view)
+        sink = progress.set_sink(view.report)
+        try:
+            _run_graph(config, root, follower, from_stage)
+            result.status = "passed"
+        except GateClosed as closed:
+            result.status, result.reason = "gate_closed", str(closed)
+            if closed.stage == "data_gate":
+                result.gates.extend(closed.gates)
+        except GraftError as error:
+            result.reason = str(error)
+            raise
+        except Exception as error:
+            result.reason = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            progress.set_sink(sink)
+            # Written for a failed run too: that is when it is read.
+            from pipeline.report import write_report
+
+            result.report = str(write_report(config, result, follower.outputs, folder))
+            (folder / "run.json").write_text(json.dumps(result.to_json(), indent=1), encoding="utf-8")
+        return result
+
+
+def new_run_id() -> str:
+    """The time in UTC, to the millisecond; sorts by age."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+
+
+def _run_graph(config: Config, root: pathlib.Path, follower: "_Follower", from_stage: str | None) -> None:
+    # Imported here: TFX takes 9 s, and what was checked above may have ended the run.
+    from tfx.orchestration.metadata import sqlite_metadata_connection_config
+
+    from pipeline.graph import build_pipeline
+
+    keys = make_keys(config)
+    connection = sqlite_metadata_connection_config(str(root / FILE_NAME))
+    graph = build_pipeline(config, keys, str(root / "artifacts"), connection, LOCAL_BEAM_ARGS)
+    LocalRunner(follower.result.run_id, follower, from_stage).run(graph)
+
+
+def make_keys(config: Config):
+    """Looks at data, code, backbone, schema and store, see `pipeline.graph.Keys`."""
+    from pipeline.graph import Keys
+
+    store = ModelStore(config.store)
+    fingerprint, code = prepare.data_fingerprint(config), prepare.code_version()
+    backbone = prepare.backbone_identity(config.backbone.handle)
+    key = prepare.run_key(config, fingerprint, code, backbone)
+    baseline = prepare.find_baseline(store, config.name, key)
+    metadata = {
+        "run_key": key,
+        "baseline": baseline,
+        "data_fingerprint": fingerprint,
+        "code": code,
+        "backbone": {"handle": config.backbone.handle, "identity": backbone},
+        "config": config.model_dump(mode="json", by_alias=True),
+    }
+    return Keys(
+        fingerprint=fingerprint,
+        code=code,
+        backbone=backbone,
+        schema_file=prepare.pin_schema(config),
+        baseline=json.dumps(baseline),
+        store_id=store.store_id,
+        metadata=json.dumps(metadata, sort_keys=True),
+        checkpoint_dir=str(config.run_root.absolute() / "checkpoints"),
+    )
+
+
+class _Follower:
+    """Listens to the runner: shows each stage, reads its outputs, stops the run at a closed gate."""
+
+    def __init__(self, root: pathlib.Path, result: RunResult, view: ProgressView):
+        self.root, self.result, self._view = root, result, view
+        self.outputs: dict[str, dict[str, Artifact]] = {}
+
+    def stage_started(self, stage: Stage) -> None:
+        self.result.stages.append(stage)
+        self._view.started(stage)
+
+    def stage_done(self, stage: Stage) -> None:
+        self.outputs[stage.name] = Metadata(self.root).outputs(self.result.run_id)[stage.name]
+        reader = _READERS.get(stage.name)
+        if reader:
+            stage.result = reader(self.result, self.outputs[stage.name])
+        if stage.name in GATED and self.outputs[stage.name]["blessing"].properties.get(gates.BLESSED) != 1:
+            raise GateClosed(stage.name, gates.read_gates(self.outputs[stage.name]["blessing"].uri))
+        self._view.ended(stage)
+
+    def stage_failed(self, stage: Stage, error: BaseException) -> None:
+        stage.status = "closed" if isinstance(error, GateClosed) else "failed"
+        self._view.ended(stage)
+
+
+# What each stage adds to the result, and the few words for the table.
+
+
+def _ingest(result: RunResult, outputs: dict[str, Artifact]) -> str:
+    summary = read_summary(outputs["rejected"].uri)
+    result.rejected = {"total": summary.rejected_count, "reasons": dict(summary.rejected)}
+    counts = ", ".join(f"{sum(labels.values())} {split}" for split, labels in summary.used.items())
+    return f"{counts}; {summary.rejected_count} rejected"
+
+
+def _gated(result: RunResult, outputs: dict[str, Artifact]) -> str:
+    checked = gates.read_gates(outputs["blessing"].uri)
+    result.gates.extend(checked)
+    return f"{sum(gate.passed for gate in checked)} of {len(checked)} gates passed"
+
+
+def _features(result: RunResult, outputs: dict[str, Artifact]) -> str:
+    arrays = [np.load(p, mmap_mode="r").shape for p in sorted(pathlib.Path(outputs["features"].uri).glob("*/features.npy"))]
+    return f"{sum(n for n, _ in arrays)} vectors of {arrays[0][1]}"
+
+
+def _train(result: RunResult, outputs: dict[str, Artifact]) -> str:
+    history = json.loads(pathlib.Path(outputs["model_run"].uri, "history.json").read_text(encoding="utf-8"))
+    best = history["epochs"][history["best_epoch"] - 1]
+    return f"{len(history['epochs'])} epochs, best eval accuracy {best['val_accuracy']:.4f}"
+
+
+def _negative_transfer(result: RunResult, outputs: dict[str, Artifact]) -> str:
+    compared = json.loads(pathlib.Path(outputs["comparison"].uri, "comparison.json").read_text(encoding="utf-8"))
+    gap = compared["gap"][compared["best_reference"]]
+    return f"gap {gap['mean']:+.4f} to {compared['best_reference']}"
+
+
+def _quality_gate(result: RunResult, outputs: dict[str, Artifact]) -> str:
+    figures = json.loads(pathlib.Path(outputs["quality"].uri, "figures.json").read_text(encoding="utf-8"))
+    candidate = figures["candidate"]
+    result.metrics = {name: candidate[name] for name in ("accuracy", "macro_f1", "calibration_error", "examples")}
+    result.metrics["model_size_mb"] = figures["model_size_mb"]
+    if figures["baseline"]:
+        result.metrics["baseline_accuracy"] = figures["baseline"]["accuracy"]
+    return f"accuracy {candidate['accuracy']:.4f}; {_gated(result, outputs)}"
+
+
+def _serving_check(result: RunResult, outputs: dict[str, Artifact]) -> str:
+    checked = json.loads(pathlib.Path(outputs["blessing"].uri, "serving.json").read_text(encoding="utf-8"))
+    result.metrics["latency_ms"] = checked["latency_ms"]["median"]
+    words = f"{checked['requests']} requests to {checked['server']}, median {checked['latency_ms']['median']:.1f} ms"
+    return f"{words}; {_gated(result, outputs)}"
+
+
+def _push(result: RunResult, outputs: dict[str, Artifact]) -> str:
+    result.model_version = int(outputs["pushed_model"].properties["pushed_version"])
+    return f"version {result.model_version}"
+
+
+_READERS = {
+    "ingest": _ingest,
+    "data_gate": _gated,
+    "features": _features,
+    "train": _train,
+    "negative_transfer": _negative_transfer,
+    "quality_gate": _quality_gate,
+    "serving_check": _serving_check,
+    "push": _push,
+}
