@@ -113,10 +113,11 @@ class Engine:
             self._frozen.session.close()
 
     def _freeze(self) -> None:
-        nodes_of = {}
+        nodes_of: dict[str, list[str]] = {}
         for name, signature in self.signatures.items():
             if not signature.outputs or name.startswith("__"):
                 continue
+            reason: str | None
             try:
                 nodes = [_tensor_name(info).split(":")[0] for info in signature.outputs.values()]
             except ServingError as error:

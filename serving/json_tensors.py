@@ -18,7 +18,7 @@ MAX_DEPTH = 32
 """Deepest nesting of lists in a tensor: the most dimensions an array can have."""
 
 _FLOATS = {types_pb2.DT_FLOAT: np.float32, types_pb2.DT_DOUBLE: np.float64}
-_INTEGERS = {
+_INTEGERS: dict[int, type[np.integer]] = {
     types_pb2.DT_INT8: np.int8,
     types_pb2.DT_UINT8: np.uint8,
     types_pb2.DT_INT16: np.int16,

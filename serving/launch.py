@@ -33,7 +33,7 @@ def serve_command(
 
 
 def serve(
-    store: str | os.PathLike | ModelStore,
+    store: str | pathlib.Path | ModelStore,
     grpc_port: int = 8500,
     rest_port: int | None = 8501,
     *,

@@ -95,10 +95,12 @@ class RestApp:
             path = f"{path}?{request.url.query}"
         try:
             if request.method == "GET" and (match := _GET.fullmatch(path)):
-                return self._json(200, await anyio.to_thread.run_sync(self._get, *match.groups()))
+                return self._json(200, await anyio.to_thread.run_sync(functools.partial(self._get, *match.groups())))
             if request.method == "POST" and (match := _POST.fullmatch(path)):
                 body = await self._body(request)
-                return self._json(200, await anyio.to_thread.run_sync(self._post, *match.groups(), body))
+                return self._json(
+                    200, await anyio.to_thread.run_sync(functools.partial(self._post, *match.groups(), body=body))
+                )
             raise invalid(f"Malformed request: {request.method} {path}")
         except ServingError as error:
             return self._json(HTTP_STATUS[error.code], _error(error.message))

@@ -332,7 +332,10 @@ class ModelStore:
         if faults:
             raise StoreError(f"{model} version {version} is not whole and is not served: {'; '.join(faults)}")
         current = self._recovered(model)
-        previous = current.version if current and current.version != version else current and current.previous
+        if current is None:
+            previous = None
+        else:
+            previous = current.previous if current.version == version else current.version
         pinned = Pointer(version, True, previous, pointer.now())
         self._write_pointer(model, pinned)
         return pinned
