@@ -99,7 +99,7 @@ class RestApp:
             if request.method == "POST" and (match := _POST.fullmatch(path)):
                 body = await self._body(request)
                 return self._json(
-                    200, await anyio.to_thread.run_sync(functools.partial(self._post, *match.groups(), body=body))
+                    200, await anyio.to_thread.run_sync(functools.partial(self._post, body, *match.groups()))
                 )
             raise invalid(f"Malformed request: {request.method} {path}")
         except ServingError as error:
@@ -146,7 +146,7 @@ class RestApp:
         _fill_spec(status.model_spec, name, version, label)
         return _message_json(self._handlers.get_model_status(status))
 
-    def _post(self, name: str, version: str | None, label: str | None, method: str, body: bytes) -> str:
+    def _post(self, body: bytes, name: str, version: str | None, label: str | None, method: str) -> str:
         if method.lower() != "predict":
             raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
         number = _version_number(version)

@@ -332,9 +332,8 @@ class ModelStore:
         if faults:
             raise StoreError(f"{model} version {version} is not whole and is not served: {'; '.join(faults)}")
         current = self._recovered(model)
-        if current is None:
-            previous = None
-        else:
+        previous = None
+        if current is not None:
             previous = current.previous if current.version == version else current.version
         pinned = Pointer(version, True, previous, pointer.now())
         self._write_pointer(model, pinned)
