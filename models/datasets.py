@@ -96,7 +96,7 @@ class ImageSplit:
         self._shards = find_shards(patterns)
         self.inputs = tf.TensorSpec([None, *image_size, 3], tf.float32)
         self._value_range, self._batch_size = value_range, batch_size
-        self._decode = _decoder(tuple(image_size), tuple(value_range))
+        self._decode = decoder(tuple(image_size), tuple(value_range))
         self._table = class_index(classes)
         self.count = 0
         for record in tf.data.TFRecordDataset(self._shards).batch(256):
@@ -176,10 +176,14 @@ class ImageSplit:
 
 
 @functools.cache
-def _decoder(image_size: tuple[int, int], value_range: tuple[float, float]) -> Callable[[tf.Tensor], tf.Tensor]:
-    """`preprocess` for a single image, traced once a process: tracing it takes longer than decoding 1,000 images."""
+def decoder(image_size: tuple[int, int], value_range: tuple[float, float]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`preprocess` for a single image, traced once a process: tracing it takes longer than decoding many images.
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    Returns:
+        a function from a scalar string to float32 [h, w, 3].
+    """
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
     def decode(encoded: tf.Tensor) -> tf.Tensor:
         return preprocess(encoded[None], image_size, value_range)[0]
 
@@ -221,7 +225,8 @@ class ArraySplit:
     ) -> Iterator[Iterator[tuple[np.ndarray, np.ndarray]]]:
         """For each epoch in [first_epoch, last_epoch), chunks in an order that seed and epoch alone decide.
 
-        `augment` is there for the sake of one interface; `models.transfer.check_options` has refused it before.
+        `augment` is there for the sake of one interface: vectors cannot be augmented, and
+        `models.transfer.check_options` refuses it for methods that train on nothing else.
         """
         for epoch in range(first_epoch, last_epoch):
             order = np.random.default_rng([seed, epoch]).permutation(self.count)

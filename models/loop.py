@@ -233,31 +233,35 @@ class _Run:
         def right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, 1), labels), tf.float32))
 
-        def share(values: tf.Tensor) -> tf.Tensor:
-            """This replica's part of a batch: every replicas-th example."""
-            return values[tf.distribute.get_replica_context().replica_id_in_sync_group :: replicas]
-
-        def replica_step(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def train_step(inputs: tf.Tensor, labels: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # Divided by the size of the whole batch: the sum over replicas is the mean over the batch.
-            total = tf.cast(tf.shape(labels)[0], tf.float32)
-            if replicas > 1:
-                inputs, labels = share(inputs), share(labels)
             with tf.GradientTape() as tape:
                 logits = phase.forward(inputs, True)
                 summed = tf.reduce_sum(cross_entropy(labels, logits, smoothing) * tf.gather(weights, labels))
-                objective = summed / total + sum(phase.regularization()) / replicas
+                objective = summed / batch + sum(phase.regularization()) / replicas
                 objective = optimizer.scale_loss(objective)
             gradients = tape.gradient(objective, phase.trainable)
             optimizer.apply(gradients, phase.trainable)
             return summed, right(labels, logits)
 
-        def train_batch(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            parts = strategy.run(replica_step, args=(inputs, labels))
-            return tuple(strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts)
-
-        def eval_batch(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def eval_step(inputs: tf.Tensor, labels: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             logits = phase.forward(inputs, False)
             return tf.reduce_sum(cross_entropy(labels, logits, 0.0)), right(labels, logits)
+
+        # AutoGraph has nothing to convert in there, and looking takes seconds.
+        @tf.autograph.experimental.do_not_convert
+        def over_replicas(step: Callable, inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            """Gives each replica every replicas-th example of a batch and sums what they return."""
+
+            def replica_step(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                batch = tf.cast(tf.shape(labels)[0], tf.float32)
+                if replicas > 1:
+                    first = tf.distribute.get_replica_context().replica_id_in_sync_group
+                    inputs, labels = inputs[first::replicas], labels[first::replicas]
+                return step(inputs, labels, batch)
+
+            parts = strategy.run(replica_step, args=(inputs, labels))
+            return tuple(strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts)
 
         def over_chunk(step: Callable) -> Callable:
             # One signature for every batch size: tracing a network takes longer than many a step.
@@ -266,13 +270,13 @@ class _Run:
                 loss, hits = tf.constant(0.0), tf.constant(0.0)
                 for start in tf.range(0, tf.shape(labels)[0], batch_size):
                     batch = slice(start, start + batch_size)
-                    batch_loss, batch_hits = step(inputs[batch], labels[batch])
+                    batch_loss, batch_hits = over_replicas(step, inputs[batch], labels[batch])
                     loss, hits = loss + batch_loss, hits + batch_hits
                 return loss, hits
 
             return chunk
 
-        return over_chunk(train_batch), over_chunk(eval_batch)
+        return over_chunk(train_step), over_chunk(eval_step)
 
     def _pass(self, phase: Phase, function: Callable, chunks: Iterator[Batch], count: int) -> tuple[float, float]:
         """One pass over a split: mean loss and accuracy."""

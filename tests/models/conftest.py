@@ -50,10 +50,11 @@ def make_example(image: bytes, label: str, name: str) -> bytes:
 
 @dataclasses.dataclass
 class TrainingInput:
-    """Where the parts lie."""
+    """Where the parts lie; the two backbones are the same network as a `.keras` file and as a SavedModel."""
 
     root: pathlib.Path
     backbone: pathlib.Path
+    hub_backbone: pathlib.Path
     transform: pathlib.Path
     features: pathlib.Path
     images: dict[str, list[bytes]]
@@ -88,7 +89,7 @@ class TrainingInput:
         files = {split: self.patterns(split) for split in SIZES}
         return Comparison.from_config(self.fn_args(self.root, **config).custom_config, self.transform, files)
 
-    def task(self, method: dict[str, Any] | None = None, head: dict[str, Any] | None = None, **train: Any):
+    def task(self, method: dict[str, Any] | None = None, kind: str = "backbone", **train: Any):
         """A task of a transfer method, without run_fn around it."""
         from models.options import BackboneOptions, HeadOptions, TrainOptions
         from models.task import load_split
@@ -96,8 +97,8 @@ class TrainingInput:
 
         options = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0, **train}
         return build_task(
-            BackboneOptions(handle=str(self.backbone), image_size=IMAGE_SIZE, value_range=(-1.0, 1.0)),
-            HeadOptions(**(head or {})),
+            BackboneOptions(handle=str(getattr(self, kind)), image_size=IMAGE_SIZE, value_range=(-1.0, 1.0)),
+            HeadOptions(),
             method or {"method": "frozen"},
             TrainOptions(**options),
             json.loads((self.features / "classes.json").read_text()),
@@ -129,10 +130,12 @@ def make_network(seed: int = 0) -> keras.Model:
 def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
     """Three classes that the mean colour tells apart, 42 + 18 + 18 images."""
     from models.images import preprocess
+    from models.publish import publish_backbone
 
     root = tmp_path_factory.mktemp("training_input")
     network = make_network()
     network.save(root / "backbone.keras")
+    publish_backbone(network, root / "hub_backbone", IMAGE_SIZE)
     rng = np.random.default_rng(7)
     images, names = {}, {}
     for split, size in SIZES.items():
@@ -158,7 +161,9 @@ def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
         digests = [hashlib.sha256(image).hexdigest().encode() for image in images[split]]
         np.save(folder / "sha256.npy", np.array(digests, "S64"))
     (root / "features" / "classes.json").write_text(json.dumps(classes))
-    return TrainingInput(root, root / "backbone.keras", root / "transform", root / "features", images, labels)
+    return TrainingInput(
+        root, root / "backbone.keras", root / "hub_backbone", root / "transform", root / "features", images, labels
+    )
 
 
 def write_transform(root: pathlib.Path) -> None:

@@ -115,20 +115,22 @@ def test_killed_run_continues_and_ends_as_the_uninterrupted_one(fine_tuned, trai
 
 
 @pytest.mark.slow
-def test_two_devices_train_a_mirrored_model(fine_tuned, training_input, tmp_path):
-    args = training_input.fn_args(tmp_path, transfer=FINE_TUNE, head={"dropout": 0.0})
-    result = run_process(args, "--devices", "2")
+@pytest.mark.parametrize("kind", ["backbone", "hub_backbone"])
+def test_two_devices_train_a_mirrored_model(training_input, tmp_path, kind):
+    backbone = {"handle": str(getattr(training_input, kind)), "image_size": (16, 16), "value_range": (-1.0, 1.0)}
+    # Without dropout two halves of a batch make the same step as the whole, up to the order of summation.
+    config = {"transfer": FINE_TUNE, "head": {"dropout": 0.0}, "backbone": backbone}
+    result = run_process(training_input.fn_args(tmp_path, **config), "--devices", "2")
     assert result.returncode == 0, result.stderr[-3000:]
     assert "trained on 2 replicas" in result.stdout
-    single = training_input.fn_args(tmp_path / "single", transfer=FINE_TUNE, head={"dropout": 0.0})
-    trainer.run_fn(single)
+    single = tmp_path / "single"
+    trainer.run_fn(training_input.fn_args(single, **config))
     losses = [
         [row["val_loss"] for row in json.loads((out / "run" / "history.json").read_text())["epochs"]]
-        for out in (tmp_path, tmp_path / "single")
+        for out in (tmp_path, single)
     ]
-    # Without dropout two halves of a batch make the same step as the whole, up to the order of summation.
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
     images = training_input.images["test"]
     np.testing.assert_allclose(
-        probabilities(tmp_path / "model", images), probabilities(tmp_path / "single" / "model", images), atol=1e-2
+        probabilities(tmp_path / "model", images), probabilities(single / "model", images), atol=1e-2
     )

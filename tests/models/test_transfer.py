@@ -60,10 +60,10 @@ def test_frozen_trains_the_head_and_nothing_else(training_input):
     assert history.steps == 4 * 6
 
 
-def fine_tuned(training_input, unfreeze):
+def fine_tuned(training_input, unfreeze, kind="backbone"):
     """Variables of the backbone before and after, by path, and the history."""
     method = {"method": "fine_tune", "unfreeze": unfreeze, "epochs": 2, "head_epochs": 2, "learning_rate": 1e-3}
-    task = training_input.task(method)
+    task = training_input.task(method, kind)
     before = {v.path: v.numpy() for v in task.backbone.variables}
     history = get_method("fine_tune").fit(task)
     moved = {path for path, value in before.items() if (value != paths(task)[path]).any()}
@@ -74,8 +74,9 @@ def paths(task):
     return {v.path: v.numpy() for v in task.backbone.variables}
 
 
-def test_fine_tune_moves_all_trainable_variables_but_no_batch_statistics(training_input):
-    task, moved, history = fine_tuned(training_input, 1.0)
+@pytest.mark.parametrize("kind", ["backbone", "hub_backbone"])
+def test_fine_tune_moves_all_trainable_variables_but_no_batch_statistics(training_input, kind):
+    task, moved, history = fine_tuned(training_input, 1.0, kind)
     assert [row["phase"] for row in history.epochs] == ["head", "head", "fine_tune", "fine_tune"]
     assert history.best["phase"] == "fine_tune"
     assert moved == {v.path for v in task.backbone.trainable_variables}
@@ -91,7 +92,7 @@ def test_fine_tune_of_the_top_leaves_the_bottom_alone(training_input):
 
 
 def test_fine_tune_that_does_harm_ends_with_the_weights_of_the_head_phase(training_input):
-    ruinous = {"method": "fine_tune", "epochs": 2, "head_epochs": 20, "learning_rate": 50.0}
+    ruinous = {"method": "fine_tune", "epochs": 1, "head_epochs": 20, "learning_rate": 50.0}
     task = training_input.task(ruinous, learning_rate=0.03)
     before = weights(task.backbone)
     history = get_method("fine_tune").fit(task)
