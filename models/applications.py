@@ -47,6 +47,12 @@ def is_application(handle: str) -> bool:
     return handle.startswith(PREFIX) or handle.partition("?")[0] in _VALUE_RANGES
 
 
+def near_names(handle: str) -> list[str]:
+    """Names of networks that `handle` may have meant, the nearest first."""
+    name = handle.removeprefix(PREFIX).partition("?")[0]
+    return difflib.get_close_matches(name, _VALUE_RANGES, n=3, cutoff=0.5)
+
+
 def build_application(handle: str, image_size: tuple[int, int], value_range: tuple[float, float]) -> keras.Model:
     """Builds a network of `keras.applications` without its classifier, with its own preprocessing inside.
 
@@ -64,7 +70,7 @@ def build_application(handle: str, image_size: tuple[int, int], value_range: tup
     """
     name, _, query = handle.removeprefix(PREFIX).partition("?")
     if name not in _VALUE_RANGES:
-        near = difflib.get_close_matches(name, _VALUE_RANGES, n=3, cutoff=0.4)
+        near = near_names(handle)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise GraftError(f"backbone {handle!r}: keras.applications has no network {name!r} with a known range{hint}")
     options = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))

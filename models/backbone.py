@@ -172,6 +172,12 @@ def load_backbone(
                 f"backbone {handle!r} is a SavedModel, which cannot be cut: leave out backbone.feature_layer "
                 f"({feature_layer!r}) or use a .keras file"
             )
+        near = [] if pathlib.Path(handle).exists() else applications.near_names(handle)
+        if near:
+            raise GraftError(
+                f"backbone {handle!r} is neither a file nor a network of keras.applications; did you mean "
+                f"{', '.join(near)}?"
+            )
         body = HubLayer(handle)
         identity = body.identity
     feature_dim = _check_shapes(body, handle, image_size)

@@ -12,6 +12,8 @@ from models.errors import GraftError
 from models.frozen import FrozenRunner
 from models.images import decode_error_reason, preprocess
 
+_CPU_BATCH, _GPU_BATCH = 4, 64
+
 
 def feature_runner(backbone: Backbone, *, callers: int | None = None) -> FrozenRunner:
     """A frozen graph from `encoded` (string `[n]`) to `output` (float32 `[n, feature_dim]`).
@@ -29,7 +31,7 @@ def feature_runner(backbone: Backbone, *, callers: int | None = None) -> FrozenR
 def extract_features(
     backbone: Backbone,
     encoded: Iterable[bytes],
-    batch_size: int = 8,
+    batch_size: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Computes the feature vector of each image, with the backbone in inference.
@@ -37,8 +39,8 @@ def extract_features(
     Args:
         backbone: what to compute them with; it is left as it is.
         encoded: the bytes of JPEG, PNG, GIF or BMP files; read once, a few batches ahead.
-        batch_size: images a call. Small batches keep the maps of one call in the cache of its core:
-            `benchmarks/features.py` compares sizes.
+        batch_size: images a call; by default 4, or 64 with a GPU. On a CPU small batches are faster, because the maps
+            of a call stay in the cache of its core: `benchmarks/features.py` compares sizes.
         progress: called with the number of images of each batch that is done.
 
     Returns:
@@ -47,6 +49,8 @@ def extract_features(
     Raises:
         GraftError: if an image cannot be decoded; it tells which, counted from 0.
     """
+    if batch_size is None:
+        batch_size = _GPU_BATCH if tf.config.list_physical_devices("GPU") else _CPU_BATCH
     under_way: collections.deque[list[bytes]] = collections.deque()
 
     def batches() -> Iterator[dict[str, np.ndarray]]:

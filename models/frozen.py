@@ -45,7 +45,7 @@ class FrozenRunner:
         graph = tf.Graph()
         with graph.as_default():
             tf.import_graph_def(frozen.graph.as_graph_def(), name="")
-        config = tf.compat.v1.ConfigProto(use_per_session_threads=True)
+        config = tf.compat.v1.ConfigProto(use_per_session_threads=True, allow_soft_placement=True)
         if has_gpu:
             config.gpu_options.allow_growth = True
         else:

@@ -42,6 +42,8 @@ def resolve_handle(handle: str) -> pathlib.Path:
                 "elsewhere and give the folder that holds saved_model.pb"
             ) from error
     path = pathlib.Path(handle)
+    if not path.exists():
+        raise GraftError(f"backbone {handle!r} does not exist")
     if not (path / "saved_model.pb").is_file():
         nested = sorted(str(p.parent) for p in path.glob("*/saved_model.pb")) if path.is_dir() else []
         hint = f"; did you mean {' or '.join(nested)}?" if nested else ""
@@ -86,6 +88,7 @@ class HubLayer(keras.layers.Layer):
 
     def __init__(self, handle: str, trainable: bool = False, identity: str | None = None, name: str | None = None):
         super().__init__(trainable=False, name=name, dtype="float32")
+        self.supports_jit = False  # a restored graph may hold operations that XLA lacks
         self.handle = handle
         folder = resolve_handle(handle)
         self.identity = hash_folder(folder)

@@ -57,6 +57,7 @@ def test_caffe_network_survives_a_round_trip(tmp_path):
         ("MobileNetV2?weight=none", (-1, 1), "the one option is weights"),
         ("MobileNetV2?weights=places365", (-1, 1), "received 'weights=places365'"),
         ("applications:MobilNetV2", (-1, 1), "did you mean MobileNetV2"),
+        ("MobileNetv2", (-1, 1), "did you mean MobileNetV2"),
         ("applications:", (-1, 1), "no network ''"),
     ],
 )

@@ -138,6 +138,15 @@ def test_round_trip_in_a_keras_file(handles, kind, tmp_path):
     np.testing.assert_allclose(exported.serve(pixels()), model(pixels()), atol=1e-6)
 
 
+def test_check_on_given_images(handles):
+    encoded = [tf.io.encode_png((image * 255).astype(np.uint8)).numpy() for image in pixels()]
+    check_backbone(load_backbone(handles["keras"], SIZE, RANGE), encoded)
+    with pytest.raises(GraftError, match=r"value_range \[0, 255\] gives features .* narrower"):
+        check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded)
+    with pytest.raises(GraftError, match=r"must go up from black to white; received \[1, 0\]"):
+        check_backbone(load_backbone(handles["keras"], SIZE, (1, 0)))
+
+
 def test_identity_follows_the_content(handles, tmp_path):
     network(seed=5).save(tmp_path / "other.keras")
     one, twin, other = (

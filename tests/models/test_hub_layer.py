@@ -250,8 +250,10 @@ def test_model_without_training_trace_trains_through_inference(half_plus_one, ca
 
 
 def test_missing_broken_and_nested_folders(half_plus_one, tmp_path):
-    with pytest.raises(GraftError, match=r"no saved_model\.pb"):
+    with pytest.raises(GraftError, match="does not exist"):
         HubLayer(str(tmp_path / "nothing"))
+    with pytest.raises(GraftError, match=r"no saved_model\.pb"):
+        HubLayer(str(tmp_path))
     shutil.copytree(half_plus_one, tmp_path / "model" / "1")
     with pytest.raises(GraftError, match=r"did you mean .*model/1\?"):
         HubLayer(str(tmp_path / "model"))
