@@ -1,6 +1,7 @@
 """`graft kubeflow`: the commands this layer adds to the command line."""
 
 import argparse
+import json
 import pathlib
 from collections.abc import Callable
 
@@ -11,17 +12,20 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
     verbs = kubeflow.add_subparsers(title="commands", required=True, metavar="COMMAND")
     parser = add("compile", _compile, "write pipeline spec 2.1 for open-source Kubeflow Pipelines", verbs)
     parser.add_argument("config", help="YAML file of the pipeline")
-    parser.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("pipeline.yaml"), help="file to write")
+    parser.add_argument(
+        "-o", "--output", type=pathlib.Path, default=pathlib.Path("pipeline.yaml"), help="file to write"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key")
     parser.add_argument("--image", default="graft:latest", help="container image of the components")
 
 
 def _compile(args: argparse.Namespace) -> int:
-    import json
-
-    from kubeflow.compile import compile_pipeline
     from pipeline import config as configs
 
-    compile_pipeline(configs.load(args.config, args.set), args.output, args.image)
+    config = configs.load(args.config, args.set)
+    # Imported here: TFX takes 9 s, and the configuration may be at fault.
+    from kubeflow.compile import compile_pipeline
+
+    compile_pipeline(config, args.output, args.image)
     print(json.dumps({"pipeline": str(args.output)}) if args.json else f"wrote {args.output} (pipeline spec 2.1)")
     return 0

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import absl.logging
+
 from models.errors import GraftError
 
 EXIT_GATE, EXIT_ERROR = 1, 2
@@ -118,6 +120,8 @@ def _quiet(verbose: bool) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     if not verbose:
+        # absl sets the level of its own logger, whatever the root says.
+        absl.logging.set_verbosity(absl.logging.ERROR)
         warnings.simplefilter("ignore")
 
 
@@ -161,7 +165,9 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result.to_json()))
     else:
-        rows = [(s.name, f"{s.seconds:.1f}", "cached" if s.cached else "run", s.result or s.status) for s in result.stages]
+        rows = [
+            (s.name, f"{s.seconds:.1f}", "cached" if s.cached else "run", s.result or s.status) for s in result.stages
+        ]
         print(_table(rows, ("stage", "seconds", "cached", "result")))
         for gate in result.gates:
             print(f"{'open  ' if gate.passed else 'CLOSED'}  {gate}")
@@ -275,7 +281,15 @@ def _runs(args: argparse.Namespace) -> int:
             version = pushed.properties["pushed_version"] if pushed else ""
             seconds = sum(s.seconds for s in stages)
             cached = sum(s.state == "CACHED" for s in stages)
-            row = (path.name, run_id, len(stages), cached, f"{seconds:.1f}", f"{last.stage} {last.state}" if last else "", version)
+            row = (
+                path.name,
+                run_id,
+                len(stages),
+                cached,
+                f"{seconds:.1f}",
+                f"{last.stage} {last.state}" if last else "",
+                version,
+            )
             rows.append(row)
     header = ("pipeline", "run", "stages", "cached", "seconds", "last stage", "version")
     value = [dict(zip(header, row, strict=True)) for row in rows]

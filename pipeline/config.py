@@ -40,7 +40,9 @@ class NegativeTransferOptions(_Section):
 
     seeds: int = pydantic.Field(3, ge=1, le=20, description="Trainings of each kind; the gap is reported over them.")
     references: list[Literal["raw", "scratch"]] = pydantic.Field(
-        ["raw", "scratch"], min_length=1, description="raw: the same head on raw pixels; scratch: the same network untrained."
+        ["raw", "scratch"],
+        min_length=1,
+        description="raw: the same head on raw pixels; scratch: the same network untrained.",
     )
     tolerance: float = pydantic.Field(
         0.0, ge=0, le=1, description="Mean accuracy by which transferring may fall short of the best reference."
@@ -65,7 +67,8 @@ class GateOptions(_Section):
         {}, description="Floors by column of `data.slices`; each slice must hold them."
     )
     baseline_tolerance: Fraction | None = pydantic.Field(
-        0.02, description="Accuracy the candidate may lose against the served model on the same test set; null: no gate."
+        0.02,
+        description="Accuracy the candidate may lose against the served model on the same test set; null: no gate.",
     )
     model_size_mb: float | None = pydantic.Field(None, gt=0, description="Largest exported model, MB (10^6 bytes).")
     latency_ms: float | None = pydantic.Field(
@@ -80,13 +83,17 @@ class ServingCheckOptions(_Section):
     """The check of the candidate behind a real server."""
 
     examples: int = pydantic.Field(32, ge=1, le=1000, description="Test images sent over gRPC.")
-    tolerance: float = pydantic.Field(1e-4, gt=0, description="Largest difference of a probability from the in-process one.")
+    tolerance: float = pydantic.Field(
+        1e-4, gt=0, description="Largest difference of a probability from the in-process one."
+    )
 
 
 class PushOptions(_Section):
     """Retention in the model store."""
 
-    keep: int = pydantic.Field(5, ge=2, description="Versions kept in the store; the served one and its predecessor always are.")
+    keep: int = pydantic.Field(
+        5, ge=2, description="Versions kept in the store; the served one and its predecessor always are."
+    )
 
 
 class Config(_Section):
@@ -143,7 +150,9 @@ def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: must be a mapping of keys ({', '.join(Config.model_fields)}), got {type(raw).__name__}")
+        raise ConfigError(
+            f"{path}: must be a mapping of keys ({', '.join(Config.model_fields)}), got {type(raw).__name__}"
+        )
     for override in overrides or []:
         _override(raw, override)
     return parse(_expand(raw, str(path), ""), str(path))
@@ -237,6 +246,10 @@ def _allowed_keys(location: tuple, model: type[pydantic.BaseModel]) -> list[str]
         if part not in model.model_fields:
             continue
         annotation = model.model_fields[part].annotation
-        members = (annotation, *typing.get_args(annotation), *(b for a in typing.get_args(annotation) for b in typing.get_args(a)))
+        members = (
+            annotation,
+            *typing.get_args(annotation),
+            *(b for a in typing.get_args(annotation) for b in typing.get_args(a)),
+        )
         model = next((m for m in members if isinstance(m, type) and issubclass(m, pydantic.BaseModel)), model)
     return list(model.model_fields)

@@ -35,9 +35,9 @@ class Keys:
         code: version of Graft's code.
         backbone: identity of what the handle names (sha256 of a local one).
         schema_file: curated schema to import, None to infer one.
-        baseline: JSON {version, path} of the served model, or "null".
+        run_key: identity of all that goes into the model.
+        served: the baseline as it was before the run; the gate itself looks again.
         store_id: identity of the model store.
-        metadata: JSON kept with a pushed version.
         checkpoint_dir: where an unfinished training is kept.
     """
 
@@ -45,9 +45,9 @@ class Keys:
     code: str
     backbone: str
     schema_file: str | None
-    baseline: str
+    run_key: str
+    served: str
     store_id: str
-    metadata: str
     checkpoint_dir: str
 
 
@@ -129,7 +129,10 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
         comparison=comparison,
         gates=config.gates.model_dump_json(),
         slices=json.dumps(list(config.data.slices)),
-        baseline=keys.baseline,
+        model_name=config.name,
+        store=config.store,
+        run_key=keys.run_key,
+        served=keys.served,
         code=keys.code,
     ).with_id("quality_gate")
     serving_check = ServingCheck(
@@ -149,7 +152,16 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
         store=config.store,
         store_id=keys.store_id,
         keep=config.push.keep,
-        metadata=keys.metadata,
+        metadata=json.dumps(
+            {
+                "run_key": keys.run_key,
+                "data_fingerprint": keys.fingerprint,
+                "code": keys.code,
+                "backbone": {"handle": config.backbone.handle, "identity": keys.backbone},
+                "config": config.model_dump(mode="json", by_alias=True),
+            },
+            sort_keys=True,
+        ),
         code=keys.code,
     ).with_id("push")
     return [*stages, quality_gate, serving_check, push]

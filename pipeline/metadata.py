@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ml_metadata import metadata_store
@@ -14,13 +14,13 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from models.errors import GraftError
 
 FILE_NAME = "metadata.sqlite"
-_RUN, _NODE = "pipeline_run", "node"
-_CACHED, _COMPLETE = pb.Execution.CACHED, pb.Execution.COMPLETE
+_RUN, _NODE, _PUSHED = "pipeline_run", "node", "PushedModel"
+_FINISHED = ("COMPLETE", "CACHED")
 
 
 @dataclasses.dataclass(frozen=True)
 class Artifact:
-    """An artifact: its type's name, where it lies and its custom properties."""
+    """An artifact: its type's name, where it lies and its properties."""
 
     type: str
     uri: str
@@ -32,15 +32,18 @@ class Execution:
     """One stage of one run.
 
     Attributes:
+        id: in the metadata store.
+        run_id: the run it was part of.
         stage: the component's id.
-        state: COMPLETE, CACHED, FAILED or RUNNING.
+        state: COMPLETE, CACHED, FAILED, or RUNNING: under way, or killed.
         started: UTC.
-        seconds: from registration to the last update.
-        parameters: the component's parameters.
+        seconds: from registration to the last update; next to nothing for a cached or killed one.
+        parameters: the component's parameters; JSON ones are parsed.
         outputs: artifacts by output name.
     """
 
     id: int
+    run_id: str
     stage: str
     state: str
     started: datetime.datetime
@@ -50,13 +53,13 @@ class Execution:
 
 
 class Metadata:
-    """Reads one pipeline's SQLite metadata; nothing here writes.
+    """Reads one pipeline's SQLite metadata.
 
     Args:
         root: folder of the pipeline (`runs/NAME`).
 
     Raises:
-        GraftError: there is no metadata store.
+        GraftError: there is no metadata store, or the file is none.
     """
 
     def __init__(self, root: pathlib.Path):
@@ -65,92 +68,120 @@ class Metadata:
             raise GraftError(f"{self.path}: no metadata store; `graft run` makes it")
         config = pb.ConnectionConfig()
         config.sqlite.filename_uri = str(self.path)
+        # Not read-only, though nothing here writes: SQLite must roll back what a killed run left half-written.
         config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
-        self._store = metadata_store.MetadataStore(config)
+        try:
+            self._store = metadata_store.MetadataStore(config)
+        except RuntimeError as error:
+            raise GraftError(f"{self.path}: not a metadata store: {' '.join(str(error).split())}") from None
 
     def runs(self) -> list[str]:
         """Ids of the runs, oldest first."""
-        with _missing_is_empty():
-            return [context.name for context in sorted(self._store.get_contexts_by_type(_RUN), key=lambda c: c.id)]
-        return []
+        return [c.name for c in sorted(self._store.get_contexts_by_type(_RUN), key=lambda c: c.id)]
 
     def executions(self, run_id: str) -> list[Execution]:
-        """The stages of a run in the order they began, empty for a run that has none."""
+        """The stages of a run in the order they began.
+
+        Raises:
+            GraftError: no such run.
+        """
         context = self._store.get_context_by_type_and_name(_RUN, run_id)
         if context is None:
-            raise GraftError(f"{self.path}: no run {run_id!r}; runs: {', '.join(self.runs()[-5:]) or 'none'}")
-        return [self._describe(e) for e in sorted(self._store.get_executions_by_context(context.id), key=lambda e: e.id)]
+            raise GraftError(
+                f"{self.path}: no run {run_id!r}; the latest runs: {', '.join(self.runs()[-5:]) or 'none'}"
+            )
+        return self._describe(self._store.get_executions_by_context(context.id))
 
     def outputs(self, run_id: str) -> dict[str, dict[str, Artifact]]:
         """Artifacts of the finished stages of a run, by stage and output name."""
-        return {e.stage: e.outputs for e in self.executions(run_id) if e.state in ("COMPLETE", "CACHED")}
+        return {e.stage: e.outputs for e in self.executions(run_id) if e.state in _FINISHED}
+
+    def work(self, run_id: str) -> list[Execution]:
+        """The executions behind a run's finished stages, in the order of the stages.
+
+        Where the run took a stage from the cache, the execution of the earlier run that did the work stands for it.
+        """
+        stages = [e for e in self.executions(run_id) if e.state in _FINISHED]
+        cached = [e.id for e in stages if e.state == "CACHED"]
+        outputs: dict[int, list[int]] = {}
+        for event in self._events(cached, pb.Event.OUTPUT):
+            outputs.setdefault(event.execution_id, []).append(event.artifact_id)
+        makers = {e.id: e for e in self._producers({i for ids in outputs.values() for i in ids})}
+        made = {e.artifact_id: e.execution_id for e in self._events(list(makers), pb.Event.OUTPUT)}
+        did = {execution: makers[made[ids[0]]] for execution, ids in outputs.items() if ids[0] in made}
+        return [did.get(e.id, e) for e in stages]
 
     def lineage(self, version: str) -> list[Execution]:
-        """The executions that made a pushed version, in the order they ran; cached stages by the run that did the work.
+        """The executions that made a pushed version, in the order of the stages; the push is the last.
+
+        A version number that was pushed twice, because the store was made anew, means the latest push.
 
         Raises:
             GraftError: no push of that version is on record.
         """
-        pushed = [
-            a
-            for a in self._artifacts_of_type("PushedModel")
-            if a.custom_properties["pushed_version"].string_value == version and a.state == pb.Artifact.LIVE
-        ]
-        if not pushed:
-            known = sorted({a.custom_properties["pushed_version"].string_value for a in self._artifacts_of_type("PushedModel")})
-            raise GraftError(f"{self.path}: no push of version {version}; pushed versions: {', '.join(known) or 'none'}")
-        frontier, seen = [pushed[-1].id], {}
-        while frontier:
-            events = self._store.get_events_by_artifact_ids(frontier)
-            produced_by = {e.execution_id for e in events if e.type == pb.Event.OUTPUT}
-            new = [e for e in self._store.get_executions_by_id(sorted(produced_by)) if e.id not in seen]
-            new = [e for e in new if e.last_known_state == _COMPLETE]
-            seen.update({e.id: e for e in new})
-            inputs = self._store.get_events_by_execution_ids([e.id for e in new]) if new else []
-            frontier = [e.artifact_id for e in inputs if e.type == pb.Event.INPUT]
-        return [self._describe(seen[i]) for i in sorted(seen)]
+        pushed = {}
+        for artifact in sorted(self._store.get_artifacts_by_type(_PUSHED), key=lambda a: a.id):
+            if artifact.state == pb.Artifact.LIVE and "pushed_version" in artifact.custom_properties:
+                pushed[artifact.custom_properties["pushed_version"].string_value] = artifact.id
+        if version not in pushed:
+            known = ", ".join(sorted(pushed, key=lambda v: (len(v), v))) or "none"
+            raise GraftError(f"{self.path}: no push of version {version!r}; pushed versions: {known}")
+        (push,) = self._producers([pushed[version]])
+        return self.work(push.run_id)
 
-    def _artifacts_of_type(self, name: str) -> list[pb.Artifact]:
-        with _missing_is_empty():
-            return sorted(self._store.get_artifacts_by_type(name), key=lambda a: a.id)
-        return []
+    def _producers(self, artifacts: Iterable[int]) -> list[Execution]:
+        """The executions that made artifacts; cached ones, which have them as outputs too, did not."""
+        ids = list(artifacts)
+        events = self._store.get_events_by_artifact_ids(ids) if ids else []
+        made_by = {e.execution_id for e in events if e.type == pb.Event.OUTPUT}
+        found = self._store.get_executions_by_id(sorted(made_by)) if made_by else []
+        return self._describe(e for e in found if e.last_known_state == pb.Execution.COMPLETE)
 
-    def _describe(self, execution: pb.Execution) -> Execution:
-        contexts = self._store.get_contexts_by_execution(execution.id)
-        types = {t.id: t.name for t in self._store.get_context_types_by_id(list({c.type_id for c in contexts}))}
-        stage = next(c.name.split(".", 1)[1] for c in contexts if types[c.type_id] == _NODE)
-        outputs = {}
-        events = [e for e in self._store.get_events_by_execution_ids([execution.id]) if e.type == pb.Event.OUTPUT]
-        found = {a.id: a for a in self._store.get_artifacts_by_id([e.artifact_id for e in events])}
+    def _events(self, executions: Sequence[int], kind: int) -> list[pb.Event]:
+        events = self._store.get_events_by_execution_ids(executions) if executions else []
+        return [e for e in events if e.type == kind]
+
+    def _describe(self, executions: Iterable[pb.Execution]) -> list[Execution]:
+        executions = sorted(executions, key=lambda e: e.id)
+        events = self._events([e.id for e in executions], pb.Event.OUTPUT)
+        ids = sorted({e.artifact_id for e in events})
+        artifacts = {a.id: _artifact(a) for a in (self._store.get_artifacts_by_id(ids) if ids else [])}
+        outputs: dict[int, dict[str, Artifact]] = {e.id: {} for e in executions}
         for event in events:
-            artifact = found[event.artifact_id]
-            properties = {k: _value(v) for k, v in [*artifact.properties.items(), *artifact.custom_properties.items()]}
-            outputs[event.path.steps[0].key] = Artifact(artifact.type, artifact.uri, properties)
-        began, ended = execution.create_time_since_epoch / 1e3, execution.last_update_time_since_epoch / 1e3
-        return Execution(
-            execution.id,
-            stage,
-            pb.Execution.State.Name(execution.last_known_state),
-            datetime.datetime.fromtimestamp(began, datetime.UTC),
-            ended - began,
-            {k: _value(v) for k, v in execution.custom_properties.items() if not k.startswith("__")},
-            outputs,
-        )
+            outputs[event.execution_id][event.path.steps[0].key] = artifacts[event.artifact_id]
+        described = []
+        for execution in executions:
+            names = {c.type: c.name for c in self._store.get_contexts_by_execution(execution.id)}
+            began, ended = execution.create_time_since_epoch / 1e3, execution.last_update_time_since_epoch / 1e3
+            described.append(
+                Execution(
+                    id=execution.id,
+                    run_id=names[_RUN],
+                    stage=names[_NODE].rpartition(".")[2],  # PIPELINE.STAGE; the pipeline's name may hold dots
+                    state=pb.Execution.State.Name(execution.last_known_state),
+                    started=datetime.datetime.fromtimestamp(began, datetime.UTC),
+                    seconds=ended - began,
+                    parameters=_values(execution.custom_properties),
+                    outputs=outputs[execution.id],
+                )
+            )
+        return described
 
 
-@contextlib.contextmanager
-def _missing_is_empty() -> Iterator[None]:
-    """A type that was never used is not in the store yet."""
-    from ml_metadata import errors
+def _artifact(artifact: pb.Artifact) -> Artifact:
+    return Artifact(
+        artifact.type, artifact.uri, {**_values(artifact.properties), **_values(artifact.custom_properties)}
+    )
 
-    with contextlib.suppress(errors.NotFoundError):
-        yield
+
+def _values(properties: Any) -> dict[str, Any]:
+    return {name: _value(value) for name, value in properties.items() if not name.startswith("__")}
 
 
 def _value(value: pb.Value) -> Any:
     kind = value.WhichOneof("value")
     plain = getattr(value, kind) if kind else None
-    if isinstance(plain, str) and plain[:1] in "{[":
+    if isinstance(plain, str) and plain[:1] in ("{", "["):
         with contextlib.suppress(json.JSONDecodeError):
             return json.loads(plain)
     return plain

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from components.ingest.fingerprint import fingerprint
 from models.errors import GraftError
 from pipeline.config import Config
-from serving.store import ModelStore
 
 _PACKAGES = ("components", "models", "serving")
 
@@ -37,7 +36,9 @@ def pin_schema(config: Config) -> str | None:
     try:
         content = source.read_bytes()
     except OSError as error:
-        raise GraftError(f"data.schema: {source}: {error.strerror}; it must be a schema.pbtxt, or null to infer one") from None
+        raise GraftError(
+            f"data.schema: {source}: {error.strerror}; it must be a schema.pbtxt, or null to infer one"
+        ) from None
     target = config.run_root.absolute() / "schemas" / hashlib.sha256(content).hexdigest()[:16] / "schema.pbtxt"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,24 +52,6 @@ def run_key(config: Config, data: str, code: str, backbone: str) -> str:
     """Identity of what goes into a model; two runs with the same key make the same model."""
     content = json.dumps([config.model_dump(mode="json"), data, code, backbone], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def find_baseline(store: ModelStore, model: str, key: str) -> dict | None:
-    """The served version a candidate must not be worse than.
-
-    If the served version came from a run with the same key, the candidate is that model again; what it was compared
-    with stands, and the unchanged run is a cache hit.
-
-    Returns:
-        {version, path}, or None where nothing is served.
-    """
-    version = store.served(model)
-    if version is None:
-        return None
-    metadata = store.manifest(model, version)["metadata"]
-    if metadata.get("run_key") == key:
-        return metadata.get("baseline")
-    return {"version": version, "path": str(store.version_path(model, version))}
 
 
 def data_fingerprint(config: Config) -> str:

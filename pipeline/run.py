@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from components import gates
+from components.baseline import find_baseline
 from components.beam import LOCAL_BEAM_ARGS
 from components.gates import Gate, GateClosed
 from components.ingest.preflight import SourceReport, check_source
@@ -162,23 +163,14 @@ def make_keys(config: Config):
     fingerprint, code = prepare.data_fingerprint(config), prepare.code_version()
     backbone = prepare.backbone_identity(config.backbone.handle)
     key = prepare.run_key(config, fingerprint, code, backbone)
-    baseline = prepare.find_baseline(store, config.name, key)
-    metadata = {
-        "run_key": key,
-        "baseline": baseline,
-        "data_fingerprint": fingerprint,
-        "code": code,
-        "backbone": {"handle": config.backbone.handle, "identity": backbone},
-        "config": config.model_dump(mode="json", by_alias=True),
-    }
     return Keys(
         fingerprint=fingerprint,
         code=code,
         backbone=backbone,
         schema_file=prepare.pin_schema(config),
-        baseline=json.dumps(baseline),
+        run_key=key,
+        served=json.dumps(find_baseline(store, config.name, key)),
         store_id=store.store_id,
-        metadata=json.dumps(metadata, sort_keys=True),
         checkpoint_dir=str(config.run_root.absolute() / "checkpoints"),
     )
 
@@ -225,7 +217,9 @@ def _gated(result: RunResult, outputs: dict[str, Artifact]) -> str:
 
 
 def _features(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    arrays = [np.load(p, mmap_mode="r").shape for p in sorted(pathlib.Path(outputs["features"].uri).glob("*/features.npy"))]
+    arrays = [
+        np.load(p, mmap_mode="r").shape for p in sorted(pathlib.Path(outputs["features"].uri).glob("*/features.npy"))
+    ]
     return f"{sum(n for n, _ in arrays)} vectors of {arrays[0][1]}"
 
 

@@ -15,7 +15,10 @@ class QualityGateSpec(ComponentSpec):
     PARAMETERS = {
         "gates": ExecutionParameter(type=str),
         "slices": ExecutionParameter(type=str),
-        "baseline": ExecutionParameter(type=str),
+        "model_name": ExecutionParameter(type=str),
+        "store": ExecutionParameter(type=str),
+        "run_key": ExecutionParameter(type=str),
+        "served": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -48,7 +51,10 @@ class QualityGate(base_component.BaseComponent):
         evaluation: types.BaseChannel,
         gates: str,
         slices: str,
-        baseline: str,
+        model_name: str,
+        store: str,
+        run_key: str,
+        served: str,
         code: str,
         comparison: types.BaseChannel | None = None,
     ):
@@ -60,7 +66,10 @@ class QualityGate(base_component.BaseComponent):
             evaluation: TFMA's result on the same split.
             gates: JSON of the limits (`pipeline.config.GateOptions`).
             slices: JSON list of the columns to slice by.
-            baseline: JSON {version, path} of the served model, or null.
+            model_name: name in the store.
+            store: folder of the model store, whose served version is the baseline.
+            run_key: identity of what goes into the candidate, see `components.baseline`.
+            served: the baseline as the caller saw it, so that another one is no cache hit.
             code: version of the code, so that a change of it is no cache hit.
             comparison: result of `negative_transfer`; None where that gate is off.
         """
@@ -72,7 +81,10 @@ class QualityGate(base_component.BaseComponent):
                 comparison=comparison,
                 gates=gates,
                 slices=slices,
-                baseline=baseline,
+                model_name=model_name,
+                store=store,
+                run_key=run_key,
+                served=served,
                 code=code,
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
                 quality=types.Channel(type=Quality),

@@ -12,12 +12,13 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components import gates
+from components.baseline import find_baseline
 from components.examples import read_examples, split_files
 from components.quality_gate import metrics, rules
 from models import progress
 from models.errors import GraftError
 from models.predict import SavedModelPredictor
-
+from serving.store import ModelStore
 
 
 class Executor(base_executor.BaseExecutor):
@@ -40,7 +41,9 @@ class Executor(base_executor.BaseExecutor):
         labels = np.array([candidate["index"].get(name, -1) for name in candidate["labels"]])
         if (labels < 0).any():
             unknown = sorted({name for name, i in zip(candidate["labels"], labels, strict=True) if i < 0})
-            raise GraftError(f"test split: label {unknown[0]!r} is not a class of the model ({', '.join(candidate['classes'])})")
+            raise GraftError(
+                f"test split: label {unknown[0]!r} is not a class of the model ({', '.join(candidate['classes'])})"
+            )
         figures: dict[str, Any] = {
             "candidate": metrics.classification(labels, candidate["probabilities"], candidate["classes"]),
             "classes": candidate["classes"],
@@ -59,7 +62,8 @@ class Executor(base_executor.BaseExecutor):
                 row["accuracy"] = tfma_slices[(column, value)]["accuracy"]
                 figures["slices"].setdefault(column, {})[str(value)] = row
 
-        baseline = json.loads(exec_properties["baseline"])
+        store = ModelStore(exec_properties["store"])
+        baseline = find_baseline(store, exec_properties["model_name"], exec_properties["run_key"])
         if baseline:
             served = predict_split(baseline["path"], files, "baseline")
             served_ids = np.array([served["index"].get(name, -1) for name in candidate["labels"]])

@@ -24,7 +24,9 @@ def per_class(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
         wanted = limit if isinstance(limit, dict) else dict.fromkeys(table, limit)
         for name, floor in wanted.items():
             if name not in table:
-                gates.append(Gate(f"{metric}[{name}]", None, floor, False, f"no such class; classes: {', '.join(table)}"))
+                gates.append(
+                    Gate(f"{metric}[{name}]", None, floor, False, f"no such class; classes: {', '.join(table)}")
+                )
             elif table[name]["support"] or isinstance(limit, dict):
                 gates.append(at_least(f"{metric}[{name}]", table[name][metric], floor))
     return gates

@@ -61,7 +61,9 @@ class Executor(base_executor.BaseExecutor):
         verdict = [at_most("serving_parity", difference, options["tolerance"], detail)]
         median_ms = statistics.median(seconds) * 1e3
         if options["latency_ms"] is not None:
-            verdict.append(at_most("latency_ms", median_ms, options["latency_ms"], f"median of {len(seconds)} requests"))
+            verdict.append(
+                at_most("latency_ms", median_ms, options["latency_ms"], f"median of {len(seconds)} requests")
+            )
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         gates.bless(blessing, verdict)
         latency = {"median": median_ms, "min": min(seconds) * 1e3, "max": max(seconds) * 1e3}

@@ -1,16 +1,14 @@
 """train: TFX's Trainer, with the cached feature vectors as one more input."""
 
-from typing import Any
-
 from tfx import types
-from tfx.components.trainer import executor as trainer_executor
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import trainer_pb2
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.types.standard_component_specs import TrainerSpec
 
 from components.artifacts import Features
+from components.train.executor import Executor
 
 
 class TrainSpec(TrainerSpec):
@@ -18,15 +16,6 @@ class TrainSpec(TrainerSpec):
 
     PARAMETERS = {**TrainerSpec.PARAMETERS, "code": ExecutionParameter(type=str)}
     INPUTS = {**TrainerSpec.INPUTS, "features": ChannelParameter(type=Features)}
-
-
-class Executor(trainer_executor.GenericExecutor):
-    """TFX's generic trainer, which tells `run_fn` where the feature vectors lie."""
-
-    def _GetFnArgs(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]):
-        fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
-        fn_args.custom_config["features_path"] = artifact_utils.get_single_uri(input_dict["features"])
-        return fn_args
 
 
 class Trainer(base_component.BaseComponent):

@@ -1,0 +1,113 @@
+"""The pipeline as pipeline spec 2.1 for open-source Kubeflow Pipelines.
+
+TFX's KubeflowV2DagRunner writes the spec; what open-source Kubeflow needs beyond it is added here, and what it would
+refuse is refused here. Running and scheduling are not part of this module.
+"""
+
+import pathlib
+import re
+import tempfile
+from typing import Any
+
+import yaml
+from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+
+from models.errors import GraftError
+from pipeline.config import Config
+from pipeline.graph import Keys, build_pipeline
+
+REFUSED_EXECUTORS = ("resolver", "customJob")
+"""Kinds that the open-source compiler answers with an error (kubeflow/pipelines, argocompiler/dag.go)."""
+
+_ARGO_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
+_BEAM_ARGS = ("--runner=FnApiRunner", "--direct_running_mode=in_memory")
+
+
+def compile_pipeline(
+    config: Config, output: pathlib.Path, image: str, pipeline_root: str = "minio://mlpipeline/graft"
+) -> None:
+    """Writes the spec of the graph that `graft run` runs.
+
+    What `graft run` looks up on this machine (fingerprint of the data, served baseline) is not known at compile time:
+    the components get empty values and look at their inputs anew in every run, with Kubeflow's cache off.
+
+    Args:
+        config: the pipeline; its paths are those inside the cluster.
+        output: file to write, `.yaml`.
+        image: container image that holds Graft.
+        pipeline_root: default root of the artifacts.
+
+    Raises:
+        GraftError: the file name does not end in .yaml, or the spec holds a node that Kubeflow refuses.
+    """
+    if output.suffix != ".yaml":
+        raise GraftError(f"{output}: the name must end in .yaml; Kubeflow reads spec 2.1 from YAML only")
+    keys = Keys(
+        fingerprint="",
+        code="",
+        backbone="",
+        schema_file=config.data.schema_file,
+        run_key="",
+        served="",
+        store_id="",
+        checkpoint_dir=f"{config.root}/{config.name}/checkpoints",
+    )
+    pipeline = build_pipeline(config, keys, pipeline_root, None, _BEAM_ARGS)
+    pipeline.enable_cache = False
+    with tempfile.TemporaryDirectory() as folder:
+        runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
+            config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image=image, use_pipeline_spec_2_1=True),
+            output_dir=folder,
+            output_filename="pipeline.yaml",
+        )
+        runner.run(pipeline, write_out=True)
+        spec = yaml.safe_load(pathlib.Path(folder, "pipeline.yaml").read_text(encoding="utf-8"))
+    spec["defaultPipelineRoot"] = pipeline_root
+    name_for_argo(spec)
+    check_spec(spec)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(yaml.safe_dump(spec, sort_keys=True), encoding="utf-8")
+
+
+def name_for_argo(spec: dict[str, Any]) -> None:
+    """Renames tasks and components in place: stage names hold `_`, names of Argo tasks and templates may not."""
+    dag = spec["root"]["dag"]
+    dag["tasks"] = {_hyphens(name): task for name, task in dag["tasks"].items()}
+    spec["components"] = {_hyphens(name): component for name, component in spec["components"].items()}
+    for name, task in dag["tasks"].items():
+        task["taskInfo"]["name"] = name
+        task["componentRef"]["name"] = _hyphens(task["componentRef"]["name"])
+        if "dependentTasks" in task:
+            task["dependentTasks"] = [_hyphens(upstream) for upstream in task["dependentTasks"]]
+        for artifact in task.get("inputs", {}).get("artifacts", {}).values():
+            artifact["taskOutputArtifact"]["producerTask"] = _hyphens(artifact["taskOutputArtifact"]["producerTask"])
+
+
+def _hyphens(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def check_spec(spec: dict[str, Any]) -> None:
+    """Refuses what open-source Kubeflow Pipelines would refuse.
+
+    Raises:
+        GraftError: another schema version, an executor Kubeflow cannot compile, or a task without an executor.
+    """
+    if spec.get("schemaVersion") != "2.1.0":
+        raise GraftError(f"schemaVersion is {spec.get('schemaVersion')!r}; open-source Kubeflow takes 2.1.0 only")
+    executors = spec["deploymentSpec"]["executors"]
+    for name, executor in executors.items():
+        for kind in REFUSED_EXECUTORS:
+            if kind in executor:
+                raise GraftError(f"executor {name}: open-source Kubeflow cannot run a {kind}")
+    tasks = spec["root"]["dag"]["tasks"]
+    for name, task in tasks.items():
+        if not _ARGO_NAME.fullmatch(name):
+            raise GraftError(f"task {name!r}: Argo allows letters, digits and '-' only")
+        unknown = set(task.get("dependentTasks", ())) - set(tasks)
+        if unknown:
+            raise GraftError(f"task {name}: depends on {', '.join(sorted(unknown))}, which is no task")
+        component = spec["components"].get(task["componentRef"]["name"], {})
+        label = component.get("executorLabel")
+        if label not in executors:
+            raise GraftError(f"task {name}: component {task['componentRef']['name']} has no executor ({label!r})")
