@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--data", default=os.environ.get("GRAFT_DATA"), help="the data folder; default $GRAFT_DATA")
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--batch-sizes", default="8", help="comma-separated; all are compared with plain")
+    parser.add_argument("--batch-sizes", default="4", help="comma-separated; all are compared with plain")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
     if not options.data or not (pathlib.Path(options.data) / "trashnet").is_dir():

@@ -60,8 +60,8 @@ class Backbone(keras.layers.Layer):
         self.body = body
         self.handle = handle
         self.identity = identity
-        self.image_size = tuple(image_size)
-        self.value_range = tuple(value_range)
+        self.image_size: tuple[int, int] = (image_size[0], image_size[1])
+        self.value_range: tuple[float, float] = (value_range[0], value_range[1])
         self.feature_dim = feature_dim
         self.feature_layer = feature_layer
         self.training_trace = training_trace

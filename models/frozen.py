@@ -125,8 +125,8 @@ class FrozenRunner:
 
 def _raise_first_error(futures: Iterable[concurrent.futures.Future]) -> None:
     for future in futures:
-        if future.done() and future.exception() is not None:
-            raise future.exception()
+        if future.done() and (error := future.exception()) is not None:
+            raise error
 
 
 def _input_names(function: tf.types.experimental.ConcreteFunction) -> list[str]:
