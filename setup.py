@@ -6,6 +6,8 @@ requirements.lock; here stand only the direct dependencies.
 
 from setuptools import find_packages, setup
 
+PACKAGES = ("pipeline", "components", "models", "serving", "monitoring", "kubeflow")
+
 setup(
     name="graft",
     version="0.1.0",
@@ -13,7 +15,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(
-        include=[f"{p}{s}" for p in ("pipeline", "components", "models", "serving", "monitoring", "kubeflow") for s in ("", ".*")]
+        include=[name for package in PACKAGES for name in (package, f"{package}.*")]
     ),
     package_data={"pipeline": ["templates/*"]},
     install_requires=[

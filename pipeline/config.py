@@ -1,10 +1,8 @@
 """One YAML file a pipeline: its schema, its defaults, and errors that name the file, the key and what is allowed."""
 
-import difflib
 import os
 import pathlib
 import re
-import typing
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -14,6 +12,7 @@ from components.ingest.options import DataOptions
 from models.errors import GraftError
 from models.options import BackboneOptions, HeadOptions, TrainOptions
 from models.transfer import METHODS, check_options, method_options
+from pipeline.config_faults import explain
 
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -119,9 +118,8 @@ class Config(_Section):
     def _slices_known(self) -> "Config":
         unknown = set(self.gates.slices) - set(self.data.slices)
         if unknown:
-            raise ValueError(
-                f"gates.slices: {', '.join(sorted(unknown))} not in data.slices ({', '.join(self.data.slices) or 'empty'})"
-            )
+            known = ", ".join(self.data.slices) or "empty"
+            raise ValueError(f"gates.slices: {', '.join(sorted(unknown))} not in data.slices ({known})")
         return self
 
     @property
@@ -165,24 +163,24 @@ def parse(raw: dict, source: str) -> Config:
     if not isinstance(transfer, dict) or "method" not in transfer:
         faults.append(f"transfer: must be a mapping with `method`, one of {', '.join(METHODS)}; received {transfer!r}")
     else:
-        method = str(transfer["method"])
+        method, given = str(transfer["method"]), {k: v for k, v in transfer.items() if k != "method"}
         try:
             options = method_options(method)
-            checked = options.model_validate({k: v for k, v in transfer.items() if k != "method"})
-            raw = {**raw, "transfer": {"method": method, **checked.model_dump()}}
+            raw = {**raw, "transfer": {"method": method, **options.model_validate(given).model_dump()}}
         except pydantic.ValidationError as error:
-            faults.extend(_explain(fault, ("transfer",), options) for fault in error.errors())
+            faults.extend(explain(error, options, given, "transfer."))
         except GraftError as error:
             faults.append(str(error))
+    # What is wrong with the transfer section is known by now; a default in its place lets the others be looked at.
+    checked = {**raw, "transfer": {"method": "frozen"}} if faults else raw
     try:
-        config = Config.model_validate(raw)
-        check_options(config.transfer["method"], config.train)
+        config = Config.model_validate(checked)
+        if not faults:
+            check_options(config.transfer["method"], config.train)
     except pydantic.ValidationError as error:
-        faults.extend(
-            _explain(fault, (), Config) for fault in error.errors() if not faults or fault["loc"][:1] != ("transfer",)
-        )
+        faults.extend(explain(error, Config, checked))
     except GraftError as error:
-        faults.extend([] if faults else [str(error)])
+        faults.append(str(error))
     if faults:
         raise ConfigError("\n".join(f"{source}: {fault}" for fault in faults))
     return config
@@ -220,36 +218,3 @@ def _expand(value: Any, source: str, key: str) -> Any:
         return os.environ[name]
 
     return _VARIABLE.sub(variable, value)
-
-
-def _explain(fault: Any, prefix: tuple, model: type[pydantic.BaseModel]) -> str:
-    """One line: key, what came, what is allowed."""
-    location = fault["loc"]
-    key = ".".join(str(part) for part in (*prefix, *location))
-    received = fault.get("input")
-    if fault["type"] == "extra_forbidden":
-        allowed = _allowed_keys(location[:-1], model)
-        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{key}: unknown key (value {received!r}); {hint}allowed: {', '.join(allowed)}"
-    if fault["type"] == "missing":
-        return f"{key}: missing; it has no default"
-    message = fault["msg"].removeprefix("Value error, ")
-    if not key:
-        return message
-    return f"{key}: {message[0].lower()}{message[1:]}; received {received!r} ({type(received).__name__})"
-
-
-def _allowed_keys(location: tuple, model: type[pydantic.BaseModel]) -> list[str]:
-    """Keys of the section at `location`; parts that name a union member or a mapping key are passed over."""
-    for part in location:
-        if part not in model.model_fields:
-            continue
-        annotation = model.model_fields[part].annotation
-        members = (
-            annotation,
-            *typing.get_args(annotation),
-            *(b for a in typing.get_args(annotation) for b in typing.get_args(a)),
-        )
-        model = next((m for m in members if isinstance(m, type) and issubclass(m, pydantic.BaseModel)), model)
-    return list(model.model_fields)

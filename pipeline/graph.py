@@ -1,4 +1,7 @@
-"""The graph: which components run, in which order, with which parameters. The same graph runs locally and compiles for Kubeflow."""
+"""The graph: which components run, in which order, with which parameters.
+
+The graph that runs locally is the graph that compiles for Kubeflow.
+"""
 
 import dataclasses
 import json

@@ -17,7 +17,7 @@ from models.features import extract_features
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes, for each split: `features.npy` float32 [n, d], `labels.npy` int64 [n], `sha256.npy` S64 [n]; and `classes.json`."""
+    """Writes `classes.json` and, by split, `features.npy` float32 [n, d], `labels.npy` int64 [n], `sha256.npy` S64 [n]."""
 
     def Do(
         self,

@@ -17,8 +17,8 @@ from components import gates
 from components.examples import read_examples, split_files
 from components.quality_gate.rules import at_most
 from models import progress
-from serving.client import Client
 from serving.candidate import candidate_server
+from serving.client import Client
 
 
 class Executor(base_executor.BaseExecutor):

@@ -43,7 +43,7 @@ def test_equals_the_golden_file(spec):
 
 
 def test_every_stage_is_a_container_with_a_name_argo_takes(spec):
-    names = "ingest statistics schema validate data_gate transform features train evaluate".split()
+    names = ["ingest", "statistics", "schema", "validate", "data_gate", "transform", "features", "train", "evaluate"]
     names += ["negative_transfer", "quality_gate", "serving_check", "push"]
     assert sorted(spec["root"]["dag"]["tasks"]) == sorted(name.replace("_", "-") for name in names)
     assert all(set(executor) == {"container"} for executor in spec["deploymentSpec"]["executors"].values())
@@ -96,5 +96,5 @@ def test_renaming_twice_changes_nothing_more(spec):
 
 def test_output_must_be_yaml(tmp_path):
     raw = {"name": "x", "data": {"source": "image_folder", "path": "/d"}, "backbone": {"handle": "/b"}}
-    with pytest.raises(GraftError, match="must end in .yaml"):
+    with pytest.raises(GraftError, match=r"must end in \.yaml"):
         compile_pipeline(configs.parse(raw, "test"), tmp_path / "pipeline.json", "graft:1")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import IMAGE_SIZE, make_example, make_image
+from training_input import IMAGE_SIZE, make_example, make_image
 
 from models.datasets import ArraySplit, ImageSplit, check_labels, find_shards, read_classes, read_encoded
 from models.errors import GraftError

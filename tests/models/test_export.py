@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CLASSES, IMAGE_SIZE, make_example
 from tensorflow_serving.apis import prediction_log_pb2
+from training_input import CLASSES, IMAGE_SIZE, make_example
 
 from models import export
 from models.datasets import read_classes

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import weights
+from training_input import weights
 
 from models import loop, progress
 from models.checkpoint import Checkpoint

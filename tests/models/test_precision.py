@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import IMAGE_SIZE
+from training_input import IMAGE_SIZE
 
 from models import precision
 from models.transfer import get_method

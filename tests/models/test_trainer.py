@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import weights
+from training_input import weights
 
 from models import trainer
 from models.errors import GraftError

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pydantic
 import pytest
-from conftest import weights
+from training_input import weights
 
 from models.errors import GraftError
 from models.options import AugmentOptions, TrainOptions
