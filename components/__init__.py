@@ -4,12 +4,13 @@ The artifact types can be imported from here (`components.Features`), the name T
 they are loaded on first use, because TFX takes seconds.
 """
 
+import importlib
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    from components import artifacts
-
-    if name.startswith("_") or not hasattr(artifacts, name):
+    # Classes only: a submodule is asked for here too, before it is imported.
+    artifacts = importlib.import_module("components.artifacts") if name[:1].isupper() else None
+    if not hasattr(artifacts, name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(artifacts, name)
