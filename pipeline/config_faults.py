@@ -1,0 +1,82 @@
+"""What is wrong with a configuration, in one line for each key: what came, what is allowed."""
+
+import difflib
+import re
+import typing
+from typing import Any
+
+import pydantic
+
+_TYPE_NAMES = {"bool", "float", "int", "str"}
+
+
+def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel], raw: Any, prefix: str = "") -> list[str]:
+    """The faults of a validation as lines `key: what is allowed; what was received`.
+
+    Args:
+        error: what pydantic raised.
+        model: the schema.
+        raw: the mapping that was checked.
+        prefix: key of the section that was checked, with a dot at its end; empty for a whole configuration.
+    """
+    messages: dict[tuple, list[str]] = {}
+    received: dict[tuple, Any] = {}
+    for fault in error.errors():
+        key = _key(fault["loc"], raw)
+        messages.setdefault(key, []).append(_message(fault, key, model))
+        received[key] = fault.get("input")
+    lines = []
+    for key, texts in messages.items():
+        # Each member of a union complains; the one that looked deeper into the value is the one that was meant.
+        if any(other[: len(key)] == key and len(other) > len(key) for other in messages):
+            continue
+        name = prefix + ".".join(map(str, key))
+        text = " or ".join(dict.fromkeys(texts))
+        if text.startswith(("unknown key", "missing")):
+            lines.append(f"{name}: {text}")
+        elif key:
+            lines.append(f"{name}: {text}; received {received[key]!r} ({type(received[key]).__name__})")
+        else:
+            lines.append(prefix.rstrip(".") + (": " if prefix else "") + text)
+    return lines
+
+
+def _key(location: tuple, raw: Any) -> tuple:
+    """The location without the parts by which pydantic names the member of a union."""
+    key = []
+    for part in location:
+        try:
+            raw = raw[part]
+        except (LookupError, TypeError):  # the name of a member, or a key that is missing
+            if isinstance(part, str) and (not part.isidentifier() or part in _TYPE_NAMES):
+                continue
+        key.append(part)
+    return tuple(key)
+
+
+def _message(fault: Any, key: tuple, model: type[pydantic.BaseModel]) -> str:
+    if fault["type"] == "extra_forbidden":
+        allowed = _allowed_keys(key[:-1], model)
+        near = difflib.get_close_matches(str(key[-1]), allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"unknown key (value {fault.get('input')!r}); {hint}allowed: {', '.join(allowed) or 'none'}"
+    if fault["type"] == "missing":
+        return "missing; it has no default"
+    message = fault["msg"].removeprefix("Value error, ")
+    message = re.sub(r"valid dictionary( or instance of \w+)?", "mapping of keys", message)
+    return message[0].lower() + message[1:]
+
+
+def _allowed_keys(key: tuple, model: type[pydantic.BaseModel]) -> list[str]:
+    """Keys of the section at `key`; parts that are keys of a mapping or places in a list are passed over."""
+    for part in key:
+        if part in model.model_fields:
+            model = next(_models_in(model.model_fields[part].annotation), model)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> typing.Iterator[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models_in(argument)

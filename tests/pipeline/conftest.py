@@ -1,0 +1,146 @@
+"""A small real pipeline, run once for all slow tests of a session."""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+CLASSES = {"brick": (170, 90, 70), "grass": (90, 160, 80), "sea": (80, 100, 170)}
+"""Class -> its mean colour."""
+
+STAGES = (
+    "ingest",
+    "statistics",
+    "schema",
+    "validate",
+    "data_gate",
+    "transform",
+    "features",
+    "train",
+    "evaluate",
+    "quality_gate",
+    "serving_check",
+    "push",
+)
+GRAFT = (sys.executable, "-m", "pipeline.cli")
+SIDE = 24
+
+
+def draw(label: str, rng: np.random.Generator) -> np.ndarray:
+    """A picture of a class, uint8 [24, 24, 3], varied enough for mistakes."""
+    shade = np.array(CLASSES[label]) + rng.normal(0, 25, 3)
+    return (shade + rng.normal(0, 40, (SIDE, SIDE, 3))).clip(0, 255).astype(np.uint8)
+
+
+def write_pictures(folder: pathlib.Path, each: int = 40) -> pathlib.Path:
+    """Writes `each` PNG files of every class and a CSV with the columns path, label, camera and year."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    with (folder / "pictures.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "label", "camera", "year"))
+        for label in CLASSES:
+            for number in range(each):
+                name = f"{label}-{number:03d}.png"
+                Image.fromarray(draw(label, rng)).save(folder / name)
+                writer.writerow((name, label, ("left", "right")[number % 2], 2020 + number % 3))
+    return folder / "pictures.csv"
+
+
+def write_backbone(folder: pathlib.Path) -> pathlib.Path:
+    """Publishes a small random convolutional network as a hub-style SavedModel."""
+    import keras
+
+    from models.publish import publish_backbone
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 3)),
+            layers.Conv2D(16, 5, strides=2, activation="relu"),
+            layers.Conv2D(32, 3, strides=2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+    publish_backbone(model, folder, (SIDE, SIDE))
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a command left: exit code, its JSON object, standard error."""
+
+    code: int
+    value: dict[str, Any]
+    stderr: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Workshop:
+    """A folder to run `graft` in, with data, a backbone and a configuration."""
+
+    folder: pathlib.Path
+    config: pathlib.Path
+
+    def start(self, *args: str, **kwargs) -> subprocess.Popen:
+        """Starts `graft` as a process of its own, with pipes."""
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([*GRAFT, *args], cwd=self.folder, env=environment, **(pipes | kwargs))
+
+    def graft(self, *args: str) -> Outcome:
+        """Runs `graft ... --json` as a process of its own."""
+        process = self.start(*args, "--json")
+        stdout, stderr = process.communicate(timeout=300)
+        return Outcome(process.returncode, json.loads(stdout), stderr)
+
+    def copy(self, folder: pathlib.Path) -> "Workshop":
+        """The same data, backbone and configuration in another folder, without any run."""
+        folder.mkdir()
+        return Workshop(folder, self.config)
+
+
+def make_workshop(folder: pathlib.Path) -> Workshop:
+    """Draws the pictures, publishes the backbone, writes the configuration."""
+    content = {
+        "name": "shapes",
+        "data": {
+            "source": "csv",
+            "path": str(write_pictures(folder / "data")),
+            "slices": ["camera", "year"],
+            "split": {"eval": 0.2, "test": 0.3},
+        },
+        "backbone": {
+            "handle": str(write_backbone(folder / "backbone")),
+            "image_size": [SIDE, SIDE],
+            "value_range": [0, 1],
+        },
+        "head": {"dropout": 0.0},
+        "train": {"epochs": 15, "learning_rate": 0.1, "batch_size": 16},
+        "gates": {"accuracy": 0.5, "slices": {"camera": {"accuracy": 0.4, "min_examples": 5}}},
+    }
+    config = folder / "shapes.yaml"
+    config.write_text(yaml.safe_dump(content))
+    return Workshop(folder, config)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory) -> Workshop:
+    """Data, backbone and configuration; nothing was run."""
+    return make_workshop(tmp_path_factory.mktemp("workshop"))
+
+
+@pytest.fixture(scope="session")
+def first(workshop) -> Outcome:
+    """The first run of the pipeline in `workshop`."""
+    return workshop.graft("run", str(workshop.config))
