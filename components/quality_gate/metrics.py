@@ -18,9 +18,12 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -
         bins: number of equal-width bins on [0, 1].
 
     Returns:
-        `error` and `bins`, a list of {low, high, count, confidence, accuracy} of the bins that hold examples.
+        `error` and `bins`, a list of {low, high, count, confidence, accuracy} of the bins that hold examples. NaN and
+        no bins if a probability is no number.
     """
     confidence = probabilities.max(axis=1)
+    if not np.isfinite(confidence).all():
+        return {"error": float("nan"), "bins": []}
     correct = probabilities.argmax(axis=1) == labels
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     table = []
@@ -51,12 +54,13 @@ def classification(labels: np.ndarray, probabilities: np.ndarray, classes: list[
     ids = np.arange(len(classes))
     precision, recall, f1, support = sk.precision_recall_fscore_support(labels, predicted, labels=ids, zero_division=0)
     present = support > 0
+    calibrated = calibration(labels, probabilities)
     return {
         "examples": len(labels),
         "accuracy": float((predicted == labels).mean()),
         "macro_f1": float(f1[present].mean()),
-        "calibration_error": calibration(labels, probabilities)["error"],
-        "reliability": calibration(labels, probabilities)["bins"],
+        "calibration_error": calibrated["error"],
+        "reliability": calibrated["bins"],
         "per_class": {
             name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
             for name, p, r, f, s in zip(classes, precision, recall, f1, support, strict=True)
