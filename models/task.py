@@ -149,6 +149,7 @@ def class_weights(option: str | dict[str, float], labels: np.ndarray, classes: S
         counts = np.bincount(labels, minlength=len(classes))
         return (len(labels) / (len(classes) * np.maximum(counts, 1))).astype(np.float32)
     weights = np.ones(len(classes), np.float32)
+    assert isinstance(option, dict)  # `TrainOptions` allows nothing else
     for name, weight in option.items():
         if name not in classes:
             raise GraftError(f"train.class_weights: {name!r} is not a class; allowed: {', '.join(classes)}")

@@ -254,8 +254,8 @@ def _models(args: argparse.Namespace) -> int:
     else:
         pointer = store.rollback(args.model, args.version)
     pinned = "pinned: pushes do not move it until `graft models unpin`" if pointer.pinned else "pushes move it again"
-    value = {"model": args.model, "version": pointer.version, "pinned": pointer.pinned}
-    _print(args, value, f"{args.model}: version {pointer.version} is served; {pinned}")
+    moved = {"model": args.model, "version": pointer.version, "pinned": pointer.pinned}
+    _print(args, moved, f"{args.model}: version {pointer.version} is served; {pinned}")
     return 0
 
 

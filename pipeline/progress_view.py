@@ -4,7 +4,7 @@ import sys
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from pipeline.local import Stage
 
@@ -27,7 +27,7 @@ class ProgressView:
                 TimeElapsedColumn(),
             )
             self._bar = Progress(*columns, console=self._console, transient=True)
-        self._task = None
+        self._task: TaskID | None = None
         self._started = self._last_line = 0.0
 
     def __enter__(self) -> "ProgressView":

@@ -68,7 +68,7 @@ def _wait_until_ready(address: str, model: str, process: subprocess.Popen, log: 
                     return
             time.sleep(0.2)
     words = log.read_text(errors="replace").strip().splitlines()[-3:]
-    raise GraftError(f"{process.args[0]} does not serve {model} at {address} (exit {process.poll()}): {' | '.join(words)}")
+    raise GraftError(f"{BINARY} does not serve {model} at {address} (exit {process.poll()}): {' | '.join(words)}")
 
 
 def _free_port() -> int:

@@ -17,7 +17,7 @@ class IngestSpec(component_spec.ComponentSpec):
         "fingerprint": component_spec.ExecutionParameter(type=str),
         "code": component_spec.ExecutionParameter(type=str),
     }
-    INPUTS = {}
+    INPUTS: dict = {}
     OUTPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "rejected": component_spec.ChannelParameter(type=Rejected),

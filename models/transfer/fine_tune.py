@@ -8,7 +8,7 @@ eval loss over both phases are kept, so fine-tuning never ends worse on eval tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,7 +38,7 @@ def fit(task: Task) -> History:
     """Trains the head, then the top `unfreeze` of the backbone with it; both end with the best eval weights."""
     from models import loop
 
-    options: Options = task.options
+    options = cast(Options, task.options)
     phases = [loop.head_phase(task, options.head_epochs or task.training.epochs)]
     task.backbone.unfreeze(options.unfreeze)
     phases.append(loop.backbone_phase(task, options.epochs, options.learning_rate))
