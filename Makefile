@@ -4,6 +4,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
+# Two files of tests at a time; the tests of one file share its fixtures.
+SHARED := -n 2 --dist loadfile
+# uv does not read pip's configuration: take the package index from there, where one is set.
+INDEX := $(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null)
+ifneq ($(INDEX),)
+export UV_DEFAULT_INDEX ?= $(INDEX)
+endif
 export UV_COMPILE_BYTECODE := 1
 export TF_USE_LEGACY_KERAS := 0
 export TF_CPP_MIN_LOG_LEVEL := 2
@@ -29,14 +36,14 @@ demo: install ## the main job on scikit-learn's digits, no network needed
 	@$(BIN)/graft demo
 
 test: install ## every test
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(SHARED)
 
 check: install ## format, lint, import contracts, types, quick tests
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/lint-imports --no-cache | tail -4
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q -m "not slow" $(SHARED)
 
 format: install ## mends format and lint
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

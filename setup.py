@@ -42,7 +42,7 @@ setup(
         "uvicorn",
     ],
     extras_require={
-        "dev": ["hypothesis", "import-linter", "mypy", "pytest", "ruff", "types-PyYAML"],
+        "dev": ["hypothesis", "import-linter", "mypy", "pytest", "pytest-xdist", "ruff", "types-PyYAML"],
     },
     entry_points={
         "console_scripts": ["graft = pipeline.cli:main"],
