@@ -1,0 +1,224 @@
+"""The configuration as text, from its pydantic models: a file to start from and the reference page.
+
+`python -m pipeline.reference > docs/configuration.md` writes the page.
+"""
+
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import annotated_types
+import pydantic
+import yaml
+from pydantic.fields import FieldInfo
+
+from models.transfer import METHODS, get_method, method_options
+from pipeline.config import Config, parse
+
+_COMMENT_WIDTH = 100
+_NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}
+
+
+def starter_config(name: str, data: str, backbone: str) -> str:
+    """A configuration with every default written out, each key with its meaning as a comment.
+
+    Args:
+        name: of the pipeline.
+        data: folder of class folders.
+        backbone: handle of the backbone.
+
+    Returns:
+        YAML that `pipeline.config.load` takes, equal to the defaults.
+
+    Raises:
+        ConfigError: the name or the path is none that a configuration may hold.
+    """
+    given = {"name": name, "data": {"source": "image_folder", "path": data}, "backbone": {"handle": backbone}}
+    config = parse(given, f"configuration {name!r}")
+    head = [
+        "# Written by `graft init`. Every key is there with its default; all but name, data and backbone may go.",
+        "# Relative paths start at the working directory; ${NAME} stands for the environment variable.",
+    ]
+    return "\n".join([*head, *_yaml_lines(Config, config.model_dump(mode="json", by_alias=True), 0)]) + "\n"
+
+
+def config_reference() -> str:
+    """The reference page: Markdown with a table for each section of the configuration."""
+    parts = [
+        "# Configuration reference",
+        "<!-- Made by `python -m pipeline.reference > docs/configuration.md`; edit the descriptions in the code. -->",
+        "A pipeline is one YAML file. Relative paths start at the working directory, and `${NAME}` expands to the "
+        "environment variable. Unknown keys are refused, with the nearest known one. On the command line "
+        "`--set key.sub=value` overrides a key; the value is read as YAML. `graft init configs/NAME.yaml` writes a "
+        "file with every default and these descriptions.",
+    ]
+    for key, model in _sections("", Config):
+        parts += [f"## {key or 'Top level'}", _sentence(model), _table(key, model)]
+        if key == "transfer":
+            parts += _methods()
+    return "\n\n".join(parts) + "\n"
+
+
+def _methods() -> Iterator[str]:
+    """A part for each transfer method; `transfer` itself is a plain mapping in the model."""
+    for method in METHODS:
+        options = method_options(method)
+        yield f"### transfer: method: {method}"
+        yield _first_paragraph(get_method(method).__doc__)
+        if options.model_fields:
+            yield _table("transfer", options)
+
+
+def _sections(key: str, model: type[pydantic.BaseModel]) -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
+    """Every section by its key, from the top: `data.split`, `data.pairs[]`, `gates.slices.NAME`."""
+    yield key, model
+    for name, field in _fields(model):
+        below = f"{key}.{name}".lstrip(".")
+        if (key, name) == ("", "transfer"):
+            yield below, _Transfer
+        for suffix, nested in _nested(field.annotation):
+            yield from _sections(below + suffix, nested)
+
+
+class _Transfer(pydantic.BaseModel):
+    """How the backbone is used: the method, and beside it the method's own options."""
+
+    method: typing.Literal[tuple(METHODS)] = pydantic.Field(  # type: ignore[valid-type]
+        "frozen", description="The transfer method; each has its own options, below."
+    )
+
+
+def _fields(model: type[pydantic.BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """The keys as they are written in YAML, and their fields."""
+    return [(field.alias or name, field) for name, field in model.model_fields.items()]
+
+
+def _nested(annotation: Any) -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
+    """The models that a value may hold, each with what follows the key: nothing, `[]` in a list, `.NAME` in a map."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if _is_model(annotation):
+        yield "", annotation
+    elif origin in (list, tuple, dict):
+        suffix = ".NAME" if origin is dict else "[]"
+        yield from ((suffix + below, model) for below, model in _nested(arguments[1 if origin is dict else 0]))
+    elif origin is not typing.Literal:
+        for argument in arguments:
+            yield from _nested(argument)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
+
+
+def _table(key: str, model: type[pydantic.BaseModel]) -> str:
+    rows = ["| key | type, allowed | default | meaning |", "|---|---|---|---|"]
+    for name, field in _fields(model):
+        full = f"{key}.{name}".lstrip(".")
+        kind = _kind(field.annotation, field.metadata)
+        suffixes = [suffix for suffix, _ in _nested(field.annotation)]
+        if full == "transfer":  # a plain mapping in the model: each method has its own
+            kind, suffixes = "section", [""]
+        kind = "; ".join([kind, *(f"see [{full}{suffix}](#{_anchor(full + suffix)})" for suffix in suffixes)])
+        default = "required" if field.is_required() else _default(field)
+        rows.append("| " + " | ".join(_cell(text) for text in (f"`{full}`", kind, default, _meaning(field))) + " |")
+    return "\n".join(rows)
+
+
+def _default(field: FieldInfo) -> str:
+    if _is_model(field.annotation):
+        return "its defaults"
+    value = field.get_default(call_default_factory=True)
+    return f"`{_value(pydantic.TypeAdapter(Any).dump_python(value, mode='json'))}`"
+
+
+def _meaning(field: FieldInfo) -> str:
+    return field.description or _sentence(next(model for _, model in _nested(field.annotation)))
+
+
+def _sentence(model: type[pydantic.BaseModel]) -> str:
+    return _first_paragraph(model.__doc__)
+
+
+def _first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _anchor(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    kept = (c for c in heading.lower() if c.isalnum() or c in "-_ ")
+    return "".join(kept).replace(" ", "-")
+
+
+def _kind(annotation: Any, metadata: typing.Iterable[Any] = ()) -> str:
+    """The type and its limits in words."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        limits = [part for extra in annotation.__metadata__ for part in getattr(extra, "metadata", [extra])]
+        return _kind(arguments[0], [*limits, *metadata])
+    if origin in (typing.Union, types.UnionType):
+        members = [argument for argument in arguments if argument is not type(None)]
+        return ", or ".join(
+            [*(_kind(member, metadata) for member in members), *["null"] * (len(members) < len(arguments))]
+        )
+    if origin is typing.Literal:
+        kind = " or ".join(f"`{value}`" for value in arguments)
+    elif origin is dict:
+        kind = f"mapping from name to {_kind(arguments[1])}"
+    elif origin is tuple and arguments[-1] is not Ellipsis:
+        kind = f"[{', '.join(_kind(argument) for argument in arguments)}]"
+    elif origin in (list, tuple):
+        kind = f"list, each: {_kind(arguments[0])}"
+    else:
+        kind = "section" if _is_model(annotation) else _NAMES[annotation]
+    return ", ".join([kind, *filter(None, map(_limit, metadata))])
+
+
+def _limit(constraint: Any) -> str:
+    match constraint:
+        case annotated_types.Ge(ge=limit):
+            return f"at least {limit}"
+        case annotated_types.Gt(gt=limit):
+            return f"above {limit}"
+        case annotated_types.Le(le=limit):
+            return f"at most {limit}"
+        case annotated_types.Lt(lt=limit):
+            return f"below {limit}"
+        case annotated_types.MinLen(min_length=limit):
+            return f"at least {limit} of them"
+    pattern = getattr(constraint, "pattern", None)
+    return f"matching `{pattern}`" if pattern else ""
+
+
+def _yaml_lines(model: type[pydantic.BaseModel], values: dict[str, Any], depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for name, field in _fields(model):
+        if not depth:
+            yield ""
+        yield from textwrap.wrap(
+            _meaning(field), _COMMENT_WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+        )
+        if _is_model(field.annotation):
+            yield f"{indent}{name}:"
+            yield from _yaml_lines(field.annotation, values[name], depth + 1)  # type: ignore[arg-type]
+        else:
+            yield f"{indent}{name}: {_value(values[name])}"
+
+
+def _value(value: Any) -> str:
+    """A value on one line of YAML."""
+    plain = yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize, allow_unicode=True)
+    plain = plain.removesuffix("\n").removesuffix("\n...")
+    if "\n" in plain:  # a text with line breaks
+        plain = yaml.safe_dump(value, default_style='"', width=sys.maxsize).removesuffix("\n")
+    return plain
+
+
+if __name__ == "__main__":
+    sys.stdout.write(config_reference())

@@ -1,0 +1,90 @@
+"""The configuration as text: the starter file loads as the defaults, the page names every key."""
+
+import pathlib
+
+import pytest
+import yaml
+
+from components.ingest import sources
+from models.transfer import METHODS, method_options
+from pipeline import config as configs
+from pipeline.reference import config_reference, starter_config
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "configuration.md"
+COMMAND = "python -m pipeline.reference > docs/configuration.md"
+
+
+def leaves(values: dict, above: str = "") -> set[str]:
+    """Keys that hold no mapping, with those they lie in."""
+    found = set()
+    for key, value in values.items():
+        found |= leaves(value, f"{above}{key}.") if isinstance(value, dict) and value else {above + key}
+    return found
+
+
+def write(tmp_path: pathlib.Path, text: str) -> pathlib.Path:
+    path = tmp_path / "flowers.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_starter_loads_as_the_defaults(tmp_path):
+    given = {"name": "flowers", "data": {"source": "image_folder", "path": "photos"}, "backbone": {"handle": "b/1"}}
+    assert configs.load(write(tmp_path, starter_config("flowers", "photos", "b/1"))) == configs.parse(given, "defaults")
+
+
+def test_starter_writes_out_every_default():
+    text = starter_config("flowers", "photos", "b/1")
+    wanted = configs.parse(yaml.safe_load(text), "starter").model_dump(mode="json", by_alias=True)
+    assert leaves(yaml.safe_load(text)) == leaves(wanted)
+
+
+def test_starter_has_a_comment_for_every_key():
+    lines = starter_config("flowers", "photos", "b/1").splitlines()
+    keys = [number for number, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")]
+    assert keys and all(lines[number - 1].lstrip().startswith("# ") for number in keys)
+
+
+@pytest.mark.parametrize("path", ["${HOME}/x", "a: b # c", "with\nnewline", "näme", "'quoted\"", "007", "null", " x "])
+def test_starter_keeps_any_path(tmp_path, path):
+    loaded = yaml.safe_load(write(tmp_path, starter_config("flowers", path, path)).read_text(encoding="utf-8"))
+    assert (loaded["data"]["path"], loaded["backbone"]["handle"]) == (path, path)
+
+
+def test_starter_refuses_a_name_that_no_configuration_may_have():
+    with pytest.raises(configs.ConfigError, match=r"name: .*received 'my flowers'"):
+        starter_config("my flowers", "photos", "b/1")
+
+
+def test_page_names_every_key():
+    page = config_reference()
+    config = configs.parse(yaml.safe_load(starter_config("flowers", "photos", "b/1")), "starter")
+    keys = leaves(config.model_dump(mode="json", by_alias=True))
+    keys |= {f"transfer.{name}" for method in METHODS for name in method_options(method).model_fields}
+    keys |= {"data.pairs[].images", "gates.slices.NAME.min_examples", "gates.negative_transfer.seeds"}
+    assert not {key for key in keys if f"| `{key}` |" not in page}
+    assert "| `gates.no_such_gate` |" not in page
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `data.path` | text | required |",
+        "| `transfer.head_epochs` | integer, at least 1, or null | `null` |",
+        "| `gates.accuracy` | number, at least 0, at most 1, or null | `null` |",
+        "| `train.mixed_precision` | `auto` or `on` or `off` | `auto` |",
+        "| `backbone.image_size` | [integer, integer] | `[224, 224]` |",
+        "| `head.hidden` | list, each: integer, above 0 | `[]` |",
+    ],
+)
+def test_rows_say_type_limits_and_default(row):
+    assert row in config_reference()
+
+
+def test_page_names_sources_and_methods():
+    page = config_reference()
+    assert all(name in page for name in [*sources.REGISTRY, *METHODS])
+
+
+def test_page_is_up_to_date():
+    assert PAGE.read_text(encoding="utf-8") == config_reference(), f"run: {COMMAND}"
