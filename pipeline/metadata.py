@@ -114,20 +114,22 @@ class Metadata:
     def lineage(self, version: str) -> list[Execution]:
         """The executions that made a pushed version, in the order of the stages; the push is the last.
 
-        A version number that was pushed twice, because the store was made anew, means the latest push.
+        A push of content that the store has already returns the version that is there: the first push made it. In a
+        store that was made anew the numbers begin again: the newest store counts.
 
         Raises:
             GraftError: no push of that version is on record.
         """
-        pushed = {}
-        for artifact in sorted(self._store.get_artifacts_by_type(_PUSHED), key=lambda a: a.id):
+        pushed: dict[str, list[int]] = {}
+        for artifact in self._store.get_artifacts_by_type(_PUSHED):
             if artifact.state == pb.Artifact.LIVE and "pushed_version" in artifact.custom_properties:
-                pushed[artifact.custom_properties["pushed_version"].string_value] = artifact.id
+                pushed.setdefault(artifact.custom_properties["pushed_version"].string_value, []).append(artifact.id)
         if version not in pushed:
             known = ", ".join(sorted(pushed, key=lambda v: (len(v), v))) or "none"
             raise GraftError(f"{self.path}: no push of version {version!r}; pushed versions: {known}")
-        (push,) = self._producers([pushed[version]])
-        return self.work(push.run_id)
+        pushes = self._producers(pushed[version])
+        store = pushes[-1].parameters["store_id"]
+        return self.work(next(push.run_id for push in pushes if push.parameters["store_id"] == store))
 
     def _producers(self, artifacts: Iterable[int]) -> list[Execution]:
         """The executions that made artifacts; cached ones, which have them as outputs too, did not."""
