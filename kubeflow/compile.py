@@ -50,6 +50,7 @@ def compile_pipeline(
         run_key="",
         served="",
         store_id="",
+        pointer="",
         checkpoint_dir=f"{config.root}/{config.name}/checkpoints",
     )
     pipeline = build_pipeline(config, keys, pipeline_root, None, _BEAM_ARGS)

@@ -41,6 +41,7 @@ class Keys:
         run_key: identity of all that goes into the model.
         served: the baseline as it was before the run; the gate itself looks again.
         store_id: identity of the model store.
+        pointer: state of the store's pointer before the run.
         checkpoint_dir: where an unfinished training is kept.
     """
 
@@ -51,6 +52,7 @@ class Keys:
     run_key: str
     served: str
     store_id: str
+    pointer: str
     checkpoint_dir: str
 
 
@@ -154,6 +156,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
         model_name=config.name,
         store=config.store,
         store_id=keys.store_id,
+        pointer=keys.pointer,
         keep=config.push.keep,
         metadata=json.dumps(
             {

@@ -51,7 +51,8 @@ class ProgressView:
             self._bar.remove_task(self._task)
             self._task = None
         how = "cached" if stage.cached else f"{stage.seconds:.1f} s"
-        self.line(f"{stage.name:<18} {how:>9}  {stage.status if stage.status != 'done' else ''}{stage.result}")
+        words = [stage.status] if stage.status != "done" else []
+        self.line(f"{stage.name:<18} {how:>9}  {'; '.join([*words, stage.result] if stage.result else words)}".rstrip())
 
     def report(self, stage: str, done: int, total: int | None, unit: str, figures: dict[str, float]) -> None:
         """Sink of `models.progress`."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from components import gates
-from components.baseline import find_baseline
+from components.baseline import find_baseline, pointer_state
 from components.beam import LOCAL_BEAM_ARGS
 from components.gates import Gate, GateClosed
 from components.ingest.preflight import SourceReport, check_source
@@ -42,7 +42,7 @@ class RunResult:
         gates: every gate that was checked.
         metrics: of the candidate on the test split, and its baseline.
         rejected: images not used: total, and count by reason.
-        model_version: the served version after a push, None without one.
+        model_version: the pushed version, None without one.
         report: path of the HTML report.
     """
 
@@ -171,6 +171,7 @@ def make_keys(config: Config):
         run_key=key,
         served=json.dumps(find_baseline(store, config.name, key)),
         store_id=store.store_id,
+        pointer=pointer_state(store, config.name, key),
         checkpoint_dir=str(config.run_root.absolute() / "checkpoints"),
     )
 
@@ -254,7 +255,9 @@ def _serving_check(result: RunResult, outputs: dict[str, Artifact]) -> str:
 
 def _push(result: RunResult, outputs: dict[str, Artifact]) -> str:
     result.model_version = int(outputs["pushed_model"].properties["pushed_version"])
-    return f"version {result.model_version}"
+    served = outputs["pushed_model"].properties["served_version"]
+    stays = "" if served == str(result.model_version) else f"; version {served} is pinned and stays served"
+    return f"version {result.model_version}{stays}"
 
 
 _READERS = {

@@ -15,6 +15,7 @@ class PushSpec(ComponentSpec):
         "model_name": ExecutionParameter(type=str),
         "store": ExecutionParameter(type=str),
         "store_id": ExecutionParameter(type=str),
+        "pointer": ExecutionParameter(type=str),
         "keep": ExecutionParameter(type=int),
         "metadata": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
@@ -30,7 +31,8 @@ class PushSpec(ComponentSpec):
 class Push(base_component.BaseComponent):
     """Pushes a model that both gates blessed, atomically (`serving.store`).
 
-    Outputs `pushed_model` (`PushedModel`; custom properties pushed_version and pushed_destination).
+    Outputs `pushed_model` (`PushedModel`; custom properties pushed_version, pushed_destination and
+    served_version, which is another one where the pointer is pinned).
     """
 
     SPEC_CLASS = PushSpec
@@ -44,6 +46,7 @@ class Push(base_component.BaseComponent):
         model_name: str,
         store: str,
         store_id: str,
+        pointer: str,
         keep: int,
         metadata: str,
         code: str,
@@ -57,6 +60,7 @@ class Push(base_component.BaseComponent):
             model_name: name in the store.
             store: folder of the model store.
             store_id: identity of that store, so that a new store at the same path is no cache hit.
+            pointer: state of its pointer (`components.baseline`), so that one moved by hand is no cache hit.
             keep: versions to keep.
             metadata: JSON kept in the version's manifest (config, data fingerprint, code, backbone).
             code: version of the code, so that a change of it is no cache hit.
@@ -69,6 +73,7 @@ class Push(base_component.BaseComponent):
                 model_name=model_name,
                 store=store,
                 store_id=store_id,
+                pointer=pointer,
                 keep=keep,
                 metadata=metadata,
                 code=code,

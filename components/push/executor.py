@@ -9,7 +9,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components import gates
-from components.baseline import find_baseline
+from components.baseline import find_baseline, pointer_state
 from serving.store import ModelStore
 
 
@@ -34,11 +34,12 @@ class Executor(base_executor.BaseExecutor):
         if self._context is not None:
             metadata["run_id"] = self._context.pipeline_run_id
         store = ModelStore(exec_properties["store"], keep=exec_properties["keep"])
-        metadata["baseline"] = find_baseline(store, exec_properties["model_name"], metadata["run_key"])
+        name = exec_properties["model_name"]
+        metadata["baseline"] = find_baseline(store, name, metadata["run_key"])
+        metadata["pointer_state"] = pointer_state(store, name, metadata["run_key"])
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        version = store.push(exec_properties["model_name"], model_path, metadata)
+        version = store.push(name, model_path, metadata)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        pushed.set_string_custom_property(
-            "pushed_destination", str(store.version_path(exec_properties["model_name"], version))
-        )
+        pushed.set_string_custom_property("pushed_destination", str(store.version_path(name, version)))
         pushed.set_string_custom_property("pushed_version", str(version))
+        pushed.set_string_custom_property("served_version", str(store.served(name)))
