@@ -1,6 +1,7 @@
 """The `graft` command. Heavy packages are imported by the commands that need them, so that help is at once there."""
 
 import argparse
+import errno
 import importlib.metadata
 import json
 import logging
@@ -29,15 +30,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.command(args)
     except GraftError as error:
-        if args.json:
-            print(json.dumps({"status": "error", "error": str(error)}))
-        print(f"graft: {error}", file=sys.stderr)
-        return EXIT_ERROR
+        return _fail(args, str(error))
     except BrokenPipeError:
         return EXIT_ERROR
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(args, f"no space left on the disk{where}; free some and run the same command again")
     except KeyboardInterrupt:
         print("graft: interrupted", file=sys.stderr)
         return 130
+
+
+def _fail(args: argparse.Namespace, message: str) -> int:
+    if args.json:
+        print(json.dumps({"status": "error", "error": message}))
+    print(f"graft: {message}", file=sys.stderr)
+    return EXIT_ERROR
 
 
 def _parser() -> argparse.ArgumentParser:

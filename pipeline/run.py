@@ -109,6 +109,8 @@ def run(
     """
     root = config.run_root.absolute()
     with one_run_at_a_time(root, wait, view.line):
+        if (root / FILE_NAME).exists() and not (root / "artifacts").is_dir():
+            raise GraftError(f"{root}: the artifacts folder is gone, but {FILE_NAME} still names it; remove that too")
         check(config)
         result = RunResult(run_id or new_run_id())
         folder = root / "runs" / result.run_id
