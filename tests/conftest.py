@@ -7,6 +7,7 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+from workshop import first_run, workshop  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

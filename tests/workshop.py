@@ -1,7 +1,9 @@
-"""A small real pipeline, run once for all slow tests of a session."""
+"""A small real pipeline, run once for all slow tests of a session. Fixtures, which tests/conftest.py makes known."""
 
+import contextlib
 import csv
 import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -92,22 +94,43 @@ class Workshop:
     folder: pathlib.Path
     config: pathlib.Path
 
-    def start(self, *args: str, **kwargs) -> subprocess.Popen:
-        """Starts `graft` as a process of its own, with pipes."""
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    def start(self, *args: str) -> subprocess.Popen:
+        """Starts `graft` as a process of its own."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen([*GRAFT, *args], cwd=self.folder, env=environment, **(pipes | kwargs))
+        return subprocess.Popen([*GRAFT, *args], cwd=self.folder, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes)
 
-    def graft(self, *args: str) -> Outcome:
-        """Runs `graft ... --json` as a process of its own."""
-        process = self.start(*args, "--json")
-        stdout, stderr = process.communicate(timeout=300)
+    def run(self, *args: str) -> Outcome:
+        """Runs `graft run CONFIG ... --json` as a process of its own."""
+        process = self.start("run", str(self.config), *args, "--json")
+        stdout, stderr = process.communicate(timeout=400)
         return Outcome(process.returncode, json.loads(stdout), stderr)
 
-    def copy(self, folder: pathlib.Path) -> "Workshop":
-        """The same data, backbone and configuration in another folder, without any run."""
-        folder.mkdir()
+    def graft(self, *args: str) -> Outcome:
+        """Runs `graft ... --json` in this process, which has paid for the imports already."""
+        from pipeline import cli
+
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with contextlib.chdir(self.folder), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            code = cli.main([*args, "--json"])
+        return Outcome(code, json.loads(stdout.getvalue()), stderr.getvalue())
+
+    def again(self, *args: str) -> Outcome:
+        """`run` in this process."""
+        return self.graft("run", str(self.config), *args)
+
+    def beside(self, folder: pathlib.Path) -> "Workshop":
+        """The same data, backbone and configuration in another folder, where nothing was run."""
+        folder.mkdir(exist_ok=True)
         return Workshop(folder, self.config)
+
+    @property
+    def store(self) -> pathlib.Path:
+        """The model store."""
+        return self.folder / "runs" / "store"
+
+    def artifact(self, stage: str, key: str) -> pathlib.Path:
+        """Folder of the newest artifact of a stage."""
+        return max((self.folder / "runs" / "shapes" / "artifacts" / stage / key).iterdir(), key=lambda p: int(p.name))
 
 
 def make_workshop(folder: pathlib.Path) -> Workshop:
@@ -141,6 +164,6 @@ def workshop(tmp_path_factory) -> Workshop:
 
 
 @pytest.fixture(scope="session")
-def first(workshop) -> Outcome:
-    """The first run of the pipeline in `workshop`."""
-    return workshop.graft("run", str(workshop.config))
+def first_run(workshop) -> Outcome:
+    """The first run of the pipeline in `workshop`, a process of its own; it pushes version 1."""
+    return workshop.run()

@@ -1,0 +1,524 @@
+"""The report and the model card, from real artifacts made by hand."""
+
+import base64
+import dataclasses
+import hashlib
+import html.parser
+import io
+import json
+import pathlib
+import re
+import time
+import xml.etree.ElementTree
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from metadata_writer import MetadataWriter
+from PIL import Image
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+from components.gates import Gate
+from components.quality_gate.metrics import classification
+from pipeline import config as configs
+from pipeline import pictures, plots, report_parts
+from pipeline.local import Stage
+from pipeline.metadata import Artifact, Metadata
+from pipeline.report import write_report
+from pipeline.run import RunResult
+
+HOSTILE = "<script>alert(1)</script>"
+CLASSES = ("cat", HOSTILE, "$x_{")
+TEST_IMAGES = 18
+SECTIONS = ["gates", "data", "samples", "rejected", "anomalies", "training", "quality", "calibration", "mistakes", "comparisons", "negative_transfer", "slices", "timings", "lineage", "config"]
+
+
+@dataclasses.dataclass
+class Run:
+    """What `write_report` takes."""
+
+    config: configs.Config
+    result: RunResult
+    outputs: dict[str, dict[str, Artifact]]
+    folder: pathlib.Path
+
+    def write(self) -> str:
+        """The page."""
+        return write_report(self.config, self.result, self.outputs, self.folder).read_text(encoding="utf-8")
+
+    def until(self, last: str) -> "Run":
+        """The same run, ended after a stage."""
+        names = list(self.outputs)
+        self.outputs = {name: self.outputs[name] for name in names[: names.index(last) + 1]}
+        return self
+
+    def path(self, stage: str, output: str) -> pathlib.Path:
+        """Folder of an artifact."""
+        return pathlib.Path(self.outputs[stage][output].uri)
+
+
+class Page(html.parser.HTMLParser):
+    """Elements of a page: (tag, attributes), and the text of each section."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, str] = {"": ""}
+        self._section = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag == "section":
+            self._section = dict(attrs)["id"]
+            self.text[self._section] = ""
+
+    def handle_endtag(self, tag):
+        if tag == "section":
+            self._section = ""
+
+    def handle_data(self, data):
+        self.text[self._section] += data
+
+    def images(self) -> list[str]:
+        """Sources of the pictures and plots."""
+        return [attributes["src"] for tag, attributes in self.elements if tag == "img"]
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    """A run that passed: 3 classes, 18 test images of which 3 are taken for another class."""
+    config = configs.parse(
+        {
+            "name": "pets",
+            "root": str(tmp_path / "runs"),
+            "store": "runs/my store",
+            "data": {"source": "csv", "path": "/data/pets.csv", "slices": ["camera"]},
+            "backbone": {"handle": "/backbones/b", "image_size": [32, 32], "value_range": [0, 1]},
+            "gates": {
+                "accuracy": 0.5,
+                "slices": {"camera": {"accuracy": 0.1, "min_examples": 5}},
+                "negative_transfer": {},
+            },
+        },
+        "test",
+    )
+    files = {
+        "ingest": {"examples": _examples(tmp_path), "rejected": _rejected(tmp_path)},
+        "validate": {"anomalies": _anomalies(tmp_path)},
+        "train": {"model_run": _history(tmp_path)},
+        "negative_transfer": {"comparison": _comparison(tmp_path)},
+        "quality_gate": {"quality": _quality(tmp_path)},
+    }
+    outputs = {
+        stage: {name: Artifact(name, str(path), {}) for name, path in made.items()} for stage, made in files.items()
+    }
+    result = RunResult(
+        "20250101-000000-000",
+        "passed",
+        stages=[Stage("ingest", 1.25, True, 512.4, "done", "54 images"), Stage("train", 2.5, False, 900.0, "done")],
+        gates=[Gate("accuracy", 0.8333, 0.5, True, "a floor")],
+        metrics={"latency_ms": 4.25},
+        model_version=3,
+    )
+    folder = tmp_path / "report"
+    folder.mkdir()
+    _metadata(config.run_root, result.run_id, outputs)
+    return Run(config, result, outputs, folder)
+
+
+def _image(label: int, number: int) -> bytes:
+    rng = np.random.default_rng(100 * label + number)
+    pixels = rng.integers(0, 255, (20, 30, 3) if number % 2 else (120, 200, 3)).astype(np.uint8)
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, "PNG" if number % 2 else "JPEG")
+    return written.getvalue()
+
+
+def _examples(root: pathlib.Path) -> pathlib.Path:
+    folder = root / "examples"
+    for split in ("train", "eval", "test"):
+        (folder / f"Split-{split}").mkdir(parents=True)
+        for shard in range(2):
+            path = folder / f"Split-{split}" / f"data_tfrecord-{shard:05d}-of-00002"
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for number in range(9 * shard, 9 * shard + 9):
+                    writer.write(_example(number))
+    return folder
+
+
+def _example(number: int) -> bytes:
+    encoded = _image(number % 3, number)
+    values = {
+        "image": encoded,
+        "label": CLASSES[number % 3].encode(),
+        "file": f"pets/{number}\n<img src=x onerror=alert(2)>.png".encode(),
+        "sha256": hashlib.sha256(encoded).hexdigest().encode(),
+    }
+    example = tf.train.Example()
+    for name, value in values.items():
+        example.features.feature[name].bytes_list.value.append(value)
+    return example.SerializeToString()
+
+
+def _rejected(root: pathlib.Path) -> pathlib.Path:
+    folder = root / "rejected"
+    folder.mkdir()
+    rows = [
+        {"file": f"bad-{i}\u202e<b>.jpg", "label": HOSTILE, "reason": "corrupt", "detail": "cut short"}
+        for i in range(60)
+    ]
+    (folder / "rejected.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    summary = {
+        "used": {split: dict.fromkeys(CLASSES, 6) for split in ("train", "eval", "test")},
+        "rejected": {"corrupt": 60},
+        "duplicates": 2,
+        "bytes": 1_500_000,
+        "seconds": 1.0,
+        "peak_rss": 1,
+        "limits": {},
+        "span": None,
+    }
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+def _anomalies(root: pathlib.Path) -> pathlib.Path:
+    folder = root / "anomalies"
+    for split in ("train", "test"):
+        found = anomalies_pb2.Anomalies()
+        if split == "test":
+            found.anomaly_info["camera"].short_description = "New value"
+            found.anomaly_info["camera"].description = f"Value {HOSTILE} is not in the domain"
+        (folder / f"Split-{split}").mkdir(parents=True)
+        (folder / f"Split-{split}" / "SchemaDiff.pb").write_bytes(found.SerializeToString())
+    return folder
+
+
+def _history(root: pathlib.Path) -> pathlib.Path:
+    folder = root / "model_run"
+    folder.mkdir()
+    epochs = [
+        {
+            "epoch": i + 1,
+            "phase": "head" if i < 3 else "fine_tune",
+            "loss": 1 / (i + 1),
+            "accuracy": 0.1 * i,
+            "val_loss": 1.1 / (i + 1),
+            "val_accuracy": 0.09 * i,
+            "seconds": 0.1,
+        }
+        for i in range(6)
+    ]
+    history = {"method": "fine_tune", "epochs": epochs, "best_epoch": 6, "steps": 6, "max_epochs": 9, "resumed_at": 2}
+    (folder / "history.json").write_text(json.dumps(history))
+    return folder
+
+
+def _comparison(root: pathlib.Path) -> pathlib.Path:
+    folder = root / "comparison"
+    folder.mkdir()
+    compared = {
+        "seeds": [0, 1, 2],
+        "test_images": TEST_IMAGES,
+        "epochs": 5,
+        "accuracy": {"transferred": [0.8, 0.9, 0.7], "raw_head": [0.5, 0.4, 0.6]},
+        "gap": {"raw_head": {"mean": -0.3, "interval": [-0.4, -0.2]}},
+        "best_reference": "raw_head",
+        "statement": "Transferring is better than not transferring.",
+    }
+    (folder / "comparison.json").write_text(json.dumps(compared))
+    return folder
+
+
+def _quality(root: pathlib.Path, wrong: tuple[int, ...] = (4, 10, 13)) -> pathlib.Path:
+    folder = root / "quality"
+    folder.mkdir(exist_ok=True)
+    labels = np.arange(TEST_IMAGES) % 3
+    predicted = labels.copy()
+    predicted[list(wrong)] = (labels[list(wrong)] + 1) % 3
+    confidence = np.linspace(0.5, 0.95, TEST_IMAGES)
+    probabilities = np.repeat((1 - confidence[:, None]) / 2, 3, axis=1).astype(np.float32)
+    probabilities[np.arange(TEST_IMAGES), predicted] = confidence
+    sha256 = [hashlib.sha256(_image(i % 3, i)).hexdigest().encode() for i in range(TEST_IMAGES)]
+    np.savez(folder / "predictions.npz", probabilities=probabilities, labels=labels, sha256=np.array(sha256, "S64"))
+    figures = {
+        "candidate": classification(labels, probabilities, list(CLASSES)),
+        "classes": list(CLASSES),
+        "model_size_mb": 9.87,
+        "slices": {
+            "camera": {
+                "left": {"examples": 14, "accuracy": 0.8, "macro_f1": 0.7},
+                HOSTILE: {"examples": 4, "accuracy": 0.25, "macro_f1": 0.2},
+            }
+        },
+        "baseline": {"version": 2, "accuracy": 0.75, "classes": list(CLASSES)},
+    }
+    (folder / "figures.json").write_text(json.dumps(figures))
+    return folder
+
+
+def _metadata(root: pathlib.Path, run_id: str, outputs: dict[str, dict[str, Artifact]]) -> None:
+    writer = MetadataWriter(root, "pets")
+    for stage, made in outputs.items():
+        ids = {name: writer.artifact(artifact.type, artifact.uri) for name, artifact in made.items()}
+        writer.execution(
+            run_id,
+            stage,
+            ids,
+            data={"source": "csv", "path": "/data/pets.csv"},
+            fingerprint="f" * 64,
+            code="c" * 64,
+        )
+
+
+def test_every_section_is_there(run):
+    page = Page(run.write())
+    assert [name for name in page.text if name] == SECTIONS
+    assert not [name for name in SECTIONS if "Cannot be shown" in page.text[name]]
+    assert "Passed" in page.text[""]
+    assert "0.833" in page.text[""]
+    assert "n = 18" in page.text[""]
+    for section, words in {
+        "gates": ("accuracy", "0.8333", "0.5", "open"),
+        "data": ("54 of 114 images used", "1.5 MB", "2 of them duplicates"),
+        "rejected": ("60 images rejected", "first 50", "corrupt", "cut short"),
+        "anomalies": ("camera", "New value"),
+        "training": ("3 epochs of head", "3 epochs of fine tune", "weights of epoch 6", "after epoch 2"),
+        "mistakes": ("3 of 18", "true: ", "0.844"),
+        "comparisons": ("0.8333", "served version 2", "0.7500", "+0.0833"),
+        "negative_transfer": ("better than", "raw head", "0.400", "0.500", "0.600", "-0.300"),
+        "slices": ("camera", "left", "14", "0.800"),
+        "timings": ("ingest", "1.2", "512", "cached", "3.8", "900"),
+        "lineage": ("f" * 64, "c" * 64, "20250101-000000-000"),
+        "config": ("min_examples: 5", "epochs: 20"),
+    }.items():
+        assert [word for word in words if word not in page.text[section]] == [], section
+
+
+def test_one_file_with_nothing_from_outside(run):
+    page = Page(run.write())
+    assert not {tag for tag, _ in page.elements} & {"script", "link", "iframe", "object", "base"}
+    assert all(source.startswith("data:image/") for source in page.images())
+    addresses = [a for _, attributes in page.elements for name in ("href", "src") if (a := attributes.get(name))]
+    assert all(address.startswith(("#", "data:image/")) for address in addresses)
+
+
+def test_names_from_outside_are_text(run):
+    page = run.write()
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert "\u202e" not in page
+    shown = Page(page)
+    for section in ("data", "samples", "rejected", "anomalies", "quality", "mistakes", "slices"):
+        assert HOSTILE in shown.text[section], section
+    assert r"pets/4\n<img src=x onerror=alert(2)>.png" in shown.text["mistakes"]
+
+
+def test_pictures_are_real_and_small(run):
+    page = Page(run.write())
+    sources = [source for source in page.images() if not source.startswith("data:image/svg")]
+    assert len(sources) == 3 * 3 + 3
+    for source in sources:
+        image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+        assert image.size in ((30, 20), (96, 58))
+
+
+def test_worst_mistakes_come_first(run):
+    part = report_parts.mistakes(run.config, run.result, run.outputs)
+    assert [row[0].split("\n")[0] for row in part["shown"]] == ["pets/13", "pets/10", "pets/4"]
+    assert [row[2] for row in part["shown"]] == [CLASSES[1]] * 3
+    assert [row[3] for row in part["shown"]] == [CLASSES[2]] * 3
+    assert part["shown"][0][1] == pictures.thumbnail(_image(1, 13))
+
+
+def test_no_mistakes(run):
+    _quality(run.path("quality_gate", "quality").parent, wrong=())
+    page = Page(run.write())
+    assert "None: all 18 test images were classified right." in page.text["mistakes"]
+    assert "Most often confused" not in page.text["quality"]
+
+
+def test_predictions_of_other_examples_are_not_shown(run):
+    path = run.path("quality_gate", "quality") / "predictions.npz"
+    with np.load(path) as predictions:
+        changed = {name: predictions[name] for name in predictions}
+    changed["sha256"] = changed["sha256"][::-1]
+    np.savez(path, **changed)
+    text = Page(run.write()).text["mistakes"]
+    assert "Cannot be shown" in text
+    assert "not the image that was predicted" in text
+
+
+def test_gate_that_closed(run):
+    run.result.status, run.result.model_version = "gate_closed", None
+    run.result.reason = f"quality_gate: gate closed: accuracy is 0.83, limit 0.9 ({HOSTILE})"
+    run.result.gates = [Gate("accuracy", 0.83, 0.9, False, "a floor"), Gate("recall[x]", None, 0.5, False)]
+    run.result.stages[-1].status = "closed"
+    page = Page(run.write())
+    assert "Gate closed" in page.text[""]
+    assert run.result.reason in page.text[""]
+    assert page.text["gates"].count("closed") == 2
+    assert ("tr", {"class": "closed"}) in page.elements
+    card = (run.folder / "model_card.md").read_text()
+    assert "Not fit for use" in card
+    assert "**closed**" in card
+    assert "graft serve" not in card
+
+
+@pytest.mark.parametrize(
+    ("last", "reached"),
+    [
+        ("ingest", {"data", "samples", "rejected"}),
+        ("validate", {"data", "samples", "rejected", "anomalies"}),
+        ("train", {"data", "samples", "rejected", "anomalies", "training"}),
+    ],
+)
+def test_stages_that_were_not_reached(run, last, reached):
+    run.result.status, run.result.reason, run.result.gates = "failed", "OSError: disk full", []
+    page = Page(run.until(last).write())
+    assert "OSError: disk full" in page.text[""]
+    absent = {name for name in SECTIONS if "Not reached" in page.text[name]}
+    assert absent == set(SECTIONS) - reached - {"timings", "lineage", "config"}
+    assert (run.folder / "model_card.md").exists() == (last == "train")
+
+
+def test_run_that_failed_before_its_first_stage(run):
+    run.outputs, run.result = {}, RunResult("x", "failed", "no data")
+    page = Page(run.write())
+    assert all("Not reached" in page.text[name] for name in SECTIONS if name != "config")
+
+
+def test_options_that_are_off_are_said_to_be(run):
+    run.config.gates.negative_transfer = None
+    run.config.data = run.config.data.model_copy(update={"slices": ()})
+    figures = run.path("quality_gate", "quality") / "figures.json"
+    figures.write_text(json.dumps(json.loads(figures.read_text()) | {"baseline": None}))
+    page = Page(run.write())
+    assert "gates.negative_transfer is not set" in page.text["negative_transfer"]
+    assert "data.slices is empty" in page.text["slices"]
+    assert "Nothing was served before" in page.text["comparisons"]
+
+
+def test_broken_artifacts_cost_their_parts_only(run):
+    (run.path("train", "model_run") / "history.json").write_text("{")
+    (run.path("ingest", "rejected") / "summary.json").unlink()
+    page = Page(run.write())
+    assert {name for name in SECTIONS if "Cannot be shown" in page.text[name]} == {
+        "data",
+        "samples",
+        "rejected",
+        "training",
+    }
+    assert "macro F1" in page.text[""]
+
+
+def test_report_that_cannot_be_written_does_not_raise(run, caplog):
+    run.folder.rmdir()
+    assert write_report(run.config, run.result, run.outputs, run.folder) == run.folder / "report.html"
+    assert "could not be written" in caplog.text
+
+
+def test_model_card(run):
+    run.write()
+    card = (run.folder / "model_card.md").read_text(encoding="utf-8")
+    assert card.startswith("# Model card: pets version 3\n")
+    assert "| images (n) | 18 |" in card
+    assert "| accuracy | 0.8333 |" in card
+    assert "graft serve 'runs/my store'" in card
+    assert "version 2: accuracy 0.7500" in card
+    assert "Weakest class: &lt;script&gt;alert\\(1\\)&lt;/script&gt;, 50 % of its 6 images found." in card
+    assert "<script" not in card
+    tables = re.findall(r"(?:^\|.*\|\n)+", card, re.MULTILINE)
+    assert len(tables) == 4
+    for table in tables:
+        assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
+
+
+def test_many_classes_are_a_picture(run):
+    names = [f"class {i}" for i in range(40)]
+    labels = np.arange(80) % 40
+    probabilities = np.full((80, 40), 0.01)
+    probabilities[np.arange(80), (labels + (labels == 0)) % 40] = 0.61
+    folder = run.path("quality_gate", "quality")
+    figures = json.loads((folder / "figures.json").read_text())
+    figures |= {"candidate": classification(labels, probabilities, names), "classes": names}
+    (folder / "figures.json").write_text(json.dumps(figures))
+    part = report_parts.quality(run.config, run.result, run.outputs)
+    assert part["confusion"] == []
+    assert part["plot"].startswith("data:image/svg+xml")
+    assert part["pairs"] == [(2, "class 0", "class 1", 1.0)]
+    assert "Confusion matrix" in Page(run.write()).text["quality"]
+
+
+def test_report_is_quick(run):
+    run.write()
+    start = time.perf_counter()
+    run.write()
+    assert time.perf_counter() - start < 5
+
+
+def test_plots_have_titles_with_units_and_are_whole_svg(run):
+    history = json.loads((run.path("train", "model_run") / "history.json").read_text())
+    for plot, words in (
+        (
+            plots.learning_curves(history),
+            ("epoch", "loss (cross-entropy, nats)", "fine tune", "best epoch, 6", "train"),
+        ),
+        (plots.reliability(_bins()), ("accuracy (share of images)", "images", "confidence")),
+        (plots.confusion([[1, 2], [0, 0]]), ("true class (number)", "predicted class (number)")),
+    ):
+        drawing = xml.etree.ElementTree.fromstring(base64.b64decode(plot.partition(",")[2]))
+        text = " ".join(drawing.itertext())
+        assert [word for word in words if word not in text] == []
+    assert plots.reliability(_bins()) == plots.reliability(_bins())
+
+
+def _bins() -> list[dict[str, float]]:
+    return [{"low": 0.6, "high": 2 / 3, "count": 4, "confidence": 0.64, "accuracy": 0.5}]
+
+
+def test_interval_of_a_share():
+    """Newcombe (Statistics in Medicine 17, 1998), table I: 81 of 263, and 0 of 20."""
+    assert report_parts.wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert report_parts.wilson(0.0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+def _encoded(image: Image.Image, kind: str, **options) -> bytes:
+    written = io.BytesIO()
+    image.save(written, kind, **options)
+    return written.getvalue()
+
+
+def test_pictures_follow_the_rule_of_the_model():
+    """Upright, nothing clear, high byte of 16 bits, three channels: as `models.images` decodes."""
+    turned = Image.new("RGB", (64, 32), "red")
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    palette = Image.new("P", (8, 8), 0)
+    palette.putpalette([10, 200, 30] * 256)
+    cases = {
+        "turned": (_encoded(turned, "JPEG", exif=exif), (32, 64), (254, 0, 0)),
+        "clear": (_encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "PNG"), (8, 8), (255, 255, 255)),
+        "clear palette": (_encoded(palette, "PNG", transparency=0), (8, 8), (255, 255, 255)),
+        "clear GIF": (_encoded(palette, "GIF", transparency=0), (8, 8), (0, 0, 0)),
+        "palette": (_encoded(palette, "PNG"), (8, 8), (10, 200, 30)),
+        "16 bits": (_encoded(Image.fromarray(np.full((8, 8), 0x80FF, np.uint16)), "PNG"), (8, 8), (128, 128, 128)),
+        "grey": (_encoded(Image.new("L", (8, 8), 77), "BMP"), (8, 8), (77, 77, 77)),
+    }
+    from models.images import decode_image
+
+    for name, (encoded, size, colour) in cases.items():
+        shown = Image.open(io.BytesIO(base64.b64decode(pictures.thumbnail(encoded).partition(",")[2])))
+        assert shown.size == size, name
+        assert shown.getpixel((2, 2)) == colour, name
+        seen = decode_image(tf.constant(encoded)).numpy()
+        assert (seen.shape[1], seen.shape[0]) == size, name
+        assert tuple(seen[2, 2]) == colour, name
+
+
+def test_lineage_names_the_run_that_did_the_work(run):
+    MetadataWriter(run.config.run_root, "pets").execution("later", "ingest", {"examples": 1}, state="CACHED")
+    assert Metadata(run.config.run_root).runs()[-1] == "later"
+    run.result.run_id = "later"
+    assert "20250101-000000-000" in Page(run.until("ingest").write()).text["lineage"]
