@@ -24,15 +24,15 @@ def describe_lineage(metadata: Metadata, version: str) -> tuple[dict[str, Any], 
 
     Returns:
         JSON types, and the same as text for a terminal. `version`, `run`, `pushed` (ISO 8601, UTC), `destination`,
-        then as in `describe_run`, then `config`, `metrics`, `gates` and `baseline`. `metrics` is None and `gates` are
-        fewer where the artifacts that hold them were deleted since.
+        then as in `describe_run`, then `config`, `metrics`, `baseline` (version and accuracy of what was served
+        before, None without one) and `gates`. `metrics` and `baseline` are None and `gates` are fewer where the
+        artifacts that hold them were deleted since.
 
     Raises:
         GraftError: no push of that version is on record.
     """
     executions = metadata.lineage(version)
     push = executions[-1]
-    made_from = push.parameters["metadata"]
     figures = _read_json(executions, "quality_gate", "quality", "figures.json")
     value = {
         "version": version,
@@ -40,10 +40,12 @@ def describe_lineage(metadata: Metadata, version: str) -> tuple[dict[str, Any], 
         "pushed": push.started.isoformat(timespec="seconds"),
         "destination": push.outputs["pushed_model"].properties["pushed_destination"],
         **describe_run(executions),
-        "config": made_from["config"],
+        "config": push.parameters["metadata"]["config"],
         "metrics": {name: figures["candidate"][name] for name in _METRICS} if figures else None,
         "gates": [g for stage, name in _GATED for g in _read_json(executions, stage, name, "gates.json") or []],
-        "baseline": made_from["baseline"],
+        "baseline": {name: figures["baseline"][name] for name in ("version", "accuracy")}
+        if figures and figures["baseline"]
+        else None,
     }
     return value, _text(value)
 
@@ -112,22 +114,25 @@ def _text(value: dict[str, Any]) -> str:
     counts = data["counts"] or {}
     images = ", ".join(f"{split} {sum(classes.values())}" for split, classes in counts.items())
     classes = ", ".join(sorted({name for by_class in counts.values() for name in by_class}))
-    baseline = f"version {value['baseline']['version']}" if value["baseline"] else "none, nothing was served before"
+    missing = "no longer on disk"
+    baseline = "nothing was served before" if metrics else missing
+    if value["baseline"]:
+        baseline = f"version {value['baseline']['version']}, accuracy {value['baseline']['accuracy']:.4f}"
     rows = [
         ("model", f"{config['name']} version {value['version']}"),
         ("pushed", f"{_time(value['pushed'])} to {value['destination']}"),
         ("run", value["run"]),
         ("data", f"{data['source']} {data['path']}"),
         ("", f"fingerprint {data['fingerprint']}"),
-        ("", f"{images or 'counts no longer on disk'}; {data['rejected'] if images else 'unknown'} rejected"),
-        ("", f"classes: {classes or 'no longer on disk'}"),
+        ("", f"{images}; {data['rejected']} rejected" if images else f"counts {missing}"),
+        ("", f"classes: {classes or missing}"),
         ("code", value["code"]),
         ("backbone", backbone["handle"]),
         ("", f"identity {backbone['identity']}"),
         ("transfer", _inline(config["transfer"])),
         ("head", _inline(config["head"])),
         ("train", _inline(config["train"])),
-        ("metrics", _inline(metrics) + " (test split)" if metrics else "no longer on disk"),
+        ("metrics", _inline(metrics) + " (test split)" if metrics else missing),
         ("baseline", baseline),
         *(("gates" if i == 0 else "", _gate(gate)) for i, gate in enumerate(value["gates"])),
     ]

@@ -1,6 +1,6 @@
 """Small pictures for the report, as data URIs.
 
-Pillow decodes them, upright and over white as `models.images` does it: tracing that graph takes seconds.
+Pillow decodes them, upright and with nothing clear as `models.images` does it: tracing that graph takes seconds.
 """
 
 import base64
@@ -94,7 +94,8 @@ def _decode(encoded: bytes) -> Image.Image:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16 bits of grey: the high byte
         return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)).convert("RGB")
-    if image.format != "GIF" and (image.has_transparency_data):
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if image.has_transparency_data:
+        # TensorFlow's GIF decoder leaves black where a pixel is clear.
+        behind = Image.new("RGBA", image.size, "black" if image.format == "GIF" else "white")
+        return Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")

@@ -1,7 +1,6 @@
 """The report of a run, one HTML file, and the card of its model."""
 
 import logging
-import os
 import pathlib
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -81,8 +80,8 @@ def _environment(html: bool) -> jinja2.Environment:
         printable=lambda text: printable(str(text)),
         markdown=lambda text: markdown(str(text)),
         quote=lambda text: shlex.quote(str(text)),
-        figure=lambda value, digits=3: "–" if value is None else f"{value:.{digits}f}",
-        general=lambda value: "–" if value is None else f"{value:.6g}",
+        figure=lambda value, digits=3: "-" if value is None else f"{value:.{digits}f}",
+        general=lambda value: "-" if value is None else f"{value:.6g}",
         signed=lambda value: f"{value:+.3f}",
         percent=lambda value: f"{100 * value:.0f} %",
     )
@@ -93,4 +92,4 @@ def _write(path: pathlib.Path, text: str) -> None:
     """Whole or not at all. Names that are not UTF-8 come as lone surrogates and are written escaped."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(partial, path)
+    partial.replace(path)
