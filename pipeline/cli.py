@@ -8,6 +8,7 @@ import logging
 import os
 import pathlib
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,14 +17,15 @@ import absl.logging
 
 from models.errors import GraftError
 
-EXIT_GATE, EXIT_ERROR = 1, 2
+EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0 if all went well, 1 if a gate closed or a check found a fault, 2 for an error the user can mend.
+        0 if all went well, 1 if a gate closed or a check found a fault, 2 for an error the user can mend, 3 for a
+        fault of Graft itself.
     """
     args = _parser().parse_args(argv)
     _quiet(args.verbose)
@@ -32,22 +34,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GraftError as error:
         return _fail(args, str(error))
     except BrokenPipeError:
+        # Python flushes stdout once more at its end, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_ERROR
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        return _fail(args, f"no space left on the disk{where}; free some and run the same command again")
+        where = f"{error.filename}: " if error.filename else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "; free some space and run the same command again" if full else ""
+        return _fail(args, f"{where}{error.strerror or error}{advice}")
+    except Exception as error:
+        # A fault of Graft: --json still gives its object, and 1 stays the exit code of a closed gate.
+        traceback.print_exc()
+        return _fail(args, f"{type(error).__name__}: {error}", EXIT_FAULT)
     except KeyboardInterrupt:
         print("graft: interrupted", file=sys.stderr)
         return 130
 
 
-def _fail(args: argparse.Namespace, message: str) -> int:
+def _fail(args: argparse.Namespace, message: str, code: int = EXIT_ERROR) -> int:
     if args.json:
         print(json.dumps({"status": "error", "error": message}))
     print(f"graft: {message}", file=sys.stderr)
-    return EXIT_ERROR
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

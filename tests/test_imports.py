@@ -1,0 +1,52 @@
+"""Imports go one way only, and the command line starts without TensorFlow."""
+
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+LINT = pathlib.Path(sys.executable).with_name("lint-imports")
+
+
+def lint(folder: pathlib.Path) -> subprocess.CompletedProcess:
+    return subprocess.run([LINT, "--no-cache"], cwd=folder, capture_output=True, text=True)
+
+
+def test_the_layers_hold():
+    result = lint(ROOT)
+    assert result.returncode == 0, result.stdout
+
+
+def test_an_import_upwards_breaks_them(tmp_path):
+    contracts = (ROOT / "pyproject.toml").read_text()
+    (tmp_path / "pyproject.toml").write_text(contracts[contracts.index("[tool.importlinter]") :])
+    for package in ("pipeline", "components", "models", "serving", "monitoring", "kubeflow"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("")
+    assert lint(tmp_path).returncode == 0
+    (tmp_path / "models" / "__init__.py").write_text("import pipeline\n")
+    result = lint(tmp_path)
+    assert result.returncode == 1
+    assert "models is not allowed to import pipeline" in result.stdout
+
+
+@pytest.mark.parametrize("module", ["pipeline.cli", "pipeline.config"])
+def test_a_light_module_loads_no_heavy_package(module):
+    heavy = ("tensorflow", "tfx", "keras", "apache_beam", "kfp", "ml_metadata", "sklearn", "grpc")
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_help_is_at_once_there():
+    command = [sys.executable, "-m", "pipeline.cli", "--help"]
+    seconds = []
+    for _ in range(3):  # the best of three: the machine may be busy
+        start = time.perf_counter()
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - start)
+    assert "usage: graft" in result.stdout
+    assert min(seconds) < 1, seconds
