@@ -1,0 +1,93 @@
+"""Push takes blessed models only, and says what is served afterwards."""
+
+import json
+import pathlib
+
+import pytest
+from tfx.types import standard_artifacts
+
+from components import gates
+from components.baseline import find_baseline, pointer_state
+from components.push.executor import Executor
+from serving.store import ModelStore
+
+
+@pytest.fixture
+def store(tmp_path) -> ModelStore:
+    return ModelStore(tmp_path / "store")
+
+
+@pytest.fixture
+def push(tmp_path, store):
+    """push("content", run_key=...) -> custom properties of the PushedModel."""
+
+    def run(content: str, run_key: str = "key", quality: int = 1, infra: int = 1) -> dict:
+        model = standard_artifacts.Model()
+        model.uri = str(tmp_path / f"model-{content}")
+        serving = pathlib.Path(model.uri) / "Format-Serving"
+        serving.mkdir(parents=True, exist_ok=True)
+        (serving / "saved_model.pb").write_text(content)
+        blessings = []
+        for kind, blessed in ((standard_artifacts.ModelBlessing, quality), (standard_artifacts.InfraBlessing, infra)):
+            blessing = kind()
+            blessing.uri = str(tmp_path / f"{kind.TYPE_NAME}-{content}")
+            gates.bless(blessing, [gates.Gate("accuracy", 0.5, 0.7, bool(blessed))])
+            blessings.append(blessing)
+        pushed = standard_artifacts.PushedModel()
+        pushed.uri = str(tmp_path / "pushed")
+        inputs = {"model": [model], "model_blessing": [blessings[0]], "infra_blessing": [blessings[1]]}
+        properties = {
+            "model_name": "birds",
+            "store": str(store.path),
+            "keep": 5,
+            "metadata": json.dumps({"run_key": run_key, "config": {}}),
+        }
+        Executor().Do(inputs, {"pushed_model": [pushed]}, properties)
+        return {name: pushed.get_string_custom_property(name) for name in ("pushed_version", "served_version")}
+
+    return run
+
+
+def test_a_blessed_model_is_served(push, store):
+    assert push("one") == {"pushed_version": "1", "served_version": "1"}
+    assert store.served("birds") == 1
+    assert store.manifest("birds", 1)["metadata"]["run_key"] == "key"
+
+
+@pytest.mark.parametrize(("closed", "stage"), [({"quality": 0}, "quality_gate"), ({"infra": 0}, "serving_check")])
+def test_behind_a_closed_gate_nothing_is_pushed(push, store, closed, stage):
+    push("one")
+    with pytest.raises(gates.GateClosed, match=f"{stage}: gate closed: accuracy is 0.5, limit 0.7"):
+        push("two", **closed)
+    assert store.versions("birds") == [1] and store.served("birds") == 1
+
+
+def test_a_pinned_pointer_stays(push, store):
+    push("one")
+    store.pin("birds", 1)
+    assert push("two") == {"pushed_version": "2", "served_version": "1"}
+
+
+def test_the_baseline_of_a_run_that_is_served_already_is_what_it_was_compared_with(push, store):
+    assert find_baseline(store, "birds", "first") is None
+    push("one", "first")
+    assert find_baseline(store, "birds", "first") is None
+    second = {"version": 1, "path": str(store.version_path("birds", 1))}
+    assert find_baseline(store, "birds", "second") == second
+    push("two", "second")
+    assert find_baseline(store, "birds", "second") == second
+    assert find_baseline(store, "birds", "first")["version"] == 2
+
+
+def test_the_pointer_state_changes_by_hand_only(push, store):
+    assert pointer_state(store, "birds", "first") == "empty"
+    push("one", "first")
+    assert pointer_state(store, "birds", "first") == "empty"
+    before = pointer_state(store, "birds", "second")
+    push("two", "second")
+    assert pointer_state(store, "birds", "second") == before
+    store.rollback("birds")
+    assert pointer_state(store, "birds", "second") != before
+    assert pointer_state(store, "birds", "first") == "empty"
+    (store.path / "birds" / "CURRENT").write_text("no pointer")
+    assert pointer_state(store, "birds", "third") == "2, broken"

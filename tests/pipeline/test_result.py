@@ -1,0 +1,78 @@
+"""What the shared run left: parity of the served model, TFMA beside our own figures, runs and lineage."""
+
+import json
+
+import numpy as np
+import pytest
+
+from components.examples import read_examples, split_files
+from components.quality_gate.executor import read_evaluation
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def figures(workshop, first_run) -> dict:
+    """What the quality gate of the first run measured."""
+    return json.loads((oldest(workshop, "quality_gate", "quality") / "figures.json").read_text())
+
+
+def oldest(workshop, stage: str, key: str):
+    """Folder of a stage's artifact of the first run."""
+    return min((workshop.folder / "runs/shapes/artifacts" / stage / key).iterdir(), key=lambda p: int(p.name))
+
+
+def test_served_answers_equal_those_in_process_on_the_whole_test_split(workshop, first_run):
+    from models.predict import SavedModelPredictor
+    from serving.candidate import candidate_server
+    from serving.client import Client
+    from serving.store import ModelStore
+
+    path = ModelStore(workshop.store).version_path("shapes", 1)
+    rows = read_examples(split_files(str(oldest(workshop, "ingest", "examples")), "test"), ("image",))
+    images = [row["image"] for row in rows]
+    with SavedModelPredictor(path) as predictor:
+        expected = predictor.predict(images)
+    with candidate_server("shapes", path) as server, Client(server.grpc_address, "shapes") as client:
+        served = client.predict({"image_bytes": np.array(images, object)})["probabilities"]
+    assert served.shape == (len(images), 3) and len(images) > 20
+    np.testing.assert_allclose(served, expected, atol=1e-5)
+    with np.load(oldest(workshop, "quality_gate", "quality") / "predictions.npz") as kept:
+        np.testing.assert_allclose(kept["probabilities"], expected, atol=1e-5)
+
+
+def test_tfma_agrees_with_our_own_figures(workshop, first_run, figures):
+    overall, slices = read_evaluation(str(oldest(workshop, "evaluate", "evaluation")))
+    assert overall["accuracy"] == pytest.approx(first_run.value["metrics"]["accuracy"], abs=1e-6)
+    assert overall["example_count"] == first_run.value["metrics"]["examples"]
+    assert set(slices) == {("camera", v) for v in ("left", "right")} | {("year", v) for v in ("2020", "2021", "2022")}
+    for (column, value), row in slices.items():
+        assert figures["slices"][column][value]["accuracy"] == pytest.approx(row["accuracy"], abs=1e-6)
+        assert figures["slices"][column][value]["examples"] == row["example_count"]
+
+
+def test_models_verify_of_the_pushed_version(workshop, first_run):
+    outcome = workshop.graft("models", "verify", "shapes", "1", "--store", str(workshop.store))
+    assert (outcome.code, outcome.value) == (0, {"faults": []})
+
+
+def test_runs(workshop, first_run):
+    rows = workshop.graft("runs").value["runs"]
+    first = next(row for row in rows if row["run"] == first_run.value["run_id"])
+    assert first["pipeline"] == "shapes" and first["version"] == "1"
+    assert (first["stages"], first["cached"], first["last stage"]) == (12, 0, "push COMPLETE")
+
+
+def test_lineage(workshop, first_run):
+    outcome = workshop.graft("lineage", "1")
+    assert outcome.code == 0
+    text = json.dumps(outcome.value)
+    assert first_run.value["run_id"] in text
+    assert str(workshop.config.parent / "backbone") in text and str(workshop.config.parent / "data") in text
+    assert str(first_run.value["metrics"]["accuracy"])[:8] in text
+
+
+def test_lineage_of_a_version_that_was_never_pushed(workshop, first_run):
+    outcome = workshop.graft("lineage", "99")
+    assert outcome.code == 2
+    assert "no push of version '99'" in outcome.value["error"]
