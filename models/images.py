@@ -4,7 +4,7 @@
 |---|---|
 | JPEG | accurate DCT; grey and CMYK become RGB as in TensorFlow's decoder; EXIF orientation applied |
 | PNG | 16 bits keep their high byte, palette and grey become RGB, alpha and tRNS are composited over white |
-| GIF | first frame; a transparent pixel keeps the colour of its palette entry |
+| GIF | first frame; a transparent pixel becomes black, as the decoder of TensorFlow has it |
 | BMP | 24 and 32 bits (the fourth byte is ignored), 8 bits through the palette; uncompressed only |
 
 Orientation follows Exif 2.3, section 4.6.4 (tag 0x0112 of IFD0), in JPEG only; a malformed Exif block means 1, upright.

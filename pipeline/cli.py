@@ -287,31 +287,12 @@ def _pipelines(root: pathlib.Path, name: str | None) -> list[pathlib.Path]:
 
 
 def _runs(args: argparse.Namespace) -> int:
+    from pipeline.lineage import describe_runs
     from pipeline.metadata import Metadata
 
-    rows = []
-    for path in _pipelines(args.root, args.name):
-        metadata = Metadata(path)
-        for run_id in metadata.runs():
-            stages = metadata.executions(run_id)
-            last = stages[-1] if stages else None
-            pushed = next((s.outputs["pushed_model"] for s in stages if s.stage == "push" and s.outputs), None)
-            version = pushed.properties["pushed_version"] if pushed else ""
-            seconds = sum(s.seconds for s in stages)
-            cached = sum(s.state == "CACHED" for s in stages)
-            row = (
-                path.name,
-                run_id,
-                len(stages),
-                cached,
-                f"{seconds:.1f}",
-                f"{last.stage} {last.state}" if last else "",
-                version,
-            )
-            rows.append(row)
-    header = ("pipeline", "run", "stages", "cached", "seconds", "last stage", "version")
-    value = [dict(zip(header, row, strict=True)) for row in rows]
-    _print(args, {"runs": value}, _table(rows, header))
+    value = [row for path in _pipelines(args.root, args.name) for row in describe_runs(path.name, Metadata(path))]
+    header = tuple(value[0]) if value else ("pipeline", "run")
+    _print(args, {"runs": value}, _table([list(row.values()) for row in value], header))
     return 0
 
 

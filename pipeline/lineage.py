@@ -162,3 +162,35 @@ def _inline(values: dict[str, Any]) -> str:
 
 def _time(iso: str) -> str:
     return iso.replace("T", " ").replace("+00:00", " UTC")
+
+
+def describe_runs(pipeline: str, metadata: Metadata) -> list[dict[str, Any]]:
+    """A row for each run of a pipeline, oldest first: how far it came, how long it took, what it pushed."""
+    rows = []
+    for run_id in metadata.runs():
+        stages = metadata.executions(run_id)
+        pushed = next((s.outputs["pushed_model"] for s in stages if s.stage == "push" and s.outputs), None)
+        rows.append(
+            {
+                "pipeline": pipeline,
+                "run": run_id,
+                "status": _status(stages),
+                "stages": len(stages),
+                "cached": sum(s.state == "CACHED" for s in stages),
+                "seconds": f"{sum(s.seconds for s in stages):.1f}",
+                "version": pushed.properties["pushed_version"] if pushed else "",
+            }
+        )
+    return rows
+
+
+def _status(stages: list[Execution]) -> str:
+    if not stages:
+        return "began"
+    last = stages[-1]
+    if last.state not in ("COMPLETE", "CACHED"):
+        return f"{last.stage} {last.state.lower()}"  # running: under way, or killed there
+    blessing = last.outputs.get("blessing")
+    if blessing is not None and blessing.properties.get("blessed") == 0:
+        return f"gate closed at {last.stage}"
+    return "passed" if last.stage == "push" else f"stopped after {last.stage}"
