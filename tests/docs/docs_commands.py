@@ -1,0 +1,145 @@
+"""The commands of the documentation: which kind each is, whether it exists, and a place to run it in."""
+
+import ast
+import dataclasses
+import enum
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+from docs_pages import TOP
+from PIL import Image
+
+CLASSES = {"daisy": (230, 225, 90), "rose": (200, 30, 40), "tulip": (60, 60, 210)}
+"""Class -> its mean colour."""
+
+_SIDE = 224
+_VERBS = ("init", "run", "predict", "models", "runs", "lineage", "kubeflow")
+
+
+class Kind(enum.Enum):
+    """What the test does with a command."""
+
+    QUICK = "is run"
+    SERVER = "is run in the background"
+    LONG = "takes minutes or another program: is only checked to exist"
+    UNKNOWN = "fails the test"
+
+
+def kind_of(command: str) -> Kind:
+    """The kind of a command line."""
+    words = shlex.split(command)
+    if words[0] == "graft" and words[1] in _VERBS:
+        return Kind.QUICK
+    if words[:2] == ["graft", "serve"]:
+        return Kind.SERVER
+    python = words[:2] == ["python", "-m"] and words[2].startswith("benchmarks.")
+    if python or words[0] in ("make", "tensorflow_model_server") or words[:2] == ["graft", "demo"]:
+        return Kind.LONG
+    return Kind.UNKNOWN
+
+
+def check_exists(command: str) -> None:
+    """Raises AssertionError unless program, targets, module and options are there."""
+    program, *words = shlex.split(command)
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    if program == "graft":
+        from pipeline import cli
+
+        try:
+            cli._parser().parse_args(words)
+        except SystemExit as error:
+            raise AssertionError(f"{command}: refused by the command line") from error
+        known = options
+    elif program == "make":
+        targets = re.findall(r"^([\w-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(words) <= set(targets), f"{command}: targets are {targets}"
+        known = options
+    elif program == "python":
+        found = importlib.util.find_spec(words[1])
+        assert found is not None and found.origin is not None, f"{command}: no module {words[1]}"
+        tree = ast.parse(pathlib.Path(found.origin).read_text(encoding="utf-8"))
+        known = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    else:
+        from serving.launch import serve_command
+
+        known = [word.partition("=")[0] for word in serve_command(program, pathlib.Path("x"), 1, 1)]
+    assert set(options) <= set(known), f"{command}: it takes {known}"
+
+
+@dataclasses.dataclass
+class Bench:
+    """A folder with the photos and the backbone that the documentation speaks of."""
+
+    folder: pathlib.Path
+    server: subprocess.Popen | None = None
+    address: str = ""
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Exit code and output of a command; a server is started on free ports and left running."""
+        words = shlex.split(command)
+        graft = [sys.executable, "-m", "pipeline.cli", *words[1:]]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        if kind_of(command) is Kind.SERVER:
+            options = ["--embedded", "--grpc-port", "0", "--rest-port", "0", "--json"]
+            self.server = subprocess.Popen(
+                [*graft, *options], cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True
+            )
+            line = self.server.stdout.readline()  # type: ignore[union-attr]
+            if not line:
+                return self.server.wait(), "the server ended"
+            self.address = json.loads(line)["grpc"]
+            return 0, line
+        graft = [self.address if word == "localhost:8500" else word for word in graft]
+        done = subprocess.run(
+            graft,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        return done.returncode, done.stdout
+
+    def close(self) -> int | None:
+        """Ends the server as Ctrl-C would; returns its exit code."""
+        if self.server is None:
+            return None
+        self.server.terminate()
+        try:
+            return self.server.wait(60)
+        finally:
+            self.server.kill()
+
+
+def make_bench(folder: pathlib.Path) -> Bench:
+    """Draws 40 photos a class and publishes a small backbone."""
+    rng = np.random.default_rng(0)
+    for label, colour in CLASSES.items():
+        (folder / "photos" / label).mkdir(parents=True)
+        for number in range(1, 41):
+            pixels = (np.array(colour) + rng.normal(0, 20, (32, 32, 3))).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "photos" / label / f"{number:03d}.jpg")
+    import keras
+
+    from models.publish import publish_backbone
+
+    model = keras.Sequential(
+        [
+            keras.Input((_SIDE, _SIDE, 3)),
+            keras.layers.AveragePooling2D(56),
+            keras.layers.Conv2D(
+                32, 1, activation="relu", kernel_initializer=keras.initializers.RandomNormal(0, 5, seed=0)
+            ),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+    publish_backbone(model, folder / "backbone" / "1", (_SIDE, _SIDE))
+    return Bench(folder)

@@ -1,0 +1,204 @@
+"""The documentation holds: its commands run, its configurations load, its code works, its links lead somewhere."""
+
+import ast
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+
+import docs_pages as pages
+import pytest
+import yaml
+from docs_commands import Kind, check_exists, kind_of
+
+from components import gates
+from components.ingest.reasons import Reason
+from models.errors import GraftError
+from pipeline import config as configs
+
+BLOCKS = [block for page in pages.PAGES for block in pages.blocks(page)]
+COMMANDS = [(block, command) for block in BLOCKS if block.language == "sh" for command in block.commands]
+BASE = {"name": "flowers", "data": {"source": "image_folder", "path": "photos"}, "backbone": {"handle": "backbone/1"}}
+
+
+def named(pairs):
+    return [pytest.param(block, command, id=f"{block.page.name}: {command}") for block, command in pairs]
+
+
+def of_language(language):
+    return [pytest.param(block, id=f"{block.page.name}:{block.line}") for block in BLOCKS if block.language == language]
+
+
+def test_every_block_says_what_it_is():
+    assert {block.language for block in BLOCKS} <= {"sh", "yaml", "python", "text"}
+
+
+@pytest.mark.parametrize(("block", "command"), named(COMMANDS))
+def test_every_command_is_run_or_said_not_to_be(block, command):
+    kind = kind_of(command)
+    assert kind is not Kind.UNKNOWN, f"{block.page.name}:{block.line}: {command}: no class of command holds it"
+    assert kind is not Kind.LONG or block.not_run, f"{command}: needs minutes; put <!-- not run: WHY --> above"
+
+
+@pytest.mark.parametrize("command", ["rm -rf runs", "graft nosuch", "make nosuch", "python -m benchmarks.nosuch"])
+def test_unknown_commands_are_noticed(command):
+    if kind_of(command) is not Kind.UNKNOWN:
+        with pytest.raises(AssertionError):
+            check_exists(command)
+
+
+@pytest.mark.parametrize(
+    "command", ["graft run c.yaml --no-such-option", "python -m benchmarks.serving --nosuch", "graft models list --nos"]
+)
+def test_unknown_options_are_noticed(command):
+    with pytest.raises(AssertionError):
+        check_exists(command)
+
+
+@pytest.mark.parametrize(("block", "command"), named(COMMANDS))
+def test_every_command_exists(block, command):
+    check_exists(command)
+
+
+@pytest.mark.slow
+def test_commands_run(bench):
+    """In the order of the pages: later commands use what earlier ones made."""
+    seen = set()
+    for block, command in COMMANDS:
+        if block.not_run or command in seen:
+            continue
+        seen.add(command)
+        code, output = bench.run(command)
+        assert code == 0, f"{block.page.name}:{block.line}: {command}: exit {code}\n{output}"
+    assert seen
+
+
+@pytest.mark.slow
+def test_a_command_that_fails_is_noticed(bench):
+    assert bench.run("graft run configs/none.yaml --dry-run")[0] == 2
+
+
+@pytest.mark.parametrize("block", of_language("yaml"))
+def test_configurations_load(block, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRAFT_DATA", "/data")
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({**BASE, **yaml.safe_load(block.text)}), encoding="utf-8")
+    configs.load(path)
+
+
+def test_a_configuration_with_a_typo_is_noticed(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({**BASE, "gate": {}}), encoding="utf-8")
+    with pytest.raises(configs.ConfigError, match="did you mean 'gates'"):
+        configs.load(path)
+
+
+@pytest.mark.parametrize("block", of_language("python"))
+def test_code_compiles_and_its_imports_are_there(block):
+    for node in ast.walk(ast.parse(block.text)):
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                importlib.import_module(alias.name)
+
+
+def example(start):
+    """The namespace of the example in extending.md that begins with this comment."""
+    [block] = [b for b in BLOCKS if b.page.name == "extending.md" and b.text.startswith(f"# {start}")]
+    module = type(sys)("example_of_the_docs")
+    sys.modules[module.__name__] = module
+    exec(compile(block.text, block.page.name, "exec"), module.__dict__)
+    return module
+
+
+def test_method_example_keeps_the_contract(monkeypatch):
+    from models import transfer
+
+    module = example("models/transfer/joint.py")
+    monkeypatch.setitem(transfer.METHODS, "joint", module.__name__)
+    loaded = configs.parse({**BASE, "transfer": {"method": "joint"}, "train": {"augment": {"flip": True}}}, "example")
+    assert loaded.transfer == {"method": "joint", "learning_rate": 1e-4} and callable(module.fit)
+    with pytest.raises(configs.ConfigError, match="learning_rate"):
+        configs.parse({**BASE, "transfer": {"method": "joint", "learning_rate": 0}}, "example")
+
+
+@pytest.mark.slow
+def test_method_example_trains(tmp_path):
+    from docs_training import train_with
+
+    assert train_with(example("models/transfer/joint.py"), tmp_path) > 0.9
+
+
+def test_source_example_reads(monkeypatch, tmp_path):
+    from components.ingest import sources
+    from components.ingest.options import DataOptions
+    from components.ingest.preflight import check_source
+
+    module = example("components/ingest/sources/zip.py")
+    monkeypatch.setitem(sources.REGISTRY, "zip", f"{module.__name__}:Zip")
+    path = tmp_path / "photos.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for label in ("daisy", "rose"):
+            for number in range(10):
+                archive.writestr(f"{label}/{number}.png", b"x" * (number + 1))
+    options = DataOptions(source="zip", path=str(path), max_bytes=9)
+    assert check_source(options).classes == {"daisy": 10, "rose": 10}
+    items = [item for chunk in sources.load(options, str(path)).chunks() for item in chunk.read()]
+    assert [len(item.encoded) for item in items] == [*range(1, 10), 0] * 2
+    assert [item.reason for item in items].count(Reason.TOO_LARGE) == 2
+    path.write_bytes(b"no archive")
+    with pytest.raises(GraftError, match="needs a zip archive"):
+        check_source(options)
+
+
+def test_gate_example_opens_and_closes():
+    rule = example("components/quality_gate/rules.py").speed
+    assert rule({"images_per_second": 20.0}, {}) == []
+    [open_gate] = rule({"images_per_second": 20.0}, {"images_per_second": 20.0})
+    [closed] = rule({"images_per_second": 19.0}, {"images_per_second": 20.0})
+    assert isinstance(closed, gates.Gate) and open_gate.passed and not closed.passed
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    assert pages.broken_links(page) == []
+
+
+def test_a_broken_link_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One\n[a](none.md) [b](page.md#two) [c](#one) [d](https://example.com/x)\n", encoding="utf-8")
+    assert pages.broken_links(page) == ["none.md", "page.md#two"]
+
+
+def test_readme_lists_every_page():
+    readme = (pages.TOP / "README.md").read_text(encoding="utf-8")
+    assert not [page.name for page in pages.PAGES if page.parent.name == "docs" and f"docs/{page.name}" not in readme]
+
+
+def test_every_reason_is_in_the_catalogue():
+    assert {str(reason) for reason in Reason} == set(pages.first_cells("errors.md", "Rejected images"))
+
+
+def test_messages_of_the_catalogue_are_in_the_code():
+    code = "".join(pages.source_text())
+    parts = [part for title in pages.MESSAGE_TABLES for part in pages.first_cells("errors.md", title)]
+    assert len(parts) > 40
+    assert [part for part in parts if part not in code] == []
+
+
+def test_every_benchmark_is_described():
+    figures = (pages.TOP / "docs" / "figures.md").read_text(encoding="utf-8")
+    modules = {path.stem for path in (pages.TOP / "benchmarks").glob("[a-z]*.py")}
+    assert {name for name in modules if f"python -m benchmarks.{name}" not in figures} == set()
+
+
+def test_help_names_every_command_of_the_readme():
+    """`graft --help` is what a reader tries first."""
+    shown = subprocess.run([sys.executable, "-m", "pipeline.cli", "--help"], capture_output=True, text=True, check=True)
+    used = {shlex.split(command)[1] for _, command in COMMANDS if command.startswith("graft ")}
+    assert {name for name in used if not re.search(rf"^ +{name}\b", shown.stdout, re.MULTILINE)} == set()
