@@ -60,7 +60,7 @@ def test_runs(workshop, first_run):
     rows = workshop.graft("runs").value["runs"]
     first = next(row for row in rows if row["run"] == first_run.value["run_id"])
     assert first["pipeline"] == "shapes" and first["version"] == "1"
-    assert (first["stages"], first["cached"], first["last stage"]) == (12, 0, "push COMPLETE")
+    assert (first["stages"], first["cached"], first["status"]) == (12, 0, "passed")
 
 
 def test_lineage(workshop, first_run):
