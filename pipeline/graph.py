@@ -14,6 +14,7 @@ from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGe
 from tfx.dsl.components.base import base_component
 from tfx.orchestration import pipeline
 from tfx.orchestration.metadata import ConnectionConfigType
+from tfx.proto import transform_pb2
 
 from components.data_gate.component import DataGate
 from components.features.component import FeatureExtractor
@@ -76,7 +77,10 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
         examples=examples,
         schema=schema,
         preprocessing_fn="models.preprocessing.preprocessing_fn",
+        # The graph is all that is used of it: nothing reads transformed examples or statistics of them.
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"]),
         materialize=False,
+        disable_statistics=True,
         disable_analyzer_cache=True,
     ).with_id("transform")
     transform.add_upstream_node(data_gate)

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from models.features import extract_features
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes `classes.json` and, by split, `features.npy` float32 [n, d], `labels.npy` int64 [n], `sha256.npy` S64 [n]."""
+    """Writes `classes.json` and, by split, `features.npy` float32 [n, d], `labels.npy` int64 [n], `sha256.npy` S64 [n].
+
+    Rows keep the order of the sorted shards.
+    """
 
     def Do(
         self,
@@ -25,7 +29,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Runs the one pass; rows keep the order of the sorted shards."""
+        """Runs the one pass."""
         options = json.loads(exec_properties["backbone"])
         backbone = load_backbone(
             options["handle"], tuple(options["image_size"]), tuple(options["value_range"]), options["feature_layer"]
@@ -34,27 +38,30 @@ class Executor(base_executor.BaseExecutor):
         index = {name: i for i, name in enumerate(classes)}
         output = pathlib.Path(artifact_utils.get_single_uri(output_dict["features"]))
         examples = artifact_utils.get_single_uri(input_dict["examples"])
+        splits = json.loads(exec_properties["splits"])
+        labels: dict[str, list[int]] = {split: [] for split in splits}
+        hashes: dict[str, list[bytes]] = {split: [] for split in splits}
         done = 0
-        for split in json.loads(exec_properties["splits"]):
-            files = split_files(examples, split)
-            labels: list[int] = []
-            hashes: list[bytes] = []
 
-            def encoded(files=files, labels=labels, hashes=hashes):
-                for example in read_examples(files, ("image", "label", "sha256")):
-                    labels.append(index[example["label"].decode()])
-                    hashes.append(example["sha256"])
+        def encoded() -> Iterator[bytes]:
+            for split in splits:
+                for example in read_examples(split_files(examples, split), ("image", "label", "sha256")):
+                    labels[split].append(index[example["label"].decode()])
+                    hashes[split].append(example["sha256"])
                     yield example["image"]
 
-            def report(batch: int) -> None:
-                nonlocal done
-                done += batch
-                progress.report("features", done, None, "images")
+        def report(batch: int) -> None:
+            nonlocal done
+            done += batch
+            progress.report("features", done, None, "images")
 
-            vectors = extract_features(backbone, encoded(), progress=report)
+        # All splits in one call: freezing the backbone takes seconds.
+        vectors = extract_features(backbone, encoded(), progress=report)
+        ends = np.cumsum([len(labels[split]) for split in splits])
+        for split, part in zip(splits, np.split(vectors, ends[:-1]), strict=True):
             folder = output / f"Split-{split}"
             folder.mkdir(parents=True)
-            np.save(folder / "features.npy", vectors)
-            np.save(folder / "labels.npy", np.array(labels, np.int64))
-            np.save(folder / "sha256.npy", np.array(hashes, "S64"))
+            np.save(folder / "features.npy", part)
+            np.save(folder / "labels.npy", np.array(labels[split], np.int64))
+            np.save(folder / "sha256.npy", np.array(hashes[split], "S64"))
         (output / "classes.json").write_text(json.dumps(classes), encoding="utf-8")
