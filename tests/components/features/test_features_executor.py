@@ -1,0 +1,106 @@
+"""Feature extraction and the comparison with not transferring, on the data of the shared run."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from tfx.types import standard_artifacts
+
+from components.artifacts import Comparison, Features
+from components.examples import read_examples, split_files
+from components.features.executor import Executor
+from components.negative_transfer.executor import Executor as NegativeTransferExecutor
+from components.quality_gate import rules
+from models.errors import GraftError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def inputs(workshop, first_run) -> dict:
+    """Examples and transform graph of the first run."""
+    artifacts = workshop.folder / "runs" / "shapes" / "artifacts"
+    examples, graph = standard_artifacts.Examples(), standard_artifacts.TransformGraph()
+    for artifact, folder in ((examples, "ingest/examples"), (graph, "transform/transform_graph")):
+        artifact.uri = str(min((artifacts / folder).iterdir(), key=lambda path: int(path.name)))
+    return {"examples": [examples], "transform_graph": [graph]}
+
+
+@pytest.fixture(scope="module")
+def backbone(workshop) -> dict:
+    handle = str(workshop.config.parent / "backbone")
+    return {"handle": handle, "image_size": [24, 24], "value_range": [0, 1], "feature_layer": None}
+
+
+def extract(inputs, backbone, folder, splits) -> Features:
+    features = Features()
+    features.uri = str(folder)
+    properties = {"backbone": json.dumps(backbone), "splits": json.dumps(splits)}
+    Executor().Do(inputs, {"features": [features]}, properties)
+    return features
+
+
+@pytest.fixture(scope="module")
+def features(inputs, backbone, tmp_path_factory) -> Features:
+    """Of all three splits."""
+    return extract(inputs, backbone, tmp_path_factory.mktemp("features"), ["train", "eval", "test"])
+
+
+def test_rows_keep_the_order_of_the_shards(inputs, features):
+    classes = json.loads((pathlib.Path(features.uri) / "classes.json").read_text())
+    assert sorted(classes) == ["brick", "grass", "sea"]
+    for split in ("train", "eval", "test"):
+        files = split_files(inputs["examples"][0].uri, split)
+        rows = list(read_examples(files, ("label", "sha256")))
+        folder = pathlib.Path(features.uri) / f"Split-{split}"
+        vectors, labels = np.load(folder / "features.npy"), np.load(folder / "labels.npy")
+        assert vectors.shape == (len(rows), 32) and vectors.dtype == np.float32 and np.isfinite(vectors).all()
+        assert labels.dtype == np.int64 and [classes[i] for i in labels] == [row["label"].decode() for row in rows]
+        assert np.load(folder / "sha256.npy").tolist() == [row["sha256"] for row in rows]
+
+
+def test_an_unknown_split_is_refused(inputs, backbone, tmp_path):
+    with pytest.raises(GraftError, match="no shards of split 'holdout'"):
+        extract(inputs, backbone, tmp_path, ["holdout"])
+
+
+@pytest.fixture(scope="module")
+def compare(inputs, features, backbone, tmp_path_factory):
+    """compare(epochs, learning_rate) -> the negative-transfer gate and comparison.json."""
+
+    def run(epochs: int, learning_rate: float):
+        comparison = Comparison()
+        comparison.uri = str(tmp_path_factory.mktemp("comparison"))
+        config = {
+            "backbone": backbone,
+            "head": {"dropout": 0.0},
+            "train": {"epochs": epochs, "learning_rate": learning_rate, "batch_size": 16},
+            "model_name": "shapes",
+            "checkpoint_dir": None,
+        }
+        properties = {
+            "custom_config": json.dumps(config),
+            "options": json.dumps({"seeds": 1, "references": ["raw"], "tolerance": 0.0}),
+        }
+        outputs = {"comparison": [comparison]}
+        NegativeTransferExecutor().Do({**inputs, "features": [features]}, outputs, properties)
+        found = json.loads(pathlib.Path(comparison.uri, "comparison.json").read_text())
+        (gate,) = rules.negative_transfer({"negative_transfer": found}, {"negative_transfer": {"tolerance": 0.0}})
+        return gate, found
+
+    return run
+
+
+def test_a_head_that_learns_nothing_closes_the_negative_transfer_gate(compare):
+    gate, found = compare(epochs=1, learning_rate=1e-7)
+    assert found["seeds"] == [0] and set(found["gap"]) == {"raw_head", "logistic_regression"}
+    assert not gate.passed and gate.value > 0.2
+    assert "the source hurts" in gate.detail
+
+
+def test_the_gap_is_that_of_the_best_reference(compare):
+    gate, found = compare(epochs=15, learning_rate=0.1)
+    accuracy = {name: np.mean(values) for name, values in found["accuracy"].items()}
+    assert gate.value == pytest.approx(accuracy[found["best_reference"]] - accuracy["transferred"])
+    assert gate.passed is bool(gate.value <= 0)
