@@ -113,7 +113,7 @@ def measure(repeats: int) -> dict:
             for run, measured in times.items():
                 for which, command in commands.items():
                     measured[which].append(seconds_of(command, folders[which] / f"{run}.log"))
-            _check_cached(folders["graft"] / "cached.log")
+            check_cached(folders["graft"] / "cached.log")
     return {
         "images": IMAGES,
         "cores": len(os.sched_getaffinity(0)),
@@ -140,7 +140,12 @@ def spread(values: list[float]) -> dict[str, float]:
     }
 
 
-def _check_cached(log: pathlib.Path) -> None:
+def check_cached(log: pathlib.Path) -> None:
+    """Looks into what the second run printed.
+
+    Raises:
+        RuntimeError: a stage was not taken from the cache.
+    """
     result = json.loads(next(line for line in log.read_text().splitlines() if line.startswith("{")))
     ran = [stage["name"] for stage in result["stages"] if not stage["cached"]]
     if ran:
