@@ -1,0 +1,70 @@
+"""The source task: a small network learns digits 0-4 and is published as a TF-Hub style feature vector.
+
+Its last layer before the classifier is dense, not a pooling over places, so it has to learn from the data that a digit
+is the same wherever it lies. With 20 labels a class that cannot be learned from the target alone, which is why
+transfer helps here. A network with global pooling has it built in and does nearly as well from scratch.
+"""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from models.publish import publish_backbone
+from pipeline.demo.data import SOURCE_CLASSES, Images
+
+FEATURES = 64
+VALUE_RANGE = (0.0, 1.0)
+
+_BATCH_SIZE = 64
+_LEARNING_RATE = 2e-3
+
+
+def build_network(side: int) -> keras.Model:
+    """Untrained; images float32 [n, side, side, 3] in [0, 1] -> features float32 [n, 64]."""
+    return keras.Sequential(
+        [
+            keras.Input((side, side, 3)),
+            keras.layers.Conv2D(16, 3, padding="same", activation="relu"),
+            keras.layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(FEATURES, activation="relu"),
+        ],
+        name="digits",
+    )
+
+
+def train_source(train: Images, held_out: Images, steps: int, seed: int) -> tuple[keras.Model, float]:
+    """Trains the network with a classifier of the source's classes on top, and takes the classifier off again.
+
+    Args:
+        train: what to learn from.
+        held_out: other digits of the same classes.
+        steps: least number of optimizer steps, rounded up to whole epochs.
+        seed: of weights and order.
+
+    Returns:
+        the network, and the accuracy on `held_out` it had with its classifier.
+    """
+    keras.utils.set_random_seed(seed)
+    network = build_network(train.pixels.shape[1])
+    classifier = keras.Sequential([network, keras.layers.Dense(len(SOURCE_CLASSES))])
+    classifier.compile(
+        keras.optimizers.Adam(_LEARNING_RATE),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    epochs = -(-steps * _BATCH_SIZE // len(train.labels))
+    classifier.fit(_colour(train.pixels), train.labels, batch_size=_BATCH_SIZE, epochs=epochs, verbose=0)
+    return network, float(classifier.evaluate(_colour(held_out.pixels), held_out.labels, verbose=0)[1])
+
+
+def publish(network: keras.Model, folder: pathlib.Path) -> None:
+    """Writes the network as a backbone that any config can name."""
+    height, width = network.input_shape[1:3]
+    publish_backbone(network, folder, (height, width))
+
+
+def _colour(pixels: np.ndarray) -> np.ndarray:
+    """Grey as the pipeline decodes it: three equal channels."""
+    return np.repeat(pixels[..., None], 3, axis=3)

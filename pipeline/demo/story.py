@@ -1,0 +1,273 @@
+"""The demo's course: a backbone that helps, served; a backbone that hurts, stopped by its gate."""
+
+import dataclasses
+import json
+import pathlib
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.errors import GraftError
+from pipeline.config import Config, parse
+from pipeline.demo import data
+from pipeline.progress_view import ProgressView
+
+CANVAS, RAW = "digits", "digits-raw"
+CANVAS_LABELS, RAW_LABELS = 20, 5
+"""Training images a class. On the raw digits transfer hurts with 5 labels a class and, less so, with 20."""
+
+_PLACEMENTS, _SOURCE_STEPS = 15, 500
+_SHOWN_PER_CLASS = 2
+_DATA_SEED = 0
+_NAMES = {
+    "frozen": "transferred: frozen backbone",
+    "fine_tuned": "transferred: fine-tuned",
+    "scratch": "the same network from scratch",
+    "raw_head": "the same head on raw pixels",
+    "logistic_regression": "logistic regression on raw pixels",
+}
+
+
+@dataclasses.dataclass
+class Told:
+    """One run of the pipeline and what it compared.
+
+    Attributes:
+        result: JSON types of `pipeline.run.RunResult`.
+        comparison: as of `models.references.negative_transfer`.
+        seconds: wall time.
+    """
+
+    result: dict[str, Any]
+    comparison: dict[str, Any]
+    seconds: float
+
+
+def demo(root: pathlib.Path, seeds: int, as_json: bool) -> int:
+    """Runs the demo and prints what came out; progress goes to standard error.
+
+    Args:
+        root: every demo makes a folder of its own in it, with data, backbones, runs and the model store.
+        seeds: trainings of each kind, 1 to 20.
+        as_json: one JSON object instead of text.
+
+    Returns:
+        0 if transfer helped on the canvases, its models were pushed and answered, and the gate closed on the raw
+        digits; else 1, and what went otherwise is on standard error.
+
+    Raises:
+        GraftError: the number of seeds is out of range, or a run failed.
+    """
+    if not 1 <= seeds <= 20:
+        raise GraftError(f"--seeds: received {seeds}; allowed: 1 to 20")
+    from pipeline.run import new_run_id
+
+    folder = root.absolute() / new_run_id()
+    folder.mkdir(parents=True)
+    started = time.monotonic()
+    with ProgressView() as view:
+        value = _tell(folder, seeds, view)
+    value["seconds"] = time.monotonic() - started
+    print(json.dumps(value) if as_json else describe(value))
+    for reason in value["reasons"]:
+        print(f"graft: demo: {reason}", file=sys.stderr)
+    return 1 if value["reasons"] else 0
+
+
+def _tell(folder: pathlib.Path, seeds: int, view: ProgressView) -> dict[str, Any]:
+    """Everything the demo does; JSON types."""
+    canvas, source = _prepare(folder, CANVAS, data.CANVAS_SIDE, _PLACEMENTS, CANVAS_LABELS, view)
+    frozen = _run(_canvas_config(folder, {"method": "frozen"}, seeds, ["raw", "scratch"]), view)
+    # As many epochs in all as the frozen run and its network from scratch, which is not trained a second time.
+    fine_tune = {"method": "fine_tune", "head_epochs": 10, "epochs": 10, "learning_rate": 1e-3}
+    fine_tuned = _run(_canvas_config(folder, fine_tune, seeds, ["raw"]), view)
+    server, predictions = _predict(folder, fine_tuned.result["model_version"], canvas, view)
+
+    _, raw_source = _prepare(folder, RAW, data.DIGIT_SIDE, 1, RAW_LABELS, view)
+    raw = _run(_raw_config(folder, seeds), view)
+
+    accuracy = {**frozen.comparison["accuracy"], "fine_tuned": fine_tuned.comparison["accuracy"]["transferred"]}
+    value = {
+        "folder": str(folder),
+        "seeds": frozen.comparison["seeds"],
+        "canvas": _part(frozen.comparison, accuracy, source, CANVAS_LABELS)
+        | {"fine_tuned_gap": fine_tuned.comparison["gap"]},
+        "raw": _part(raw.comparison, raw.comparison["accuracy"], raw_source, RAW_LABELS),
+        "server": server,
+        "predictions": predictions,
+        "runs": {
+            name: {**told.result, "seconds": told.seconds}
+            for name, told in (("frozen", frozen), ("fine_tuned", fine_tuned), ("raw", raw))
+        },
+    }
+    reasons = deviations(value)
+    return {"status": "failed" if reasons else "passed", "reasons": reasons, **value}
+
+
+def deviations(value: Mapping[str, Any]) -> list[str]:
+    """In what the demo did not go as it should; a sentence each."""
+    found = []
+    for name in ("frozen", "fine_tuned"):
+        result = value["runs"][name]
+        if result["status"] != "passed" or result["model_version"] is None:
+            found.append(f"the {name} run on the canvases was to be pushed, but: {result['reason'] or 'no version'}")
+    wrong = [p for p in value["predictions"] if p["label"] not in p["probabilities"]]
+    if not value["predictions"] or wrong:
+        found.append(f"the server was to answer every image; {len(wrong)} of {len(value['predictions'])} were not")
+    closed = [gate["name"] for gate in value["runs"]["raw"]["gates"] if not gate["passed"]]
+    if closed != ["negative_transfer"]:
+        found.append(f"negative_transfer alone was to close on the raw digits; closed: {', '.join(closed) or 'none'}")
+    return found
+
+
+def describe(value: Mapping[str, Any]) -> str:
+    """The demo's outcome as text."""
+    canvas, raw = value["canvas"], value["raw"]
+    right = sum(p["label"] == p["truth"] for p in value["predictions"])
+    shown = [f"  {p['file']:<16} truth {p['truth']}  answer {p['label']}" for p in value["predictions"]]
+    lines = [
+        f"1. Digits at random places in noise, {CANVAS_LABELS} labels a class: does a backbone of 0-4 help on 5-9?",
+        f"   The backbone names {canvas['source_accuracy']:.1%} of held-out digits 0-4 rightly.",
+        *_table(canvas["accuracy"]),
+        f"   Frozen: {canvas['statement']}",
+        "   All seeds have the same images: the spread is that of training, the interval that of the test images too.",
+        "",
+        f"2. The pushed model behind the {value['server']}, asked over gRPC: {right} of {len(shown)} right.",
+        *shown,
+        "",
+        f"3. Centred 8x8 digits, {RAW_LABELS} labels a class: a backbone of 0-4 again.",
+        f"   The backbone names {raw['source_accuracy']:.1%} of held-out digits 0-4 rightly.",
+        *_table(raw["accuracy"]),
+        "   (The network from scratch is left out here, to save time.)",
+        *[f"   {_gate(gate)}" for gate in value["runs"]["raw"]["gates"]],
+        f"   {raw['statement']}",
+        "",
+        "The demo went as it should." if not value["reasons"] else "The demo did NOT go as it should.",
+        f"{value['seconds']:.0f} s. Reports:",
+        *[f"   {result['report']}" for result in value["runs"].values()],
+        f"Serve it: graft serve {value['folder']}/store     Runs: graft runs --root {value['folder']}/runs",
+    ]
+    return "\n".join(lines)
+
+
+def _table(accuracy: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    rows = [f"   {'test accuracy over seeds':<36}{'min':>8}{'median':>8}{'max':>8}"]
+    for name, title in _NAMES.items():
+        if name in accuracy:
+            rows.append(f"   {title:<36}" + "".join(f"{accuracy[name][key]:>8.3f}" for key in ("min", "median", "max")))
+    return rows
+
+
+def _gate(gate: Mapping[str, Any]) -> str:
+    return f"{'open  ' if gate['passed'] else 'CLOSED'} {gate['name']} {gate['value']:.4g}, limit {gate['limit']:.4g}"
+
+
+def _part(
+    comparison: Mapping[str, Any], accuracy: Mapping[str, list[float]], source_accuracy: float, labels: int
+) -> dict[str, Any]:
+    return {
+        "labels_per_class": labels,
+        "source_accuracy": source_accuracy,
+        "accuracy": {("frozen" if k == "transferred" else k): spread(v) for k, v in accuracy.items()},
+        **{key: comparison[key] for key in ("gap", "best_reference", "statement", "test_images", "epochs")},
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """min, median, max and the values themselves."""
+    return {"min": min(values), "median": statistics.median(values), "max": max(values), "per_seed": list(values)}
+
+
+def _prepare(
+    folder: pathlib.Path, name: str, side: int, placements: int, labels_per_class: int, view: ProgressView
+) -> tuple[dict[str, data.Images], float]:
+    """Writes the target's images and publishes a backbone trained on the source; returns them and its accuracy."""
+    # Imported here: it takes TensorFlow, and a wrong --seeds should be told at once.
+    from pipeline.demo import source
+
+    target = data.target_images(side, labels_per_class, _DATA_SEED)
+    data.write_images(target, folder / "data" / name)
+    train, held_out = data.source_images(side, placements, _DATA_SEED)
+    view.line(f"{name}: training a backbone on {len(train.labels)} images of 0-4 ({side}x{side})")
+    network, accuracy = source.train_source(train, held_out, _SOURCE_STEPS, _DATA_SEED)
+    source.publish(network, folder / "backbones" / name)
+    view.line(f"{name}: backbone published; accuracy {accuracy:.4f} on {len(held_out.labels)} held-out digits 0-4")
+    return target, accuracy
+
+
+def _canvas_config(folder: pathlib.Path, transfer: dict[str, Any], seeds: int, references: list[str]) -> Config:
+    # Small batches: the network from scratch gets its 400 steps in 20 passes over the images.
+    train = {"epochs": 20, "batch_size": 5, "learning_rate": 3e-3, "patience": 20}
+    return _config(folder, CANVAS, data.CANVAS_SIDE, transfer, train, {"seeds": seeds, "references": references})
+
+
+def _raw_config(folder: pathlib.Path, seeds: int) -> Config:
+    # Long enough for the head on the features to converge: with less the gate would close for want of training.
+    train = {"epochs": 100, "batch_size": 5, "learning_rate": 1e-2, "patience": 100}
+    compared = {"seeds": seeds, "references": ["raw"]}
+    return _config(folder, RAW, data.DIGIT_SIDE, {"method": "frozen"}, train, compared)
+
+
+def _config(
+    folder: pathlib.Path,
+    name: str,
+    side: int,
+    transfer: dict[str, Any],
+    train: dict[str, Any],
+    compared: dict[str, Any],
+) -> Config:
+    """The pipeline's configuration; what is not set here has its default."""
+    return parse(
+        {
+            "name": name,
+            "data": {"source": "csv", "path": str(folder / "data" / name / data.CSV_NAME)},
+            "backbone": {"handle": str(folder / "backbones" / name), "image_size": [side, side], "value_range": [0, 1]},
+            "transfer": transfer,
+            "train": train,
+            "gates": {"accuracy": 0.4, "negative_transfer": compared},
+            "store": str(folder / "store"),
+            "root": str(folder / "runs"),
+        },
+        "demo",
+    )
+
+
+def _run(config: Config, view: ProgressView) -> Told:
+    from pipeline import run
+    from pipeline.metadata import Metadata
+
+    view.line(f"{config.name}: transfer {config.transfer['method']}")
+    started = time.monotonic()
+    result = run.run(config, view)
+    outputs = Metadata(config.run_root).outputs(result.run_id)
+    if "negative_transfer" not in outputs:
+        raise GraftError(f"demo: the run {config.name} stopped before anything was compared: {result.reason}")
+    comparison = pathlib.Path(outputs["negative_transfer"]["comparison"].uri, "comparison.json")
+    return Told(result.to_json(), json.loads(comparison.read_text(encoding="utf-8")), time.monotonic() - started)
+
+
+def _predict(
+    folder: pathlib.Path, version: int | None, target: dict[str, data.Images], view: ProgressView
+) -> tuple[str, list[dict[str, Any]]]:
+    """Serves the pushed version and asks it about some test files over gRPC."""
+    if version is None:
+        return "no server", []
+    from serving.candidate import candidate_server
+    from serving.client import Client
+    from serving.store import ModelStore
+
+    labels = target["test"].labels
+    chosen = [int(row) for digit in data.TARGET_CLASSES for row in (labels == digit).nonzero()[0][:_SHOWN_PER_CLASS]]
+    files = [f"test/{row:04d}.png" for row in chosen]
+    encoded = [(folder / "data" / CANVAS / file).read_bytes() for file in files]
+    with candidate_server(CANVAS, ModelStore(folder / "store").version_path(CANVAS, version)) as server:
+        view.line(f"{CANVAS}: version {version} served by the {server.kind} at {server.grpc_address}")
+        with Client(server.grpc_address, CANVAS) as client:
+            answers = client.predict_images(encoded)
+    predictions = [
+        {"file": file, "truth": str(labels[row]), "label": answer.label, "probabilities": answer.probabilities}
+        for file, row, answer in zip(files, chosen, answers, strict=True)
+    ]
+    return server.kind, predictions

@@ -1,0 +1,162 @@
+"""The demo: its data, its source backbone, and its whole course in a process of its own."""
+
+import copy
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.errors import GraftError
+from pipeline.demo import data, story
+
+LABELS = 20
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """`graft demo --json` in a process of its own: exit status, JSON, standard error."""
+    root = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-m", "pipeline.cli", "demo", "--seeds", "2", "--json", "--root", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    assert done.stdout.count("\n") == 1, done.stderr
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+@pytest.fixture
+def value():
+    """What the demo reports when all goes as it should, as far as the verdict reads it."""
+    pushed = {"status": "passed", "model_version": 1, "reason": ""}
+    gates = [{"name": "accuracy", "passed": True}, {"name": "negative_transfer", "passed": False}]
+    return {
+        "runs": {"frozen": pushed, "fine_tuned": dict(pushed), "raw": {"gates": gates}},
+        "predictions": [{"label": "5", "truth": "5", "probabilities": {"5": 0.9, "6": 0.1}}],
+    }
+
+
+def test_a_digit_is_placed_whole_and_inside_the_canvas():
+    digits = np.ones((200, data.DIGIT_SIDE, data.DIGIT_SIDE))
+    placed = data.place(digits, data.CANVAS_SIDE, np.random.default_rng(0))
+    assert placed.shape == (200, data.CANVAS_SIDE, data.CANVAS_SIDE) and placed.dtype == np.float32
+    assert placed.min() >= 0 and placed.max() <= 1
+    corners = set()
+    for image in placed:
+        # Ink of 1 with noise of 0.15 stays above 0.5 within 3 standard deviations, noise alone below.
+        rows, columns = np.flatnonzero((image > 0.5).sum(1) >= 6), np.flatnonzero((image > 0.5).sum(0) >= 6)
+        assert len(rows) == len(columns) == data.DIGIT_SIDE
+        corners.add((rows[0], columns[0]))
+    assert corners == {(top, left) for top in range(5) for left in range(5)}
+
+
+def test_a_canvas_of_the_digits_own_size_changes_nothing():
+    digits = np.random.default_rng(0).random((3, data.DIGIT_SIDE, data.DIGIT_SIDE))
+    np.testing.assert_array_equal(data.place(digits, data.DIGIT_SIDE, np.random.default_rng(0)), digits.astype("f4"))
+
+
+def test_target_splits_are_disjoint_and_complete():
+    splits = data.target_images(data.DIGIT_SIDE, LABELS, seed=0)
+    digits = {name: {image.tobytes() for image in images.pixels} for name, images in splits.items()}
+    assert not digits["train"] & digits["eval"] and not (digits["train"] | digits["eval"]) & digits["test"]
+    assert sum(len(found) for found in digits.values()) == sum(len(images.labels) for images in splits.values()) == 896
+    assert np.bincount(splits["train"].labels).tolist() == [0] * 5 + [LABELS] * 5
+    assert np.bincount(splits["eval"].labels).tolist() == [0] * 5 + [data.EVAL_PER_CLASS] * 5
+
+
+def test_source_digits_are_of_other_classes_and_held_out_ones_are_not_learned():
+    train, held_out = data.source_images(data.DIGIT_SIDE, 3, seed=0)
+    assert set(train.labels) == set(held_out.labels) == set(data.SOURCE_CLASSES)
+    learned = {image.tobytes() for image in train.pixels}
+    assert len(learned) * 3 == len(train.labels)
+    assert not learned & {image.tobytes() for image in held_out.pixels}
+
+
+def test_the_seed_decides_the_images():
+    first, again, other = (data.target_images(data.CANVAS_SIDE, LABELS, seed)["test"].pixels for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_files_are_what_the_csv_says(tmp_path):
+    splits = data.target_images(data.CANVAS_SIDE, 1, seed=0)
+    path = data.write_images(splits, tmp_path / "images")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(list(path.parent.rglob("*.png"))) == 896
+    train = [row for row in rows if row["split"] == "train"]
+    assert [row["label"] for row in train] == [str(label) for label in splits["train"].labels]
+    for row, pixels in zip(train, splits["train"].pixels, strict=True):
+        with Image.open(path.parent / row["path"]) as image:
+            assert image.mode == "L"
+            np.testing.assert_allclose(np.asarray(image) / 255, pixels, atol=0.5 / 255 + 1e-6)
+
+
+def test_the_source_backbone_learns_its_task_and_loads(tmp_path):
+    from models.backbone import check_backbone, load_backbone
+    from pipeline.demo import source
+
+    train, held_out = data.source_images(data.DIGIT_SIDE, 1, seed=0)
+    _, untrained = source.train_source(train, held_out, 1, seed=0)
+    network, accuracy = source.train_source(train, held_out, 200, seed=0)
+    assert accuracy > 0.9 and accuracy > untrained
+    source.publish(network, tmp_path / "backbone")
+    backbone = load_backbone(str(tmp_path / "backbone"), (8, 8), source.VALUE_RANGE)
+    check_backbone(backbone)
+    assert backbone.feature_dim == source.FEATURES
+    images = np.repeat(held_out.pixels[:4, ..., None], 3, axis=3)
+    np.testing.assert_allclose(backbone(images, training=False), network(images, training=False), atol=1e-5)
+
+
+def test_the_verdict_is_good_only_if_everything_went_as_told(value):
+    assert story.deviations(value) == []
+    otherwise = {
+        "frozen": lambda v: v["runs"]["frozen"].update(status="gate_closed", model_version=None, reason="accuracy"),
+        "fine_tuned": lambda v: v["runs"]["fine_tuned"].update(model_version=None),
+        "answer": lambda v: v.update(predictions=[]),
+        "closed: none": lambda v: v["runs"]["raw"]["gates"][1].update(passed=True),
+        "closed: accuracy, negative_transfer": lambda v: v["runs"]["raw"]["gates"][0].update(passed=False),
+    }
+    for words, change in otherwise.items():
+        changed = copy.deepcopy(value)
+        change(changed)
+        (reason,) = story.deviations(changed)
+        assert words in reason
+
+
+@pytest.mark.parametrize("seeds", [0, 21])
+def test_a_number_of_seeds_out_of_range_is_refused(tmp_path, seeds):
+    with pytest.raises(GraftError, match=f"--seeds: received {seeds}; allowed: 1 to 20"):
+        story.demo(tmp_path, seeds, as_json=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_transfer_helps_on_the_canvases(told):
+    code, value, stderr = told
+    assert code == 0, stderr
+    assert value["status"] == "passed" and value["reasons"] == []
+    accuracy = value["canvas"]["accuracy"]
+    for reference in ("scratch", "logistic_regression", "raw_head"):
+        assert accuracy["frozen"]["median"] > accuracy[reference]["median"]
+        assert accuracy["fine_tuned"]["median"] > accuracy[reference]["median"]
+    assert value["canvas"]["gap"][value["canvas"]["best_reference"]]["interval"][1] < 0
+
+
+@pytest.mark.slow
+def test_the_pushed_model_answers(told):
+    _, value, _ = told
+    assert [value["runs"][name]["model_version"] for name in ("frozen", "fine_tuned")] == [1, 2]
+    assert len(value["predictions"]) == 10
+    assert all(abs(sum(p["probabilities"].values()) - 1) < 1e-4 for p in value["predictions"])
+
+
+@pytest.mark.slow
+def test_the_gate_closes_on_the_raw_digits(told):
+    _, value, _ = told
+    raw = value["runs"]["raw"]
+    assert raw["status"] == "gate_closed" and raw["model_version"] is None
+    assert [gate["name"] for gate in raw["gates"] if not gate["passed"]] == ["negative_transfer"]
+    assert value["raw"]["gap"][value["raw"]["best_reference"]]["interval"][0] > 0
+    assert value["raw"]["statement"] in story.describe(value)
