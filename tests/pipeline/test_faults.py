@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import shutil
 import signal
 import subprocess
 import threading
@@ -60,14 +59,15 @@ class Run:
 def served(workshop, first_run, tmp_path_factory) -> Workshop:
     """A folder of its own, where version 1 is served and nothing was run."""
     beside = workshop.beside(tmp_path_factory.mktemp("faults"))
-    shutil.copytree(workshop.store, beside.store)
-    # A store id of its own is not needed: nothing was run here.
+    pushed = ModelStore(workshop.store)
+    metadata = pushed.manifest("shapes", 1)["metadata"]
+    assert ModelStore(beside.store).push("shapes", pushed.version_path("shapes", 1), metadata) == 1
     return beside
 
 
 @pytest.fixture(scope="module")
-def killed(served) -> dict[str, list[str]]:
-    """Kills three runs of one pipeline, each at a later stage; returns the lines of each."""
+def killed(served) -> dict:
+    """Kills three runs of one pipeline, each at a later stage: their lines, and the store after each."""
     lines = {}
     whole = []
 
