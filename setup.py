@@ -14,9 +14,7 @@ setup(
     description="A production pipeline for transfer learning on TensorFlow and Keras 3.",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=find_packages(
-        include=[name for package in PACKAGES for name in (package, f"{package}.*")]
-    ),
+    packages=find_packages(include=[name for package in PACKAGES for name in (package, f"{package}.*")]),
     package_data={"pipeline": ["templates/*"]},
     install_requires=[
         "tensorflow>=2.16.2,<2.22",
