@@ -81,7 +81,7 @@ def _tell(folder: pathlib.Path, seeds: int, view: ProgressView) -> dict[str, Any
     canvas, source = _prepare(folder, CANVAS, data.CANVAS_SIDE, _PLACEMENTS, CANVAS_LABELS, view)
     frozen = _run(_canvas_config(folder, {"method": "frozen"}, seeds, ["raw", "scratch"]), view)
     # As many epochs in all as the frozen run and its network from scratch, which is not trained a second time.
-    fine_tune = {"method": "fine_tune", "head_epochs": 10, "epochs": 10, "learning_rate": 1e-3}
+    fine_tune = {"method": "fine_tune", "head_epochs": 8, "epochs": 8, "learning_rate": 1e-3}
     fine_tuned = _run(_canvas_config(folder, fine_tune, seeds, ["raw"]), view)
     server, predictions = _predict(folder, fine_tuned.result["model_version"], canvas, view)
 
@@ -198,8 +198,8 @@ def _prepare(
 
 
 def _canvas_config(folder: pathlib.Path, transfer: dict[str, Any], seeds: int, references: list[str]) -> Config:
-    # Small batches: the network from scratch gets its 400 steps in 20 passes over the images.
-    train = {"epochs": 20, "batch_size": 5, "learning_rate": 3e-3, "patience": 20}
+    # Small batches: the network from scratch gets its 400 steps in 16 passes over the images.
+    train = {"epochs": 16, "batch_size": 4, "learning_rate": 3e-3, "patience": 16}
     return _config(folder, CANVAS, data.CANVAS_SIDE, transfer, train, {"seeds": seeds, "references": references})
 
 
