@@ -204,7 +204,7 @@ def _canvas_config(folder: pathlib.Path, transfer: dict[str, Any], seeds: int, r
 
 
 def _raw_config(folder: pathlib.Path, seeds: int) -> Config:
-    # Long enough for the head on the features to converge: with less the gate would close for want of training.
+    # Passes over cached features cost little; a head trained too shortly would widen the gap by itself.
     train = {"epochs": 100, "batch_size": 5, "learning_rate": 1e-2, "patience": 100}
     compared = {"seeds": seeds, "references": ["raw"]}
     return _config(folder, RAW, data.DIGIT_SIDE, {"method": "frozen"}, train, compared)
