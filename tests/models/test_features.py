@@ -68,6 +68,7 @@ def test_error_of_the_source_comes_through(backbone, encoded):
         extract_features(backbone, source(), batch_size=2)
 
 
+@pytest.mark.slow
 def test_training_state_does_not_matter(backbone, encoded):
     frozen = extract_features(backbone, encoded)
     backbone.unfreeze(1.0)
@@ -75,6 +76,7 @@ def test_training_state_does_not_matter(backbone, encoded):
     backbone.unfreeze(0.0)
 
 
+@pytest.mark.slow
 def test_runner_holds_the_weights_of_then(backbone, encoded):
     batch = np.array(encoded[:2], object)
     kernel = backbone.body.weights[0]

@@ -12,6 +12,9 @@ from models.errors import GraftError
 from models.task import Split
 from models.transfer import get_method
 
+pytestmark = pytest.mark.slow
+
+
 FINE_TUNE = {"method": "fine_tune", "epochs": 3, "head_epochs": 2, "learning_rate": 1e-3}
 AUGMENT = {"flip": True, "color": 0.2}
 

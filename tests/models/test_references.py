@@ -9,6 +9,9 @@ from models import references
 from models.errors import GraftError
 from models.task import Split
 
+pytestmark = pytest.mark.slow
+
+
 TRAIN = {"epochs": 6, "batch_size": 8, "learning_rate": 0.02, "patience": 6}
 
 

@@ -15,6 +15,9 @@ from training_input import weights
 from models import trainer
 from models.errors import GraftError
 
+pytestmark = pytest.mark.slow
+
+
 FINE_TUNE = {"method": "fine_tune", "epochs": 2, "head_epochs": 3, "learning_rate": 1e-3}
 
 

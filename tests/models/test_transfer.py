@@ -74,6 +74,7 @@ def paths(task):
     return {v.path: v.numpy() for v in task.backbone.variables}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["backbone", "hub_backbone"])
 def test_fine_tune_moves_all_trainable_variables_but_no_batch_statistics(training_input, kind):
     task, moved, history = fine_tuned(training_input, 1.0, kind)
@@ -84,6 +85,7 @@ def test_fine_tune_moves_all_trainable_variables_but_no_batch_statistics(trainin
     assert sum("moving" in path for path in paths(task)) == 4
 
 
+@pytest.mark.slow
 def test_fine_tune_of_the_top_leaves_the_bottom_alone(training_input):
     task, moved, _ = fine_tuned(training_input, 0.5)
     assert moved
@@ -91,6 +93,7 @@ def test_fine_tune_of_the_top_leaves_the_bottom_alone(training_input):
     assert any("conv_0" in path for path in paths(task))
 
 
+@pytest.mark.slow
 def test_fine_tune_that_does_harm_ends_with_the_weights_of_the_head_phase(training_input):
     ruinous = {"method": "fine_tune", "epochs": 1, "head_epochs": 20, "learning_rate": 50.0}
     task = training_input.task(ruinous, learning_rate=0.03)

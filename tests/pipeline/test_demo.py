@@ -93,6 +93,7 @@ def test_the_files_are_what_the_csv_says(tmp_path):
             np.testing.assert_allclose(np.asarray(image) / 255, pixels, atol=0.5 / 255 + 1e-6)
 
 
+@pytest.mark.slow
 def test_the_source_backbone_learns_its_task_and_loads(tmp_path):
     from models.backbone import check_backbone, load_backbone
     from pipeline.demo import source

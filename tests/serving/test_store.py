@@ -300,6 +300,7 @@ def push_in_child(store: ModelStore, export: pathlib.Path, kill_at: int, when: s
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_killed_at_any_disk_operation_the_store_serves_a_whole_version(tmp_path, exports):
     """SIGKILL before each operation of a push with retention, and after every third; then the same push again."""
     template = ModelStore(tmp_path / "template", keep=1)
