@@ -13,7 +13,6 @@ export UV_DEFAULT_INDEX ?= $(INDEX)
 endif
 export UV_COMPILE_BYTECODE := 1
 export TF_USE_LEGACY_KERAS := 0
-export TF_CPP_MIN_LOG_LEVEL := 2
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .PHONY: help demo test check lock install format clean bench

@@ -104,10 +104,15 @@ def predict_split(model_path: str, files: list[str], name: str) -> dict[str, Any
             hashes.append(row["sha256"])
             yield row["image"]
 
+    done = 0
+
+    def report(batch: int) -> None:
+        nonlocal done
+        done += batch
+        progress.report("quality_gate", done, None, "images")
+
     with SavedModelPredictor(model_path) as predictor:
-        probabilities = predictor.predict(
-            images(), progress=lambda done: progress.report("quality_gate", done, None, "images")
-        )
+        probabilities = predictor.predict(images(), progress=report)
         return {
             "classes": predictor.classes,
             "index": {c: i for i, c in enumerate(predictor.classes)},
