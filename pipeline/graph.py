@@ -178,8 +178,8 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
 
 
 def eval_config(slices: Sequence[str]) -> tfma.EvalConfig:
-    """What TFMA computes: accuracy, cross-entropy and counts, over all and by slice."""
-    metrics = ("ExampleCount", "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy")
+    """What TFMA computes: accuracy and counts, over all and by slice."""
+    metrics = ("ExampleCount", "SparseCategoricalAccuracy")
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
