@@ -9,6 +9,7 @@ from models.options import HeadOptions
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 
 def build_head(num_classes: int, feature_dim: int, options: HeadOptions, seed: int = 0) -> keras.Model:
@@ -17,7 +18,8 @@ def build_head(num_classes: int, feature_dim: int, options: HeadOptions, seed: i
     Args:
         num_classes: number of logits, at least 2.
         feature_dim: length of the backbone's feature vector.
-        options: hidden layers, dropout, L2.
+        options: hidden layers, dropout, L2; a linear head that is to be solved has neither dropout nor, until its L2 is
+            chosen, a penalty.
         seed: of the initial weights and of the dropout masks.
 
     Returns:
@@ -31,15 +33,15 @@ def build_head(num_classes: int, feature_dim: int, options: HeadOptions, seed: i
 
     if num_classes < 2:
         raise GraftError(f"head: the data has {num_classes} class; a classifier needs at least 2")
-    regularizer = keras.regularizers.L2(options.l2) if options.l2 else None
+    regularizer = keras.regularizers.L2(options.penalty) if options.penalty else None
     layers: list[keras.Layer] = [keras.Input((feature_dim,), dtype="float32", name="feature_vector")]
     sizes = [*options.hidden, num_classes]
     for index, size in enumerate(sizes):
         last = index == len(sizes) - 1
-        if options.dropout:
+        if options.dropout_rate:
             layers.append(
                 keras.layers.Dropout(
-                    options.dropout, seed=_seed(seed, index, 1), dtype="float32", name=f"dropout_{index}"
+                    options.dropout_rate, seed=_seed(seed, index, 1), dtype="float32", name=f"dropout_{index}"
                 )
             )
         layers.append(
@@ -53,6 +55,28 @@ def build_head(num_classes: int, feature_dim: int, options: HeadOptions, seed: i
             )
         )
     return keras.Sequential(layers, name="head")
+
+
+def set_linear(head: keras.Model, kernel: np.ndarray, bias: np.ndarray, l2: float) -> None:
+    """Gives a linear head its weights, and the penalty that it keeps if it is trained on.
+
+    Args:
+        head: made by `build_head` without hidden layers.
+        kernel: float32 [feature_dim, num_classes].
+        bias: float32 [num_classes].
+        l2: weight of the kernel's squared norm.
+    """
+    head.layers[-1].kernel.assign(kernel)
+    head.layers[-1].bias.assign(bias)
+    set_penalty(head, l2)
+
+
+def set_penalty(head: keras.Model, l2: float) -> None:
+    """Sets the weight of the squared norm of a linear head's kernel."""
+    import keras
+
+    regularizer = keras.regularizers.L2(l2) if l2 else None
+    head.layers[-1].kernel_regularizer = head.layers[-1].kernel.regularizer = regularizer
 
 
 def _seed(seed: int, layer: int, use: int) -> int:

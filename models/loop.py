@@ -1,6 +1,7 @@
 """The training loop that all transfer methods share.
 
-One or several phases run one after the other. After each epoch the eval loss decides: better weights are kept, too
+One or several phases run one after the other. A linear head on cached features is solved; in other phases, after each
+epoch the eval loss decides: better weights are kept, too
 many epochs without any end the phase. At the end the best weights over all phases are put back. The state after an
 epoch (weights, optimizer, dropout seeds, best weights, patience) goes to the checkpoint; shuffling and augmentation
 are functions of seed and epoch. So a killed and continued run ends with the weights of an uninterrupted one.
@@ -10,18 +11,19 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from models import precision, progress
+from models import heads, precision, progress
 from models.backbone import Backbone
 from models.batch_statistics import BatchStatistics
 from models.errors import GraftError
 from models.options import AugmentOptions
+from models.solved_head import SolvedHead
 from models.task import Task, class_weights
 
 log = logging.getLogger(__name__)
@@ -87,11 +89,15 @@ class History:
     Attributes:
         epochs: one entry an epoch: epoch (from 1, over all phases), phase, loss, accuracy (training, with dropout and
             augmentation on), val_loss, val_accuracy, seconds. Losses are mean cross-entropies without
-            regularisation; val_loss is also without class weights and label smoothing.
+            regularisation; val_loss is also without class weights and label smoothing. A head that was solved is one
+            entry, with the figures of the strength that was chosen.
         best_epoch: the epoch whose weights were put back.
         steps: optimizer steps taken.
         max_epochs: most epochs it could have taken, over all phases.
         resumed_at: epoch after which a checkpoint was continued, or None.
+        path: the strengths that a solved head tried, each as a `models.logistic.Step`; empty for one that was trained.
+        chosen: index of the chosen one in `path`.
+        refit: whether the head was then solved on train and eval together.
     """
 
     epochs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -99,6 +105,9 @@ class History:
     steps: int = 0
     max_epochs: int = 0
     resumed_at: int | None = None
+    path: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    chosen: int = 0
+    refit: bool = False
 
     @property
     def best(self) -> dict[str, Any]:
@@ -106,8 +115,15 @@ class History:
         return self.epochs[self.best_epoch - 1]
 
 
-def head_phase(task: Task, epochs: int) -> Phase:
-    """The head alone, on cached features."""
+def head_phase(task: Task, epochs: int) -> Phase | SolvedHead:
+    """The head alone, on cached features: solved where its options allow, else trained.
+
+    Args:
+        task: what to learn.
+        epochs: most epochs of a head that is trained.
+    """
+    if task.head_options.solved:
+        return SolvedHead(task, epochs)
     return Phase(
         name="head",
         forward=lambda features, training: task.head(features, training=training),
@@ -159,7 +175,7 @@ def backbone_phase(
     )
 
 
-def run(task: Task, phases: list[Phase]) -> History:
+def run(task: Task, phases: Sequence[Phase | SolvedHead]) -> History:
     """Trains phase by phase and leaves the best weights in place.
 
     Raises:
@@ -171,7 +187,7 @@ def run(task: Task, phases: list[Phase]) -> History:
 class _Run:
     """The state of one training across its phases."""
 
-    def __init__(self, task: Task, phases: list[Phase]):
+    def __init__(self, task: Task, phases: Sequence[Phase | SolvedHead]):
         self._task, self._phases = task, phases
         self._weights = class_weights(task.training.class_weights, task.train.labels, task.classes)
         self._history = History(max_epochs=sum(phase.epochs for phase in phases))
@@ -189,13 +205,27 @@ class _Run:
         stored = self._task.checkpoint.load() if self._task.checkpoint else None
         first = stored[0]["phase"] if stored else 0
         for index in range(first, len(self._phases)):
-            self._run_phase(index, stored if index == first else None)
+            phase = self._phases[index]
+            if isinstance(phase, SolvedHead):
+                self._solve(phase)
+            else:
+                self._run_phase(index, phase, stored if index == first else None)
         if self._writer:
             self._writer.close()
         return self._history
 
-    def _run_phase(self, index: int, stored: tuple[dict, dict[str, np.ndarray]] | None) -> None:
-        phase, training = self._phases[index], self._task.training
+    def _solve(self, phase: SolvedHead) -> None:
+        started = time.monotonic()
+        with self._task.strategy.scope():
+            path = phase.solve()
+        step = path.steps[path.chosen]
+        self._history.path, self._history.chosen = [dataclasses.asdict(tried) for tried in path.steps], path.chosen
+        self._history.refit = self._task.head_options.refit
+        measured = (step.loss, step.accuracy, step.val_loss, step.val_accuracy)
+        self._record(phase, measured, time.monotonic() - started)
+
+    def _run_phase(self, index: int, phase: Phase, stored: tuple[dict, dict[str, np.ndarray]] | None) -> None:
+        training = self._task.training
         with precision.using(phase.backbone, phase.dtype_policy) as policy, self._task.strategy.scope():
             optimizer = keras.optimizers.Adam(phase.learning_rate)
             if policy == "mixed_float16":
@@ -302,7 +332,7 @@ class _Run:
                 progress.report(self._task.stage, done, count, phase.unit, loss=loss / done)
         return loss / done, hits / done
 
-    def _record(self, phase: Phase, measured: tuple[float, float, float, float], seconds: float) -> None:
+    def _record(self, phase: Phase | SolvedHead, measured: tuple[float, float, float, float], seconds: float) -> None:
         """Notes an epoch, keeps its weights if they are the best, and tells the log, TensorBoard and the sink."""
         figures = dict(zip(_FIGURES, measured, strict=True))
         epochs = self._history.epochs
@@ -353,6 +383,8 @@ class _Run:
         self._waited, self._best_loss = meta["waited"], meta["best_loss"]
         self._history = History(**meta["history"])
         self._history.resumed_at = len(self._history.epochs)
+        if self._history.path:
+            heads.set_penalty(self._task.head, self._history.path[self._history.chosen]["l2"])
         self._log(self._history.epochs)  # the log of the killed run lies with its other outputs
         log.info("%s: continuing after epoch %d, from %s", self._task.stage, len(self._history.epochs), phase.name)
         return meta["epoch"]

@@ -14,7 +14,7 @@ from models.backbone import Backbone
 from models.checkpoint import Checkpoint
 from models.datasets import ArraySplit, ImageSplit, check_labels
 from models.errors import GraftError
-from models.options import TrainOptions
+from models.options import HeadOptions, TrainOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Task:
         checkpoint: where the state goes between epochs, or None to keep none.
         log_dir: where TensorBoard logs go, or None.
         stage: the stage's name in progress reports.
+        head_options: how `head` was built and is fitted on features.
     """
 
     classes: list[str]
@@ -62,6 +63,7 @@ class Task:
     checkpoint: Checkpoint | None = None
     log_dir: Path | None = None
     stage: str = "train"
+    head_options: HeadOptions = dataclasses.field(default_factory=HeadOptions)
 
     def __post_init__(self):
         """Checks that data, backbone and head fit together.

@@ -144,7 +144,7 @@ def build_task(
     """
     options = dict(transfer)
     method = options.pop("method", "frozen")
-    check_options(method, training)
+    check_options(method, training, head_options)
     try:
         method_settings = method_options(method).model_validate(options)
     except ValidationError as error:
@@ -153,7 +153,7 @@ def build_task(
     with strategy.scope():
         backbone = backbone or _load(backbone_options)
         head = build_head(len(classes), backbone.feature_dim, head_options, training.seed)
-    return Task(classes, backbone, head, train, eval, method_settings, training, strategy)
+    return Task(classes, backbone, head, train, eval, method_settings, training, strategy, head_options=head_options)
 
 
 def choose_strategy() -> tf.distribute.Strategy:

@@ -190,7 +190,7 @@ def parse(raw: dict, source: str) -> Config:
     try:
         config = Config.model_validate(checked)
         if not faults:
-            check_options(config.transfer["method"], config.train)
+            check_options(config.transfer["method"], config.train, config.head)
     except pydantic.ValidationError as error:
         faults.extend(explain(error, Config, checked))
     except GraftError as error:

@@ -16,7 +16,7 @@ from types import ModuleType
 from pydantic import BaseModel
 
 from models.errors import GraftError
-from models.options import TrainOptions
+from models.options import HeadOptions, TrainOptions
 
 METHODS = {
     "frozen": "models.transfer.frozen",
@@ -42,12 +42,18 @@ def method_options(name: str) -> type[BaseModel]:
     return get_method(name).Options
 
 
-def check_options(name: str, training: TrainOptions) -> None:
-    """Refuses training settings that the method cannot honour.
+def check_options(name: str, training: TrainOptions, head: HeadOptions) -> None:
+    """Refuses settings of training and head that the method cannot honour.
 
     Raises:
-        GraftError: augmentation with a method that trains on cached features.
+        GraftError: augmentation with a method that trains on cached features; a head refitted on eval with a method
+            that goes on to choose weights by eval.
     """
+    if head.refit and get_method(name).READS_IMAGES:
+        raise GraftError(
+            f"head.refit: method {name!r} trains on after the head and chooses its weights by the eval loss, which "
+            "must not have been learned from; leave out head.refit or use method 'frozen'"
+        )
     if training.augment.enabled and not get_method(name).READS_IMAGES:
         raise GraftError(
             f"train.augment: method {name!r} trains on features that are computed once from the unchanged images, so "

@@ -30,12 +30,14 @@ class Options(BaseModel):
     learning_rate: float = Field(default=1e-5, gt=0.0, description="Adam's learning rate for backbone and head.")
     epochs: int = Field(default=5, ge=1, description="Most epochs of the second phase.")
     head_epochs: int | None = Field(
-        default=None, ge=1, description="Most epochs of the first phase; as train.epochs where absent."
+        default=None,
+        ge=1,
+        description="Most epochs of the first phase where the head is trained; as train.epochs where absent.",
     )
 
 
 def fit(task: Task) -> History:
-    """Trains the head, then the top `unfreeze` of the backbone with it; both end with the best eval weights."""
+    """Fits the head, then the top `unfreeze` of the backbone with it; both end with the best eval weights."""
     from models import loop
 
     options = cast(Options, task.options)

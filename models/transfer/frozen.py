@@ -1,6 +1,7 @@
 """Frozen transfer: the backbone stays as it was published, a new head learns on its features.
 
-The backbone sees each image once (the features stage); the head then trains on the cached vectors.
+The backbone sees each image once (the features stage); a linear head is then solved on the cached vectors, any other
+one trained.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Options(BaseModel):
 
 
 def fit(task: Task) -> History:
-    """Trains the head on the cached features; the backbone is not touched."""
+    """Fits the head on the cached features; the backbone is not touched."""
     from models import loop
 
     return loop.run(task, [loop.head_phase(task, task.training.epochs)])

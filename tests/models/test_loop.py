@@ -156,25 +156,6 @@ def test_progress_and_tensorboard(training_input, tmp_path):
     assert next(tmp_path.iterdir()).name.startswith("events.out.tfevents")
 
 
-def test_small_head_trains_in_seconds_not_minutes():
-    """20 epochs on 250 x 1280 take under a second here; Keras' own fit with its callbacks takes several."""
-    import time
-
-    from models.heads import build_head
-    from models.options import HeadOptions, TrainOptions
-    from models.task import Task
-    from models.transfer import frozen
-
-    rng = np.random.default_rng(0)
-    train = Split(rng.normal(size=(250, 1280)).astype(np.float32), rng.integers(0, 6, 250))
-    task = Task(
-        list("abcdef"), None, build_head(6, 1280, HeadOptions()), train, train, frozen.Options(), TrainOptions()
-    )
-    started = time.monotonic()
-    assert len(frozen.fit(task).epochs) == 20
-    assert time.monotonic() - started < 10
-
-
 def test_a_network_from_scratch_is_judged_by_statistics_of_its_own_weights(training_input):
     """A dozen steps move Keras' moving averages by a tenth only; by those the features would be others."""
     task = training_input.task()

@@ -9,7 +9,7 @@ import pytest
 from training_input import weights
 
 from models.errors import GraftError
-from models.options import AugmentOptions, TrainOptions
+from models.options import AugmentOptions, HeadOptions, TrainOptions
 from models.transfer import METHODS, check_options, get_method, method_options
 
 
@@ -40,10 +40,16 @@ def test_checking_options_imports_neither_keras_nor_tensorflow():
 
 def test_augmentation_needs_a_method_that_reads_images():
     augmented = TrainOptions(augment=AugmentOptions(flip=True))
-    check_options("fine_tune", augmented)
-    check_options("frozen", TrainOptions())
+    check_options("fine_tune", augmented, HeadOptions())
+    check_options("frozen", TrainOptions(), HeadOptions())
     with pytest.raises(GraftError, match=r"train\.augment: method 'frozen' .* received \{'flip': True\}"):
-        check_options("frozen", augmented)
+        check_options("frozen", augmented, HeadOptions())
+
+
+def test_a_head_refitted_on_eval_must_not_be_followed_by_a_choice_on_eval():
+    check_options("frozen", TrainOptions(), HeadOptions(refit=True))
+    with pytest.raises(GraftError, match=r"head\.refit: method 'fine_tune' .* use method 'frozen'"):
+        check_options("fine_tune", TrainOptions(), HeadOptions(refit=True))
 
 
 def test_frozen_trains_the_head_and_nothing_else(training_input):

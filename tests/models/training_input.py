@@ -88,8 +88,14 @@ class TrainingInput:
         files = {split: self.patterns(split) for split in SIZES}
         return Comparison.from_config(self.fn_args(self.root, **config).custom_config, self.transform, files)
 
-    def task(self, method: dict[str, Any] | None = None, kind: str = "backbone", **train: Any):
-        """A task of a transfer method, without run_fn around it."""
+    def task(
+        self,
+        method: dict[str, Any] | None = None,
+        kind: str = "backbone",
+        head: dict[str, Any] | None = None,
+        **train: Any,
+    ):
+        """A task of a transfer method, without run_fn around it; the head is trained unless `head` says otherwise."""
         from models.options import BackboneOptions, HeadOptions, TrainOptions
         from models.task import load_split
         from models.trainer import build_task
@@ -97,7 +103,7 @@ class TrainingInput:
         options = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0, **train}
         return build_task(
             BackboneOptions(handle=str(getattr(self, kind)), image_size=IMAGE_SIZE, value_range=(-1.0, 1.0)),
-            HeadOptions(),
+            HeadOptions(**(head or {"solver": "adam"})),
             method or {"method": "frozen"},
             TrainOptions(**options),
             json.loads((self.features / "classes.json").read_text()),

@@ -1,0 +1,328 @@
+"""Multinomial logistic regression on feature vectors, solved to its optimum: what a linear head is.
+
+    minimise over W, b:  sum_i w_i CE(t_i, softmax(x_i W + b)) / sum_i w_i + l2 ||W||^2
+
+x_i is a feature vector, t_i its one-hot label (smoothed if asked), w_i the weight of the example. scikit-learn's
+`LogisticRegression` minimises the same with C = 1 / (2 l2 sum_i w_i). The problem is convex: its optimum does not
+depend on seeds, order, batch size or learning rate.
+
+The solver is L-BFGS (Liu and Nocedal, Mathematical Programming 45, 1989; SciPy's implementation) in coordinates in
+which the Hessian at the start is near the identity. Its eigenvectors are those of the features' covariance, read off a
+sample of rows (Nystrom preconditioning: Frangella, Tropp and Udell, SIAM J. Matrix Anal. Appl. 44, 2023). Features are
+read in slices, so memory-mapped ones need not fit in memory.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import scipy.optimize
+
+from models.errors import GraftError
+
+_SLICE_BYTES = 64 * 2**20
+_SAMPLE = 1024
+_ITERATIONS = 1000
+_MEMORY = 20
+_GRADIENT = 1e-5
+_ROUNDING = 1e-4
+_STEPS, _STEPS_A_DECADE = 19, 2
+_PATIENCE = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """Logits of features x: x @ kernel + bias.
+
+    Attributes:
+        kernel: float32 [d, k].
+        bias: float32 [k].
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Labelled feature vectors.
+
+    Attributes:
+        features: float [n, d], memory-mapped or not.
+        labels: int [n], from 0 to k - 1.
+        weights: float [n], positive; None: all the same.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray | None = None
+
+    def slices(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Features float32, labels and weights float32, some rows at a time."""
+        rows = max(1, _SLICE_BYTES // max(1, 4 * self.features.shape[1]))
+        for start in range(0, len(self.labels), rows):
+            part = slice(start, start + rows)
+            features = np.asarray(self.features[part], np.float32)
+            weights = np.ones(len(features), np.float32) if self.weights is None else self.weights[part]
+            yield features, self.labels[part], np.asarray(weights, np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One strength of a path.
+
+    Attributes:
+        l2: the strength.
+        loss: mean cross-entropy on the training examples, unweighted, unsmoothed, without the penalty.
+        accuracy: on the training examples.
+        val_loss: mean cross-entropy on the eval examples.
+        val_accuracy: on the eval examples.
+        iterations: of L-BFGS.
+        converged: whether the optimum was reached within the allowed iterations.
+        seconds: wall time.
+    """
+
+    l2: float
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    iterations: int
+    converged: bool
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """What came out of `solve_path`.
+
+    Attributes:
+        steps: the strengths that were tried, from strong to weak.
+        chosen: index of the one with the lowest eval loss; of equal ones the strongest.
+        model: the optimum there.
+    """
+
+    steps: list[Step]
+    chosen: int
+    model: Linear
+
+
+class Solver:
+    """Solves for any number of strengths on the same examples, each from where the one before ended.
+
+    Args:
+        examples: to learn from; at least one.
+        classes: k.
+        smoothing: share of the label that is spread over all classes, from 0 to below 1.
+
+    Raises:
+        GraftError: a feature is no finite number.
+    """
+
+    def __init__(self, examples: Examples, classes: int, smoothing: float = 0.0):
+        self._examples, self._classes, self._smoothing = examples, classes, smoothing
+        self._width = examples.features.shape[1]
+        self._total = sum(float(weights.sum(dtype=np.float64)) for *_, weights in examples.slices())
+        self._mean, self.variance = self._moments()
+        if not math.isfinite(self.variance):
+            raise GraftError("head: the features are not finite numbers; no head can be solved on them")
+        self._values, self._vectors = self._spectrum()
+        self._start = np.zeros((self._width + 1, classes))
+
+    def solve(self, l2: float) -> tuple[Linear, int, bool]:
+        """The optimum for one strength.
+
+        Returns:
+            the model, the number of iterations and whether they reached the optimum: no component of the gradient, in
+            the solver's coordinates, is above 1e-4.
+        """
+        scale = self._coordinates(l2)
+
+        def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            point = flat.reshape(self._start.shape)
+            kernel, bias = scale(point[:-1], 1), point[-1]
+            loss, towards_kernel, towards_bias = self._loss(kernel, bias)
+            loss += l2 * float(np.sum(kernel * kernel))
+            towards_kernel += 2 * l2 * kernel
+            return loss, np.concatenate([scale(towards_kernel, 1), towards_bias[None]]).ravel()
+
+        start = np.concatenate([scale(self._start[:-1], -1), self._start[-1:]])
+        # Features are float32: where their rounding ends the search before the gradient is as small as asked, that is
+        # the optimum too.
+        options = {"maxiter": _ITERATIONS, "maxcor": _MEMORY, "gtol": _GRADIENT, "ftol": 1e-10}
+        found = scipy.optimize.minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+        point = found.x.reshape(self._start.shape)
+        kernel, bias = scale(point[:-1], 1), point[-1]
+        self._start = np.concatenate([kernel, bias[None]])
+        bias = bias - self._mean @ kernel
+        converged = float(np.abs(found.jac).max()) <= _ROUNDING
+        return Linear(kernel.astype(np.float32), bias.astype(np.float32)), int(found.nit), converged
+
+    def _loss(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Mean loss of centred features without the penalty, and its gradients."""
+        narrow = kernel.astype(np.float32)
+        shift = (bias - self._mean @ kernel).astype(np.float32)
+        loss, towards_kernel = 0.0, np.zeros(kernel.shape)
+        towards_bias = np.zeros(bias.shape)
+        for features, labels, weights in self._examples.slices():
+            logits = features @ narrow
+            logits += shift
+            losses, probabilities = _cross_entropy(logits, labels, self._smoothing)
+            loss += float(losses.astype(np.float64) @ weights)
+            residual = probabilities
+            residual[np.arange(len(labels)), labels] -= 1 - self._smoothing
+            residual -= self._smoothing / self._classes
+            residual *= weights[:, None]
+            towards_kernel += features.T @ residual
+            towards_bias += residual.sum(axis=0, dtype=np.float64)
+        towards_kernel -= np.outer(self._mean, towards_bias)
+        return loss / self._total, towards_kernel / self._total, towards_bias / self._total
+
+    def _moments(self) -> tuple[np.ndarray, float]:
+        """The weighted mean of the features [d], and their total variance."""
+        first = np.zeros(self._width)
+        for features, _, weights in self._examples.slices():
+            first += weights.astype(np.float64) @ features
+        mean = first / self._total
+        second = 0.0
+        for features, _, weights in self._examples.slices():
+            centred = features - mean.astype(np.float32)
+            second += float(np.einsum("ij,ij,i->", centred, centred, weights, dtype=np.float64))
+        return mean, second / self._total
+
+    def _spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues [r] and eigenvectors [d, r] of the covariance of a sample of rows."""
+        count = len(self._examples.labels)
+        rows = np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).astype(int))
+        sample = np.asarray(self._examples.features[rows], np.float64) - self._mean
+        if self._examples.weights is not None:
+            weights = np.asarray(self._examples.weights[rows], np.float64)
+            sample *= np.sqrt(weights / weights.mean())[:, None]
+        sample /= math.sqrt(len(rows))
+        if len(rows) < self._width:
+            values, left = np.linalg.eigh(sample @ sample.T)
+        else:
+            values, vectors = np.linalg.eigh(sample.T @ sample)
+        kept = values > 1e-10 * max(values[-1], 1e-300)
+        if len(rows) < self._width:
+            return values[kept], (sample.T @ left[:, kept]) / np.sqrt(values[kept])
+        return values[kept], vectors[:, kept]
+
+    def _coordinates(self, l2: float) -> Callable[[np.ndarray, int], np.ndarray]:
+        """Multiplies by the Hessian at zero to the power of -power / 2; symmetric, so it serves gradients too."""
+        left = max(0, self._width - len(self._values))
+        tail = max(0.0, self.variance - float(self._values.sum())) / left if left else 0.0
+        # At zero every class has probability 1 / k, and the Hessian is the covariance times 1 / k, plus 2 l2.
+        curvature = self._values / self._classes + 2 * l2
+        rest = tail / self._classes + 2 * l2 if left else float(curvature.min(initial=1.0))
+        rest = max(rest, 1e-12)
+
+        def multiply(matrix: np.ndarray, power: int) -> np.ndarray:
+            outside = rest ** (-power / 2)
+            inside = np.maximum(curvature, 1e-12) ** (-power / 2)
+            return outside * matrix + self._vectors @ ((inside - outside)[:, None] * (self._vectors.T @ matrix))
+
+        return multiply
+
+
+def solve_path(
+    train: Examples,
+    evaluate: Examples,
+    classes: int,
+    l2: float | None = None,
+    smoothing: float = 0.0,
+    progress: Callable[[int, Step], None] | None = None,
+) -> Path:
+    """Solves along a path of L2 strengths, from strong to weak, and chooses the one with the lowest eval loss.
+
+    The strengths are half decades apart, the first so strong that 2 l2 is the total variance of the features, so the
+    path means the same at any scale of the features. It ends after two strengths without a better eval loss.
+
+    Args:
+        train: to learn from.
+        evaluate: to choose on; its weights play no part.
+        classes: k.
+        l2: one strength instead of the path.
+        smoothing: see `Solver`.
+        progress: called with the number of strengths done and the last of them.
+    """
+    solver = Solver(train, classes, smoothing)
+    strongest = (solver.variance or 1.0) / 2
+    strengths = [strongest * 10 ** (-i / _STEPS_A_DECADE) for i in range(_STEPS)] if l2 is None else [l2]
+    steps: list[Step] = []
+    chosen, best = 0, None
+    for number, strength in enumerate(strengths):
+        start = time.perf_counter()
+        model, iterations, converged = solver.solve(strength)
+        figures = (*measure(model, train), *measure(model, evaluate))
+        steps.append(Step(strength, *figures, iterations, converged, round(time.perf_counter() - start, 4)))
+        if best is None or steps[-1].val_loss < steps[chosen].val_loss:
+            chosen, best = number, model
+        if progress is not None:
+            progress(len(steps), steps[-1])
+        if number - chosen >= _PATIENCE:
+            break
+    assert best is not None
+    return Path(steps, chosen, best)
+
+
+def refit(train: Examples, evaluate: Examples, classes: int, l2: float, smoothing: float = 0.0) -> Linear:
+    """Solves on both sets at a strength that was chosen with one of them held out.
+
+    The penalty keeps its weight against each single example: l2 falls as the number of examples grows, as it does when
+    scikit-learn's C is kept.
+    """
+    both = _Joined(train, evaluate)
+    return Solver(both, classes, smoothing).solve(l2 * len(train.labels) / len(both.labels))[0]
+
+
+class _Joined(Examples):
+    """Two sets one after the other, without a copy of their features."""
+
+    def __init__(self, first: Examples, second: Examples):
+        weights = [np.ones(len(p.labels), np.float32) if p.weights is None else p.weights for p in (first, second)]
+        super().__init__(
+            _Rows((first.features, second.features)),  # type: ignore[arg-type]
+            np.concatenate([first.labels, second.labels]),
+            np.concatenate(weights),
+        )
+
+
+class _Rows:
+    """Arrays read as one, row by row: slices and sorted lists of rows."""
+
+    def __init__(self, parts: tuple[np.ndarray, np.ndarray]):
+        self._parts = parts
+        self._border = len(parts[0])
+        self.shape = (sum(map(len, parts)), parts[0].shape[1])
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        places = np.arange(self.shape[0])[rows]
+        first = places[places < self._border]
+        second = places[places >= self._border] - self._border
+        return np.concatenate([self._parts[0][first], self._parts[1][second]])
+
+
+def measure(model: Linear, examples: Examples) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy, every example counting once."""
+    loss = right = 0.0
+    for features, labels, _ in examples.slices():
+        logits = features @ model.kernel + model.bias
+        right += float((logits.argmax(axis=1) == labels).sum())
+        loss += float(_cross_entropy(logits, labels, 0.0)[0].sum(dtype=np.float64))
+    return loss / len(examples.labels), right / len(examples.labels)
+
+
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray, smoothing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Losses [n] and probabilities [n, k]; `logits` is overwritten."""
+    logits -= logits.max(axis=1, keepdims=True)
+    target = (1 - smoothing) * logits[np.arange(len(labels)), labels]
+    if smoothing:
+        target += smoothing * logits.mean(axis=1)
+    np.exp(logits, out=logits)
+    sums = logits.sum(axis=1, keepdims=True)
+    losses = np.log(sums[:, 0]) - target
+    logits /= sums
+    return losses, logits
