@@ -1,10 +1,16 @@
 """What the store serves before a push: the version a candidate must not be worse than, and the pointer's state."""
 
+from typing import Any
+
 from serving.pointer import PointerError
 from serving.store import ModelStore
 
+BEST = "best_version"
+"""Key of a manifest's metadata and custom property of the quality gate's blessing: the version that was still better
+than this one, on the test split of this one's run; 0 where this one is the best so far."""
 
-def find_baseline(store: ModelStore, model: str, run_key: str) -> dict | None:
+
+def find_baseline(store: ModelStore, model: str, run_key: str) -> dict[str, Any] | None:
     """Looks at the store's pointer.
 
     If the served version came from a run with the same key, the candidate is that model again; what it was compared
@@ -16,7 +22,8 @@ def find_baseline(store: ModelStore, model: str, run_key: str) -> dict | None:
         run_key: identity of what goes into the candidate (`pipeline.prepare.run_key`); empty if not known.
 
     Returns:
-        {version, path}, or None where nothing is served.
+        {version, path, best}, or None where nothing is served; `best` is {version, path} of the best version so far,
+        None where that is the served one, or was deleted.
     """
     version = store.served(model)
     if version is None:
@@ -25,8 +32,17 @@ def find_baseline(store: ModelStore, model: str, run_key: str) -> dict | None:
     if run_key and metadata.get("run_key") == run_key:
         baseline = metadata.get("baseline")
         # Retention may have taken it since.
-        return baseline if baseline and baseline["version"] in store.versions(model) else None
-    return {"version": version, "path": str(store.version_path(model, version))}
+        if not baseline or baseline["version"] not in store.versions(model):
+            return None
+        best = baseline.get("best")
+        return {**baseline, "best": best if best and best["version"] in store.versions(model) else None}
+    best = metadata.get(BEST)
+    known = best in store.versions(model)
+    return {
+        "version": version,
+        "path": str(store.version_path(model, version)),
+        "best": {"version": best, "path": str(store.version_path(model, best))} if known else None,
+    }
 
 
 def pointer_state(store: ModelStore, model: str, run_key: str) -> str:

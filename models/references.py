@@ -3,25 +3,23 @@
 The negative-transfer gap is NTG = err(with source) - err(without source), same algorithm and same budget; above 0
 the source hurts (Wang et al., "Characterizing and Avoiding Negative Transfer", CVPR 2019, section 3).
 
-"Without the source" is three things: the same head on raw pixels, logistic regression on the same pixels, and the same
-network from scratch. Each may take as many optimizer steps as the transferred model may, at the same batch size, and
-is not stopped early: only its best eval weights count. So the references are as strong as the budget allows.
+"Without the source" is the same head on raw pixels, logistic regression on the same pixels, and the same network from
+scratch. A linear head is solved to its optimum, as it is on features; on pixels it is that logistic regression. What is
+trained may take as many optimizer steps as the transferred model may, at the same batch size, and is not stopped early:
+only its best eval weights count. So the references are as strong as the budget allows.
 """
 
 import dataclasses
 import logging
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
-from models import loop, progress
+from models import gap, logistic, loop, progress
 from models.backbone import Backbone, load_backbone, scratch_backbone
 from models.datasets import ArraySplit, ImageSplit, read_classes
 from models.errors import GraftError
@@ -39,8 +37,6 @@ STAGE = "negative_transfer"
 
 _LARGEST_SIDE = 32
 _PIXEL_BYTES = 512 * 2**20
-_BOOTSTRAP_DRAWS = 2000
-_LOGISTIC_ITERATIONS = 300
 
 
 @dataclasses.dataclass
@@ -98,10 +94,12 @@ class Outcome:
     Attributes:
         correct: bool [n], whether each test image was named rightly, in the order of the test features.
         history: of its training; None for logistic regression.
+        seeded: whether another seed would make another outcome; a head that is solved has one optimum.
     """
 
     correct: np.ndarray
     history: History | None = None
+    seeded: bool = True
 
 
 def transferred(comparison: Comparison, seed: int, backbone: Backbone | None = None) -> Outcome:
@@ -129,7 +127,8 @@ def transferred(comparison: Comparison, seed: int, backbone: Backbone | None = N
     if method.READS_IMAGES:
         return Outcome(_correct_on_images(comparison, task.backbone, task.head), history)
     test = ArraySplit(comparison.test.features, comparison.test.labels, settings.train.batch_size)
-    return Outcome(_correct(test.ordered(), lambda features: task.head(features, training=False)), history)
+    correct = _correct(test.ordered(), lambda features: task.head(features, training=False))
+    return Outcome(correct, history, seeded=not settings.head.solved)
 
 
 def raw_input_head(comparison: Comparison, pixels: dict[str, np.ndarray], seed: int, epochs: int) -> Outcome:
@@ -151,20 +150,21 @@ def raw_input_head(comparison: Comparison, pixels: dict[str, np.ndarray], seed: 
         frozen.Options(),
         comparison.reference_training(seed, epochs),
         stage=STAGE,
+        head_options=comparison.settings.head,
     )
     history = frozen.fit(task)
     test = ArraySplit(pixels["test"], comparison.test.labels, task.training.batch_size)
-    return Outcome(_correct(test.ordered(), lambda inputs: head(inputs, training=False)), history)
+    correct = _correct(test.ordered(), lambda inputs: head(inputs, training=False))
+    return Outcome(correct, history, seeded=not task.head_options.solved)
 
 
 def logistic_regression(comparison: Comparison, pixels: dict[str, np.ndarray]) -> Outcome:
-    """scikit-learn's multinomial logistic regression on the same pixels; it has no randomness to seed."""
-    model = LogisticRegression(max_iter=_LOGISTIC_ITERATIONS)
-    with warnings.catch_warnings():
-        # Stopping at the iteration limit is meant: like the others it has a budget.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(pixels["train"], comparison.train.labels)
-    return Outcome(model.predict(pixels["test"]) == comparison.test.labels)
+    """Logistic regression on the same pixels, its strength chosen on eval."""
+    splits = {"train": comparison.train, "eval": comparison.eval, "test": comparison.test}
+    train, evaluate, test = (logistic.Examples(pixels[name], split.labels) for name, split in splits.items())
+    model = logistic.solve_path(train, evaluate, len(comparison.classes)).model
+    correct = [(rows @ model.kernel + model.bias).argmax(axis=1) == labels for rows, labels, _ in test.slices()]
+    return Outcome(np.concatenate(correct), seeded=False)
 
 
 def from_scratch(comparison: Comparison, seed: int, epochs: int, published: Backbone) -> Outcome:
@@ -178,7 +178,9 @@ def from_scratch(comparison: Comparison, seed: int, epochs: int, published: Back
     """
     backbone = scratch_backbone(published, seed)
     backbone.unfreeze(1.0)
-    head = build_head(len(comparison.classes), backbone.feature_dim, comparison.settings.head, seed)
+    # On features that move there is no optimum to solve for.
+    trained = comparison.settings.head.model_copy(update={"solver": "adam", "refit": False})
+    head = build_head(len(comparison.classes), backbone.feature_dim, trained, seed)
     training = comparison.reference_training(seed, epochs)
     task = Task(
         comparison.classes, backbone, head, comparison.train, comparison.eval, frozen.Options(), training, stage=STAGE
@@ -229,93 +231,88 @@ def negative_transfer(
 
     Returns:
         JSON types: `seeds`; `test_images`; `epochs`, the most a contestant may take; `steps` by contestant and seed;
-        `accuracy` by contestant (`transferred`, `raw_head`, `logistic_regression`, `scratch`) and seed; `gap` by
-        reference, each with `per_seed`, `min`, `median`, `max`, `mean`, `interval` (95 %, paired bootstrap over seeds
-        and test images) and `probability_negative` (share of bootstrap draws with a gap above 0); `best_reference`,
-        the one with the highest mean accuracy; `statement`, a sentence.
+        `accuracy` by contestant (`transferred`, `raw_head`, `scratch`; `logistic_regression` where the head is another
+        model) and seed; `gap` by reference, each with `per_seed`, `min`, `median`, `max`, `mean` and `interval` (over
+        seeds and test images, see `models.gap`; all hold together); `beyond_luck`, the largest gap that is
+        distinguishable from 0, else at most 0; `best_reference`, the one with the highest mean accuracy; `statement`,
+        a sentence.
 
     Raises:
-        GraftError: an unknown reference, or none.
+        GraftError: an unknown reference, or none; too few seeds.
     """
     if not references or not set(references) <= set(REFERENCES):
         raise GraftError(f"negative_transfer.references: received {list(references)}; allowed: some of {REFERENCES}")
+    if len(seeds) < gap.LEAST_SEEDS:
+        raise GraftError(
+            f"negative_transfer.seeds: received {len(seeds)}; allowed: at least {gap.LEAST_SEEDS}, for one training says "
+            "nothing of the luck of training"
+        )
     options = comparison.settings.backbone
     published = load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
     shared = None if get_method(comparison.settings.transfer["method"]).READS_IMAGES else published
     pixels = raw_pixels(comparison) if "raw" in references else {}
-    outcomes: dict[str, list[Outcome]] = {"transferred": []}
+    outcomes: dict[str, list[Outcome]] = {}
     total = len(seeds) * (1 + len(references))
     done = 0
     for seed in seeds:
         make_deterministic(seed)
-        outcomes["transferred"].append(transferred(comparison, seed, shared))
+        _add(outcomes, "transferred", transferred, comparison, seed, shared)
         epochs = outcomes["transferred"][-1].history.max_epochs
         if "raw" in references:
-            outcomes.setdefault("raw_head", []).append(raw_input_head(comparison, pixels, seed, epochs))
-            known = outcomes.setdefault("logistic_regression", [])
-            known.append(known[0] if known else logistic_regression(comparison, pixels))
+            _add(outcomes, "raw_head", raw_input_head, comparison, pixels, seed, epochs)
+            if not comparison.settings.head.solved:
+                _add(outcomes, "logistic_regression", logistic_regression, comparison, pixels)
         if "scratch" in references:
-            outcomes.setdefault("scratch", []).append(from_scratch(comparison, seed, epochs, published))
+            _add(outcomes, "scratch", from_scratch, comparison, seed, epochs, published)
         done += 1 + len(references)
         progress.report(STAGE, done, total, "trainings")
     return _summary(outcomes, list(seeds), epochs)
 
 
+def _add(outcomes: dict[str, list[Outcome]], name: str, train: Callable[..., Outcome], *arguments: Any) -> None:
+    """Adds a contestant's outcome; one that no seed changes is trained once."""
+    known = outcomes.setdefault(name, [])
+    known.append(known[0] if known and not known[0].seeded else train(*arguments))
+
+
 def _summary(outcomes: dict[str, list[Outcome]], seeds: list[int], epochs: int) -> dict[str, Any]:
     correct = {name: np.stack([outcome.correct for outcome in found]) for name, found in outcomes.items()}
-    accuracy = {name: rows.mean(axis=1).tolist() for name, rows in correct.items()}
-    gap = {name: bootstrap_gap(rows, correct["transferred"]) for name, rows in correct.items() if name != "transferred"}
-    best = max(gap, key=lambda name: float(np.mean(accuracy[name])))
-    low, high = gap[best]["interval"]
-    verdict = "worse than" if low > 0 else "better than" if high < 0 else "not distinguishable from"
-    images = correct["transferred"].shape[1]
+    model = correct.pop("transferred")
+    gaps = {name: gap.measure(rows, model, len(correct)) for name, rows in correct.items()}
+    best = max(gaps, key=lambda name: gaps[name].mean)
+    worst = max(gaps, key=lambda name: gaps[name].beyond_luck)
+    beyond_luck = gaps[worst].beyond_luck
+    if beyond_luck > 0:
+        verdict, named = "worse than", worst
+    else:
+        verdict = "better than" if all(g.high < 0 for g in gaps.values()) else "not distinguishable from"
+        named = best
+    told = gaps[named]
     return {
         "seeds": seeds,
-        "test_images": images,
+        "test_images": model.shape[1],
         "epochs": epochs,
         "steps": {name: [o.history.steps if o.history else None for o in found] for name, found in outcomes.items()},
-        "accuracy": accuracy,
-        "gap": gap,
+        "accuracy": {name: rows.mean(axis=1).tolist() for name, rows in {"transferred": model, **correct}.items()},
+        "gap": {name: _described(found) for name, found in gaps.items()},
+        "beyond_luck": beyond_luck,
         "best_reference": best,
         "statement": (
-            f"Transferring is {verdict} not transferring: the gap to the best reference ({best}) is "
-            f"{gap[best]['mean']:+.3f} in error rate (95 % interval {low:+.3f} to {high:+.3f}, paired bootstrap over "
-            f"{len(seeds)} seeds and {images} test images); above 0 the source hurts."
+            f"Transferring is {verdict} not transferring: the gap to {named} is {told.mean:+.3f} in error rate (interval "
+            f"{told.low:+.3f} to {told.high:+.3f} over {len(seeds)} seeds and {model.shape[1]} test images, "
+            f"{gap.FALSE_ALARMS:.0%} false alarms at most over all {len(gaps)} references); above 0 the source hurts."
         ),
     }
 
 
-def bootstrap_gap(reference: np.ndarray, transferred: np.ndarray, draws: int = _BOOTSTRAP_DRAWS) -> dict[str, Any]:
-    """The negative-transfer gap over seeds, with a paired bootstrap interval.
-
-    Each draw picks seeds and test images with replacement, the same for both models: both the luck of a training and
-    the luck of the test set are in the interval.
-
-    Args:
-        reference: bool [seeds, n], right answers without the source.
-        transferred: bool [seeds, n], right answers with it, for the same seeds and images.
-        draws: number of resamplings.
-
-    Returns:
-        `per_seed`, `min`, `median`, `max`, `mean`, `interval` [low, high], `probability_negative`.
-    """
-    difference = reference.astype(np.float64) - transferred.astype(np.float64)
-    per_seed = difference.mean(axis=1)
-    mean = difference.sum() / difference.size  # of whole numbers: a tie is 0, not the rounding error of a mean of means
-    rng = np.random.default_rng(0)
-    seeds, images = difference.shape
-    drawn = np.empty(draws)
-    for i in range(draws):
-        rows = difference[rng.integers(0, seeds, seeds)].sum(axis=0)
-        drawn[i] = rows[rng.integers(0, images, images)].sum() / difference.size
+def _described(found: gap.Gap) -> dict[str, Any]:
     return {
-        "per_seed": per_seed.tolist(),
-        "min": float(per_seed.min()),
-        "median": float(np.median(per_seed)),
-        "max": float(per_seed.max()),
-        "mean": float(mean),
-        "interval": [float(value) for value in np.quantile(drawn, [0.025, 0.975])],
-        "probability_negative": float((drawn > 0).mean()),
+        "per_seed": list(found.per_seed),
+        "min": min(found.per_seed),
+        "median": float(np.median(found.per_seed)),
+        "max": max(found.per_seed),
+        "mean": found.mean,
+        "interval": [found.low, found.high],
     }
 
 

@@ -17,7 +17,7 @@ import dataclasses
 import logging
 import pathlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from serving import durable, manifest, model_config, pointer
@@ -128,7 +128,9 @@ class ModelStore:
 
     # Writing: always with the model's lock held.
 
-    def push(self, model: str, saved_model_dir: str | pathlib.Path, metadata: dict[str, Any]) -> int:
+    def push(
+        self, model: str, saved_model_dir: str | pathlib.Path, metadata: dict[str, Any], protect: Iterable[int] = ()
+    ) -> int:
         """Stores a SavedModel as the next version and, unless the model is pinned, serves it.
 
         Content identical to the served version (or to a newest version whose push died before its pointer moved) is
@@ -138,6 +140,7 @@ class ModelStore:
             model: name of the model.
             saved_model_dir: folder with saved_model.pb.
             metadata: JSON values to keep in the manifest (run id, config, metrics, ...).
+            protect: versions that retention leaves this time, whatever their age.
 
         Returns:
             The version. It is served if `current(model).version` says so; a pinned pointer stays where it is.
@@ -151,7 +154,7 @@ class ModelStore:
             raise StoreError(f"{source}: no saved_model.pb there; a push takes the folder of a SavedModel")
         with self._writing(model, "push", create=True):
             version = self._push_locked(model, source, metadata)
-            self._retain(model)
+            self._retain(model, protect)
             return version
 
     def _push_locked(self, model: str, source: pathlib.Path, metadata: dict[str, Any]) -> int:
@@ -343,10 +346,10 @@ class ModelStore:
         durable.write_atomic(self._base(model) / pointer.NAME, moved.encode())
         logger.info("%s: version %d is served%s", model, moved.version, " (pinned)" if moved.pinned else "")
 
-    def _retain(self, model: str) -> None:
+    def _retain(self, model: str, protect: Iterable[int]) -> None:
         current = self.current(model)
         folders = self._folders(model)
-        wanted = {*list(folders)[-self.keep :], *((current.version, current.previous) if current else ())}
+        wanted = {*list(folders)[-self.keep :], *((current.version, current.previous) if current else ()), *protect}
         for version, folder in folders.items():
             if version in wanted:
                 continue

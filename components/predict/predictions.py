@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.examples import read_examples
 from models import progress
-from models.predict import SavedModelPredictor
+from models.predict import SavedModelPredictor, most_probable
 
 LABEL, PREDICTION, PROBABILITIES = "label", "prediction", "probabilities"
 """Features for TFMA: the true and the most probable class by name, float32 [k]; beside them the slice columns."""
@@ -42,9 +42,15 @@ class Predictions:
         return np.array([index.get(name, -1) for name in self.labels], np.int64)
 
     @property
+    def predicted(self) -> np.ndarray:
+        """int [n], the most probable class; -1 where a probability is no finite number."""
+        return most_probable(self.probabilities)
+
+    @property
     def correct(self) -> np.ndarray:
         """bool [n], whether the most probable class is the true one."""
-        return self.probabilities.argmax(axis=1) == self.label_ids
+        found = self.predicted
+        return (found == self.label_ids) & (found >= 0)
 
     def save(self, uri: str) -> None:
         """Writes `predictions.npz` and `Split-test/predictions.tfrecord.gz` under `uri`."""
@@ -52,9 +58,9 @@ class Predictions:
         examples = folder / "Split-test" / "predictions.tfrecord.gz"
         examples.parent.mkdir(parents=True, exist_ok=True)
         with tf.io.TFRecordWriter(str(examples), "GZIP") as writer:
-            for row, probabilities in enumerate(self.probabilities):
+            for row, (probabilities, predicted) in enumerate(zip(self.probabilities, self.predicted, strict=True)):
                 features = tf.train.Features()
-                texts = {LABEL: self.labels[row], PREDICTION: self.classes[probabilities.argmax()]}
+                texts = {LABEL: self.labels[row], PREDICTION: self.classes[predicted] if predicted >= 0 else ""}
                 texts |= {column: values[row] for column, values in self.slices.items()}
                 for name, text in texts.items():
                     features.feature[name].bytes_list.value.append(text.encode())

@@ -9,7 +9,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components import gates
-from components.baseline import find_baseline, pointer_state
+from components.baseline import BEST, find_baseline, pointer_state
 from serving.store import ModelStore
 
 
@@ -28,7 +28,8 @@ class Executor(base_executor.BaseExecutor):
             GateClosed: a gate did not bless the model.
             StoreError: the store cannot take it; the version served before stays.
         """
-        gates.require_open("quality_gate", artifact_utils.get_single_instance(input_dict["model_blessing"]))
+        blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
+        gates.require_open("quality_gate", blessing)
         gates.require_open("serving_check", artifact_utils.get_single_instance(input_dict["infra_blessing"]))
         metadata = json.loads(exec_properties["metadata"])
         if self._context is not None:
@@ -37,8 +38,9 @@ class Executor(base_executor.BaseExecutor):
         name = exec_properties["model_name"]
         metadata["baseline"] = find_baseline(store, name, metadata["run_key"])
         metadata["pointer_state"] = pointer_state(store, name, metadata["run_key"])
+        metadata[BEST] = blessing.get_int_custom_property(BEST)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        version = store.push(name, model_path, metadata)
+        version = store.push(name, model_path, metadata, protect=[metadata[BEST]])
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         pushed.set_string_custom_property("pushed_destination", str(store.version_path(name, version)))
         pushed.set_string_custom_property("pushed_version", str(version))

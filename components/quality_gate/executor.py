@@ -12,10 +12,11 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components import gates
-from components.baseline import find_baseline
+from components.baseline import BEST, find_baseline
 from components.examples import split_files
 from components.predict import predictions
 from components.quality_gate import metrics, rules
+from components.quality_gate.rivals import compare
 from serving.store import ModelStore
 
 
@@ -41,6 +42,7 @@ class Executor(base_executor.BaseExecutor):
             "model_size_mb": sum(p.stat().st_size for p in pathlib.Path(model_path).rglob("*") if p.is_file()) / 1e6,
             "slices": {},
             "baseline": None,
+            "best": None,
         }
         figures["tfma"], tfma_slices = read_evaluation(artifact_utils.get_single_uri(input_dict["evaluation"]))
         for (column, value), row in sorted(tfma_slices.items()):
@@ -54,14 +56,11 @@ class Executor(base_executor.BaseExecutor):
 
         store = ModelStore(exec_properties["store"])
         baseline = find_baseline(store, exec_properties["model_name"], exec_properties["run_key"])
+        files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
         if baseline:
-            files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
-            served = predictions.predict(baseline["path"], files, "quality_gate")
-            figures["baseline"] = {
-                "version": baseline["version"],
-                "accuracy": float(served.correct.mean()),
-                "classes": served.classes,
-            }
+            figures["baseline"] = _rival(candidate, baseline, files)
+            best = baseline["best"] or baseline
+            figures["best"] = figures["baseline"] if best is baseline else _rival(candidate, best, files)
         if input_dict.get("comparison"):
             comparison = pathlib.Path(artifact_utils.get_single_uri(input_dict["comparison"]))
             figures["negative_transfer"] = json.loads((comparison / "comparison.json").read_text(encoding="utf-8"))
@@ -69,7 +68,20 @@ class Executor(base_executor.BaseExecutor):
         verdict = rules.judge(figures, json.loads(exec_properties["gates"]))
         (output / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
         gates.write_gates(str(output), verdict)
-        gates.bless(artifact_utils.get_single_instance(output_dict["blessing"]), verdict)
+        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        gates.bless(blessing, verdict)
+        blessing.set_int_custom_property(BEST, _still_best(figures["best"]))
+
+
+def _rival(candidate: predictions.Predictions, version: dict[str, Any], files: list[str]) -> dict[str, Any]:
+    answers = predictions.predict(version["path"], files, "quality_gate")
+    return {"version": version["version"], **compare(candidate, answers)}
+
+
+def _still_best(best: dict[str, Any] | None) -> int:
+    """The best version so far if the candidate answers fewer of the shared images rightly, else 0."""
+    shared = best["shared"] if best else None
+    return best["version"] if best and shared and shared["examples"] and shared["gap"] > 0 else 0
 
 
 def read_evaluation(uri: str) -> tuple[dict[str, float], dict[tuple[str, str], dict[str, float]]]:

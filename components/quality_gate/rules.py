@@ -2,9 +2,16 @@
 
 from typing import Any
 
+import numpy as np
+
 from components.gates import Gate
 
 Figures = dict[str, Any]
+
+
+def answers(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
+    """Every test image gets probabilities that are finite numbers; checked whatever the limits are."""
+    return [at_most("invalid_answers", figures["candidate"]["invalid"], 0, "test images without finite probabilities")]
 
 
 def floors(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
@@ -33,10 +40,17 @@ def per_class(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
 
 
 def calibration(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
-    """Ceiling on the expected calibration error."""
+    """Ceiling on the expected calibration error, less what a perfectly calibrated model would score by chance."""
     if limits.get("calibration_error") is None:
         return []
-    return [at_most("calibration_error", figures["candidate"]["calibration_error"], limits["calibration_error"])]
+    candidate = figures["candidate"]
+    error, bias, (low, high) = (candidate[f"calibration_{name}"] for name in ("error", "bias", "interval"))
+    detail = (
+        f"error {error:.4f} less {bias:.4f}, what a perfectly calibrated model scores with {candidate['examples']} "
+        f"images; 95 % interval {low:.4f} to {high:.4f}"
+    )
+    # Not Python's max, which would lose a NaN.
+    return [at_most("calibration_error", float(np.maximum(error - bias, 0.0)), limits["calibration_error"], detail)]
 
 
 def slices(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
@@ -55,13 +69,41 @@ def slices(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
 
 
 def baseline(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
-    """Not worse than the served model on the same test split, beyond the tolerance."""
-    if limits.get("baseline_tolerance") is None or figures.get("baseline") is None:
+    """Not worse than the served model, and if asked for the best one so far, by more than luck and the tolerance."""
+    if limits.get("baseline_tolerance") is None:
         return []
-    served = figures["baseline"]
-    floor = served["accuracy"] - limits["baseline_tolerance"]
-    detail = f"served version {served['version']} has accuracy {served['accuracy']:.4f} on the same test split"
-    return [at_least("baseline", figures["candidate"]["accuracy"], floor, detail)]
+    rivals = [("baseline", "served", figures.get("baseline"))]
+    if limits.get("baseline") == "best":
+        rivals.append(("baseline_best", "best", figures.get("best")))
+    return [_no_fall(name, kind, rival, limits["baseline_tolerance"]) for name, kind, rival in rivals if rival]
+
+
+def _no_fall(name: str, kind: str, rival: dict[str, Any], tolerance: float) -> Gate:
+    shared = rival["shared"]
+    if not shared["examples"]:
+        return Gate(name, None, tolerance, False, f"{kind} version {rival['version']} knows no class of the test split")
+    low, high = shared["interval"]
+    luck = "" if low > 0 or high < 0 else ": not distinguishable"
+    detail = (
+        f"{kind} version {rival['version']} is right on {shared['rival']:.4f} of {shared['examples']} test images of "
+        f"the {shared['classes']} classes both know, this model on {shared['candidate']:.4f}; the fall is "
+        f"{shared['gap']:+.4f} ({low:+.4f} to {high:+.4f}){luck}"
+    )
+    return at_most(name, shared["beyond_luck"], tolerance, detail)
+
+
+def classes(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
+    """The list of classes is the served model's, or has grown, or may be any."""
+    served, allowed = figures.get("baseline"), limits.get("classes")
+    if served is None or allowed == "any":
+        return []
+    added, removed = (sorted(served[name]) for name in ("added", "removed"))
+    refused = removed if allowed == "grow" else added + removed
+    detail = f"classes other than those of served version {served['version']}: "
+    detail += "; ".join(f"{word} {', '.join(names)}" for word, names in (("new", added), ("gone", removed)) if names)
+    if refused:
+        detail += "; gates.classes says what may change"
+    return [at_most("classes", len(refused), 0, detail if added or removed else "the same as the served model's")]
 
 
 def model_size(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
@@ -76,27 +118,25 @@ def negative_transfer(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
     if limits.get("negative_transfer") is None:
         return []
     compared = figures["negative_transfer"]
-    gap = compared["gap"][compared["best_reference"]]
-    return [
-        at_most("negative_transfer", gap["mean"], limits["negative_transfer"]["tolerance"], compared["statement"]),
-    ]
+    tolerance = limits["negative_transfer"]["tolerance"]
+    return [at_most("negative_transfer", compared["beyond_luck"], tolerance, compared["statement"])]
 
 
-RULES = (floors, per_class, calibration, slices, baseline, model_size, negative_transfer)
+RULES = (answers, floors, per_class, calibration, slices, baseline, classes, model_size, negative_transfer)
 
 
 _TIE = 1e-9
 """A tie is met: 0.8 - 0.1 is 0.7000000000000001, and no gate may close on that."""
 
 
-def at_least(name: str, value: float, limit: float, detail: str = "") -> Gate:
-    """A gate that closes below `limit`; NaN closes it."""
-    return Gate(name, value, limit, bool(value >= limit - _TIE), detail or "a floor")
+def at_least(name: str, value: float | None, limit: float, detail: str = "") -> Gate:
+    """A gate that closes below `limit`; NaN closes it, and so does None: what was not measured."""
+    return Gate(name, value, limit, value is not None and bool(value >= limit - _TIE), detail or "a floor")
 
 
-def at_most(name: str, value: float, limit: float, detail: str = "") -> Gate:
-    """A gate that closes above `limit`; NaN closes it."""
-    return Gate(name, value, limit, bool(value <= limit + _TIE), detail or "a ceiling")
+def at_most(name: str, value: float | None, limit: float, detail: str = "") -> Gate:
+    """A gate that closes above `limit`; NaN closes it, and so does None: what was not measured."""
+    return Gate(name, value, limit, value is not None and bool(value <= limit + _TIE), detail or "a ceiling")
 
 
 def judge(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
