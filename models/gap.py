@@ -10,13 +10,13 @@ narrow.
 import dataclasses
 
 import numpy as np
-import scipy.stats
 
 FALSE_ALARMS = 0.05
 """How often a gate that compares may close though nothing is worse; `benchmarks.comparisons` simulates it."""
 
-LEAST_SEEDS = 2
-"""Trainings of each model that a comparison of methods needs: one says nothing of the luck of training."""
+LEAST_SEEDS = 3
+"""Trainings of each model that a comparison of methods needs: one says nothing of the luck of training, and what two
+say of it is so uncertain that no gap of a usual size stands out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Gap:
 def measure(rival: np.ndarray, model: np.ndarray, rivals: int = 1) -> Gap:
     """The gap between two models.
 
-    Each source of variance gets the quantile of Student's t for its own degrees of freedom, and the squares add up (Howe,
-    "Approximate Confidence Limits on the Mean of X + Y", JASA 69, 1974): few seeds cannot pass for certainty by being
-    alike. For the variance over images half an image of each outcome is added (Agresti and Min, Statistics in Medicine
-    24, 2005): nor can a handful of images, all on one side.
+    Each source of variance gets the quantile of Student's t for its own degrees of freedom, and the squares add up
+    (Howe, "Approximate Confidence Limits on the Mean of X + Y", JASA 69, 1974): few seeds cannot pass for certainty by
+    being alike. For the variance over images half an image of each outcome is added (Agresti and Min, Statistics in
+    Medicine 24, 2005): nor can a handful of images, all on one side.
 
     Args:
         rival: bool [seeds, n], right answers of the rival. One seed means two fixed models: only the images vary.
@@ -60,6 +60,8 @@ def measure(rival: np.ndarray, model: np.ndarray, rivals: int = 1) -> Gap:
         rivals: number of comparisons of which the worst decides; the tail of each bound is that part of `FALSE_ALARMS`
             (Bonferroni).
     """
+    import scipy.stats  # a configuration, which knows the limits here, does not wait for it
+
     difference = np.asarray(rival, np.float64) - np.asarray(model, np.float64)
     seeds, images = difference.shape
     per_seed, per_image = difference.mean(axis=1), difference.mean(axis=0)

@@ -244,8 +244,8 @@ def negative_transfer(
         raise GraftError(f"negative_transfer.references: received {list(references)}; allowed: some of {REFERENCES}")
     if len(seeds) < gap.LEAST_SEEDS:
         raise GraftError(
-            f"negative_transfer.seeds: received {len(seeds)}; allowed: at least {gap.LEAST_SEEDS}, for one training says "
-            "nothing of the luck of training"
+            f"negative_transfer.seeds: received {len(seeds)}; allowed: at least {gap.LEAST_SEEDS}, for fewer "
+            "trainings say next to nothing of the luck of training"
         )
     options = comparison.settings.backbone
     published = load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
@@ -298,8 +298,8 @@ def _summary(outcomes: dict[str, list[Outcome]], seeds: list[int], epochs: int) 
         "beyond_luck": beyond_luck,
         "best_reference": best,
         "statement": (
-            f"Transferring is {verdict} not transferring: the gap to {named} is {told.mean:+.3f} in error rate (interval "
-            f"{told.low:+.3f} to {told.high:+.3f} over {len(seeds)} seeds and {model.shape[1]} test images, "
+            f"Transferring is {verdict} not transferring: the gap to {named} is {told.mean:+.3f} in error rate "
+            f"(interval {told.low:+.3f} to {told.high:+.3f} over {len(seeds)} seeds and {model.shape[1]} test images, "
             f"{gap.FALSE_ALARMS:.0%} false alarms at most over all {len(gaps)} references); above 0 the source hurts."
         ),
     }

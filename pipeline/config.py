@@ -10,6 +10,7 @@ import yaml
 
 from components.ingest.options import DataOptions
 from models.errors import GraftError
+from models.gap import LEAST_SEEDS
 from models.options import BackboneOptions, HeadOptions, TrainOptions
 from models.transfer import METHODS, check_options, method_options
 from pipeline.config_faults import explain
@@ -39,10 +40,10 @@ class NegativeTransferOptions(_Section):
 
     seeds: int = pydantic.Field(
         5,
-        ge=2,
+        ge=LEAST_SEEDS,
         le=20,
-        description="Trainings of each kind. On small test splits 5 tell a gap of 10 points more often than not, 3 mostly "
-        "miss it (docs/figures.md).",
+        description="Trainings of each kind. On small test splits 5 tell a gap of 10 points more often than not, 3 "
+        "mostly miss it (docs/figures.md).",
     )
     references: list[Literal["raw", "scratch"]] = pydantic.Field(
         ["raw", "scratch"],

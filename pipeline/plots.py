@@ -66,6 +66,34 @@ def learning_curves(history: dict[str, Any]) -> str:
         return _uri(figure)
 
 
+def strengths(path: list[dict[str, Any]], chosen: int) -> str:
+    """Loss and accuracy along a path of L2 strengths, train against eval.
+
+    Args:
+        path: at least one step, as `models.logistic.Step`.
+        chosen: index of the step whose weights were taken.
+
+    Returns:
+        a data URI.
+    """
+    x = [step["l2"] for step in path]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9, 3.1), layout="constrained")
+        for axes, name, title in (
+            (figure.add_subplot(1, 2, 1), "loss", "loss (cross-entropy, nats)"),
+            (figure.add_subplot(1, 2, 2), "accuracy", "accuracy (share of images)"),
+        ):
+            axes.semilogx(x, [step[name] for step in path], color=BLUE, marker=".", label="train")
+            axes.semilogx(x, [step[f"val_{name}"] for step in path], color=VERMILLION, marker=".", label="eval")
+            axes.axvline(x[chosen], color=GREY, linestyle="--", linewidth=1, label=f"chosen, {x[chosen]:.2g}")
+            axes.invert_xaxis()
+            axes.set_xlabel("L2 strength (strong to weak)")
+            axes.set_ylabel(title)
+            axes.set_ylim(0, 1.02 if name == "accuracy" else None)
+            axes.legend(frameon=False, loc="best")
+        return _uri(figure)
+
+
 def reliability(bins: list[dict[str, float]]) -> str:
     """Accuracy against confidence in bins of the top probability, and how many images each bin holds.
 

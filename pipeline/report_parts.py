@@ -113,8 +113,14 @@ def curves(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     phases: dict[str, int] = {}
     for epoch in history["epochs"]:
         phases[epoch["phase"]] = phases.get(epoch["phase"], 0) + 1
+    path = history.get("path") or []
+    only_solved = bool(path) and len(history["epochs"]) == 1
     return {
-        "plot": plots.learning_curves(history),
+        "plot": plots.strengths(path, history["chosen"]) if only_solved else plots.learning_curves(history),
+        "solved": path[history["chosen"]] if path else None,
+        "only_solved": only_solved,
+        "strengths": len(path),
+        "refit": history.get("refit", False),
         "method": history["method"],
         "phases": list(phases.items()),
         "best": history["epochs"][history["best_epoch"] - 1],
@@ -149,6 +155,8 @@ def quality(config: Config, result: "RunResult", outputs: Outputs) -> Part:
         "calibration_error": candidate["calibration_error"],
         "classes": classes,
         "per_class": list(candidate["per_class"].items()),
+        "unmeasured": candidate["unmeasured"],
+        "invalid": candidate["invalid"],
         "confusion": [
             (name, [(count, count / most) for count in row])
             for name, row, most in zip(classes, matrix, largest, strict=True)
@@ -162,11 +170,18 @@ def quality(config: Config, result: "RunResult", outputs: Outputs) -> Part:
 
 
 def reliability(config: Config, result: "RunResult", outputs: Outputs) -> Part:
-    """`plot`, `error`, and `excess`: mean confidence minus accuracy."""
+    """`plot`, `error`, its `bias` and `interval` at `n` images, and `excess`: mean confidence minus accuracy."""
     candidate = _figures(outputs)["candidate"]
     bins = candidate["reliability"]
     excess = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in bins) / candidate["examples"]
-    return {"plot": plots.reliability(bins), "error": candidate["calibration_error"], "excess": excess}
+    return {
+        "plot": plots.reliability(bins),
+        "error": candidate["calibration_error"],
+        "bias": candidate["calibration_bias"],
+        "interval": candidate["calibration_interval"],
+        "n": candidate["examples"],
+        "excess": excess,
+    }
 
 
 def mistakes(config: Config, result: "RunResult", outputs: Outputs) -> Part:
@@ -181,12 +196,14 @@ def mistakes(config: Config, result: "RunResult", outputs: Outputs) -> Part:
 
 
 def baseline(config: Config, result: "RunResult", outputs: Outputs) -> Part:
-    """`version` and `accuracy` of the served model on the same test images, `candidate`, `tolerance`."""
+    """The served model's figures (`components.quality_gate.rivals`), `best` likewise, `candidate`, `n`, `tolerance`."""
     figures = _figures(outputs)
-    if figures["baseline"] is None:
+    served, best = figures["baseline"], figures.get("best")
+    if served is None:
         raise Absent("Nothing was served before: there is no baseline.")
     return {
-        **figures["baseline"],
+        **served,
+        "best": best if best and best["version"] != served["version"] else None,
         "candidate": figures["candidate"]["accuracy"],
         "n": figures["candidate"]["examples"],
         "tolerance": config.gates.baseline_tolerance,

@@ -265,7 +265,10 @@ def _features(result: RunResult, outputs: dict[str, Artifact]) -> str:
 def _train(result: RunResult, outputs: dict[str, Artifact]) -> str:
     history = json.loads(pathlib.Path(outputs["model_run"].uri, "history.json").read_text(encoding="utf-8"))
     best = history["epochs"][history["best_epoch"] - 1]
-    return f"{len(history['epochs'])} epochs, best eval accuracy {best['val_accuracy']:.4f}"
+    solved = "head solved, " if history["path"] else ""
+    epochs = len(history["epochs"]) - bool(solved)
+    trained = f"{epochs} epochs, " if epochs else ""
+    return f"{solved}{trained}best eval accuracy {best['val_accuracy']:.4f}"
 
 
 def _predict(result: RunResult, outputs: dict[str, Artifact]) -> str:

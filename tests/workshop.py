@@ -149,7 +149,6 @@ def make_workshop(folder: pathlib.Path) -> Workshop:
             "image_size": [SIDE, SIDE],
             "value_range": [0, 1],
         },
-        "head": {"dropout": 0.0},
         "train": {"epochs": 15, "learning_rate": 0.1, "batch_size": 16},
         "gates": {"accuracy": 0.5, "slices": {"camera": {"accuracy": 0.4, "min_examples": 5}}},
     }

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.errors import GraftError
+from models.gap import LEAST_SEEDS
 from pipeline.config import Config, parse
 from pipeline.demo import data
 from pipeline.progress_view import ProgressView
@@ -50,7 +51,7 @@ def demo(root: pathlib.Path, seeds: int, as_json: bool) -> int:
 
     Args:
         root: every demo makes a folder of its own in it, with data, backbones, runs and the model store.
-        seeds: trainings of each kind, 1 to 20.
+        seeds: trainings of each kind, 3 to 20.
         as_json: one JSON object instead of text.
 
     Returns:
@@ -60,8 +61,8 @@ def demo(root: pathlib.Path, seeds: int, as_json: bool) -> int:
     Raises:
         GraftError: the number of seeds is out of range, or a run failed.
     """
-    if not 1 <= seeds <= 20:
-        raise GraftError(f"--seeds: received {seeds}; allowed: 1 to 20")
+    if not LEAST_SEEDS <= seeds <= 20:
+        raise GraftError(f"--seeds: received {seeds}; allowed: {LEAST_SEEDS} to 20")
     from pipeline.run import new_run_id
 
     folder = root.absolute() / new_run_id()

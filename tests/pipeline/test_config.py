@@ -135,7 +135,10 @@ def test_variables_expand_in_lists_and_mappings(load, refusal):
         ("data.columns.lable=x", "data.columns.lable: unknown key (value 'x'); did you mean 'label'? "),
         ("data.pairs=[{image: a}]", "data.pairs.0.image: unknown key (value 'a'); did you mean 'images'? "),
         ("backbone.handel=x", "backbone.handel: unknown key (value 'x'); did you mean 'handle'? allowed: handle, "),
-        ("head.drop=1", "head.drop: unknown key (value 1); did you mean 'dropout'? allowed: hidden, dropout, l2"),
+        (
+            "head.drop=1",
+            "head.drop: unknown key (value 1); did you mean 'dropout'? allowed: hidden, solver, dropout, l2, refit",
+        ),
         ("transfer.unfreeze=1", "transfer.unfreeze: unknown key (value 1); allowed: none"),
         (
             "transfer={method: fine_tune, unfreez: 1}",

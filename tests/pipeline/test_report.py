@@ -229,6 +229,7 @@ def _comparison(root: pathlib.Path) -> pathlib.Path:
         "epochs": 5,
         "accuracy": {"transferred": [0.8, 0.9, 0.7], "raw_head": [0.5, 0.4, 0.6]},
         "gap": {"raw_head": {"mean": -0.3, "interval": [-0.4, -0.2]}},
+        "beyond_luck": -0.3,
         "best_reference": "raw_head",
         "statement": "Transferring is better than not transferring.",
     }
@@ -263,7 +264,22 @@ def _quality(root: pathlib.Path) -> pathlib.Path:
                 HOSTILE: {"examples": 4, "accuracy": 0.25, "macro_f1": 0.2},
             }
         },
-        "baseline": {"version": 2, "accuracy": 0.75, "classes": list(CLASSES)},
+        "baseline": {
+            "version": 2,
+            "accuracy": 0.75,
+            "classes": list(CLASSES),
+            "added": [HOSTILE],
+            "removed": [],
+            "shared": {
+                "classes": 2,
+                "examples": 12,
+                "candidate": 0.8333,
+                "rival": 0.75,
+                "gap": -0.0833,
+                "interval": [-0.2, 0.03],
+                "beyond_luck": -0.0833,
+            },
+        },
     }
     (folder / "figures.json").write_text(json.dumps(figures))
     return folder
@@ -297,7 +313,15 @@ def test_every_section_is_there(run):
         "anomalies": ("camera", "New value"),
         "training": ("3 epochs of head", "3 epochs of fine tune", "weights of epoch 6", "after epoch 2"),
         "mistakes": ("3 of 18", "true: ", "0.844"),
-        "comparisons": ("0.8333", "served version 2", "0.7500", "+0.0833"),
+        "comparisons": (
+            "0.8333",
+            "served version 2",
+            "0.7500",
+            "-0.0833",
+            "-0.200 to +0.030",
+            "New:",
+            "12 show a class",
+        ),
         "negative_transfer": ("better than", "raw head", "0.400", "0.500", "0.600", "-0.300"),
         "slices": ("camera", "left", "14", "0.800"),
         "timings": ("ingest", "1.2", "512", "cached", "3.8", "900"),

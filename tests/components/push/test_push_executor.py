@@ -7,7 +7,7 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components import gates
-from components.baseline import find_baseline, pointer_state
+from components.baseline import BEST, find_baseline, pointer_state
 from components.push.executor import Executor
 from serving.store import ModelStore
 
@@ -21,7 +21,7 @@ def store(tmp_path) -> ModelStore:
 def push(tmp_path, store):
     """push("content", run_key=...) -> custom properties of the PushedModel."""
 
-    def run(content: str, run_key: str = "key", quality: int = 1, infra: int = 1) -> dict:
+    def run(content: str, run_key: str = "key", quality: int = 1, infra: int = 1, best: int = 0) -> dict:
         model = standard_artifacts.Model()
         model.uri = str(tmp_path / f"model-{content}")
         serving = pathlib.Path(model.uri) / "Format-Serving"
@@ -33,13 +33,14 @@ def push(tmp_path, store):
             blessing.uri = str(tmp_path / f"{kind.TYPE_NAME}-{content}")
             gates.bless(blessing, [gates.Gate("accuracy", 0.5, 0.7, bool(blessed))])
             blessings.append(blessing)
+        blessings[0].set_int_custom_property(BEST, best)
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(tmp_path / "pushed")
         inputs = {"model": [model], "model_blessing": [blessings[0]], "infra_blessing": [blessings[1]]}
         properties = {
             "model_name": "birds",
             "store": str(store.path),
-            "keep": 5,
+            "keep": 2,
             "metadata": json.dumps({"run_key": run_key, "config": {}}),
         }
         Executor().Do(inputs, {"pushed_model": [pushed]}, properties)
@@ -72,11 +73,27 @@ def test_the_baseline_of_a_run_that_is_served_already_is_what_it_was_compared_wi
     assert find_baseline(store, "birds", "first") is None
     push("one", "first")
     assert find_baseline(store, "birds", "first") is None
-    second = {"version": 1, "path": str(store.version_path("birds", 1))}
+    second = {"version": 1, "path": str(store.version_path("birds", 1)), "best": None}
     assert find_baseline(store, "birds", "second") == second
     push("two", "second")
     assert find_baseline(store, "birds", "second") == second
     assert find_baseline(store, "birds", "first")["version"] == 2
+
+
+def test_the_best_version_so_far_is_kept_and_compared_with(push, store):
+    """Three pushes, each a little worse than the first: the store would keep two versions only."""
+    push("one", "first")
+    for content, key in (("two", "second"), ("three", "third"), ("four", "fourth")):
+        push(content, key, best=1)
+    assert store.versions("birds") == [1, 3, 4]
+    found = find_baseline(store, "birds", "fifth")
+    assert found["version"] == 4
+    assert found["best"] == {"version": 1, "path": str(store.version_path("birds", 1))}
+    push("five", "fifth", best=0)
+    assert store.versions("birds") == [4, 5]
+    assert find_baseline(store, "birds", "sixth")["best"] is None, "version 5 is the best itself"
+    again = find_baseline(store, "birds", "fifth")
+    assert again["version"] == 4 and again["best"] is None, "the best it was compared with is gone"
 
 
 def test_the_pointer_state_changes_by_hand_only(push, store):

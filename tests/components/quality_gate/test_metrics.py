@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from components.quality_gate import metrics
 
@@ -57,3 +58,45 @@ def test_a_class_without_examples_is_not_in_the_macro_mean():
     found = metrics.classification(np.array([0, 1]), np.eye(3)[[0, 1]], ["cat", "dog", "owl"])
     assert found["macro_f1"] == 1
     assert found["per_class"]["owl"]["support"] == 0
+    assert found["unmeasured"] == ["owl"]
+
+
+def test_macro_f1_is_that_of_scikit_learn_where_a_class_is_only_predicted():
+    """Eight of nine cats found, the ninth taken for a dog: dogs have an F1 of 0, and count."""
+    labels, predicted = np.zeros(9, int), np.array([0] * 8 + [1])
+    found = metrics.classification(labels, np.eye(3)[predicted], ["cat", "dog", "owl"])
+    assert found["macro_f1"] == pytest.approx(sklearn.metrics.f1_score(labels, predicted, average="macro"))
+    assert found["macro_f1"] == pytest.approx(8 / 17)
+
+
+def test_answers_that_are_no_numbers_are_wrong_and_counted():
+    probabilities = np.array([[np.nan, 0.1], [0.9, 0.1], [np.inf, 0.0]])
+    found = metrics.classification(np.array([0, 0, 0]), probabilities, ["cat", "dog"])
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    assert found["invalid"] == 2
+    assert found["confusion"] == [[1, 0], [0, 0]]
+
+
+def calibrated(n: int, overconfident: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities of a model of two classes whose confidence is too high by `overconfident`."""
+    confidence = rng.uniform(0.5 + overconfident, 1.0, n)
+    right = rng.random(n) < confidence - overconfident
+    return (~right).astype(int), np.column_stack([confidence, 1 - confidence])
+
+
+@pytest.mark.parametrize("n", [65, 1000])
+def test_the_bias_is_what_a_perfectly_calibrated_model_scores(n):
+    rng = np.random.default_rng(0)
+    found = [metrics.calibration(*calibrated(n, 0.0, rng)) for _ in range(200)]
+    assert np.mean([f["bias"] for f in found]) == pytest.approx(np.mean([f["error"] for f in found]), rel=0.1)
+
+
+@pytest.mark.parametrize("overconfident", [0.0, 0.1, 0.2])
+@pytest.mark.parametrize("n", [65, 1000])
+def test_the_interval_holds_the_true_error(n, overconfident):
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(200):
+        low, high = metrics.calibration(*calibrated(n, overconfident, rng))["interval"]
+        held += low - 0.01 <= overconfident <= high + 0.01
+    assert held / 200 > 0.88

@@ -26,24 +26,43 @@ def figures() -> dict:
                 "right": {"examples": 4, "accuracy": 0.5, "macro_f1": 0.4},
             }
         },
-        "baseline": {"version": 3, "accuracy": 0.85, "classes": CLASSES},
-        "negative_transfer": {
-            "gap": {"raw_head": {"mean": 0.05}, "scratch": {"mean": -0.2}},
-            "best_reference": "raw_head",
-            "statement": "Transferring is worse.",
+        "baseline": rival(3, 0.05),
+        "best": rival(2, 0.07),
+        "negative_transfer": {"beyond_luck": 0.05, "statement": "Transferring is worse."},
+    }
+
+
+def rival(version: int, fall: float, low: float = 0.01) -> dict:
+    """A version of the store that is right on this much more than the candidate; below 0 the fall may be luck."""
+    return {
+        "version": version,
+        "accuracy": 0.8 + fall,
+        "classes": CLASSES,
+        "added": [],
+        "removed": [],
+        "shared": {
+            "classes": 3,
+            "examples": 10,
+            "candidate": 0.8,
+            "rival": 0.8 + fall,
+            "gap": fall,
+            "interval": [low, 2 * fall - low],
+            "beyond_luck": fall if low > 0 else min(fall, 0),
         },
     }
 
 
 def judge(figures: dict, **limits) -> dict:
-    """name -> gate, for limits as the configuration gives them; no baseline gate unless asked for."""
-    options = GateOptions(**({"baseline_tolerance": None} | limits))
-    return {gate.name: gate for gate in rules.judge(figures, json.loads(options.model_dump_json()))}
+    """name -> gate, for limits as the configuration gives them; only those that are asked for."""
+    options = GateOptions(**({"baseline_tolerance": None, "classes": "any"} | limits))
+    found = {gate.name: gate for gate in rules.judge(figures, json.loads(options.model_dump_json()))}
+    assert found.pop("invalid_answers").passed
+    return found
 
 
 def test_a_tie_is_met(figures):
     """0.8 - 0.1 is 0.7000000000000001."""
-    figures["candidate"]["accuracy"], figures["baseline"]["accuracy"] = 21 / 30, 24 / 30
+    figures["baseline"] = rival(3, 0.8 - 0.7)
     assert judge(figures, baseline_tolerance=0.1)["baseline"].passed
     assert not judge(figures, baseline_tolerance=0.099)["baseline"].passed
 
@@ -71,6 +90,10 @@ def test_a_tie_is_met(figures):
         ({"slices": {"camera": {"macro_f1": 0.6, "min_examples": 1}}}, "macro_f1[camera=right]", False),
         ({"baseline_tolerance": 0.06}, "baseline", True),
         ({"baseline_tolerance": 0.04}, "baseline", False),
+        ({"baseline_tolerance": 0.06, "baseline": "best"}, "baseline", True),
+        ({"baseline_tolerance": 0.06, "baseline": "best"}, "baseline_best", False),
+        ({"baseline_tolerance": 0.08, "baseline": "best"}, "baseline_best", True),
+        ({"classes": "same"}, "classes", True),
         ({"model_size_mb": 12.0}, "model_size_mb", True),
         ({"model_size_mb": 11.9}, "model_size_mb", False),
         ({"negative_transfer": {"tolerance": 0.05}}, "negative_transfer", True),
@@ -111,13 +134,60 @@ def test_a_column_without_a_large_enough_slice_closes(figures):
 
 
 def test_no_baseline_no_gate(figures):
-    assert judge(figures | {"baseline": None}, baseline_tolerance=0.0) == {}
+    nothing = {"baseline": None, "best": None}
+    assert judge(figures | nothing, baseline_tolerance=0.0, baseline="best", classes="same") == {}
 
 
 def test_the_baseline_gate_names_the_version(figures):
     gate = judge(figures, baseline_tolerance=0.0)["baseline"]
-    assert gate.limit == 0.85
-    assert gate.detail == "served version 3 has accuracy 0.8500 on the same test split"
+    assert gate.value == pytest.approx(0.05) and gate.limit == 0
+    assert gate.detail == (
+        "served version 3 is right on 0.8500 of 10 test images of the 3 classes both know, this model on 0.8000; "
+        "the fall is +0.0500 (+0.0100 to +0.0900)"
+    )
+
+
+def test_a_fall_that_may_be_luck_is_none(figures):
+    gate = judge(figures | {"baseline": rival(3, 0.05, low=-0.02)}, baseline_tolerance=0.0)["baseline"]
+    assert gate.passed and gate.value == 0
+    assert gate.detail.endswith("(-0.0200 to +0.1200): not distinguishable")
+
+
+def test_a_baseline_that_knows_no_class_of_the_test_split_closes(figures):
+    figures["baseline"]["shared"] |= {"examples": 0, "gap": None, "beyond_luck": None}
+    gate = judge(figures, baseline_tolerance=1.0)["baseline"]
+    assert not gate.passed and gate.value is None
+    assert "knows no class of the test split" in gate.detail
+
+
+@pytest.mark.parametrize(
+    ("added", "removed", "open_for"),
+    [([], [], ("same", "grow", "any")), (["emu"], [], ("grow", "any")), (["emu"], ["owl"], ("any",))],
+    ids=["the same", "one more", "one gone"],
+)
+def test_a_changed_list_of_classes_is_gated_by_name(figures, added, removed, open_for):
+    figures["baseline"] |= {"added": added, "removed": removed}
+    for allowed in ("same", "grow"):
+        gate = judge(figures, classes=allowed)["classes"]
+        assert gate.passed is (allowed in open_for)
+        assert all(name in gate.detail for name in added + removed)
+    assert judge(figures, classes="any") == {}
+
+
+def test_answers_that_are_no_numbers_close_whatever_the_limits(figures):
+    labels = np.array([0, 0, 1])
+    figures["candidate"] = metrics.classification(labels, np.full((3, 3), np.nan), CLASSES)
+    found = {gate.name: gate for gate in rules.judge(figures, {"accuracy": 0.1})}
+    assert not found["invalid_answers"].passed and found["invalid_answers"].value == 3
+    assert not found["accuracy"].passed and found["accuracy"].value == 0
+
+
+def test_the_calibration_gate_leaves_chance_out(figures):
+    figures["candidate"] |= {"calibration_error": 0.12, "calibration_bias": 0.1, "calibration_interval": [0.0, 0.15]}
+    gate = judge(figures, calibration_error=0.02)["calibration_error"]
+    assert gate.passed and gate.value == pytest.approx(0.02)
+    assert "0.1000, what a perfectly calibrated model scores with 10 images" in gate.detail
+    assert not judge(figures, calibration_error=0.01)["calibration_error"].passed
 
 
 def test_the_negative_transfer_gate_states_the_finding(figures):
@@ -127,3 +197,8 @@ def test_the_negative_transfer_gate_states_the_finding(figures):
 def test_what_is_no_number_closes():
     assert not rules.at_least("accuracy", math.nan, 0.0).passed
     assert not rules.at_most("calibration_error", math.nan, 1.0).passed
+
+
+def test_what_was_not_measured_closes():
+    for gate in (rules.at_least("accuracy", None, 0.0), rules.at_most("latency_ms", None, 1.0)):
+        assert not gate.passed and gate.value is None and "not measured" in str(gate)
