@@ -127,7 +127,7 @@ class Solver:
         self._total = sum(float(weights.sum(dtype=np.float64)) for *_, weights in examples.slices())
         self._mean, self.variance = self._moments()
         if not math.isfinite(self.variance):
-            raise GraftError("head: the features are not finite numbers; no head can be solved on them")
+            raise _not_finite("train")
         self._values, self._vectors = self._spectrum()
         self._start = np.zeros((self._width + 1, classes))
 
@@ -247,6 +247,9 @@ def solve_path(
         l2: one strength instead of the path.
         smoothing: see `Solver`.
         progress: called with the number of strengths done and the last of them.
+
+    Raises:
+        GraftError: a feature is no finite number.
     """
     solver = Solver(train, classes, smoothing)
     strongest = (solver.variance or 1.0) / 2
@@ -257,6 +260,8 @@ def solve_path(
         start = time.perf_counter()
         model, iterations, converged = solver.solve(strength)
         figures = (*measure(model, train), *measure(model, evaluate))
+        if not math.isfinite(figures[2]):
+            raise _not_finite("eval")
         steps.append(Step(strength, *figures, iterations, converged, round(time.perf_counter() - start, 4)))
         if best is None or steps[-1].val_loss < steps[chosen].val_loss:
             chosen, best = number, model
@@ -266,6 +271,10 @@ def solve_path(
             break
     assert best is not None
     return Path(steps, chosen, best)
+
+
+def _not_finite(split: str) -> GraftError:
+    return GraftError(f"head: features of the {split} split are not finite numbers; no head can be solved on them")
 
 
 def refit(train: Examples, evaluate: Examples, classes: int, l2: float, smoothing: float = 0.0) -> Linear:

@@ -66,5 +66,5 @@ class SavedModelPredictor:
 
 
 def most_probable(probabilities: np.ndarray) -> np.ndarray:
-    """int [n], the class with the largest probability; -1 where a probability is no finite number."""
+    """int [n], the class with the largest of the probabilities or logits [n, k]; -1 where one is no finite number."""
     return np.where(np.isfinite(probabilities).all(axis=1), np.nan_to_num(probabilities).argmax(axis=1), -1)

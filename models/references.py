@@ -26,6 +26,7 @@ from models.errors import GraftError
 from models.heads import build_head
 from models.loop import History
 from models.options import TrainOptions
+from models.predict import most_probable
 from models.task import Split, Task, check_same_classes, load_split
 from models.trainer import Settings, build_task, make_deterministic
 from models.transfer import frozen, get_method
@@ -329,4 +330,6 @@ def _correct_on_images(comparison: Comparison, backbone: Backbone, head: keras.M
 
 def _correct(batches: Iterable[tuple[Any, Any]], logits: Any) -> np.ndarray:
     """Whether the largest logit is at the label, bool [n]."""
-    return np.concatenate([np.argmax(logits(inputs), axis=1) == np.asarray(labels) for inputs, labels in batches])
+    return np.concatenate(
+        [most_probable(np.asarray(logits(inputs))) == np.asarray(labels) for inputs, labels in batches]
+    )

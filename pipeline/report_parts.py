@@ -187,8 +187,8 @@ def reliability(config: Config, result: "RunResult", outputs: Outputs) -> Part:
 def mistakes(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     """`shown`: the most confident wrong predictions: picture, file, true and predicted class, probability."""
     kept = predictions.load(_uri(outputs, "predict", "predictions"))
-    predicted, confidence = kept.probabilities.argmax(axis=1), kept.probabilities.max(axis=1)
-    wrong = np.flatnonzero(~kept.correct)
+    predicted, confidence = kept.predicted, kept.probabilities.max(axis=1)
+    wrong = np.flatnonzero(~kept.correct & (predicted >= 0))
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MOST_MISTAKES].tolist()
     rows = pictures.rows_at(_uri(outputs, "ingest", "examples"), "test", {i: kept.sha256[i] for i in worst})
     shown = [(*rows[i], kept.labels[i], kept.classes[predicted[i]], float(confidence[i])) for i in worst]

@@ -25,7 +25,7 @@ def spec(tmp_path_factory) -> dict:
         "data": {"source": "csv", "path": "/data/flowers/labels.csv", "slices": ["camera"]},
         "backbone": {"handle": "/data/backbone/1", "image_size": [224, 224], "value_range": [0, 1]},
         "transfer": {"method": "fine_tune", "unfreeze": 0.5},
-        "gates": {"accuracy": 0.8, "negative_transfer": {"seeds": 2}},
+        "gates": {"accuracy": 0.8, "negative_transfer": {"seeds": 4}},
         "store": "/store",
         "root": "/runs",
     }

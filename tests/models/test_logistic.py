@@ -125,8 +125,10 @@ def test_refit_learns_from_both_sets_at_the_same_c(monkeypatch):
 def test_features_that_are_no_numbers_are_refused():
     examples = make_examples(30)
     examples.features[7, 3] = np.nan
-    with pytest.raises(GraftError, match="not finite numbers"):
-        Solver(examples, 4)
+    with pytest.raises(GraftError, match="features of the train split are not finite numbers"):
+        solve_path(examples, make_examples(30), 4)
+    with pytest.raises(GraftError, match="features of the eval split are not finite numbers"):
+        solve_path(make_examples(30), examples, 4)
 
 
 def test_features_without_any_variance_give_the_prior():

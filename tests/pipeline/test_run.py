@@ -56,6 +56,7 @@ def test_metrics_and_gates(first_run):
     assert set(gates(first_run)) == {
         "max_rejected",
         "anomalies",
+        "invalid_answers",
         "accuracy",
         "accuracy[camera=left]",
         "accuracy[camera=right]",
