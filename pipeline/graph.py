@@ -103,6 +103,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
             "head": config.head.model_dump(),
             "transfer": config.transfer,
             "train": config.train.model_dump(),
+            "export": config.export.model_dump(),
             "model_name": config.name,
             "code": keys.code,
             "checkpoint_dir": keys.checkpoint_dir,
