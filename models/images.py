@@ -7,6 +7,8 @@
 | GIF | first frame; a transparent pixel becomes black, as the decoder of TensorFlow has it |
 | BMP | 24 and 32 bits (the fourth byte is ignored), 8 bits through the palette; uncompressed only |
 
+WebP and TIFF are PNG by the time they come here: `models.convert`.
+
 Orientation follows Exif 2.3, section 4.6.4 (tag 0x0112 of IFD0), in JPEG only; a malformed Exif block means 1, upright.
 """
 
