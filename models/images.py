@@ -116,7 +116,7 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decode_error_reason(error: tf.errors.OpError) -> str:
-    """The one line of a failed decode that tells why, without TensorFlow's account of the graph."""
+    """The one line of an error of an op, as of a failed decode or read, without TensorFlow's account of the graph."""
     # The account of the graph stands before the reason, a line that points at the node after it.
     message = re.sub(r"\n\s*\[\[.*|\[Op:\w+\].*", "", error.message, flags=re.DOTALL)
     message = re.sub(r"^.*\nNode: [^\n]*\n|^Graph execution error:.*\n\n", "", message, flags=re.DOTALL)

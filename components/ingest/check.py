@@ -11,7 +11,6 @@ from concurrent import futures
 
 import tensorflow as tf
 
-from components.ingest.faults import op_message
 from components.ingest.header import Header, Refused, read_header
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
@@ -134,7 +133,7 @@ def _fault(encoded: bytes) -> str | None:
     try:
         _Compiled.any()(tf.constant([encoded]))
     except tf.errors.InvalidArgumentError as error:
-        return op_message(error)
+        return images.decode_error_reason(error)
     return None
 
 

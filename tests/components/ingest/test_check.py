@@ -59,6 +59,13 @@ def test_only_the_damaged_image_of_a_batch_is_told(encode, kind):
     assert faults[1] and "\n" not in faults[1]
 
 
+def test_a_refusal_of_the_rule_is_told_without_the_words_of_the_graph(encode):
+    compressed = bytearray(encode(1, "BMP"))
+    struct.pack_into("<I", compressed, 30, 1)
+    [fault] = check_all([bytes(compressed)])
+    assert fault == "[BMP must be uncompressed with a BITMAPINFOHEADER; header size, compression:] [40] [1]"
+
+
 def test_webp_and_tiff_become_png_and_keep_the_identity_of_their_file(encode):
     originals = [encode(seed, kind) for seed, kind in enumerate(["WEBP", "PNG", "TIFF", "WEBP", "TIFF"])]
     batch = [(Item("a", "a", encoded=one), read_header(one)) for one in originals]
