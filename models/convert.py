@@ -11,6 +11,7 @@ tags of a TIFF: limits must hold before that.
 | | palette and CMYK become RGB; alpha is kept, and divided out where the colours hold it already |
 """
 
+import contextlib
 import dataclasses
 import io
 import struct
@@ -115,7 +116,11 @@ def to_supported(encoded: bytes) -> bytes:
         if image.width * image.height > header.pixels:
             raise ConversionError(f"{header.format}: the header announces {header.pixels} pixels, then there are more")
         image.load()
-        return _png(_upright(image) if header.format == "WEBP" else _grey_of_16_bits(image, encoded))
+        if header.format == "WEBP":
+            _turn_upright(image)
+        else:
+            image = _grey_of_16_bits(image, encoded)
+        return _png(image)
     except ConversionError:
         raise
     # Pillow raises about anything on a damaged file: OSError, SyntaxError, struct.error, MemoryError, RuntimeError...
@@ -184,14 +189,12 @@ def _open(encoded: bytes, kind: str) -> "Image.Image":
     return plugin(io.BytesIO(encoded))
 
 
-def _upright(image: "Image.Image") -> "Image.Image":
-    """Turned by its Exif; a malformed block means upright, as it does in a JPEG. A TIFF is turned when it is loaded."""
+def _turn_upright(image: "Image.Image") -> None:
+    """Turns by the Exif block; a malformed one means upright, as it does in a JPEG. Loading a TIFF turns it already."""
     from PIL import ImageOps
 
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        return image
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _grey_of_16_bits(image: "Image.Image", encoded: bytes) -> "Image.Image":
