@@ -11,12 +11,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from models.backbone import Backbone
 from models.datasets import decoder
 from models.errors import GraftError
 from models.images import preprocess
+from models.warmup import synthetic_images, write_warmup
 
 TOLERANCE = 1e-5
 """Largest difference of a probability or feature between the export and the model in memory."""
@@ -101,7 +101,8 @@ def export_model(
     directory: str | Path,
     image_size: tuple[int, int],
     value_range: tuple[float, float],
-    warmup_images: Sequence[bytes],
+    images: Sequence[bytes],
+    warmup_images: Sequence[bytes] | None = None,
     model_name: str = "model",
 ) -> None:
     """Writes the SavedModel, loads it back and compares its answers with those of the model in memory.
@@ -125,16 +126,17 @@ def export_model(
         directory: where to write; made if need be.
         image_size: (height, width) that the backbone takes, pixels.
         value_range: what pixel values 0 and 255 become.
-        warmup_images: real encoded images, at least one: the warm-up requests, and what the comparison is done with.
+        images: real encoded images, at least one, that the comparison is done with; they are written nowhere.
+        warmup_images: encoded images to write as warm-up requests; None: drawn ones.
         model_name: the name the requests call the model by.
 
     Raises:
-        GraftError: no warm-up image, or an answer of the export differs from the model in memory by more than
+        GraftError: no image, or an answer of the export differs from the model in memory by more than
             `TOLERANCE`.
     """
     directory = Path(directory)
-    if not warmup_images:
-        raise GraftError("export: at least one image is needed for the warm-up requests; received none")
+    if not images:
+        raise GraftError("export: at least one image is needed to compare the export with the model; received none")
     model = ServingModel(backbone, head, classes, transform_graph_path, image_size, value_range)
     signatures = {
         "serving_default": model.serve,
@@ -146,21 +148,9 @@ def export_model(
     extra = directory / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-    _write_warmup(extra / "tf_serving_warmup_requests", warmup_images, model_name)
-    compare_export(directory, backbone, head, image_size, value_range, warmup_images)
-
-
-def _write_warmup(path: Path, images: Sequence[bytes], model_name: str) -> None:
-    """Writes one Predict request for a single image and one for all: both batch shapes are then compiled."""
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature in ("serving_default", "features"):
-            for batch in [images[:1], images] if len(images) > 1 else [images]:
-                request = predict_pb2.PredictRequest()
-                request.model_spec.name = model_name
-                request.model_spec.signature_name = signature
-                request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(list(batch), tf.string))
-                entry = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-                writer.write(entry.SerializeToString())
+    requested = synthetic_images(image_size) if warmup_images is None else warmup_images
+    write_warmup(extra / "tf_serving_warmup_requests", requested, model_name)
+    compare_export(directory, backbone, head, image_size, value_range, images)
 
 
 def compare_export(

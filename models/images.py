@@ -7,6 +7,8 @@
 | GIF | first frame; a transparent pixel becomes black, as the decoder of TensorFlow has it |
 | BMP | 24 and 32 bits (the fourth byte is ignored), 8 bits through the palette; uncompressed only |
 
+WebP and TIFF are PNG by the time they come here: `models.convert`.
+
 Orientation follows Exif 2.3, section 4.6.4 (tag 0x0112 of IFD0), in JPEG only; a malformed Exif block means 1, upright.
 """
 
@@ -114,7 +116,7 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decode_error_reason(error: tf.errors.OpError) -> str:
-    """The one line of a failed decode that tells why, without TensorFlow's account of the graph."""
+    """The one line of an error of an op, as of a failed decode or read, without TensorFlow's account of the graph."""
     # The account of the graph stands before the reason, a line that points at the node after it.
     message = re.sub(r"\n\s*\[\[.*|\[Op:\w+\].*", "", error.message, flags=re.DOTALL)
     message = re.sub(r"^.*\nNode: [^\n]*\n|^Graph execution error:.*\n\n", "", message, flags=re.DOTALL)

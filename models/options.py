@@ -119,6 +119,18 @@ class TrainOptions(BaseModel):
     )
 
 
+class ExportOptions(BaseModel):
+    """What is written beside the exported model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    warmup: Literal["synthetic", "images"] = Field(
+        default="synthetic",
+        description="The requests that a server replays before it answers: drawn images, or `images` of the eval "
+        "split, which then lie in the model store.",
+    )
+
+
 class BackboneOptions(BaseModel):
     """Which pre-trained network the head is grafted on, and what it expects."""
 

@@ -22,13 +22,13 @@ from models.export import export_model
 from models.hashing import hash_file
 from models.heads import build_head
 from models.loop import History
-from models.options import BackboneOptions, HeadOptions, TrainOptions
+from models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
 from models.task import Split, Task, check_same_classes, load_split
 from models.transfer import check_options, get_method, method_options
 
 log = logging.getLogger(__name__)
 
-_WARMUP_IMAGES = 4
+_COMPARED_IMAGES = 4
 
 
 class FnArgs(Protocol):
@@ -59,6 +59,7 @@ class Settings(BaseModel):
         head: layers of the head.
         transfer: `method` and the method's own settings.
         train: settings of all methods.
+        export: what is written beside the model.
         model_name: what the model is called in the store.
         code: version of the code, for the checkpoint's name.
         checkpoint_dir: folder for the state of an unfinished training, which outlives the run; None to keep none.
@@ -71,6 +72,7 @@ class Settings(BaseModel):
     head: HeadOptions = HeadOptions()
     transfer: dict[str, Any] = {"method": "frozen"}
     train: TrainOptions = TrainOptions()
+    export: ExportOptions = ExportOptions()
     model_name: str = "model"
     code: str = ""
     checkpoint_dir: str | None = None
@@ -111,6 +113,7 @@ def run_fn(fn_args: FnArgs) -> None:
     _write_history(run_dir / "history.json", history, settings.transfer["method"])
     task.head.save(run_dir / "head.keras")
     backbone, head = _off_strategy(task, settings)
+    images = read_encoded(fn_args.eval_files, _COMPARED_IMAGES)
     export_model(
         backbone,
         head,
@@ -119,7 +122,8 @@ def run_fn(fn_args: FnArgs) -> None:
         fn_args.serving_model_dir,
         settings.backbone.image_size,
         settings.backbone.value_range,
-        read_encoded(fn_args.eval_files, _WARMUP_IMAGES),
+        images,
+        images if settings.export.warmup == "images" else None,
         settings.model_name,
     )
     if task.checkpoint:
@@ -177,7 +181,7 @@ def _load(options: BackboneOptions) -> Backbone:
 
 def _identity(settings: Settings, task: Task) -> dict[str, Any]:
     """What decides the outcome of the training, for the checkpoint's name; paths do not."""
-    config = settings.model_dump(exclude={"checkpoint_dir", "features_path"})
+    config = settings.model_dump(exclude={"checkpoint_dir", "features_path", "export"})
     config["backbone"]["handle"] = task.backbone.identity
     config["train"].pop("checkpoint_seconds")
     data = {}

@@ -11,7 +11,7 @@ import yaml
 from components.ingest.options import DataOptions
 from models.errors import GraftError
 from models.gap import LEAST_SEEDS
-from models.options import BackboneOptions, HeadOptions, TrainOptions
+from models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
 from models.transfer import METHODS, check_options, method_options
 from pipeline.config_faults import explain
 
@@ -128,6 +128,7 @@ class Config(_Section):
         {"method": "frozen"}, description=f"The transfer `method` ({', '.join(METHODS)}) and its own options."
     )
     train: TrainOptions = TrainOptions()
+    export: ExportOptions = ExportOptions()
     gates: GateOptions = GateOptions()
     serving_check: ServingCheckOptions = ServingCheckOptions()
     push: PushOptions = PushOptions()

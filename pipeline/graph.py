@@ -79,6 +79,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
         examples=examples,
         schema=schema,
         preprocessing_fn="models.preprocessing.preprocessing_fn",
+        custom_config={"class_names": config.data.class_names and list(config.data.class_names)},
         # The graph is all that is used of it: nothing reads transformed examples or statistics of them.
         splits_config=transform_pb2.SplitsConfig(analyze=["train"]),
         materialize=False,
@@ -102,6 +103,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
             "head": config.head.model_dump(),
             "transfer": config.transfer,
             "train": config.train.model_dump(),
+            "export": config.export.model_dump(),
             "model_name": config.name,
             "code": keys.code,
             "checkpoint_dir": keys.checkpoint_dir,

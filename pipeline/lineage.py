@@ -8,6 +8,7 @@ import pathlib
 from typing import Any
 
 from models.errors import GraftError
+from models.natural import natural_key
 from pipeline.metadata import Execution, Metadata
 from pipeline.text import printable
 
@@ -114,7 +115,7 @@ def _text(value: dict[str, Any]) -> str:
     data, backbone, metrics, config = value["data"], value["backbone"], value["metrics"], value["config"]
     counts = data["counts"] or {}
     images = ", ".join(f"{split} {sum(classes.values())}" for split, classes in counts.items())
-    classes = ", ".join(sorted({name for by_class in counts.values() for name in by_class}))
+    classes = ", ".join(sorted({name for by_class in counts.values() for name in by_class}, key=natural_key))
     missing = "no longer on disk"
     baseline = "nothing was served before" if metrics else missing
     if value["baseline"]:

@@ -14,6 +14,7 @@ from components.ingest.reasons import Reason
 from components.ingest.splits import SPLITS
 from components.ingest.summary import read_rejected, read_summary
 from components.predict import predictions
+from models.natural import natural_key
 from pipeline import pictures, plots
 from pipeline.config import Config
 from pipeline.lineage import describe_run
@@ -55,7 +56,7 @@ def config(config: Config, result: "RunResult", outputs: Outputs) -> Part:
 def data(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     """`rows` (class, count by split, total), `totals` by split, and the summary's figures."""
     summary = read_summary(_uri(outputs, "ingest", "rejected"))
-    names = sorted({name for by_class in summary.used.values() for name in by_class})
+    names = sorted({name for by_class in summary.used.values() for name in by_class}, key=natural_key)
     rows = [(name, [summary.used[split].get(name, 0) for split in SPLITS]) for name in names]
     return {
         "splits": SPLITS,
@@ -100,7 +101,7 @@ def anomalies(config: Config, result: "RunResult", outputs: Outputs) -> Part:
 
 def samples(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     """`classes`: (name, pictures) of the train split."""
-    classes = read_summary(_uri(outputs, "ingest", "rejected")).classes
+    classes = sorted(read_summary(_uri(outputs, "ingest", "rejected")).classes, key=natural_key)
     shown = pictures.samples(_uri(outputs, "ingest", "examples"), "train", classes[:_MOST_CLASSES])
     return {"classes": list(shown.items()), "left_out": len(classes) - len(shown)}
 

@@ -18,6 +18,7 @@ from components.ingest.fingerprint import fingerprint
 from components.ingest.preflight import SourceReport, check_source
 from models import progress
 from models.errors import GraftError
+from models.natural import natural_key
 from pipeline import prepare
 from pipeline.config import Config
 from pipeline.metadata import FILE_NAME, Artifact, Metadata
@@ -93,7 +94,9 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
     for key, value in named.items():
         unknown = sorted(set(value) - set(classes)) if isinstance(value, dict) else []
         if unknown:
-            raise GraftError(f"{key}: {unknown[0]!r} is no class of the data; classes: {', '.join(sorted(classes))}")
+            raise GraftError(
+                f"{key}: {unknown[0]!r} is no class of the data; classes: {', '.join(sorted(classes, key=natural_key))}"
+            )
 
 
 def check_backbone(config: Config) -> None:

@@ -4,12 +4,13 @@ import dataclasses
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
 import numpy as np
 
+from models.convert import ConversionError, to_supported
 from models.errors import GraftError
 from serving import tensors
 from serving.protos import (
@@ -85,7 +86,9 @@ class Client:
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     def predict_images(self, images: Sequence[bytes]) -> list[Prediction]:
-        """Classifies encoded images (JPEG, PNG, GIF, BMP) by the export's default signature, in order.
+        """Classifies encoded images (JPEG, PNG, GIF, BMP, WebP, TIFF) by the export's default signature, in order.
+
+        WebP and TIFF are sent as the PNG that ingestion makes of them.
 
         Raises:
             ClientError: an image is too large for one message or cannot be decoded (`image` says which), or a call
@@ -192,20 +195,27 @@ class Client:
         if self.version is not None:
             spec.version.value = self.version
 
-    def _chunks(self, images: Sequence[bytes]) -> list[list[bytes]]:
+    def _chunks(self, images: Sequence[bytes]) -> Iterator[list[bytes]]:
+        """What goes into one message each; made one after the other, as a PNG is several times larger than its WebP."""
         limit = self._max_message_bytes - _OVERHEAD_BYTES
-        chunks: list[list[bytes]] = []
+        chunk: list[bytes] = []
         size = 0
-        for number, image in enumerate(images):
+        for number, original in enumerate(images):
+            try:
+                image = to_supported(original)
+            except ConversionError as error:
+                raise ClientError(f"image {number}: {error}", image=number) from error
             if len(image) > limit:
-                message = f"image {number} has {len(image)} bytes; one message takes at most {limit}"
+                kind = "" if image is original else " as PNG"
+                message = f"image {number} has {len(image)} bytes{kind}; one message takes at most {limit}"
                 raise ClientError(message, image=number)
-            if not chunks or size + len(image) > limit or len(chunks[-1]) >= self._max_images:
-                chunks.append([])
-                size = 0
-            chunks[-1].append(image)
+            if chunk and (size + len(image) > limit or len(chunk) >= self._max_images):
+                yield chunk
+                chunk, size = [], 0
+            chunk.append(image)
             size += len(image)
-        return chunks
+        if chunk:
+            yield chunk
 
     def _call(self, method: Callable, request: Any) -> Any:
         end = time.monotonic() + self._deadline_s

@@ -1,7 +1,9 @@
 """Whether images are to be used: limits and type from the header, then the pixels as the served graph decodes them."""
 
 import collections
+import contextlib
 import functools
+import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,12 +11,11 @@ from concurrent import futures
 
 import tensorflow as tf
 
-from components.ingest.faults import op_message
 from components.ingest.header import Header, Refused, read_header
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Item
-from models import images
+from models import convert, images
 
 BATCH_IMAGES = 64
 """Images decoded in one call, so that the cost of a call vanishes."""
@@ -61,12 +62,11 @@ def decode_ahead(batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[str | N
       batches: Images whose headers were checked.
 
     Yields:
-      Each batch with the answers of `check_pixels`, in order. As many batches are held as the machine has cores.
+      Each batch with the answers of `check_batch`, in order. As many batches are held as the machine has cores.
     """
     pending: collections.deque = collections.deque()
     for batch in batches:
-        encoded, headers = [item.encoded for item, _ in batch], [header for _, header in batch]
-        pending.append((batch, _pool().submit(check_pixels, encoded, headers)))
+        pending.append((batch, _pool().submit(check_batch, batch)))
         if len(pending) > _THREADS:
             done, answer = pending.popleft()
             yield done, answer.result()
@@ -79,20 +79,34 @@ def _pool() -> futures.Executor:
     return futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="decode")
 
 
-def check_pixels(encoded: Sequence[bytes], headers: Sequence[Header]) -> list[str | None]:
-    """Decodes images and drops the pixels.
+def check_batch(batch: Batch) -> list[str | None]:
+    """Converts what the rule does not decode, then decodes images and drops the pixels.
 
     Args:
-      encoded: Images whose headers were checked.
-      headers: Their headers.
+      batch: Images whose headers were checked. `encoded` of one that is converted becomes the PNG, and `digest` is set.
 
     Returns:
-      For each image None when `models.images.decode_image` decodes it, else what it says.
+      For each image None when `models.images.decode_image` decodes it, else what it or the conversion says.
     """
-    if any(header.pixels > BATCH_PIXELS for header in headers):
-        with _large_lock:
-            return _check(encoded, headers)
-    return _check(encoded, headers)
+    large = any(header.pixels > BATCH_PIXELS for _, header in batch)
+    with _large_lock if large else contextlib.nullcontext():
+        faults = [_convert(item) if header.format in convert.FORMATS else None for item, header in batch]
+        sound = [i for i, fault in enumerate(faults) if fault is None]
+        decoded = _check([batch[i][0].encoded for i in sound], [batch[i][1] for i in sound])
+        for i, fault in zip(sound, decoded, strict=True):
+            faults[i] = fault
+        return faults
+
+
+def _convert(item: Item) -> str | None:
+    try:
+        encoded = convert.to_supported(item.encoded)
+    except convert.ConversionError as error:
+        return str(error)
+    # What the file is, its split too, must not change with the version of the library that converts it.
+    item.digest = item.digest or hashlib.sha256(item.encoded).digest()
+    item.encoded = encoded
+    return None
 
 
 def _check(encoded: Sequence[bytes], headers: Sequence[Header]) -> list[str | None]:
@@ -119,7 +133,7 @@ def _fault(encoded: bytes) -> str | None:
     try:
         _Compiled.any()(tf.constant([encoded]))
     except tf.errors.InvalidArgumentError as error:
-        return op_message(error)
+        return images.decode_error_reason(error)
     return None
 
 

@@ -4,14 +4,13 @@ import dataclasses
 import struct
 
 from components.ingest.reasons import Reason
+from models import convert
 from models.image_limits import MAX_GIF_BLOCKS, MAX_SCANS
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
-# Image types that the rule in models/images.py does not decode, by their first bytes.
+# Image types that are neither decoded by the rule in models/images.py nor converted for it, by their first bytes.
 _UNSUPPORTED = (
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
     (b"II+\x00", "BigTIFF"),
     (b"MM\x00+", "BigTIFF"),
     (b"\x00\x00\x01\x00", "ICO"),
@@ -36,10 +35,11 @@ class Header:
     """What the header announces.
 
     Attributes:
-      format: One of `models.images.FORMATS`.
+      format: One of `models.images.FORMATS`, or of `models.convert.FORMATS`, which are converted.
       width: Pixels, before EXIF orientation.
       height: Pixels, before EXIF orientation.
-      pixels: Pixels that a decoder has to hold: width x height, or all frames of a GIF together.
+      pixels: Pixels that a decoder has to hold: width x height, or all frames of a GIF together,
+        or a tile of a TIFF that is larger than the image.
     """
 
     format: str
@@ -83,7 +83,7 @@ def read_header(encoded: bytes) -> Header:
         elif encoded.startswith(b"BM"):
             header = _bmp(encoded)
         else:
-            raise _foreign(encoded)
+            header = _converted(encoded)
     except (struct.error, IndexError) as error:
         raise Refused(Reason.CORRUPT, f"the file ends within its header ({len(encoded)} bytes)") from error
     if header.width <= 0 or header.height <= 0:
@@ -160,12 +160,21 @@ def _bmp(encoded: bytes) -> Header:
     return Header("BMP", width, abs(height), width * abs(height))
 
 
+def _converted(encoded: bytes) -> Header:
+    try:
+        found = convert.announced(encoded)
+    except convert.ConversionError as error:
+        reason = Reason.UNSUPPORTED_TYPE if error.unsupported else Reason.CORRUPT
+        raise Refused(reason, str(error)) from error
+    if found is None:
+        raise _foreign(encoded)
+    return Header(found.format, found.width, found.height, found.pixels)
+
+
 def _foreign(encoded: bytes) -> Refused:
     for magic, name in _UNSUPPORTED:
         if encoded.startswith(magic):
             return Refused(Reason.UNSUPPORTED_TYPE, name)
-    if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
-        return Refused(Reason.UNSUPPORTED_TYPE, "WEBP")
     if encoded[4:8] == b"ftyp" and encoded[8:12] in _HEIF_BRANDS:
         return Refused(Reason.UNSUPPORTED_TYPE, f"HEIF ({encoded[8:12].decode()})")
     for magic, name in _OTHER:

@@ -9,6 +9,7 @@ from components.ingest.options import DataOptions, label_fault
 from components.ingest.spans import open_sources
 from components.ingest.splits import SPLIT_ADVICE, SPLITS, named_split
 from models.errors import GraftError
+from models.natural import natural_key
 
 MIN_IMAGES = len(SPLITS)
 """Least images of a class: one a split."""
@@ -81,7 +82,12 @@ def check_source(options: DataOptions) -> SourceReport:
                     f"the others by name ({', '.join(f'{name} {named[name]}' for name in SPLITS)}); "
                     f"{SPLIT_ADVICE}"
                 )
-    return SourceReport(tuple(source.path for _, source in opened), dict(sorted(classes.items())), splits, complete)
+    return SourceReport(
+        tuple(source.path for _, source in opened),
+        {label: classes[label] for label in sorted(classes, key=natural_key)},
+        splits,
+        complete,
+    )
 
 
 def _expected(options: DataOptions, named: collections.Counter) -> dict[str, int]:

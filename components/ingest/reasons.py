@@ -31,7 +31,7 @@ _EXPLANATIONS = {
     Reason.TOO_LARGE: "the encoded file is larger than data.max_bytes",
     Reason.TOO_MANY_PIXELS: "the header announces more pixels than data.max_pixels, or hundreds of passes over them",
     Reason.UNKNOWN_TYPE: "the first bytes are of no known image type",
-    Reason.UNSUPPORTED_TYPE: "an image, but not JPEG, PNG, GIF or BMP",
+    Reason.UNSUPPORTED_TYPE: "an image, but not JPEG, PNG, GIF, BMP, WebP or a TIFF that is converted",
     Reason.CORRUPT: "the header or the pixels cannot be decoded",
     Reason.LABEL_CONFLICT: "the same bytes stand under two labels",
     Reason.SPLIT_CONFLICT: "the same bytes stand in two splits; the copy in the held-out one is used",

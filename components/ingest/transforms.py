@@ -176,7 +176,7 @@ class _ChunkJob:
             if fault is not None:
                 self.refuse(item, Refused(Reason.CORRUPT, fault))
                 continue
-            digest = hashlib.sha256(item.encoded).digest()
+            digest = item.digest or hashlib.sha256(item.encoded).digest()
             split = named_split(item.split, self._options)
             if split is None:
                 fractions = self._options.split

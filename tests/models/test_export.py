@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
 from training_input import CLASSES, IMAGE_SIZE, make_example
 
 from models import export
@@ -33,7 +32,7 @@ def write(task, training_input, directory, **changes):
         "directory": directory,
         "image_size": IMAGE_SIZE,
         "value_range": (-1.0, 1.0),
-        "warmup_images": training_input.images["eval"][:2],
+        "images": training_input.images["eval"][:2],
         "model_name": "colours",
     }
     export.export_model(**{**arguments, **changes})
@@ -134,21 +133,23 @@ def test_variables_are_saved_as_variables(exported):
         assert any(v.shape == variable.shape and np.array_equal(v, variable.numpy()) for v in values), variable.path
 
 
-def test_labels_and_warmup_requests(exported, loaded, training_input):
+def test_labels_are_listed(exported):
     task, directory = exported
     assert (directory / "assets.extra" / "labels.txt").read_text().splitlines() == task.classes
-    path = directory / "assets.extra" / "tf_serving_warmup_requests"
-    requests = [
-        prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-    ]
-    sizes = [(r.model_spec.signature_name, r.inputs["image_bytes"].tensor_shape.dim[0].size) for r in requests]
-    assert sizes == [("serving_default", 1), ("serving_default", 2), ("features", 1), ("features", 2)]
-    assert {r.model_spec.name for r in requests} == {"colours"}
-    for request in requests:
-        images = tf.make_ndarray(request.inputs["image_bytes"])
-        assert images.tolist() == training_input.images["eval"][: len(images)]
-        loaded.signatures[request.model_spec.signature_name](image_bytes=tf.constant(images))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_images_of_the_data_are_in_the_export_only_if_asked_for(exported, training_input, tmp_path, asked_for):
+    task, directory = exported
+    images = training_input.images["eval"]
+    if asked_for:
+        directory = tmp_path / "model"
+        write(task, training_input, directory, images=images[:2], warmup_images=images[:2])
+    written = b"".join(path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file())
+    # A part from the middle, too: it would show an image that was written in another envelope.
+    found = [image in written or image[500:600] in written for image in images]
+    assert found == [asked_for and place < 2 for place in range(len(images))]
 
 
 def test_an_export_that_answers_otherwise_is_refused(exported, training_input):
@@ -165,7 +166,7 @@ def test_an_export_that_answers_otherwise_is_refused(exported, training_input):
         bias.assign(before)
 
 
-def test_no_warmup_image_is_refused(exported, training_input, tmp_path):
-    with pytest.raises(GraftError, match="at least one image is needed"):
-        write(exported[0], training_input, tmp_path / "model", warmup_images=[])
+def test_nothing_to_compare_with_is_refused(exported, training_input, tmp_path):
+    with pytest.raises(GraftError, match="at least one image is needed to compare"):
+        write(exported[0], training_input, tmp_path / "model", images=[])
     assert not (tmp_path / "model").exists()

@@ -59,6 +59,16 @@ def test_run_writes_history_logs_head_and_export(fine_tuned, training_input):
     assert (answers.argmax(axis=1) == training_input.labels["test"]).mean() >= 0.9
 
 
+def test_pictures_of_the_data_are_exported_only_if_asked_for(fine_tuned, training_input, tmp_path):
+    def exported(out):
+        content = b"".join(path.read_bytes() for path in sorted((out / "model").rglob("*")) if path.is_file())
+        return sum(image in content for images in training_input.images.values() for image in images)
+
+    assert exported(fine_tuned) == 0
+    trainer.run_fn(training_input.fn_args(tmp_path, export={"warmup": "images"}))
+    assert exported(tmp_path) == 4
+
+
 def test_checkpoint_is_gone_after_success(fine_tuned):
     assert not list((fine_tuned / "checkpoints").glob("*"))
 

@@ -1,6 +1,7 @@
 """The client: answers, chunks, retries, error texts, and no TensorFlow in its process."""
 
 import concurrent.futures
+import io
 import os
 import pathlib
 import subprocess
@@ -10,6 +11,7 @@ import time
 import grpc
 import numpy as np
 import pytest
+from PIL import Image
 
 from serving import tensors
 from serving.client import Client, ClientError, Prediction
@@ -54,6 +56,41 @@ def test_the_image_that_the_server_refuses_is_named(server, client, png):
         client.predict_images([good, good, good, b"no image", good])
     assert "\n" not in str(caught.value) and "{{" not in str(caught.value), "without the account of the graph"
     assert caught.value.image == 3 and caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def as_kind(png: bytes, kind: str, **more) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).save(buffer, kind, **more)
+    return buffer.getvalue()
+
+
+def test_webp_and_tiff_are_converted_before_they_are_sent(client, png):
+    red, blue = png((250, 0, 0)), png((0, 0, 250))
+    images = [as_kind(red, "WEBP", lossless=True), as_kind(blue, "TIFF"), red, as_kind(blue, "WEBP", lossless=True)]
+    assert [prediction.label for prediction in client.predict_images(images)] == ["apple", "cheese", "apple", "cheese"]
+    with pytest.raises(ClientError, match="INVALID_ARGUMENT: Unknown image file format"):
+        client.predict({"image_bytes": np.array(images[:1], object)})  # the server itself takes none
+
+
+def test_a_file_that_cannot_be_converted_is_named(server, png):
+    webp, tiff = as_kind(png((250, 0, 0)), "WEBP"), as_kind(png((250, 0, 0)), "TIFF")
+    floats = io.BytesIO()
+    Image.new("F", (4, 4)).save(floats, "TIFF")
+    with Client(server.grpc_address, "images", max_images=2) as client:
+        for bad, message in (
+            (webp[:40], "WEBP cannot be decoded: "),
+            (tiff[:6], "the file ends within its header"),
+            (floats.getvalue(), "TIFF of floating-point numbers"),
+        ):
+            with pytest.raises(ClientError, match=f"^image 3: {message}") as caught:
+                client.predict_images([webp, tiff, webp, bad])
+            assert caught.value.image == 3 and caught.value.code is None
+    big = as_kind(png((0, 0, 0), (600, 600)), "WEBP")
+    with (
+        Client(server.grpc_address, "images", max_message_bytes=(16 << 10) + len(big)) as client,
+        pytest.raises(ClientError, match=r"image 1 has \d+ bytes as PNG; one message takes at most"),
+    ):
+        client.predict_images([png((0, 0, 0)), big])
 
 
 def test_a_batch_beyond_the_servers_limit_is_refused(server, client, png):
@@ -165,7 +202,7 @@ def test_the_client_does_not_import_tensorflow():
     run_alone("""
 import sys
 from serving.client import Client
-assert not {"tensorflow", "tensorflow.python", "keras"} & sys.modules.keys()
+assert not {"tensorflow", "tensorflow.python", "keras", "PIL"} & sys.modules.keys()
 """)
 
 

@@ -22,6 +22,7 @@ class Item:
       label: Class name; empty when the source has none.
       split: The split the source names (as written there), or None to split by content.
       encoded: The encoded image; without meaning when there is a reason.
+      digest: sha256 of the bytes as the source gave them, where `encoded` no longer is these; None: of `encoded`.
       slices: Extra columns as text.
       reason: Why the image could not be read; None when it was.
       detail: More about `reason`.
@@ -31,6 +32,7 @@ class Item:
     label: str
     split: str | None = None
     encoded: bytes = b""
+    digest: bytes | None = None
     slices: dict[str, str] = dataclasses.field(default_factory=dict)
     reason: Reason | None = None
     detail: str = ""

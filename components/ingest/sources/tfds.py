@@ -10,13 +10,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
-from components.ingest.faults import op_message
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text, chunk_size
 from components.ingest.sources.columns import check_columns, extra_columns, label_text
 from components.ingest.splits import parse_split
 from models.errors import GraftError
+from models.images import decode_error_reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _rows(builder: tfds.core.DatasetBuilder, folder: str, split: str, image: str
             number += 1
     except tf.errors.OpError as error:
         raise GraftError(
-            f"data.path {as_text(folder)}: row {number} of split {split} cannot be read: {op_message(error)}"
+            f"data.path {as_text(folder)}: row {number} of split {split} cannot be read: {decode_error_reason(error)}"
         ) from error
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import tensorflow as tf
 from google.protobuf import message
 
-from components.ingest.faults import op_message
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
 from components.ingest.sources.columns import check_columns, extra_columns, label_text, split_text
 from components.ingest.sources.paths import find_files, group
 from models.errors import GraftError
+from models.images import decode_error_reason
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
@@ -89,7 +89,9 @@ def read_rows(path: str) -> Iterator[dict[str, Any]]:
             yield {name: _value(feature) for name, feature in features.items()}
             number += 1
     except tf.errors.OpError as error:
-        raise GraftError(f"data.path {as_text(path)}: record {number} cannot be read: {op_message(error)}") from error
+        raise GraftError(
+            f"data.path {as_text(path)}: record {number} cannot be read: {decode_error_reason(error)}"
+        ) from error
     except OSError as error:
         raise GraftError(f"data.path {as_text(path)}: {error.strerror}") from error
     except message.DecodeError as error:

@@ -1,5 +1,6 @@
 """The checks before and after decoding, and that the fast path for PNG is the rule."""
 
+import hashlib
 import io
 import struct
 import zlib
@@ -22,7 +23,7 @@ def options(**limits) -> DataOptions:
 
 
 def check_all(encoded: list[bytes]) -> list[str | None]:
-    return check.check_pixels(encoded, [read_header(one) for one in encoded])
+    return check.check_batch([(Item("a", "a", encoded=one), read_header(one)) for one in encoded])
 
 
 def test_good_header_passes(encode):
@@ -56,6 +57,29 @@ def test_only_the_damaged_image_of_a_batch_is_told(encode, kind):
     faults = check_all([good, other[: len(other) // 2], other])
     assert faults[0] is None and faults[2] is None
     assert faults[1] and "\n" not in faults[1]
+
+
+def test_a_refusal_of_the_rule_is_told_without_the_words_of_the_graph(encode):
+    compressed = bytearray(encode(1, "BMP"))
+    struct.pack_into("<I", compressed, 30, 1)
+    [fault] = check_all([bytes(compressed)])
+    assert fault == "[BMP must be uncompressed with a BITMAPINFOHEADER; header size, compression:] [40] [1]"
+
+
+def test_webp_and_tiff_become_png_and_keep_the_identity_of_their_file(encode):
+    originals = [encode(seed, kind) for seed, kind in enumerate(["WEBP", "PNG", "TIFF", "WEBP", "TIFF"])]
+    batch = [(Item("a", "a", encoded=one), read_header(one)) for one in originals]
+    batch[3][0].encoded = originals[3][:40]
+    assert [header.format for _, header in batch] == ["WEBP", "PNG", "TIFF", "WEBP", "TIFF"]
+    faults = check.check_batch(batch)
+    assert [fault is None for fault in faults] == [True, True, True, False, True]
+    assert faults[3].startswith("WEBP cannot be decoded: ")
+    for place in (0, 2, 4):
+        item = batch[place][0]
+        assert item.encoded.startswith(b"\x89PNG") and item.digest == hashlib.sha256(originals[place]).digest()
+        pixels = np.asarray(Image.open(io.BytesIO(originals[place])))
+        np.testing.assert_array_equal(images.decode_image(tf.constant(item.encoded)), pixels)
+    assert (batch[1][0].encoded, batch[1][0].digest) == (originals[1], None)
 
 
 def _png(width: int, height: int, bits: int, color: int, rows: bytes) -> bytes:
