@@ -12,6 +12,8 @@ from models.errors import GraftError
 from models.features import extract_features, feature_runner
 from models.images import preprocess
 
+pytestmark = pytest.mark.graph
+
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory) -> Backbone:

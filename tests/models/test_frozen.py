@@ -11,6 +11,8 @@ from models.empty_batch import never_empty
 from models.errors import GraftError
 from models.frozen import FrozenRunner
 
+pytestmark = pytest.mark.graph
+
 
 @pytest.fixture(scope="module")
 def network() -> tf.Module:

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from models.probe import find_fault
 
+pytestmark = pytest.mark.graph
+
 
 def network(scale: float = 1.0, learned: bool = True, seed: int = 0) -> keras.Model:
     """Four convolutions with batch normalisation, whose statistics fit noise in [0, 1 / scale]."""
