@@ -1,6 +1,5 @@
 """Backbones: one interface over TF-Hub SavedModels, `.keras` files and `keras.applications`."""
 
-import hashlib
 import math
 import pathlib
 import re
@@ -14,10 +13,11 @@ from models import applications
 from models.batch_statistics import STATISTIC
 from models.empty_batch import never_empty
 from models.errors import GraftError
-from models.hashing import hash_file
+from models.hashing import backbone_hash
 from models.hub_layer import HubLayer
 from models.images import preprocess
 from models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
+from models.keras_identity import model_identity
 from models.keras_layers import kept_frozen, learning_layers, open_top, set_trainable
 from models.probe import find_fault
 
@@ -172,10 +172,10 @@ def load_backbone(
     if applications.is_application(handle):
         model = applications.build_application(handle, image_size, value_range)
         body: keras.layers.Layer = cut_model(model, handle, feature_layer)
-        identity = _hash_model(body)
+        identity = model_identity(body)
     elif handle.endswith(".keras"):
         body = cut_model(load_keras_file(handle), handle, feature_layer)
-        identity = hash_file(pathlib.Path(handle))
+        identity = backbone_hash(pathlib.Path(handle))
     else:
         if feature_layer is not None:
             raise GraftError(
@@ -285,13 +285,6 @@ def _check_shapes(body: keras.layers.Layer, handle: str, image_size: tuple[int, 
 
 def _first_spec(signature) -> tf.TensorSpec:
     return next(spec for spec in tf.nest.flatten(signature) if isinstance(spec, tf.TensorSpec))
-
-
-def _hash_model(model: keras.Model) -> str:
-    total = hashlib.sha256(model.to_json().encode())
-    for weight in model.get_weights():
-        total.update(weight.tobytes())
-    return total.hexdigest()
 
 
 def _drawn(variable: keras.Variable, learned: bool, rng: np.random.Generator) -> np.ndarray | None:
