@@ -203,12 +203,13 @@ def load_backbone(
     )
 
 
-def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = ()) -> None:
+def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = (), judge_range: bool = True) -> None:
     """Runs a few images through the backbone before anything costly starts.
 
     Args:
         backbone: left as it is.
-        encoded: images to try, from 2 to a dozen; by default coarse noise.
+        encoded: images to try, from 2 to a dozen, such as it will be used on; with fewer coarse noise.
+        judge_range: whether features of an unexpected size or spread count as a wrong value range.
 
     Raises:
         GraftError: if the features are not finite, the same for every image, or the probabilities of a classifier, or
@@ -217,12 +218,12 @@ def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = ()) -> None:
     low, high = backbone.value_range
     if not low < high:
         raise GraftError(f"backbone.value_range must go up from black to white; received {list(backbone.value_range)}")
-    if encoded:
+    if len(encoded) > 1:
         images = preprocess(list(encoded), backbone.image_size, backbone.value_range)
     else:
         coarse = np.random.default_rng(0).uniform(low, high, (_PROBES, 7, 7, 3)).astype(np.float32)
         images = tf.image.resize(coarse, backbone.image_size)
-    fault = find_fault(backbone.body, images)
+    fault = find_fault(backbone.body, images, judge_range)
     if fault:
         raise GraftError(f"backbone {backbone.handle!r} with value_range {list(backbone.value_range)} {fault}")
 

@@ -203,6 +203,9 @@ def test_check_on_given_images(handles):
     check_backbone(load_backbone(handles["keras"], SIZE, RANGE), encoded)
     with pytest.raises(GraftError, match=r"value_range \[0, 255\] gives features .* narrower"):
         check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded)
+    check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded, judge_range=False)
+    with pytest.raises(GraftError, match="narrower"):  # one image says nothing of a spread: noise does
+        check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded[:1])
     with pytest.raises(GraftError, match=r"must go up from black to white; received \[1, 0\]"):
         check_backbone(load_backbone(handles["keras"], SIZE, (1, 0)))
 
