@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from models.backbone import Backbone, check_backbone, load_backbone, scratch_backbone
 from models.errors import GraftError
+from models.features import feature_runner
 from models.publish import publish_backbone
 
 pytestmark = pytest.mark.graph
@@ -65,6 +66,26 @@ def test_features_are_the_pooled_map(handles, kind):
     assert backbone(pixels()[:0]).shape == (0, 12)
     assert (backbone.handle, backbone.image_size, backbone.value_range) == (handles[kind], SIZE, RANGE)
     check_backbone(backbone)
+
+
+def test_a_batch_of_none_through_convolutions_of_somebody_else(tmp_path):
+    """A SavedModel that was not published here: its own call fails where a kernel answers no images wrongly."""
+    module = tf.train.Checkpoint()
+    module.kernel = tf.Variable(tf.random.stateless_normal([3, 3, 3, 5], [0, 0]), name="kernel")
+    module.variables = module.trainable_variables = [module.kernel]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SIZE, 3])])
+    def call(images):
+        maps = tf.nn.relu(tf.nn.conv2d(images, module.kernel, 2, "VALID") * tf.range(5.0))
+        return tf.reduce_mean(maps, axis=[1, 2])
+
+    module.__call__ = call
+    tf.saved_model.save(module, str(tmp_path))
+    backbone = load_backbone(str(tmp_path), SIZE, RANGE)
+    assert backbone(pixels()[:0]).shape == (0, 5)
+    np.testing.assert_array_equal(backbone(pixels()), call(pixels()))
+    with feature_runner(backbone) as runner:
+        assert runner(encoded=np.array([], object))["output"].shape == (0, 5)
 
 
 @KINDS
