@@ -39,6 +39,7 @@ def sample_images(options: DataOptions, count: int) -> list[bytes]:
                 header = check.check_header(item, options)
             except Refused:
                 continue
-            if check.check_pixels([item.encoded], [header]) == [None]:
-                found[item.encoded] = None
+            for _, faults in check.decode_ahead([[(item, header)]]):
+                if faults == [None]:
+                    found[item.encoded] = None
     return list(found)
