@@ -1,9 +1,11 @@
 """What the cache keys know of code and backbone."""
 
 import importlib.metadata
+import json
 import shutil
 
 import pytest
+from workshop import STAGES, write_backbone
 
 from models.hashing import hash_file, hash_folder
 from pipeline import prepare
@@ -29,6 +31,28 @@ def test_a_backbone_behind_a_url_is_known_by_its_content(tmp_path, monkeypatch):
         found.append(backbone_identity("https://example.com/model/1"))
         assert found[-1] == hash_folder(tmp_path / "cache")
     assert found[0] == found[2] != found[1]
+
+
+@pytest.mark.slow
+def test_other_content_behind_a_url_is_no_cache_hit(workshop, tmp_path, monkeypatch):
+    """Old features met the new network: good eval figures, a served model that guesses."""
+    tensorflow_hub = pytest.importorskip("tensorflow_hub")
+    cache = shutil.copytree(workshop.config.parent / "backbone", tmp_path / "cache")
+    monkeypatch.setattr(tensorflow_hub, "resolve", lambda handle: str(cache))
+    beside = workshop.beside(tmp_path / "url")
+    options = ("--set", "backbone.handle=https://example.com/shapes/1")
+    ran = []
+    for seed in (None, None, 1):
+        if seed:
+            shutil.rmtree(cache)
+            write_backbone(cache, seed)
+        outcome = beside.again(*options)
+        assert outcome.code == 0, outcome.stderr
+        ran.append([stage["name"] for stage in outcome.value["stages"] if not stage["cached"]])
+    assert ran[0] == list(STAGES) and ran[1] == []
+    assert ran[2][:2] == ["features", "train"]
+    made = json.loads((beside.artifact("features", "features") / "backbone.json").read_text())
+    assert made["identity"] == hash_folder(cache)
 
 
 def test_a_network_of_keras_is_known_by_name_and_version(monkeypatch):
