@@ -7,6 +7,9 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 # Two files of tests at a time; the tests of one file share its fixtures.
 SHARED := -n 2 --dist loadfile
+# TensorFlow turns oneDNN on by itself on newer CPUs, with other kernels: no result of a test shall depend on that.
+NO_ONEDNN := TF_ENABLE_ONEDNN_OPTS=0
+GRAPH = TF_ENABLE_ONEDNN_OPTS=1 $(BIN)/python -m pytest -q -m graph $(SHARED) tests/models
 # uv does not read pip's configuration: take the package index from there, where one is set.
 INDEX := $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
 ifneq ($(INDEX),)
@@ -16,7 +19,7 @@ export UV_COMPILE_BYTECODE := 1
 export TF_USE_LEGACY_KERAS := 0
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo test check lock install format clean
+.PHONY: help demo test graph check lock install format clean
 
 help: ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,15 +38,21 @@ install: .venv/.installed ## the locked environment in .venv
 demo: install ## the main job on scikit-learn's digits, no network needed
 	@$(BIN)/graft demo
 
-test: install ## every test
-	@$(BIN)/python -m pytest -q $(SHARED)
+test: install ## every test, and those of the graph with oneDNN too
+	@failed=0; \
+	$(NO_ONEDNN) $(BIN)/python -m pytest -q $(SHARED) || failed=1; \
+	$(GRAPH) || failed=1; \
+	exit $$failed
+
+graph: install ## the tests of what touches the graph, with oneDNN
+	@$(GRAPH)
 
 check: install ## format, lint, import contracts, types, quick tests
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/lint-imports --no-cache | tail -4
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q -m "not slow" $(SHARED)
+	@$(NO_ONEDNN) $(BIN)/python -m pytest -q -m "not slow" $(SHARED)
 
 format: install ## mends format and lint
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

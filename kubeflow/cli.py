@@ -5,8 +5,7 @@ import json
 import pathlib
 from collections.abc import Callable
 
-DEFAULT_ROOT = "/mnt/graft/artifacts"
-"""A path that every pod mounts: Graft's components read and write artifacts as plain files."""
+from kubeflow.defaults import DEFAULT_ROOT
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:

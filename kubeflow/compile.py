@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from kubeflow.cli import DEFAULT_ROOT
+from kubeflow.defaults import DEFAULT_ROOT
 from models.errors import GraftError
 from pipeline.config import Config
 from pipeline.graph import Keys, build_pipeline

@@ -1,6 +1,5 @@
 """Backbones: one interface over TF-Hub SavedModels, `.keras` files and `keras.applications`."""
 
-import hashlib
 import math
 import pathlib
 import re
@@ -12,11 +11,14 @@ import tensorflow as tf
 
 from models import applications
 from models.batch_statistics import STATISTIC
+from models.empty_batch import never_empty
 from models.errors import GraftError
-from models.hashing import hash_file
+from models.hashing import backbone_hash
 from models.hub_layer import HubLayer
 from models.images import preprocess
 from models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
+from models.keras_identity import model_identity
+from models.keras_layers import kept_frozen, learning_layers, open_top, set_trainable
 from models.probe import find_fault
 
 _PROBES = 8
@@ -41,6 +43,8 @@ class Backbone(keras.layers.Layer):
         feature_layer: name of the layer whose output is the feature vector, for Keras networks.
         training_trace: see above.
         unfrozen: the fraction to unfreeze from the start.
+        kept: which layers of a Keras network stay frozen however far one unfreezes, as positions in
+            `models.keras_layers.layers_in_order`; by default those that its publisher saved as not trainable.
 
     Use `load_backbone` to make one.
     """
@@ -56,6 +60,7 @@ class Backbone(keras.layers.Layer):
         feature_layer: str | None = None,
         training_trace: bool = True,
         unfrozen: float = 0.0,
+        kept: Sequence[int] | None = None,
         name: str | None = "backbone",
     ):
         super().__init__(name=name, dtype="float32")
@@ -67,6 +72,9 @@ class Backbone(keras.layers.Layer):
         self.feature_dim = feature_dim
         self.feature_layer = feature_layer
         self.training_trace = training_trace
+        if kept is None:  # a SavedModel lists what may train
+            kept = () if isinstance(body, HubLayer) else kept_frozen(body)
+        self.kept = tuple(kept)
         self.built = True
         self.unfreeze(unfrozen)
 
@@ -75,7 +83,7 @@ class Backbone(keras.layers.Layer):
         """Every variable that can be trained, from input to output, those of one layer together."""
         if isinstance(self.body, HubLayer):
             return self.body.units
-        return [layer._trainable_variables for layer in self._layers_with_variables()]
+        return [layer._trainable_variables for layer in learning_layers(self.body, self.kept)]
 
     def unfreeze(self, fraction: float) -> int:
         """Makes the top part of the network trainable and freezes the rest.
@@ -94,24 +102,27 @@ class Backbone(keras.layers.Layer):
         """
         if not 0 <= fraction <= 1:
             raise GraftError(f"fraction of the backbone to unfreeze must be from 0 to 1; received {fraction}")
-        self.unfrozen = fraction
         units = self.units
         count = math.ceil(fraction * len(units))
-        # Layer by layer: TensorFlow drops the assignment of the value that an attribute has, so `trainable = True` on a
-        # partly frozen network would not reach its layers.
-        for layer in self._flatten_layers():
-            type(layer).trainable.fset(layer, fraction > 0)
-        if count and not isinstance(self.body, HubLayer):
-            # A frozen layer as a whole, so that its batch normalisation stays in inference too.
-            for layer in self._layers_with_variables()[: len(units) - count]:
-                layer.trainable = False
-        for unit in units[: len(units) - count]:
-            for variable in unit:
-                variable.trainable = False
+        if fraction and not units and not isinstance(self.body, HubLayer):  # which says so itself
+            raise GraftError(
+                f"backbone {self.handle!r} cannot be trained: its publisher saved no layer with weights as trainable; "
+                "use it frozen, or save it with trainable = True"
+            )
+        set_trainable(self.body, fraction > 0)  # refuses what cannot be trained
+        set_trainable(self, fraction > 0)
+        if isinstance(self.body, HubLayer):
+            for unit in units[: len(units) - count]:
+                for variable in unit:
+                    variable.trainable = False
+        else:
+            open_top(self.body, self.kept, count)
+        self.unfrozen = fraction
         return count
 
     def call(self, images, training=None):
-        features = self.body(images, training=bool(training) and self.trainable and self.training_trace)
+        in_training = bool(training) and self.trainable and self.training_trace
+        features = never_empty(lambda some: self.body(some, training=in_training), images)
         return keras.ops.cast(features, "float32")  # a Keras body may compute in float16 under mixed precision
 
     def compute_output_shape(self, input_shape):
@@ -129,15 +140,12 @@ class Backbone(keras.layers.Layer):
             "feature_layer": self.feature_layer,
             "training_trace": self.training_trace,
             "unfrozen": self.unfrozen,
+            "kept": self.kept,
         }
 
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "body": keras.saving.deserialize_keras_object(config["body"])})
-
-    def _layers_with_variables(self) -> list[keras.layers.Layer]:
-        layers = self.body._flatten_layers(include_self=False, recursive=True)
-        return [layer for layer in layers if layer._trainable_variables]
 
 
 def load_backbone(
@@ -164,10 +172,10 @@ def load_backbone(
     if applications.is_application(handle):
         model = applications.build_application(handle, image_size, value_range)
         body: keras.layers.Layer = cut_model(model, handle, feature_layer)
-        identity = _hash_model(body)
+        identity = model_identity(body)
     elif handle.endswith(".keras"):
         body = cut_model(load_keras_file(handle), handle, feature_layer)
-        identity = hash_file(pathlib.Path(handle))
+        identity = backbone_hash(pathlib.Path(handle))
     else:
         if feature_layer is not None:
             raise GraftError(
@@ -195,12 +203,13 @@ def load_backbone(
     )
 
 
-def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = ()) -> None:
+def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = (), judge_range: bool = True) -> None:
     """Runs a few images through the backbone before anything costly starts.
 
     Args:
         backbone: left as it is.
-        encoded: images to try, from 2 to a dozen; by default coarse noise.
+        encoded: images to try, from 2 to a dozen, such as it will be used on; with fewer coarse noise.
+        judge_range: whether features of an unexpected size or spread count as a wrong value range.
 
     Raises:
         GraftError: if the features are not finite, the same for every image, or the probabilities of a classifier, or
@@ -209,12 +218,12 @@ def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = ()) -> None:
     low, high = backbone.value_range
     if not low < high:
         raise GraftError(f"backbone.value_range must go up from black to white; received {list(backbone.value_range)}")
-    if encoded:
+    if len(encoded) > 1:
         images = preprocess(list(encoded), backbone.image_size, backbone.value_range)
     else:
         coarse = np.random.default_rng(0).uniform(low, high, (_PROBES, 7, 7, 3)).astype(np.float32)
         images = tf.image.resize(coarse, backbone.image_size)
-    fault = find_fault(backbone.body, images)
+    fault = find_fault(backbone.body, images, judge_range)
     if fault:
         raise GraftError(f"backbone {backbone.handle!r} with value_range {list(backbone.value_range)} {fault}")
 
@@ -223,16 +232,19 @@ def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:
     """The same architecture with weights drawn anew, to measure what the pre-trained ones are worth.
 
     Kernels are drawn as He et al. 2015 (arXiv 1502.01852), equation 10; scales become 1, biases and moving means 0,
-    moving variances 1. Constants that the publisher keeps out of training are kept.
+    moving variances 1. Layers of a Keras network that its publisher froze are drawn and can be trained too: kept, they
+    would bring what was learned before, and drawn but frozen they would be noise. Constants that are no weights of a
+    layer, or that a SavedModel does not list as trainable, are kept.
 
     Args:
         backbone: what to copy; it is left as it is.
         seed: same seed, same weights.
     """
-    config = backbone.get_config()
-    scratch = Backbone.from_config({**config, "identity": f"{backbone.identity}:scratch:{seed}", "unfrozen": 1.0})
+    identity = f"{backbone.identity}:scratch:{seed}"
+    scratch = Backbone.from_config({**backbone.get_config(), "identity": identity, "unfrozen": 0.0, "kept": ()})
+    learned = {id(variable) for unit in scratch.units for variable in unit}
     for index, (fresh, published) in enumerate(zip(scratch.body.variables, backbone.body.variables, strict=True)):
-        value = _drawn(fresh, np.random.default_rng([seed, index]))
+        value = _drawn(fresh, id(fresh) in learned, np.random.default_rng([seed, index]))
         fresh.assign(published if value is None else value)
     scratch.unfreeze(backbone.unfrozen)
     return scratch
@@ -276,19 +288,12 @@ def _first_spec(signature) -> tf.TensorSpec:
     return next(spec for spec in tf.nest.flatten(signature) if isinstance(spec, tf.TensorSpec))
 
 
-def _hash_model(model: keras.Model) -> str:
-    total = hashlib.sha256(model.to_json().encode())
-    for weight in model.get_weights():
-        total.update(weight.tobytes())
-    return total.hexdigest()
-
-
-def _drawn(variable: keras.Variable, rng: np.random.Generator) -> np.ndarray | None:
+def _drawn(variable: keras.Variable, learned: bool, rng: np.random.Generator) -> np.ndarray | None:
     """A starting value for `variable`, or None where it is a constant of the network."""
     shape = tuple(variable.shape)
     if STATISTIC.search(variable.name):
         return np.full(shape, float(variable.name.endswith("variance")), np.float32)
-    if not variable.trainable:
+    if not learned:
         return None
     if re.search(r"(gamma|scale)$", variable.name):
         return np.ones(shape, np.float32)

@@ -2,7 +2,10 @@
 
 import collections
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +16,7 @@ from models.frozen import FrozenRunner
 from models.images import decode_error_reason, preprocess
 
 _CPU_BATCH, _GPU_BATCH = 4, 64
+_BACKBONE = "backbone.json"
 
 
 def feature_runner(backbone: Backbone, *, callers: int | None = None) -> FrozenRunner:
@@ -69,6 +73,41 @@ def extract_features(
             done = sum(len(part) for part in parts)
             raise _named_error(runner, list(itertools.chain(*under_way)), done, error) from error
     return np.concatenate(parts)
+
+
+def write_backbone(features_path: str | Path, backbone: Backbone) -> None:
+    """Writes into a features artifact which backbone made it."""
+    content = {"handle": backbone.handle, **_made_by(backbone)}
+    (Path(features_path) / _BACKBONE).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def check_same_backbone(features_path: str | Path, backbone: Backbone) -> None:
+    """Checks that the features were made by this backbone; the same address may hold another one by now.
+
+    Raises:
+        GraftError: they were not, or the artifact does not say.
+    """
+    path = Path(features_path) / _BACKBONE
+    if not path.is_file():
+        raise GraftError(f"{path}: missing; the features stage writes it")
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in _made_by(backbone).items():
+        if stored.get(key) != value:
+            raise GraftError(
+                f"{path}: the features are of another backbone: {key} {stored.get(key)}, but backbone "
+                f"{backbone.handle!r} has {value}; compute them again with --from features"
+            )
+
+
+def _made_by(backbone: Backbone) -> dict[str, Any]:
+    """What decides the features of an image, as JSON types; not the handle, which is only an address."""
+    return {
+        "identity": backbone.identity,
+        "image_size": list(backbone.image_size),
+        "value_range": [float(value) for value in backbone.value_range],
+        "feature_layer": backbone.feature_layer,
+        "feature_dim": backbone.feature_dim,
+    }
 
 
 def _named_error(runner: FrozenRunner, images: list[bytes], done: int, error: Exception) -> Exception:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from models.errors import GraftError
-from models.hashing import hash_folder
+from models.hashing import backbone_hash
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class HubLayer(keras.layers.Layer):
         self.supports_jit = False  # a restored graph may hold operations that XLA lacks
         self.handle = handle
         folder = resolve_handle(handle)
-        self.identity = hash_folder(folder)
+        self.identity = backbone_hash(folder)
         if identity is not None and identity != self.identity:
             raise GraftError(
                 f"backbone {handle!r} has changed: its sha256 is {self.identity}, the model was made with {identity}"

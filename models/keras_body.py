@@ -72,4 +72,7 @@ def cut_model(model: keras.Model, handle: str, feature_layer: str | None) -> ker
     features = outputs[0]
     if ranks == [4]:
         features = keras.layers.GlobalAveragePooling2D(name="feature_vector")(features)
-    return keras.Model(model.inputs[0], features, name=model.name)
+    cut = keras.Model(model.inputs[0], features, name=model.name)
+    if not model.trainable:  # what its publisher froze stays so
+        cut.trainable = False
+    return cut

@@ -146,6 +146,10 @@ class BackboneOptions(BaseModel):
     feature_layer: str | None = Field(
         default=None, description="Layer of a `.keras` file whose output is the feature; null: the last one."
     )
+    check_range: bool = Field(
+        default=True,
+        description="Judge before a run, from a few images of the data, whether `value_range` fits; false: trust it.",
+    )
 
     @field_validator("image_size")
     @classmethod

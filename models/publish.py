@@ -9,6 +9,7 @@ import pathlib
 import keras
 import tensorflow as tf
 
+from models.empty_batch import never_empty
 from models.errors import GraftError
 
 
@@ -31,7 +32,7 @@ def publish_backbone(model: keras.Model, path: str | pathlib.Path, image_size: t
 
     @tf.function(autograph=False)
     def call(inputs, training=False):
-        features = model(inputs, training=training)
+        features = never_empty(lambda images: model(images, training=training), inputs)
         if len(features.shape) == 4:
             features = tf.reduce_mean(features, axis=[1, 2])
         return tf.cast(features, tf.float32)

@@ -23,6 +23,7 @@ from models import gap, logistic, loop, progress
 from models.backbone import Backbone, load_backbone, scratch_backbone
 from models.datasets import ArraySplit, ImageSplit, read_classes
 from models.errors import GraftError
+from models.features import check_same_backbone
 from models.heads import build_head
 from models.loop import History
 from models.options import TrainOptions
@@ -250,6 +251,7 @@ def negative_transfer(
         )
     options = comparison.settings.backbone
     published = load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
+    check_same_backbone(comparison.settings.features_path, published)
     shared = None if get_method(comparison.settings.transfer["method"]).READS_IMAGES else published
     pixels = raw_pixels(comparison) if "raw" in references else {}
     outcomes: dict[str, list[Outcome]] = {}

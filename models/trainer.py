@@ -19,6 +19,7 @@ from models.checkpoint import Checkpoint
 from models.datasets import read_classes, read_encoded
 from models.errors import GraftError
 from models.export import export_model
+from models.features import check_same_backbone
 from models.hashing import hash_file
 from models.heads import build_head
 from models.loop import History
@@ -106,6 +107,7 @@ def run_fn(fn_args: FnArgs) -> None:
         eval=load_split(settings.features_path, "eval", fn_args.eval_files),
         strategy=strategy,
     )
+    check_same_backbone(settings.features_path, task.backbone)
     if settings.checkpoint_dir:
         task.checkpoint = Checkpoint(settings.checkpoint_dir, _identity(settings, task))
     task.log_dir = run_dir / "tensorboard"

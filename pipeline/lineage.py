@@ -1,6 +1,7 @@
 """What made a run's model or a served version: data, code, backbone, config, metrics and each stage's execution.
 
-The JSON files of artifacts are read plainly here: the readers of the components import TFX, which takes 10 s.
+The JSON files of artifacts are read plainly here: they may have been deleted since, and the reader of ingestion's
+summary imports TensorFlow, which takes seconds.
 """
 
 import json

@@ -6,11 +6,17 @@ import json
 import pathlib
 
 from models.errors import GraftError
-from models.hashing import hash_file, hash_folder
+from models.hashing import backbone_hash, hash_folder
 from pipeline.config import Config
 
 _PACKAGES = ("components", "models", "serving")
-_LIBRARIES = ("tensorflow", "keras", "tfx", "tensorflow-transform", "tensorflow-hub")
+_LIBRARIES = (
+    *("tensorflow", "keras", "tensorflow-hub"),  # networks, decoders, training
+    *("tfx", "tfx-bsl", "tensorflow-transform", "tensorflow-data-validation", "tensorflow-model-analysis"),
+    *("numpy", "scipy", "scikit-learn"),  # heads, references, metrics
+    *("pillow", "pyarrow"),  # what is read of the data
+)
+"""Whatever may change what a stage gives for the same inputs."""
 
 
 def code_version() -> str:
@@ -22,13 +28,24 @@ def code_version() -> str:
 
 
 def backbone_identity(handle: str) -> str:
-    """Hex sha256 of a local backbone, the `identity` that `models.backbone` knows it by; a URL or a name as it is."""
+    """What stands for a backbone in the cache keys.
+
+    For a file or a folder, and for a URL as well, the hex sha256 of the content, the `identity` that `models.backbone`
+    knows it by. A network of `keras.applications` is known by its handle and the version of Keras, which says by
+    checksum which weights it downloads: its content is known only once TensorFlow has built it. The features artifact
+    holds the identity of that content, and who reads it compares.
+
+    Raises:
+        GraftError: a URL that cannot be downloaded.
+    """
     path = pathlib.Path(handle)
-    if path.is_file():
-        return hash_file(path)
-    if path.is_dir():
-        return hash_folder(path)
-    return handle
+    if "://" in handle:
+        from models.hub_layer import resolve_handle  # only for a URL: it imports TensorFlow
+
+        path = resolve_handle(handle)
+    if path.exists():
+        return backbone_hash(path)
+    return f"{handle}, keras {importlib.metadata.version('keras')}"
 
 
 def pin_schema(config: Config) -> str | None:

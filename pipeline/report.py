@@ -3,7 +3,7 @@
 import logging
 import pathlib
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 
@@ -11,10 +11,8 @@ from models.errors import GraftError
 from pipeline import report_parts
 from pipeline.config import Config
 from pipeline.metadata import Artifact
+from pipeline.result import RunResult
 from pipeline.text import markdown, printable
-
-if TYPE_CHECKING:  # it imports TFX's runner
-    from pipeline.run import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +21,7 @@ _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 
 
 def write_report(
-    config: Config, result: "RunResult", outputs: dict[str, dict[str, Artifact]], folder: pathlib.Path
+    config: Config, result: RunResult, outputs: dict[str, dict[str, Artifact]], folder: pathlib.Path
 ) -> pathlib.Path:
     """Writes `report.html` and, if a model was trained, `model_card.md`.
 
@@ -50,7 +48,7 @@ def write_report(
     return path
 
 
-def build_parts(config: Config, result: "RunResult", outputs: dict[str, dict[str, Artifact]]) -> dict[str, Any]:
+def build_parts(config: Config, result: RunResult, outputs: dict[str, dict[str, Artifact]]) -> dict[str, Any]:
     """The parts by name; a string says why there is none."""
     parts: dict[str, Any] = {}
     for builder in report_parts.BUILDERS:

@@ -4,7 +4,7 @@ import json
 import math
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import yaml
@@ -19,9 +19,7 @@ from pipeline import pictures, plots
 from pipeline.config import Config
 from pipeline.lineage import describe_run
 from pipeline.metadata import Artifact, Metadata
-
-if TYPE_CHECKING:  # it imports TFX's runner
-    from pipeline.run import RunResult
+from pipeline.result import RunResult
 
 Outputs = dict[str, dict[str, Artifact]]
 Part = dict[str, Any]
@@ -47,13 +45,13 @@ def _figures(outputs: Outputs) -> dict[str, Any]:
     return _json(outputs, "quality_gate", "quality", "figures.json")
 
 
-def config(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def config(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`yaml`: every key, defaults too."""
     content = config.model_dump(mode="json", by_alias=True)
     return {"yaml": yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)}
 
 
-def data(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def data(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`rows` (class, count by split, total), `totals` by split, and the summary's figures."""
     summary = read_summary(_uri(outputs, "ingest", "rejected"))
     names = sorted({name for by_class in summary.used.values() for name in by_class}, key=natural_key)
@@ -70,7 +68,7 @@ def data(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     }
 
 
-def rejected(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def rejected(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`total`, `reasons` (code, explanation, count), `rows`: the first ones with file, label, reason, detail."""
     uri = _uri(outputs, "ingest", "rejected")
     summary = read_summary(uri)
@@ -82,7 +80,7 @@ def rejected(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     }
 
 
-def anomalies(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def anomalies(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`rows`: split, feature, kind, description, whether the data gate lets it pass."""
     rows = []
     for file in sorted(pathlib.Path(_uri(outputs, "validate", "anomalies")).glob("Split-*/SchemaDiff.pb")):
@@ -99,14 +97,14 @@ def anomalies(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     return {"rows": rows}
 
 
-def samples(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def samples(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`classes`: (name, pictures) of the train split."""
     classes = sorted(read_summary(_uri(outputs, "ingest", "rejected")).classes, key=natural_key)
     shown = pictures.samples(_uri(outputs, "ingest", "examples"), "train", classes[:_MOST_CLASSES])
     return {"classes": list(shown.items()), "left_out": len(classes) - len(shown)}
 
 
-def curves(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def curves(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`plot`, and where training ended."""
     history = _json(outputs, "train", "model_run", "history.json")
     if not history["epochs"]:
@@ -132,7 +130,7 @@ def curves(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     }
 
 
-def quality(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def quality(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """Figures on the test split: overall, `per_class`, `confusion` and the pairs most often taken for each other."""
     figures = _figures(outputs)
     candidate, classes = figures["candidate"], figures["classes"]
@@ -170,7 +168,7 @@ def quality(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     }
 
 
-def reliability(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def reliability(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`plot`, `error`, its `bias` and `interval` at `n` images, and `excess`: mean confidence minus accuracy."""
     candidate = _figures(outputs)["candidate"]
     bins = candidate["reliability"]
@@ -185,7 +183,7 @@ def reliability(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     }
 
 
-def mistakes(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def mistakes(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`shown`: the most confident wrong predictions: picture, file, true and predicted class, probability."""
     kept = predictions.load(_uri(outputs, "predict", "predictions"))
     predicted, confidence = kept.predicted, kept.probabilities.max(axis=1)
@@ -196,7 +194,7 @@ def mistakes(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     return {"shown": shown, "wrong": len(wrong), "n": len(kept.labels)}
 
 
-def baseline(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def baseline(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """The served model's figures (`components.quality_gate.rivals`), `best` likewise, `candidate`, `n`, `tolerance`."""
     figures = _figures(outputs)
     served, best = figures["baseline"], figures.get("best")
@@ -211,7 +209,7 @@ def baseline(config: Config, result: "RunResult", outputs: Outputs) -> Part:
     }
 
 
-def negative_transfer(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def negative_transfer(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`rows`: contestant, accuracy (min, median, max) over seeds, and its gap; `statement`."""
     if config.gates.negative_transfer is None:
         raise Absent("Not compared: gates.negative_transfer is not set.")
@@ -235,7 +233,7 @@ def negative_transfer(config: Config, result: "RunResult", outputs: Outputs) -> 
     }
 
 
-def slices(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def slices(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`rows`: column, value, examples, accuracy, macro F1, whether it is gated."""
     if not config.data.slices:
         raise Absent("No slices: data.slices is empty.")
@@ -252,14 +250,14 @@ def _is_gated(config: Config, column: str, examples: int) -> bool:
     return floors is not None and examples >= floors.min_examples
 
 
-def lineage(config: Config, result: "RunResult", outputs: Outputs) -> Part:
+def lineage(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """See `pipeline.lineage.describe_run`."""
     if not outputs:
         raise Absent("Not reached: the run ended before its first stage did.")
     return describe_run(Metadata(config.run_root).work(result.run_id))
 
 
-BUILDERS: tuple[Callable[[Config, "RunResult", Outputs], Part], ...] = (
+BUILDERS: tuple[Callable[[Config, RunResult, Outputs], Part], ...] = (
     config,
     data,
     rejected,

@@ -1,19 +1,17 @@
 """`graft run`: checks, then drives the graph through LocalDagRunner and says how it went."""
 
-import dataclasses
 import datetime
 import json
 import logging
 import pathlib
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
 
 from components import gates
 from components.baseline import find_baseline, pointer_state
 from components.beam import LOCAL_BEAM_ARGS
-from components.gates import Gate, GateClosed
+from components.gates import GateClosed
 from components.ingest.fingerprint import fingerprint
 from components.ingest.preflight import SourceReport, check_source
 from models import progress
@@ -23,6 +21,7 @@ from pipeline import prepare
 from pipeline.config import Config
 from pipeline.metadata import FILE_NAME, Artifact, Metadata
 from pipeline.progress_view import ProgressView
+from pipeline.result import RunResult
 from pipeline.stages import Stage, one_run_at_a_time
 from serving.store import ModelStore
 
@@ -31,40 +30,7 @@ log = logging.getLogger(__name__)
 GATED = ("quality_gate", "serving_check")
 """Stages whose blessing artifact says whether the run goes on; data_gate raises by itself."""
 
-
-@dataclasses.dataclass
-class RunResult:
-    """How a run went.
-
-    Attributes:
-        run_id: its name in the metadata store.
-        status: passed, gate_closed or failed.
-        reason: why it stopped, empty if it did not.
-        stages: in order, up to the one that stopped the run.
-        gates: every gate that was checked.
-        metrics: of the candidate on the test split, and its baseline.
-        rejected: images not used: total, and count by reason.
-        model_version: the pushed version, None without one.
-        report: path of the HTML report.
-        failure: the exception of a failed run.
-    """
-
-    run_id: str
-    status: str = "failed"
-    reason: str = ""
-    stages: list[Stage] = dataclasses.field(default_factory=list)
-    gates: list[Gate] = dataclasses.field(default_factory=list)
-    metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
-    rejected: dict[str, Any] = dataclasses.field(default_factory=dict)
-    model_version: int | None = None
-    report: str | None = None
-    failure: Exception | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON types; the reason stands for the failure."""
-        value = dataclasses.asdict(dataclasses.replace(self, failure=None))
-        del value["failure"]
-        return value
+_PROBED_IMAGES = 8
 
 
 def check(config: Config) -> SourceReport:
@@ -100,19 +66,32 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
 
 
 def check_backbone(config: Config) -> None:
-    """Loads the backbone and runs a few images through it, once for each backbone and its options."""
-    # Imported here: TensorFlow is not needed where the same backbone was checked before.
+    """Loads the backbone and runs a few images of the data through it, once for each backbone, options and data.
+
+    The data counts by its options, not by its content: what is judged is whether such images suit the network.
+
+    Raises:
+        GraftError: it cannot be loaded, is no feature vector, or does not fit (see `models.backbone.check_backbone`).
+    """
     identity = prepare.backbone_identity(config.backbone.handle)
-    content = json.dumps([config.backbone.model_dump(), config.transfer, identity, prepare.code_version()])
+    judged = [config.backbone.model_dump(), config.transfer, config.data.model_dump(mode="json")]
+    content = json.dumps([*judged, identity, prepare.code_version()])
     marker = config.run_root / "checked_backbone"
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         return
+    # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
+    from components.ingest.sample import sample_images
     from models import backbone as backbones
     from models.transfer import get_method
 
     options = config.backbone
     loaded = backbones.load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
-    backbones.check_backbone(loaded)
+    images = sample_images(config.data, _PROBED_IMAGES)
+    if len(images) < 2:
+        log.warning("backbone: %d usable images at the start of the data; it is checked on noise", len(images))
+    if not options.check_range:
+        log.warning("backbone: value_range %s is not judged: backbone.check_range is false", list(options.value_range))
+    backbones.check_backbone(loaded, images, options.check_range)
     if get_method(config.transfer["method"]).READS_IMAGES:
         loaded.unfreeze(1.0)
     marker.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +146,7 @@ def run(
         finally:
             progress.set_sink(sink)
             # Written for a failed run too: that is when it is read.
+            # Imported here: it reads artifacts with TensorFlow.
             from pipeline.report import write_report
 
             result.report = str(write_report(config, result, follower.outputs, folder))

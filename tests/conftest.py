@@ -5,6 +5,7 @@ import pathlib
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # else the CPU decides; `make test` runs both
 
 import pytest
 from workshop import first_run, workshop  # noqa: F401 - fixtures

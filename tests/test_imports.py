@@ -1,10 +1,13 @@
 """Imports go one way only, and the command line starts without TensorFlow."""
 
+import graphlib
 import pathlib
+import re
 import subprocess
 import sys
 import time
 
+import grimp
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -18,6 +21,24 @@ def lint(folder: pathlib.Path) -> subprocess.CompletedProcess:
 def test_the_layers_hold():
     result = lint(ROOT)
     assert result.returncode == 0, result.stdout
+
+
+def test_models_and_serving_know_nothing_of_tfx_but_its_transform():
+    tfx = re.compile(
+        r"^\s*(?:import|from) (tfx|tfx_bsl|tensorflow_(?:transform|data_validation|model_analysis))\b", re.M
+    )
+    files = [path for package in ("models", "serving") for path in (ROOT / package).rglob("*.py")]
+    found = {(path.relative_to(ROOT).as_posix(), name) for path in files for name in tfx.findall(path.read_text())}
+    assert found == {("models/preprocessing.py", "tensorflow_transform")}
+
+
+@pytest.mark.parametrize("package", ["pipeline", "kubeflow"])
+def test_modules_import_one_another_one_way(package):
+    graph = grimp.build_graph(package, cache_dir=None)  # imports for type checking count, too
+    order = graphlib.TopologicalSorter(
+        {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    )
+    assert package in order.static_order()  # raises CycleError, which names the circle
 
 
 def test_an_import_upwards_breaks_them(tmp_path):

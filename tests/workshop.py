@@ -59,13 +59,13 @@ def write_pictures(folder: pathlib.Path, each: int = 40) -> pathlib.Path:
     return folder / "pictures.csv"
 
 
-def write_backbone(folder: pathlib.Path) -> pathlib.Path:
+def write_backbone(folder: pathlib.Path, seed: int = 0) -> pathlib.Path:
     """Publishes a small random convolutional network as a hub-style SavedModel."""
     import keras
 
     from models.publish import publish_backbone
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     layers = keras.layers
     model = keras.Sequential(
         [

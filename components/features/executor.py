@@ -12,15 +12,17 @@ from tfx.types import artifact_utils
 
 from components.examples import read_examples, split_files
 from models import progress
+from models.applications import is_application
 from models.backbone import load_backbone
 from models.datasets import read_classes
-from models.features import extract_features
+from models.errors import GraftError
+from models.features import extract_features, write_backbone
 
 
 class Executor(base_executor.BaseExecutor):
     """Writes `classes.json` and, by split, `features.npy` float32 [n, d], `labels.npy` int64 [n], `sha256.npy` S64 [n].
 
-    Rows keep the order of the sorted shards.
+    Rows keep the order of the sorted shards. `backbone.json` says which network made them.
     """
 
     def Do(
@@ -29,11 +31,22 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Runs the one pass."""
+        """Runs the one pass.
+
+        Raises:
+            GraftError: the backbone is not the one whose identity the run began with.
+        """
         options = json.loads(exec_properties["backbone"])
         backbone = load_backbone(
             options["handle"], tuple(options["image_size"]), tuple(options["value_range"]), options["feature_layer"]
         )
+        known = options.get("identity")
+        # A network of keras.applications is known by its name until it is built; see `pipeline.prepare`.
+        if known and known != backbone.identity and not is_application(options["handle"]):
+            raise GraftError(
+                f"backbone {options['handle']!r} changed during the run: its sha256 was {known} at the start and is "
+                f"{backbone.identity} now; run again"
+            )
         classes = read_classes(artifact_utils.get_single_uri(input_dict["transform_graph"]))
         index = {name: i for i, name in enumerate(classes)}
         output = pathlib.Path(artifact_utils.get_single_uri(output_dict["features"]))
@@ -64,4 +77,5 @@ class Executor(base_executor.BaseExecutor):
             np.save(folder / "features.npy", part)
             np.save(folder / "labels.npy", np.array(labels[split], np.int64))
             np.save(folder / "sha256.npy", np.array(hashes[split], "S64"))
+        write_backbone(output, backbone)
         (output / "classes.json").write_text(json.dumps(classes), encoding="utf-8")

@@ -36,7 +36,7 @@ class Told:
     """One run of the pipeline and what it compared.
 
     Attributes:
-        result: JSON types of `pipeline.run.RunResult`.
+        result: JSON types of `pipeline.result.RunResult`.
         comparison: as of `models.references.negative_transfer`.
         seconds: wall time.
     """

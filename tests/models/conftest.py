@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from training_input import (
 @pytest.fixture(scope="session")
 def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
     """Three classes that the mean colour tells apart, 42 + 18 + 18 images."""
+    from models.backbone import load_backbone
+    from models.features import write_backbone
     from models.images import preprocess
     from models.publish import publish_backbone
 
@@ -53,6 +56,7 @@ def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
         digests = [hashlib.sha256(image).hexdigest().encode() for image in images[split]]
         np.save(folder / "sha256.npy", np.array(digests, "S64"))
     (root / "features" / "classes.json").write_text(json.dumps(classes))
-    return TrainingInput(
-        root, root / "backbone.keras", root / "hub_backbone", root / "transform", root / "features", images, labels
-    )
+    shutil.copytree(root / "features", root / "hub_features")
+    for features, handle in (("features", "backbone.keras"), ("hub_features", "hub_backbone")):
+        write_backbone(root / features, load_backbone(str(root / handle), IMAGE_SIZE, (-1.0, 1.0)))
+    return TrainingInput(root, root / "backbone.keras", root / "hub_backbone", root / "transform", images, labels)

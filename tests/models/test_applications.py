@@ -2,6 +2,7 @@
 
 import inspect
 import random
+import subprocess
 import sys
 
 import keras
@@ -45,6 +46,20 @@ def test_random_weights_are_the_same_each_time_and_leave_the_seed_alone():
     assert first.identity == again.identity
     for one, other in zip(first.variables, again.variables, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("name", "value_range"), [("EfficientNetB0", (0, 255)), ("MobileNetV3Small", (0, 255))])
+def test_identity_is_the_same_in_every_load(name, value_range):
+    """Their layers have names that Keras numbers anew each time; the features and a killed training go by it."""
+    handle = f"{name}?weights=none"
+    found = {load_backbone(handle, SIZE, value_range).identity for _ in range(2)}
+    script = (
+        f"from models.backbone import load_backbone; print(load_backbone({handle!r}, {SIZE}, {value_range}).identity)"
+    )
+    # Another process, in which Keras has drawn and numbered other things before.
+    script = "import keras; keras.layers.Dense(2).build((1, 2)); keras.layers.Rescaling(1);" + script
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)
+    assert found == {other.stdout.strip()}
 
 
 @pytest.mark.parametrize("handle", ["MobileNetV2?weights=none", "applications:MobileNetV2?weights=none"])

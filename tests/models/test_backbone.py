@@ -1,5 +1,6 @@
 """Backbones of each kind: answers, freezing, round trips, scratch twins, and clear errors before any training."""
 
+import math
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,10 @@ import tensorflow as tf
 
 from models.backbone import Backbone, check_backbone, load_backbone, scratch_backbone
 from models.errors import GraftError
+from models.features import feature_runner
 from models.publish import publish_backbone
+
+pytestmark = pytest.mark.graph
 
 SIZE = (16, 16)
 RANGE = (0.0, 1.0)
@@ -64,6 +68,26 @@ def test_features_are_the_pooled_map(handles, kind):
     check_backbone(backbone)
 
 
+def test_a_batch_of_none_through_convolutions_of_somebody_else(tmp_path):
+    """A SavedModel that was not published here: its own call fails where a kernel answers no images wrongly."""
+    module = tf.train.Checkpoint()
+    module.kernel = tf.Variable(tf.random.stateless_normal([3, 3, 3, 5], [0, 0]), name="kernel")
+    module.variables = module.trainable_variables = [module.kernel]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SIZE, 3])])
+    def call(images):
+        maps = tf.nn.relu(tf.nn.conv2d(images, module.kernel, 2, "VALID") * tf.range(5.0))
+        return tf.reduce_mean(maps, axis=[1, 2])
+
+    module.__call__ = call
+    tf.saved_model.save(module, str(tmp_path))
+    backbone = load_backbone(str(tmp_path), SIZE, RANGE)
+    assert backbone(pixels()[:0]).shape == (0, 5)
+    np.testing.assert_array_equal(backbone(pixels()), call(pixels()))
+    with feature_runner(backbone) as runner:
+        assert runner(encoded=np.array([], object))["output"].shape == (0, 5)
+
+
 @KINDS
 def test_units_go_from_input_to_output(handles, kind):
     units = load_backbone(handles[kind], SIZE, RANGE).units
@@ -85,6 +109,63 @@ def test_unfreeze_opens_the_top(handles, kind, fraction, count):
         flags = trainable_flags(backbone)
         assert all(not any(unit) for unit in flags[: 4 - count]) and all(all(unit) for unit in flags[4 - count :])
         assert len(backbone.trainable_variables) == sum(map(len, flags[4 - count :]))
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory) -> str:
+    """Scaling, a whole network and the pooling in one file, as Keras's own guides have it."""
+    base = keras.models.clone_model(network())
+    layers = [keras.Input((*SIZE, 3)), keras.layers.Rescaling(1.0), base, keras.layers.GlobalAveragePooling2D()]
+    path = tmp_path_factory.mktemp("nested") / "net.keras"
+    keras.Sequential(layers).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(("fraction", "opened"), [(0, 0), (0.17, 1), (0.5, 2), (1, 4)])
+def test_a_nested_network_opens_from_the_top(nested, fraction, opened):
+    backbone = load_backbone(nested, SIZE, RANGE)
+    assert backbone.unfreeze(fraction) == opened
+    order = ["conv0", "norm0", "conv1", "norm1"]
+    expected = {name: name in order[4 - opened :] for name in order}
+    layers = {layer.name: layer for layer in backbone._flatten_layers() if layer.name in expected}
+    assert {name: layers[name].trainable for name in order} == expected
+    assert {v.path.split("/")[-2] for v in backbone.trainable_variables} == set(order[4 - opened :])
+
+
+@pytest.mark.parametrize("fraction", [0, 0.1, 0.5, 1])
+def test_what_the_publisher_froze_stays_frozen(tmp_path, fraction):
+    model = network()
+    model.get_layer("conv0").trainable = model.get_layer("norm1").trainable = False
+    model.save(tmp_path / "net.keras")
+    backbone = load_backbone(str(tmp_path / "net.keras"), SIZE, RANGE)
+    twin = Backbone.from_config({**backbone.get_config(), "unfrozen": 0.0})  # whose layers are all frozen now
+    for one in (backbone, twin):
+        assert [[tuple(variable.shape) for variable in unit] for unit in one.units] == [[(8,), (8,)], [(3, 3, 8, 12)]]
+        count = one.unfreeze(fraction)
+        assert count == math.ceil(2 * fraction)
+        opened = [v.path.split("/")[-2] for v in one.trainable_variables]
+        assert opened == ["norm0", "norm0", "conv1"][(3, 2, 0)[count] :]
+    backbone.unfreeze(fraction)
+    backbone(pixels(), training=True)
+    np.testing.assert_array_equal(backbone.body.get_layer("norm1").moving_mean, model.get_layer("norm1").moving_mean)
+    scratch = scratch_backbone(backbone, 0)
+    scratch.unfreeze(1.0)  # the publisher's weights are gone, so nothing is kept
+    assert len(scratch.units) == 4 and len(scratch.trainable_variables) == 6
+    assert np.all(scratch.units[0][0].numpy() != backbone.body.get_layer("conv0").kernel.numpy())
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_network_that_its_publisher_froze_cannot_be_opened(tmp_path, nested):
+    model = network()
+    model.trainable = False
+    if nested:
+        model = keras.Sequential([keras.Input((*SIZE, 3)), model, keras.layers.GlobalAveragePooling2D()])
+    model.save(tmp_path / "net.keras")
+    backbone = load_backbone(str(tmp_path / "net.keras"), SIZE, RANGE)
+    assert backbone.unfreeze(0) == 0 and backbone(pixels()).shape == (4, 12)
+    with pytest.raises(GraftError, match="no layer with weights as trainable"):
+        backbone.unfreeze(0.5)
+    assert not backbone.trainable and backbone.unfrozen == 0
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan")])
@@ -143,6 +224,9 @@ def test_check_on_given_images(handles):
     check_backbone(load_backbone(handles["keras"], SIZE, RANGE), encoded)
     with pytest.raises(GraftError, match=r"value_range \[0, 255\] gives features .* narrower"):
         check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded)
+    check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded, judge_range=False)
+    with pytest.raises(GraftError, match="narrower"):  # one image says nothing of a spread: noise does
+        check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded[:1])
     with pytest.raises(GraftError, match=r"must go up from black to white; received \[1, 0\]"):
         check_backbone(load_backbone(handles["keras"], SIZE, (1, 0)))
 

@@ -9,6 +9,8 @@ from models.backbone import load_backbone
 from models.batch_statistics import BatchStatistics
 from models.publish import publish_backbone
 
+pytestmark = pytest.mark.graph
+
 SPEC = tf.TensorSpec([None, 8, 8, 3], tf.float32)
 
 

@@ -12,6 +12,8 @@ from models.frozen import FrozenRunner
 from models.images import preprocess
 from models.transfer import get_method
 
+pytestmark = pytest.mark.graph
+
 
 @pytest.fixture(scope="module")
 def exported(training_input, tmp_path_factory):

@@ -1,6 +1,8 @@
 """Features in one pass against the backbone called on the same pixels."""
 
 import io
+import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -9,8 +11,10 @@ from PIL import Image
 
 from models.backbone import Backbone, load_backbone
 from models.errors import GraftError
-from models.features import extract_features, feature_runner
+from models.features import check_same_backbone, extract_features, feature_runner, write_backbone
 from models.images import preprocess
+
+pytestmark = pytest.mark.graph
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +99,19 @@ def test_published_mobilenet_on_photos(graft_data):
     photos = [file.read_bytes() for file in sorted((graft_data / "trashnet").glob("*/*"))[::30]]
     expected = backbone(preprocess(photos, (224, 224), (0, 1)))
     np.testing.assert_allclose(extract_features(backbone, photos), expected, atol=1e-4)
+
+
+def test_features_belong_to_the_backbone_that_made_them(backbone, tmp_path):
+    with pytest.raises(GraftError, match=r"backbone\.json: missing; the features stage writes it"):
+        check_same_backbone(tmp_path, backbone)
+    write_backbone(tmp_path, backbone)
+    check_same_backbone(tmp_path, backbone)
+    moved = pathlib.Path(shutil.copy(backbone.handle, tmp_path / "moved.keras"))
+    check_same_backbone(tmp_path, load_backbone(str(moved), (32, 32), (0, 1)))
+    with pytest.raises(GraftError, match=r"value_range \[0\.0, 1\.0\], but backbone .*moved.* has \[0\.0, 255\.0\]"):
+        check_same_backbone(tmp_path, load_backbone(str(moved), (32, 32), (0, 255)))
+    model = keras.models.load_model(moved)
+    model.layers[0].kernel.assign(model.layers[0].kernel * 2)
+    model.save(moved)
+    with pytest.raises(GraftError, match="the features are of another backbone: identity"):
+        check_same_backbone(tmp_path, load_backbone(str(moved), (32, 32), (0, 1)))

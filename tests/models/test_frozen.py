@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.empty_batch import never_empty
 from models.errors import GraftError
 from models.frozen import FrozenRunner
+
+pytestmark = pytest.mark.graph
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +25,9 @@ def network() -> tf.Module:
 
     @tf.function(input_signature=[tf.TensorSpec([None, 12, 12, 3], tf.float32, name="images")])
     def call(images):
+        return never_empty(convolve, images)
+
+    def convolve(images):
         hidden = tf.nn.relu(tf.nn.conv2d(images, module.first, 1, "SAME") * module.scale)
         return tf.reduce_mean(tf.nn.conv2d(hidden, module.second, 1, "SAME"), axis=[1, 2])
 

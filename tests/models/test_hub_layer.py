@@ -15,6 +15,8 @@ from models.errors import GraftError
 from models.hashing import hash_folder
 from models.hub_layer import HubLayer
 
+pytestmark = pytest.mark.graph
+
 
 class _HalfPlusOne(tf.train.Checkpoint):
     """`x * kernel + bias`, with a regulariser on the kernel."""

@@ -7,25 +7,28 @@ import tensorflow as tf
 
 from models.probe import find_fault
 
+pytestmark = pytest.mark.graph
 
-def network(scale: float = 1.0, learned: bool = True, seed: int = 0) -> keras.Model:
-    """Four convolutions with batch normalisation, whose statistics fit noise in [0, 1 / scale]."""
+
+def network(scale: float = 1.0, learned: bool = True, seed: int = 0, contrast: float = 1.0) -> keras.Model:
+    """Four convolutions with batch normalisation, whose statistics fit noise in [0, 1 / scale] of this contrast."""
     keras.utils.set_random_seed(seed)
     images = keras.Input((16, 16, 3))
     hidden = keras.layers.Rescaling(scale)(images)
     for _ in range(4):
-        hidden = keras.layers.Conv2D(16, 3, padding="same")(hidden)
-        hidden = keras.layers.BatchNormalization(momentum=0.0)(hidden)
+        hidden = keras.layers.Conv2D(16, 3)(hidden)  # unpadded: a black border would be the strongest contrast
+        hidden = keras.layers.BatchNormalization(momentum=0.0, epsilon=1e-6)(hidden)
         hidden = keras.layers.ReLU()(hidden)
     model = keras.Model(images, keras.layers.GlobalAveragePooling2D()(hidden))
     if learned:
-        model(noise(1 / scale, count=64), training=True)
+        model(noise(1 / scale, count=64, contrast=contrast), training=True)
     return model
 
 
-def noise(high: float, count: int = 8) -> tf.Tensor:
-    coarse = np.random.default_rng(0).uniform(0, high, (count, 4, 4, 3)).astype(np.float32)
-    return tf.image.resize(coarse, (16, 16))
+def noise(high: float, count: int = 8, contrast: float = 1.0) -> tf.Tensor:
+    """Noise around the middle grey; with contrast 1 it takes the whole range from 0 to `high`."""
+    coarse = high * (0.5 + contrast * np.random.default_rng(0).uniform(-0.5, 0.5, (count, 4, 4, 3)))
+    return tf.image.resize(coarse.astype(np.float32), (16, 16))
 
 
 def test_range_that_fits():
@@ -36,6 +39,20 @@ def test_range_that_fits():
 def test_range_too_wide_and_too_narrow():
     assert "narrower value range" in find_fault(network(), noise(255))
     assert "wider value range" in find_fault(network(1 / 255), noise(1))
+
+
+def test_a_network_for_low_contrast_is_judged_by_such_images():
+    """X-rays or a microscope's fields: noise is as foreign to it as a wrong value range."""
+    model = network(contrast=0.04)
+    assert find_fault(model, noise(1, contrast=0.04)) is None
+    assert "narrower value range" in find_fault(model, noise(1))
+    assert "narrower value range" in find_fault(model, noise(255, contrast=0.04))
+    assert "wider value range" in find_fault(network(1 / 255, contrast=0.04), noise(1, contrast=0.04))
+
+
+def test_the_range_is_not_judged_where_the_user_knows_better():
+    assert find_fault(network(), noise(255), judge_range=False) is None
+    assert "not finite" in find_fault(network(), noise(np.inf), judge_range=False)
 
 
 def test_untrained_statistics_are_not_judged():

@@ -9,6 +9,8 @@ from models.backbone import load_backbone
 from models.errors import GraftError
 from models.publish import publish_backbone
 
+pytestmark = pytest.mark.graph
+
 X = np.random.default_rng(0).uniform(size=(4, 12, 12, 3)).astype(np.float32)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from training_input import make_network
 
 from models import logistic, references
 from models.errors import GraftError
@@ -68,6 +69,14 @@ def test_each_round_begins_with_its_seed(comparison, monkeypatch):
     monkeypatch.setattr(references, "make_deterministic", begun.append)
     references.negative_transfer(comparison, [3, 5, 4], ["raw"])
     assert begun == [3, 5, 4]
+
+
+def test_features_of_another_backbone_are_refused(training_input, tmp_path):
+    backbone = tmp_path / "backbone.keras"
+    make_network(seed=1).save(backbone)
+    options = {"handle": str(backbone), "image_size": (16, 16), "value_range": (-1.0, 1.0)}
+    with pytest.raises(GraftError, match="the features are of another backbone: identity"):
+        references.negative_transfer(training_input.comparison(backbone=options), [0, 1, 2])
 
 
 def test_features_that_say_nothing_are_negative_transfer(comparison):

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from training_input import weights
+from training_input import make_network, weights
 
 from models import trainer
 from models.checkpoint import Checkpoint
@@ -82,7 +82,8 @@ def test_frozen_run_on_shuffled_labels_learns_nothing(training_input, tmp_path):
             (folder / file).symlink_to(training_input.features / f"Split-{split}" / file)
         labels = np.load(training_input.features / f"Split-{split}" / "labels.npy")
         np.save(folder / "labels.npy", np.random.default_rng(0).permutation(labels))
-    (tmp_path / "features" / "classes.json").symlink_to(training_input.features / "classes.json")
+    for file in ("classes.json", "backbone.json"):
+        (tmp_path / "features" / file).symlink_to(training_input.features / file)
     trainer.run_fn(training_input.fn_args(tmp_path, features_path=str(tmp_path / "features")))
     answers = probabilities(tmp_path / "model", training_input.images["test"])
     assert (answers.argmax(axis=1) == training_input.labels["test"]).mean() < 0.7
@@ -102,6 +103,16 @@ def test_frozen_run_on_shuffled_labels_learns_nothing(training_input, tmp_path):
 )
 def test_unusable_settings_are_refused_before_training(training_input, tmp_path, config, message):
     with pytest.raises(GraftError, match=message):
+        trainer.run_fn(training_input.fn_args(tmp_path, **config))
+    assert not (tmp_path / "model").exists()
+
+
+def test_features_of_another_backbone_are_refused(training_input, tmp_path):
+    """The same address, other content: the head would be trained on vectors that the served network never gives."""
+    backbone = tmp_path / "backbone.keras"
+    make_network(seed=1).save(backbone)
+    config = {"backbone": {"handle": str(backbone), "image_size": (16, 16), "value_range": (-1.0, 1.0)}}
+    with pytest.raises(GraftError, match=r"backbone\.json: the features are of another backbone: identity"):
         trainer.run_fn(training_input.fn_args(tmp_path, **config))
     assert not (tmp_path / "model").exists()
 
@@ -145,6 +156,7 @@ def test_two_devices_train_a_mirrored_model(training_input, tmp_path, kind):
     backbone = {"handle": str(getattr(training_input, kind)), "image_size": (16, 16), "value_range": (-1.0, 1.0)}
     # Without dropout two halves of a batch make the same step as the whole, up to the order of summation.
     config = {"transfer": FINE_TUNE, "head": {"dropout": 0.0}, "backbone": backbone}
+    config["features_path"] = str(training_input.hub_features if kind == "hub_backbone" else training_input.features)
     result = run_process(training_input.fn_args(tmp_path, **config), "--devices", "2")
     assert result.returncode == 0, result.stderr[-3000:]
     assert "trained on 2 replicas" in result.stdout

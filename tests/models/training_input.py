@@ -55,9 +55,18 @@ class TrainingInput:
     backbone: pathlib.Path
     hub_backbone: pathlib.Path
     transform: pathlib.Path
-    features: pathlib.Path
     images: dict[str, list[bytes]]
     labels: dict[str, np.ndarray]
+
+    @property
+    def features(self) -> pathlib.Path:
+        """Those of `backbone`."""
+        return self.root / "features"
+
+    @property
+    def hub_features(self) -> pathlib.Path:
+        """The same vectors, as those of `hub_backbone`."""
+        return self.root / "hub_features"
 
     def patterns(self, split: str) -> list[str]:
         return [str(self.root / "examples" / f"Split-{split}" / "*")]

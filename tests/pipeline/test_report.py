@@ -25,7 +25,7 @@ from pipeline import config as configs
 from pipeline import pictures, plots, report_parts
 from pipeline.metadata import Artifact, Metadata
 from pipeline.report import write_report
-from pipeline.run import RunResult
+from pipeline.result import RunResult
 from pipeline.stages import Stage
 
 HOSTILE = "<script>alert(1)</script>"

@@ -12,7 +12,10 @@ from components.examples import read_examples, split_files
 from components.features.executor import Executor
 from components.negative_transfer.executor import Executor as NegativeTransferExecutor
 from components.quality_gate import rules
+from models.backbone import load_backbone
 from models.errors import GraftError
+from models.features import check_same_backbone
+from pipeline.prepare import backbone_identity
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +61,20 @@ def test_rows_keep_the_order_of_the_shards(inputs, features):
         assert vectors.shape == (len(rows), 32) and vectors.dtype == np.float32 and np.isfinite(vectors).all()
         assert labels.dtype == np.int64 and [classes[i] for i in labels] == [row["label"].decode() for row in rows]
         assert np.load(folder / "sha256.npy").tolist() == [row["sha256"] for row in rows]
+
+
+def test_the_artifact_says_which_backbone_made_it(features, backbone):
+    check_same_backbone(features.uri, load_backbone(backbone["handle"], (24, 24), (0, 1)))
+    made = json.loads((pathlib.Path(features.uri) / "backbone.json").read_text())
+    assert made["handle"] == backbone["handle"] and made["identity"] == backbone_identity(backbone["handle"])
+
+
+def test_a_backbone_that_changed_since_the_start_is_refused(inputs, backbone, tmp_path):
+    known = {**backbone, "identity": backbone_identity(backbone["handle"])}
+    extract(inputs, known, tmp_path / "same", ["eval"])
+    with pytest.raises(GraftError, match=r"changed during the run: its sha256 was 0+ at the start"):
+        extract(inputs, {**backbone, "identity": "0" * 64}, tmp_path / "other", ["eval"])
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_unknown_split_is_refused(inputs, backbone, tmp_path):

@@ -1,0 +1,42 @@
+"""How a run went: what it shows, writes to `run.json` and gives to the report."""
+
+import dataclasses
+from typing import Any
+
+from components.gates import Gate
+from pipeline.stages import Stage
+
+
+@dataclasses.dataclass
+class RunResult:
+    """How a run went.
+
+    Attributes:
+        run_id: its name in the metadata store.
+        status: passed, gate_closed or failed.
+        reason: why it stopped, empty if it did not.
+        stages: in order, up to the one that stopped the run.
+        gates: every gate that was checked.
+        metrics: of the candidate on the test split, and its baseline.
+        rejected: images not used: total, and count by reason.
+        model_version: the pushed version, None without one.
+        report: path of the HTML report.
+        failure: the exception of a failed run.
+    """
+
+    run_id: str
+    status: str = "failed"
+    reason: str = ""
+    stages: list[Stage] = dataclasses.field(default_factory=list)
+    gates: list[Gate] = dataclasses.field(default_factory=list)
+    metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rejected: dict[str, Any] = dataclasses.field(default_factory=dict)
+    model_version: int | None = None
+    report: str | None = None
+    failure: Exception | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types; the reason stands for the failure."""
+        value = dataclasses.asdict(dataclasses.replace(self, failure=None))
+        del value["failure"]
+        return value
