@@ -89,7 +89,42 @@ def models(tmp_path_factory):
     zoo.functions = list(signatures.values())
     found["zoo"] = _save(root / "zoo" / "7", zoo, signatures)
     found["images"] = _save_images(root / "images" / "1")
+    found["counter"] = _save_counter(root / "counter" / "1")
     return found
+
+
+def _save_counter(folder: pathlib.Path) -> pathlib.Path:
+    """One signature reads a variable that others change, one of them in a branch; another reads its own."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.counter, module.slope = tf.Variable(0, dtype=tf.int64), tf.Variable(3.0)
+    by = tf.TensorSpec([], tf.int64, name="by")
+
+    @tf.function(input_signature=[by])
+    def incr_counter(by):
+        return {"count": module.counter.assign_add(by), "sent": tf.identity(by)}
+
+    @tf.function(input_signature=[by])
+    def incr_in_branch(by):
+        return {"count": tf.cond(by > 0, lambda: module.counter.assign_add(by), lambda: module.counter.read_value())}
+
+    @tf.function(input_signature=[])
+    def get_counter():
+        return {"count": tf.identity(module.counter)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def scale(x):
+        return {"y": x * module.slope}
+
+    signatures = {
+        "incr_counter": incr_counter,
+        "incr_in_branch": incr_in_branch,
+        "get_counter": get_counter,
+        "scale": scale,
+    }
+    module.functions = list(signatures.values())
+    return _save(folder, module, signatures)
 
 
 def _save_images(folder: pathlib.Path) -> pathlib.Path:
