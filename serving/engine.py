@@ -121,7 +121,7 @@ class Engine:
         finally:
             if limited:
                 self._callers.release()
-        found = dict(zip(fetches, values, strict=True))
+        found = dict(zip(fetches, map(_as_array, values), strict=True))
         return {alias: found[name] for alias, name in names.items()}
 
     def close(self) -> None:
@@ -180,6 +180,10 @@ class Engine:
             return self._call_once(feeds, fetches, options)
         except tf.errors.OpError as error:
             raise ServingError(CODES[error.error_code], decode_error_reason(error)) from error
+        except UnicodeDecodeError as error:
+            # A kernel that quotes what it was sent, and that is no text: TensorFlow's Python fails on its own message,
+            # and the code is lost. What a kernel quotes is the caller's.
+            raise invalid(error.object.decode(errors="backslashreplace")) from error
 
     def _may_keep(self, signature_name: str, fetches: tuple[str, ...]) -> bool:
         """Whether the session may keep an executor for these outputs.
@@ -262,6 +266,15 @@ def _tensor_name(info: meta_graph_pb2.TensorInfo) -> str:
     if info.WhichOneof("encoding") != "name":
         raise ServingError(grpc.StatusCode.UNIMPLEMENTED, "only dense tensors are served, not sparse or composite ones")
     return info.name
+
+
+def _as_array(value: object) -> np.ndarray:
+    """A session gives scalars as what they hold; NumPy would cut a string's trailing NULs."""
+    if isinstance(value, bytes):
+        array = np.empty((), np.object_)
+        array[()] = value
+        return array
+    return np.asarray(value)
 
 
 def _known_name(graph: tf.Graph, info: meta_graph_pb2.TensorInfo) -> str | None:
