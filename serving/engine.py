@@ -56,9 +56,10 @@ class Engine:
                 _load(self._session, self.path, tags).signature_def
             )
             runnable = self._runnable()
-            self.frozen, outputs = self._freeze(runnable) if freeze else (frozenset(), {})
+            frozen = self._freeze(runnable) if freeze else {}
+            self.frozen = frozenset(frozen)
             self._fetches = {
-                name: self._fetchable({t: t for t in signature.outputs} | outputs.get(name, {}))
+                name: self._fetchable(frozen.get(name) or {tensor: tensor for tensor in signature.outputs})
                 for name, signature in runnable.items()
             }
             # Session.run would do this by itself; `_call_kept` goes below it.
@@ -139,15 +140,13 @@ class Engine:
                 found[name] = freezing.Signature([tensor for tensor in inputs if tensor is not None], known)
         return found
 
-    def _freeze(
-        self, runnable: Mapping[str, freezing.Signature]
-    ) -> tuple[frozenset[str], Mapping[str, Mapping[str, str]]]:
+    def _freeze(self, runnable: Mapping[str, freezing.Signature]) -> Mapping[str, Mapping[str, str]]:
         frozen = freezing.freeze(self._session, runnable)
         for name, reason in frozen.reasons.items():
             logger.info("%s: signature %s is not frozen: %s", self.path, name, reason)
         if frozen.outputs:
             logger.info("%s: frozen signatures: %s", self.path, ", ".join(sorted(frozen.outputs)))
-        return frozenset(frozen.outputs), frozen.outputs
+        return frozen.outputs
 
     def _fetchable(self, outputs: Mapping[str, str]) -> dict[str, str]:
         """What to fetch for each output tensor: a node behind it.

@@ -8,6 +8,7 @@ import functools
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -52,9 +53,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def __init__(self, handlers: Handlers, pool: PredictionPool):
         self._handlers = handlers
-        self.Predict = functools.partial(self._predict)
+        predict: Any = functools.partial(self._predict)
         # grpcio's own way to give a method other threads than the server's; its health service uses it too.
-        self.Predict.experimental_thread_pool = pool
+        predict.experimental_thread_pool = pool
+        self.Predict = predict
 
     @_answering
     def _predict(self, request, context):

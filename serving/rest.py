@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.parse
 import zlib
+from collections.abc import Callable
 
 import anyio.to_thread
 import grpc
@@ -109,7 +110,8 @@ class RestApp:
             if request.method == "GET" and (match := _GET.fullmatch(path)):
                 return self._json(200, await anyio.to_thread.run_sync(functools.partial(self._get, *match.groups())))
             if request.method == "POST" and (match := _POST.fullmatch(path)):
-                return self._json(200, await self._predict(await self._body(request), *match.groups()))
+                body = await self._body(request)
+                return self._json(200, await self._predict(functools.partial(self._post, body, *match.groups())))
             raise invalid(f"Malformed request: {request.method} {path}")
         except ServingError as error:
             return self._json(HTTP_STATUS[error.code], _error(error.message))
@@ -155,13 +157,13 @@ class RestApp:
         _fill_spec(status.model_spec, name, version, label)
         return _message_json(self._handlers.get_model_status(status))
 
-    async def _predict(self, *arguments) -> str:
+    async def _predict(self, call: Callable[..., str]) -> str:
         if self._pool.full:
             raise self._pool.refusal()
-        call = functools.partial(self._post, *arguments, time.monotonic() + self._timeout_s)
+        call = functools.partial(call, end=time.monotonic() + self._timeout_s)
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
-    def _post(self, body: bytes, name: str, version: str | None, label: str | None, method: str, end: float) -> str:
+    def _post(self, body: bytes, name: str, version: str | None, label: str | None, method: str, *, end: float) -> str:
         if method.lower() != "predict":
             raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
         number = _version_number(version)

@@ -51,6 +51,7 @@ class EmbeddedServer:
         threads: predictions worked on at once, gRPC and REST together; four a core if None.
         tensor_content: answer with raw tensor bytes in place of typed fields.
         max_batch: most images in one request; more are INVALID_ARGUMENT.
+        retry_s: pause before a version that failed to load is tried again.
 
     Raises:
         ServerError: neither a store nor models are given.

@@ -105,6 +105,7 @@ def to_array(proto: tensor_pb2.TensorProto, max_bytes: int = MAX_TENSOR_BYTES) -
             )
         return np.frombuffer(proto.tensor_content, dtype=kind).reshape(shape)
     values = getattr(proto, field)
+    flat: np.ndarray
     if field.endswith("complex_val"):
         flat = np.array(values, dtype=np.float32 if kind is np.complex64 else np.float64).view(kind)
     elif field == "half_val":
