@@ -1,23 +1,22 @@
 """Runs the signatures of one SavedModel; knows nothing of transports, versions or other models.
 
 The model is loaded into a compat.v1 Session, as TensorFlow Serving does in C++: kernels' own messages, no casting of
-inputs, SignatureDefs with their defaults, TF1 and TF2 models alike. Signatures that hold no state but variables run as
-a frozen graph instead (see `serving.freezing`), one intra-op thread and one caller a core.
+inputs, SignatureDefs with their defaults, TF1 and TF2 models alike. Signatures whose variables nothing changes run on a
+copy of their nodes in which the small ones are constants (see `serving.freezing`), one caller a core.
 """
 
-import contextlib
 import logging
 import os
 import pathlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import grpc
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import deprecation
 
@@ -27,6 +26,8 @@ from serving.status import CODES, ServingError, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
 TAGS = ("serve",)
+MAX_FETCH_SETS = 8
+"""Sets of outputs of a signature, beside all of them, for which an executor is kept."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Engine:
 
     Args:
         path: folder of the SavedModel.
-        freeze: run signatures with their variables as constants where that is possible.
+        freeze: run signatures with their small variables as constants where that changes no answer.
         tags: of the meta graph to load.
 
     Attributes:
@@ -49,17 +50,28 @@ class Engine:
 
     def __init__(self, path: str | pathlib.Path, freeze: bool = True, tags: Sequence[str] = TAGS):
         self.path = pathlib.Path(path)
-        self._plain = _Runner(_new_session(tf.Graph()), callers=None)
+        self._session = _new_session()
         try:
-            meta_graph = _load(self._plain.session, self.path, tags)
-            self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
-            self._frozen: _Runner | None = None
-            self.frozen: frozenset[str] = frozenset()
-            if freeze:
-                self._freeze()
+            self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(
+                _load(self._session, self.path, tags).signature_def
+            )
+            runnable = self._runnable()
+            frozen = self._freeze(runnable) if freeze else {}
+            self.frozen = frozenset(frozen)
+            self._fetches = {
+                name: self._fetchable(frozen.get(name) or {tensor: tensor for tensor in signature.outputs})
+                for name, signature in runnable.items()
+            }
+            # Session.run would do this by itself; `_call_kept` goes below it.
+            self._session._extend_graph()
         except BaseException:
-            self._plain.session.close()
+            self._session.close()
             raise
+        callers = 2 if tf.config.list_physical_devices("GPU") else len(os.sched_getaffinity(0))
+        self._callers = threading.Semaphore(callers)
+        self._handles: dict[str, object] = {}
+        self._fetch_sets: dict[str, set[tuple[str, ...]]] = {}
+        self._fetch_sets_lock = threading.Lock()
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """The SignatureDef called `name`, "" meaning the default one. Raises KeyError."""
@@ -96,120 +108,135 @@ class Engine:
                     f"output tensor alias not found in signature: {alias} Outputs expected to be in the set "
                     f"{{{','.join(sorted(signature.outputs))}}}."
                 )
-        if signature_name not in self.frozen:
-            return self._plain.run(
-                feeds, {alias: _tensor_name(signature.outputs[alias]) for alias in wanted}, timeout_s
-            )
-        # Each set of fetches gets an executor with its own copy of the constants, so the frozen graph always computes
-        # all outputs: clients must not be able to fill the memory with output filters.
-        assert self._frozen is not None
-        fetches = {alias: _tensor_name(info) for alias, info in sorted(signature.outputs.items())}
-        results = self._frozen.run(feeds, fetches, timeout_s)
-        return {alias: results[alias] for alias in wanted}
-
-    def close(self) -> None:
-        """Frees the model. No run may be under way."""
-        self._plain.session.close()
-        if self._frozen is not None:
-            self._frozen.session.close()
-
-    def _freeze(self) -> None:
-        nodes_of: dict[str, list[str]] = {}
-        for name, signature in self.signatures.items():
-            if not signature.outputs or name.startswith("__"):
-                continue
-            reason: str | None
-            try:
-                nodes = [_tensor_name(info).split(":")[0] for info in signature.outputs.values()]
-            except ServingError as error:
-                reason = error.message
-            else:
-                reason = freezing.obstacle(self._plain.session, nodes)
-            if reason is None:
-                nodes_of[name] = nodes
-            else:
-                logger.info("%s: signature %s is not frozen: %s", self.path, name, reason)
-        if not nodes_of:
-            return
-        graph = freezing.freeze(self._plain.session, sorted({node for nodes in nodes_of.values() for node in nodes}))
-        has_gpu = bool(tf.config.list_physical_devices("GPU"))
-        callers = 2 if has_gpu else len(os.sched_getaffinity(0))
-        self._frozen = _Runner(_new_session(graph, callers=None if has_gpu else callers), callers)
-        self.frozen = frozenset(nodes_of)
-        logger.info("%s: frozen signatures: %s", self.path, ", ".join(sorted(nodes_of)))
-        if all(name in self.frozen or not self.signatures[name].outputs for name in self.signatures):
-            # Nothing needs the variables any more; two copies would double the memory of the model.
-            self._plain.session.close()
-
-
-class _Runner:
-    """A session and how many threads may run it at once (None: any number)."""
-
-    def __init__(self, session: tf1.Session, callers: int | None):
-        self.session = session
-        self._places = threading.Semaphore(callers) if callers else None
-        self._outputs: dict[str, object] = {}
-
-    def run(
-        self, feeds: Mapping[str, np.ndarray], fetches: Mapping[str, str], timeout_s: float | None
-    ) -> dict[str, np.ndarray]:
+        names = {alias: self._fetch(signature_name, signature.outputs[alias]) for alias in wanted}
+        fetches = sorted(set(names.values()))
         end = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._place(timeout_s):
+        limited = signature_name in self.frozen
+        if limited and not self._callers.acquire(timeout=timeout_s):
+            raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out waiting for a free core")
+        try:
             remaining = None if end is None else end - time.monotonic()
             if remaining is not None and remaining <= 0:
                 raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out before the run could start")
-            values = self._call(feeds, list(fetches.values()), remaining)
-        return dict(zip(fetches, values, strict=True))
-
-    @contextlib.contextmanager
-    def _place(self, timeout_s: float | None) -> Iterator[None]:
-        if self._places is None:
-            yield
-            return
-        if not self._places.acquire(timeout=timeout_s):
-            raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out waiting for a free core")
-        try:
-            yield
+            values = self._call(signature_name, feeds, fetches, remaining)
         finally:
-            self._places.release()
+            if limited:
+                self._callers.release()
+        found = dict(zip(fetches, map(_as_array, values), strict=True))
+        return {alias: found[name] for alias, name in names.items()}
 
-    def _call(self, feeds: Mapping[str, np.ndarray], fetches: list[str], timeout_s: float | None) -> list[np.ndarray]:
+    def close(self) -> None:
+        """Frees the model. No run may be under way."""
+        self._session.close()
+
+    def _runnable(self) -> dict[str, freezing.Signature]:
+        """The signatures that take and give tensors of the graph; those for init and training name operations."""
+        found = {}
+        for name, signature in self.signatures.items():
+            inputs = [_known_name(self._session.graph, info) for info in signature.inputs.values()]
+            outputs = [_known_name(self._session.graph, info) for info in signature.outputs.values()]
+            known = [tensor for tensor in outputs if tensor is not None]
+            if known and None not in inputs:
+                found[name] = freezing.Signature([tensor for tensor in inputs if tensor is not None], known)
+        return found
+
+    def _freeze(self, runnable: Mapping[str, freezing.Signature]) -> Mapping[str, Mapping[str, str]]:
+        frozen = freezing.freeze(self._session, runnable)
+        for name, reason in frozen.reasons.items():
+            logger.info("%s: signature %s is not frozen: %s", self.path, name, reason)
+        if frozen.outputs:
+            logger.info("%s: frozen signatures: %s", self.path, ", ".join(sorted(frozen.outputs)))
+        return frozen.outputs
+
+    def _fetchable(self, outputs: Mapping[str, str]) -> dict[str, str]:
+        """What to fetch for each output tensor: a node behind it.
+
+        A function call that is itself fetched runs all of its outputs; one that is only consumed is inlined and pruned.
+        """
+        graph = self._session.graph
+        with graph.as_default():
+            return {
+                name: tf.identity(graph.get_tensor_by_name(source), name="fetched").name
+                for name, source in outputs.items()
+            }
+
+    def _fetch(self, signature_name: str, info: meta_graph_pb2.TensorInfo) -> str:
+        name = _tensor_name(info)
+        try:
+            return self._fetches[signature_name][name]
+        except KeyError as error:
+            raise invalid(f"{name!r} is no tensor of the model's graph") from error
+
+    def _call(
+        self, signature_name: str, feeds: Mapping[str, np.ndarray], fetches: list[str], timeout_s: float | None
+    ) -> list[np.ndarray]:
+        options = None
+        if timeout_s is not None:
+            options = tf1.RunOptions(timeout_in_ms=max(1, round(timeout_s * 1000)))
+        try:
+            if self._may_keep(signature_name, tuple(fetches)):
+                return self._call_kept(feeds, fetches, options)
+            return self._call_once(feeds, fetches, options)
+        except tf.errors.OpError as error:
+            raise ServingError(CODES[error.error_code], decode_error_reason(error)) from error
+        except UnicodeDecodeError as error:
+            # A kernel that quotes what it was sent, and that is no text: TensorFlow's Python fails on its own message,
+            # and the code is lost. What a kernel quotes is the caller's.
+            raise invalid(error.object.decode(errors="backslashreplace")) from error
+
+    def _may_keep(self, signature_name: str, fetches: tuple[str, ...]) -> bool:
+        """Whether the session may keep an executor for these outputs.
+
+        It keeps each for ever, with its own copy of the constants, and clients choose the sets by their output filters.
+        """
+        with self._fetch_sets_lock:
+            known = self._fetch_sets.setdefault(signature_name, set())
+            every = len(fetches) == len(self._fetches[signature_name])
+            if fetches not in known and (every or len(known) < MAX_FETCH_SETS):
+                known.add(fetches)
+            return fetches in known
+
+    def _call_kept(
+        self, feeds: Mapping[str, np.ndarray], fetches: list[str], run_options: tf1.RunOptions | None
+    ) -> list[np.ndarray]:
         # Session.run would cast the inputs, and a callable of `_make_callable_from_options` holds one fixed timeout;
         # the call both are built on does neither. It is private, hence only here, and tested.
         options = None
-        if timeout_s is not None:
-            run_options = tf1.RunOptions(timeout_in_ms=max(1, round(timeout_s * 1000)))
+        if run_options is not None:
             options = pywrap_tf_session.TF_NewBufferFromString(run_options.SerializeToString())
         try:
-            return self.session._call_tf_sessionrun(
+            return self._session._call_tf_sessionrun(
                 options,
-                {self._output(name): value for name, value in feeds.items()},
-                [self._output(name) for name in fetches],
+                {self._handle(name): value for name, value in feeds.items()},
+                [self._handle(name) for name in fetches],
                 [],
                 None,
             )
-        except tf.errors.OpError as error:
-            raise ServingError(CODES[error.error_code], decode_error_reason(error)) from error
         finally:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)
 
-    def _output(self, tensor_name: str) -> object:
-        output = self._outputs.get(tensor_name)
-        if output is None:
-            output = self.session.graph.get_tensor_by_name(tensor_name)._as_tf_output()
-            self._outputs[tensor_name] = output
-        return output
+    def _call_once(
+        self, feeds: Mapping[str, np.ndarray], fetches: list[str], run_options: tf1.RunOptions | None
+    ) -> list[np.ndarray]:
+        # Slower than the kept ones by the making of an executor, which goes with the callable.
+        options = config_pb2.CallableOptions(feed=list(feeds), fetch=fetches, run_options=run_options)
+        return self._session._make_callable_from_options(options)(*feeds.values())
+
+    def _handle(self, tensor_name: str) -> object:
+        handle = self._handles.get(tensor_name)
+        if handle is None:
+            handle = self._session.graph.get_tensor_by_name(tensor_name)._as_tf_output()
+            self._handles[tensor_name] = handle
+        return handle
 
 
-def _new_session(graph: tf.Graph, callers: int | None = None) -> tf1.Session:
+def _new_session() -> tf1.Session:
     config = tf1.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
-    if callers:
-        config.use_per_session_threads = True
-        config.intra_op_parallelism_threads = 1
-        config.inter_op_parallelism_threads = callers
-    return tf1.Session(graph=graph, config=config)
+    # Grappler leaves graphs of less than four nodes alone, and then a call runs all outputs of its function.
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    return tf1.Session(graph=tf.Graph(), config=config)
 
 
 def _load(session: tf1.Session, path: pathlib.Path, tags: Sequence[str]) -> meta_graph_pb2.MetaGraphDef:
@@ -238,6 +265,22 @@ def _tensor_name(info: meta_graph_pb2.TensorInfo) -> str:
     if info.WhichOneof("encoding") != "name":
         raise ServingError(grpc.StatusCode.UNIMPLEMENTED, "only dense tensors are served, not sparse or composite ones")
     return info.name
+
+
+def _as_array(value: object) -> np.ndarray:
+    """A session gives scalars as what they hold; NumPy would cut a string's trailing NULs."""
+    if isinstance(value, bytes):
+        array = np.empty((), np.object_)
+        array[()] = value
+        return array
+    return np.asarray(value)
+
+
+def _known_name(graph: tf.Graph, info: meta_graph_pb2.TensorInfo) -> str | None:
+    try:
+        return graph.get_tensor_by_name(_tensor_name(info)).name
+    except (ServingError, KeyError, ValueError):
+        return None
 
 
 def _feeds(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

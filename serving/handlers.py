@@ -4,11 +4,10 @@ import grpc
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 
 from serving import tensors
+from serving.data_plane import DataPlane
 from serving.engine import DEFAULT_SIGNATURE
 from serving.registry import ModelRegistry, Version
 from serving.status import ServingError, invalid
-
-DEFAULT_MAX_BATCH = 1024
 
 
 class Handlers:
@@ -16,14 +15,14 @@ class Handlers:
 
     Args:
         registry: the loaded models.
+        data_plane: runs them.
         tensor_content: write output tensors as raw bytes in place of the typed fields that TensorFlow Serving uses.
-        max_batch: most strings in one input: an image of some bytes becomes some hundred thousand.
     """
 
-    def __init__(self, registry: ModelRegistry, tensor_content: bool = False, max_batch: int = DEFAULT_MAX_BATCH):
+    def __init__(self, registry: ModelRegistry, data_plane: DataPlane, tensor_content: bool = False):
         self.registry = registry
+        self.data_plane = data_plane
         self._tensor_content = tensor_content
-        self._max_batch = max_batch
 
     def predict(
         self, request: predict_pb2.PredictRequest, timeout_s: float | None = None
@@ -34,13 +33,8 @@ class Handlers:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             if name not in version.engine.signatures:
                 raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-            inputs = {alias: tensors.to_array(proto) for alias, proto in request.inputs.items()}
-            for alias, array in inputs.items():
-                if array.dtype == object and array.size > self._max_batch:
-                    raise invalid(
-                        f"input {alias} has {array.size} strings; this server takes at most {self._max_batch}"
-                    )
-            outputs = version.engine.run(name, inputs, list(request.output_filter), timeout_s)
+            inputs = tensors.to_arrays(request.inputs)
+            outputs = self.data_plane.predict(version.engine, name, inputs, list(request.output_filter), timeout_s)
             response = predict_pb2.PredictResponse(model_spec=_spec(version, name))
         for alias, array in outputs.items():
             response.outputs[alias].CopyFrom(tensors.to_proto(array, self._tensor_content))

@@ -55,8 +55,11 @@ def parse_request(body: bytes) -> dict[str, Any]:
         document, _ = json.JSONDecoder().raw_decode(text)
     except RecursionError as error:
         raise invalid(f"JSON Parse error: nested deeper than {MAX_DEPTH} levels") from error
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise invalid(f"JSON Parse error: {error}") from error
+    except ValueError as error:
+        # Python's limit to the digits of an integer
+        raise invalid("JSON Parse error: a number has too many digits") from error
     if not isinstance(document, dict):
         raise invalid(f"JSON Value: {_shown(document)} Type: {_KINDS[type(document)]} is not a JSON object")
     return document
@@ -131,7 +134,7 @@ def _parse_rows(rows: Any, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         _check_keys(fields, inputs, number)
         for alias, info in inputs.items():
             try:
-                array = _array(fields[alias], info.dtype)
+                array = _array(fields[alias], info.dtype, depth=1)
                 if columns[alias] and array.shape != columns[alias][0].shape:
                     raise _misshapen(columns[alias][0].shape, array.shape)
             except ServingError as error:
@@ -163,9 +166,9 @@ def _shape(shape: tuple[int, ...]) -> str:
     return f"[{','.join(map(str, shape))}]"
 
 
-def _array(value: Any, dtype: int) -> np.ndarray:
+def _array(value: Any, dtype: int, depth: int = 0) -> np.ndarray:
     leaves: list[Any] = []
-    shape = _flatten(value, leaves, 0)
+    shape = _flatten(value, leaves, depth)
     return _typed(leaves, dtype).reshape(shape)
 
 
@@ -247,31 +250,37 @@ def _to_bytes(leaf: Any) -> bytes:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        # The parser, in C, goes some levels deeper than the writer.
+        return "a deeply nested value"
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def format_response(outputs: Mapping[str, np.ndarray], row_form: bool, batch: int | None) -> str:
+def format_response(outputs: Mapping[str, np.ndarray], row_form: bool) -> str:
     """The response body: {"predictions": [...]} in row form, else {"outputs": ...}; one output goes without its name.
 
     Args:
         outputs: arrays by alias.
         row_form: as `parse_inputs` said.
-        batch: how many instances were sent; only for row form.
 
     Raises:
         ServingError: INVALID_ARGUMENT if an output has a dtype JSON does not carry or, in row form, another 0-th
-            dimension.
+            dimension than the first one.
     """
     if not row_form:
         written = {alias: _write(alias, array) for alias, array in outputs.items()}
         if len(written) == 1:
             return f'{{"outputs": {next(iter(written.values()))}}}'
         return f'{{"outputs": {{{_members(written)}}}}}'
+    batch: int | None = None
     for alias, array in outputs.items():
         if array.ndim == 0:
             raise invalid(f"Tensor name: {alias} has no shape information: row form needs a 0-th (batch) dimension")
-        if len(array) != batch and len(outputs) > 1:
+        # As upstream, of the outputs alone: a signature may take no input, or answer no row.
+        batch = len(array) if batch is None else batch
+        if len(array) != batch:
             raise invalid(f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {batch}")
     if len(outputs) == 1:
         ((alias, array),) = outputs.items()

@@ -128,7 +128,7 @@ def _run_embedded(
         if not server.start(wait_s=None):
             return 0
         if on_ready is not None:
-            on_ready(server.grpc_address, server.rest_address if rest_port is not None else None)
+            on_ready(server.grpc_address, server.rest_address if server.serves_rest else None)
         asked.wait()
         drained = server.stop()
     if not drained:

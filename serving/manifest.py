@@ -68,7 +68,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise GraftError(f"{path}: {error.strerror}; a whole version has this file") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GraftError(f"{path}: not JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("files"), dict):
         raise GraftError(f"{path}: not a manifest of format {FORMAT}")

@@ -48,11 +48,12 @@ def read(path: pathlib.Path) -> Pointer:
         raise
     except OSError as error:
         raise PointerError(f"{path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PointerError(f"{path}: not a pointer ({error!r})") from error
     kinds = {"version": int, "pinned": bool, "previous": int | None, "time": str}
     for field, kind in kinds.items():
-        if not isinstance(getattr(pointer, field), kind):
+        value = getattr(pointer, field)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise PointerError(f"{path}: not a pointer ({field} is {getattr(pointer, field)!r})")
     return pointer
 

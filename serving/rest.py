@@ -7,8 +7,10 @@ import logging
 import re
 import socket
 import threading
+import time
 import urllib.parse
 import zlib
+from collections.abc import Callable
 
 import anyio.to_thread
 import grpc
@@ -21,6 +23,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from serving import json_tensors
 from serving.engine import DEFAULT_SIGNATURE
 from serving.handlers import Handlers
+from serving.prediction_pool import PredictionPool
 from serving.status import ServingError, invalid
 
 _MODEL = r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
@@ -65,13 +68,21 @@ class RestApp:
 
     Args:
         handlers: what answers.
+        pool: where predictions run; the other calls have threads of their own.
         max_body_bytes: cap of a body, as sent and as unpacked.
-        timeout_s: a run that takes longer is stopped.
+        timeout_s: a prediction that takes longer, its wait for a thread included, is stopped.
         cors: add the CORS headers to every answer.
+
+    Attributes:
+        ending: set to refuse whatever comes from now on.
     """
 
-    def __init__(self, handlers: Handlers, max_body_bytes: int, timeout_s: float, cors: bool = False):
+    def __init__(
+        self, handlers: Handlers, pool: PredictionPool, max_body_bytes: int, timeout_s: float, cors: bool = False
+    ):
+        self.ending = False
         self._handlers = handlers
+        self._pool = pool
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
         self._headers = _CORS if cors else {}
@@ -94,13 +105,13 @@ class RestApp:
             # Upstream matches path and query as one string.
             path = f"{path}?{request.url.query}"
         try:
+            if self.ending:
+                raise ServingError(_Code.UNAVAILABLE, "the server is ending and takes no new requests")
             if request.method == "GET" and (match := _GET.fullmatch(path)):
                 return self._json(200, await anyio.to_thread.run_sync(functools.partial(self._get, *match.groups())))
             if request.method == "POST" and (match := _POST.fullmatch(path)):
                 body = await self._body(request)
-                return self._json(
-                    200, await anyio.to_thread.run_sync(functools.partial(self._post, body, *match.groups()))
-                )
+                return self._json(200, await self._predict(functools.partial(self._post, body, *match.groups())))
             raise invalid(f"Malformed request: {request.method} {path}")
         except ServingError as error:
             return self._json(HTTP_STATUS[error.code], _error(error.message))
@@ -146,7 +157,13 @@ class RestApp:
         _fill_spec(status.model_spec, name, version, label)
         return _message_json(self._handlers.get_model_status(status))
 
-    def _post(self, body: bytes, name: str, version: str | None, label: str | None, method: str) -> str:
+    async def _predict(self, call: Callable[..., str]) -> str:
+        if self._pool.full:
+            raise self._pool.refusal()
+        call = functools.partial(call, end=time.monotonic() + self._timeout_s)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    def _post(self, body: bytes, name: str, version: str | None, label: str | None, method: str, *, end: float) -> str:
         if method.lower() != "predict":
             raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
         number = _version_number(version)
@@ -158,16 +175,16 @@ class RestApp:
             if signature not in held.engine.signatures:
                 raise invalid(f'Serving signature name: "{signature}" not found in signature def')
             inputs, row_form = json_tensors.parse_inputs(document, held.engine.signatures[signature].inputs)
-            outputs = held.engine.run(signature, inputs, timeout_s=self._timeout_s)
-        batch = len(next(iter(inputs.values()))) if row_form else None
-        return json_tensors.format_response(outputs, row_form, batch)
+            remaining = max(0.0, end - time.monotonic())
+            outputs = self._handlers.data_plane.predict(held.engine, signature, inputs, timeout_s=remaining)
+        return json_tensors.format_response(outputs, row_form)
 
 
 class RestServer:
     """The application listening in a thread of its own.
 
     Args:
-        handlers, max_body_bytes, timeout_s, cors: as for `RestApp`.
+        handlers, pool, max_body_bytes, timeout_s, cors: as for `RestApp`.
         host: address to listen on.
         port: 0 takes a free one.
 
@@ -179,10 +196,20 @@ class RestServer:
     """
 
     def __init__(
-        self, handlers: Handlers, host: str, port: int, *, max_body_bytes: int, timeout_s: float, cors: bool = False
+        self,
+        handlers: Handlers,
+        pool: PredictionPool,
+        host: str,
+        port: int,
+        *,
+        max_body_bytes: int,
+        timeout_s: float,
+        cors: bool = False,
     ):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        # With its protocol named: asyncio turns Nagle's algorithm off (TCP_NODELAY) only where it says TCP, and without
+        # that every answer on a kept connection waits for the client's delayed ACK, 40 ms.
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((host, port))
@@ -191,8 +218,11 @@ class RestServer:
             self._socket.close()
             raise
         self.port = self._socket.getsockname()[1]
-        app = RestApp(handlers, max_body_bytes, timeout_s, cors)
-        config = uvicorn.Config(app, lifespan="off", log_level="warning", log_config=None, access_log=False)
+        self._app = RestApp(handlers, pool, max_body_bytes, timeout_s, cors)
+        # An upgrade to WebSocket is answered as the plain request it is, like upstream's server does.
+        config = uvicorn.Config(
+            self._app, lifespan="off", ws="none", log_level="warning", log_config=None, access_log=False
+        )
         self._config = config
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="rest", daemon=True)
@@ -201,20 +231,25 @@ class RestServer:
     def _run(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._socket]))
 
-    def stop(self, grace_s: float) -> None:
-        """Refuses new connections and waits up to `grace_s` seconds for requests under way."""
+    def refuse(self, grace_s: float) -> None:
+        """Refuses new requests from now on, also on open connections; those under way get `grace_s` seconds."""
+        self._app.ending = True
         self._config.timeout_graceful_shutdown = max(1, round(grace_s))
         self._server.should_exit = True
-        self._thread.join(grace_s + 5)
+
+    def close(self) -> None:
+        """Waits for the requests under way, after `refuse`."""
+        self._thread.join((self._config.timeout_graceful_shutdown or 0) + 5)
         self._socket.close()
 
 
 def _version_number(text: str | None) -> int | None:
     if text is None:
         return None
-    if int(text) >= 2**63:
-        raise invalid(f"Failed to convert version: {text} to numeric.")
-    return int(text)
+    digits = text.lstrip("0") or "0"
+    if len(digits) > 19 or int(digits) >= 2**63:
+        raise invalid(f"Failed to convert version: {text[:40]}{'...' if len(text) > 40 else ''} to numeric.")
+    return int(digits)
 
 
 def _fill_spec(spec, name: str, version: str | None, label: str | None) -> None:

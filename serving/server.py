@@ -13,9 +13,11 @@ import grpc
 
 from models.errors import GraftError
 from serving import manifest, warmup
+from serving.data_plane import DEFAULT_MAX_BATCH, DataPlane
 from serving.engine import Engine
 from serving.grpc_service import GrpcServer
-from serving.handlers import DEFAULT_MAX_BATCH, Handlers
+from serving.handlers import Handlers
+from serving.prediction_pool import PredictionPool
 from serving.registry import ModelRegistry
 from serving.sources import FolderSource, Source, StoreSource
 from serving.status import ServingError
@@ -39,16 +41,17 @@ class EmbeddedServer:
         models: folder by model name: of one SavedModel, or a base path whose newest numbered folder is served.
         host: address to listen on.
         port: for gRPC; 0 takes a free one.
-        rest_port: for REST; 0 takes a free one, None leaves REST off.
+        rest_port: for REST; 0 takes a free one, None leaves REST off, and so does the gRPC port (with an error logged).
         freeze: run models with their variables frozen to constants where that changes no answer.
         poll_s: seconds between two looks at the store or the folders.
         max_message_bytes: cap of one request, gRPC or REST.
         rest_timeout_s: a REST request that runs longer is stopped.
         drain_s: seconds that calls under way get when the server stops.
         verify: refuse a store's version whose files are not as its manifest says.
-        threads: gRPC calls worked on at once; four a core if None.
+        threads: predictions worked on at once, gRPC and REST together; four a core if None.
         tensor_content: answer with raw tensor bytes in place of typed fields.
         max_batch: most images in one request; more are INVALID_ARGUMENT.
+        retry_s: pause before a version that failed to load is tried again.
 
     Raises:
         ServerError: neither a store nor models are given.
@@ -84,9 +87,13 @@ class EmbeddedServer:
         self._host, self._port, self._rest_port = host, port, rest_port
         self._freeze, self._verify = freeze, verify
         self._poll_s, self._drain_s = poll_s, drain_s
-        self._max_message_bytes, self._rest_timeout_s, self._threads = max_message_bytes, rest_timeout_s, threads
+        self._max_message_bytes, self._rest_timeout_s = max_message_bytes, rest_timeout_s
+        self._pool = PredictionPool(threads)
+        self._data_plane = DataPlane(max_batch)
+        self._required = set(models or {})
+        self._reported: set[str] = set()
         self.registry = ModelRegistry(self._load, retry_s=retry_s)
-        self.handlers = Handlers(self.registry, tensor_content, max_batch)
+        self.handlers = Handlers(self.registry, self._data_plane, tensor_content)
         self._ending = threading.Event()
         self._stopped = False
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
@@ -101,8 +108,13 @@ class EmbeddedServer:
         return f"{self._bracketed}:{self._grpc.port}"
 
     @property
+    def serves_rest(self) -> bool:
+        """Whether there is a `rest_address`."""
+        return self._rest is not None
+
+    @property
     def rest_address(self) -> str:
-        """`http://host:port` of the open REST port."""
+        """`http://host:port` of the open REST port. Raises ServerError if REST is off."""
         if self._rest is None:
             raise ServerError("REST is off or the server has not been started")
         return f"http://{self._bracketed}:{self._rest.port}"
@@ -155,10 +167,16 @@ class EmbeddedServer:
         self._stopped = True
         self.interrupt()
         drain_s = self._drain_s if drain_s is None else drain_s
+        # Both refuse before either waits.
+        ended = None if self._grpc is None else self._grpc.refuse(drain_s)
         if self._rest is not None:
-            self._rest.stop(drain_s)
-        if self._grpc is not None:
-            self._grpc.stop(drain_s)
+            self._rest.refuse(drain_s)
+        if self._grpc is not None and ended is not None:
+            ended.wait()
+            self._grpc.close()
+        if self._rest is not None:
+            self._rest.close()
+        self._pool.shutdown(wait=False)
         if self._watcher.is_alive():
             self._watcher.join()
         drained = self.registry.close(_UNLOAD_S)
@@ -175,9 +193,8 @@ class EmbeddedServer:
 
     def _open(self) -> None:
         try:
-            self._grpc = GrpcServer(
-                self.handlers, f"{self._bracketed}:{self._port}", self._max_message_bytes, threads=self._threads
-            )
+            address = f"{self._bracketed}:{self._port}"
+            self._grpc = GrpcServer(self.handlers, address, self._max_message_bytes, self._pool)
         except RuntimeError as error:
             raise ServerError(f"gRPC port {self._port} on {self._host} cannot be opened: {error}") from error
         if self._rest_port is not None:
@@ -195,6 +212,7 @@ class EmbeddedServer:
         try:
             return rest.RestServer(
                 self.handlers,
+                self._pool,
                 self._host,
                 port,
                 max_body_bytes=self._max_message_bytes,
@@ -212,7 +230,7 @@ class EmbeddedServer:
                 raise ServingError(grpc.StatusCode.DATA_LOSS, f"{path} is not whole: {'; '.join(faults)}")
         engine = Engine(path, freeze=self._freeze)
         try:
-            count = warmup.warm_up(engine)
+            count = warmup.warm_up(engine, self._data_plane)
         except BaseException:
             engine.close()
             raise
@@ -237,12 +255,7 @@ class EmbeddedServer:
         warned = False
         while True:
             self._poll()
-            names = self.registry.models()
-            failed = {name for name in names if not self.registry.wait_settled(name) and self._errors(name)}
-            if failed:
-                reasons = "; ".join(error for name in sorted(failed) for error in self._errors(name))
-                raise ServerError(f"{len(failed)} servable(s) did not become available: {{{reasons}}}")
-            if names and all(self.registry.available(name) for name in names):
+            if self._settled():
                 return True
             if not warned:
                 logger.warning("nothing to serve yet: waiting for a first version")
@@ -251,6 +264,25 @@ class EmbeddedServer:
                 return False
             if end is not None and time.monotonic() > end:
                 raise ServerError(f"nothing to serve came within {wait_s} s")
+
+    def _settled(self) -> bool:
+        """Whether what can be served is available. Models given by name must all be; of a store's, one is enough.
+
+        Raises:
+            ServerError: a model that must be there cannot be loaded, or none can.
+        """
+        names = self.registry.models()
+        missing = {name for name in names if not self.registry.wait_settled(name)}
+        failed = {name for name in missing if self._errors(name)}
+        if failed:
+            reasons = "; ".join(error for name in sorted(failed) for error in self._errors(name))
+            message = f"{len(failed)} servable(s) did not become available: {{{reasons}}}"
+            if failed & self._required or missing == set(names):
+                raise ServerError(message)
+            if failed - self._reported:
+                logger.error("%s; the others are served", message)
+                self._reported |= failed
+        return missing == failed and len(missing) < len(names)
 
     def _errors(self, model: str) -> list[str]:
         try:

@@ -40,6 +40,9 @@ class StoreSource:
                 # The pointer first: a push between the two must not name a version that the list lacks.
                 served = self._served(name)
                 versions = {number: self.store.version_path(name, number) for number in self.store.versions(name)}
+                if served is None:
+                    # None is whole: the load of the newest fails, and its status says why.
+                    served = max(versions, default=None)
                 if served not in (None, *versions):
                     raise GraftError(f"{self.store.path}: model {name}: version {served} is gone")
             except (GraftError, OSError) as error:

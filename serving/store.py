@@ -22,7 +22,7 @@ from typing import Any
 
 from serving import durable, manifest, model_config, pointer
 from serving.pointer import Pointer, PointerError, StoreError
-from serving.versions import check_model_name, version_folders
+from serving.versions import check_model_name, is_model_name, version_folders
 
 STORE_ID = "STORE"
 MODELS_CONFIG = "models.config"
@@ -57,7 +57,7 @@ class ModelStore:
         return sorted(
             path.name
             for path in self.path.iterdir()
-            if path.is_dir() and not path.name.startswith(".") and version_folders(path)
+            if is_model_name(path.name) and path.is_dir() and self._has_versions(path)
         )
 
     def versions(self, model: str) -> list[int]:
@@ -285,6 +285,14 @@ class ModelStore:
             # The pointer has moved and cannot be taken back safely; the derived file is written again by the next
             # change and by `graft serve`.
             logger.error("%s could not be written: %s", self.path / MODELS_CONFIG, error)
+
+    def _has_versions(self, base: pathlib.Path) -> bool:
+        try:
+            return bool(version_folders(base))
+        except OSError as error:
+            # One folder that cannot be read must not take the other models away.
+            logger.error("%s: cannot be listed: %s", base, error.strerror)
+            return False
 
     def _newest_whole(self, model: str) -> int | None:
         for version, folder in reversed(self._folders(model).items()):

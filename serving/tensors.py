@@ -5,6 +5,7 @@ claimed size is checked first.
 """
 
 import math
+from collections.abc import Mapping
 
 import ml_dtypes
 import numpy as np
@@ -35,6 +36,11 @@ _NUMBERS = {np.dtype(kind): number for number, (kind, _) in _TYPES.items() if ki
 
 MAX_TENSOR_BYTES = 1 << 30
 """Largest array that one TensorProto may claim."""
+MAX_FILL_BYTES = 16 << 20
+"""Most that the inputs of one request together may claim beyond the values they hold."""
+_MAX_EXTENT = 2**58
+MAX_RANK = 32
+"""The most dimensions an array can have."""
 
 
 def dtype_name(number: int) -> str:
@@ -43,19 +49,50 @@ def dtype_name(number: int) -> str:
     return name.removeprefix("DT_").lower()
 
 
+def to_arrays(
+    protos: Mapping[str, tensor_pb2.TensorProto], max_fill_bytes: int = MAX_FILL_BYTES
+) -> dict[str, np.ndarray]:
+    """The arrays of a request's inputs. A few bytes may claim any shape, so the claims are summed before any is met.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT for claims of more than `max_fill_bytes` over what was sent; else as `to_array`.
+    """
+    fill = 0
+    for proto in protos.values():
+        kind, field, shape = _described(proto)
+        if not proto.tensor_content and kind is not np.object_:
+            held = len(getattr(proto, field)) // (2 if field.endswith("complex_val") else 1)
+            fill += max(0, math.prod(shape) - held) * np.dtype(kind).itemsize
+    if fill > max_fill_bytes:
+        raise invalid(
+            f"the shapes of the inputs claim {fill} bytes more than the values hold; "
+            f"this server takes at most {max_fill_bytes}"
+        )
+    return {alias: to_array(proto) for alias, proto in protos.items()}
+
+
+def _described(proto: tensor_pb2.TensorProto) -> tuple[type, str, list[int]]:
+    """NumPy type, field of the values and shape. Raises ServingError if the type or the shape is not sound."""
+    if proto.dtype not in _TYPES:
+        raise invalid(f"tensor of type {dtype_name(proto.dtype)} cannot be read")
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if len(shape) > MAX_RANK:
+        raise invalid(f"tensor has {len(shape)} dimensions; this server takes at most {MAX_RANK}")
+    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+        raise invalid(f"tensor shape {shape} is not fully defined: every dimension must be 0 or more")
+    if math.prod(size for size in shape if size) > _MAX_EXTENT:
+        raise invalid(f"tensor shape {shape} is larger than an array can be, even an empty one")
+    return *_TYPES[proto.dtype], shape
+
+
 def to_array(proto: tensor_pb2.TensorProto, max_bytes: int = MAX_TENSOR_BYTES) -> np.ndarray:
     """The array that `proto` describes; strings become an object array of bytes.
 
     Raises:
-        ServingError: INVALID_ARGUMENT if the dtype is not a value type, the shape is not fully known and sound, it is
-            larger than `max_bytes`, or the values do not fit it.
+        ServingError: INVALID_ARGUMENT if the dtype is not a value type, the shape is not fully known and sound or has
+            more than 32 dimensions, it is larger than `max_bytes`, or the values do not fit it.
     """
-    if proto.dtype not in _TYPES:
-        raise invalid(f"tensor of type {dtype_name(proto.dtype)} cannot be read")
-    kind, field = _TYPES[proto.dtype]
-    shape = [dim.size for dim in proto.tensor_shape.dim]
-    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
-        raise invalid(f"tensor shape {shape} is not fully defined: every dimension must be 0 or more")
+    kind, field, shape = _described(proto)
     count = math.prod(shape)
     if count * np.dtype(kind).itemsize > max_bytes:
         raise invalid(f"tensor of shape {shape} takes more than {max_bytes} bytes")
@@ -68,6 +105,7 @@ def to_array(proto: tensor_pb2.TensorProto, max_bytes: int = MAX_TENSOR_BYTES) -
             )
         return np.frombuffer(proto.tensor_content, dtype=kind).reshape(shape)
     values = getattr(proto, field)
+    flat: np.ndarray
     if field.endswith("complex_val"):
         flat = np.array(values, dtype=np.float32 if kind is np.complex64 else np.float64).view(kind)
     elif field == "half_val":

@@ -19,11 +19,16 @@ def check_model_name(name: str) -> str:
     Raises:
         GraftError: it is not 1 to 128 of A-Z a-z 0-9 _ . -, starts with a dot or holds "..".
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name or name.startswith("."):
+    if not isinstance(name, str) or not is_model_name(name):
         raise GraftError(
             f"model name {name!r} is not allowed: use 1 to 128 of A-Z a-z 0-9 _ . - with no '..' and no leading dot"
         )
     return name
+
+
+def is_model_name(name: str) -> bool:
+    """Whether `check_model_name` lets `name` pass; a store ignores other folders."""
+    return bool(_NAME.fullmatch(name)) and ".." not in name and not name.startswith(".")
 
 
 def version_folders(base: pathlib.Path) -> dict[int, pathlib.Path]:

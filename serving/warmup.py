@@ -8,6 +8,7 @@ from google.protobuf import message
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving import tensors
+from serving.data_plane import DataPlane
 from serving.engine import DEFAULT_SIGNATURE, Engine
 from serving.status import ServingError, invalid
 
@@ -15,7 +16,7 @@ WARMUP_FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
 
 
-def warm_up(engine: Engine) -> int:
+def warm_up(engine: Engine, data_plane: DataPlane) -> int:
     """Runs the requests in assets.extra/tf_serving_warmup_requests (TFRecord of PredictionLog), if there are any.
 
     Returns:
@@ -33,11 +34,11 @@ def warm_up(engine: Engine) -> int:
         count += 1
         if count > MAX_RECORDS:
             raise invalid(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}): {path}")
-        _replay(engine, path, record)
+        _replay(engine, data_plane, path, record)
     return count
 
 
-def _replay(engine: Engine, path: pathlib.Path, record: bytes) -> None:
+def _replay(engine: Engine, data_plane: DataPlane, path: pathlib.Path, record: bytes) -> None:
     log = prediction_log_pb2.PredictionLog()
     try:
         log.ParseFromString(record)
@@ -50,5 +51,4 @@ def _replay(engine: Engine, path: pathlib.Path, record: bytes) -> None:
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     if name not in engine.signatures:
         raise invalid(f"warmup record names the signature {name!r}; the model has {', '.join(engine.signatures)}")
-    inputs = {alias: tensors.to_array(proto) for alias, proto in request.inputs.items()}
-    engine.run(name, inputs, list(request.output_filter))
+    data_plane.predict(engine, name, tensors.to_arrays(request.inputs), list(request.output_filter))

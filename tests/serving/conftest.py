@@ -89,7 +89,87 @@ def models(tmp_path_factory):
     zoo.functions = list(signatures.values())
     found["zoo"] = _save(root / "zoo" / "7", zoo, signatures)
     found["images"] = _save_images(root / "images" / "1")
+    found["odd"] = _save_odd(root / "odd" / "1")
+    found["counter"] = _save_counter(root / "counter" / "1")
     return found
+
+
+def _save_odd(folder: pathlib.Path) -> pathlib.Path:
+    """Signatures that take nothing, any rank, serialised tf.Examples; outputs without rows or columns."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.table = tf.Variable([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    vector = tf.TensorSpec([None], tf.float32, name="x")
+
+    @tf.function(input_signature=[])
+    def nothing():
+        return {"y": tf.identity(module.table)}
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="x")])
+    def any_rank(x):
+        return {"y": tf.identity(x)}
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.string, name="s")])
+    def echo(s):
+        return {"text": tf.identity(s)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def parse(examples):
+        return tf.io.parse_example(examples, {"x": tf.io.FixedLenFeature([], tf.float32)})
+
+    @tf.function(input_signature=[vector])
+    def no_rows(x):
+        return {"y": x[:0], "z": tf.zeros([0, 3])}
+
+    @tf.function(input_signature=[vector])
+    def no_columns(x):
+        return {"y": x, "z": tf.zeros([tf.shape(x)[0], 0])}
+
+    signatures = {
+        "nothing": nothing,
+        "any": any_rank,
+        "echo": echo,
+        "parse": parse,
+        "no_rows": no_rows,
+        "no_columns": no_columns,
+    }
+    module.functions = list(signatures.values())
+    return _save(folder, module, signatures)
+
+
+def _save_counter(folder: pathlib.Path) -> pathlib.Path:
+    """One signature reads a variable that others change, one of them in a branch; another reads its own."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.counter, module.slope = tf.Variable(0, dtype=tf.int64), tf.Variable(3.0)
+    by = tf.TensorSpec([], tf.int64, name="by")
+
+    @tf.function(input_signature=[by])
+    def incr_counter(by):
+        return {"count": module.counter.assign_add(by), "sent": tf.identity(by)}
+
+    @tf.function(input_signature=[by])
+    def incr_in_branch(by):
+        return {"count": tf.cond(by > 0, lambda: module.counter.assign_add(by), lambda: module.counter.read_value())}
+
+    @tf.function(input_signature=[])
+    def get_counter():
+        return {"count": tf.identity(module.counter)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def scale(x):
+        return {"y": x * module.slope}
+
+    signatures = {
+        "incr_counter": incr_counter,
+        "incr_in_branch": incr_in_branch,
+        "get_counter": get_counter,
+        "scale": scale,
+    }
+    module.functions = list(signatures.values())
+    return _save(folder, module, signatures)
 
 
 def _save_images(folder: pathlib.Path) -> pathlib.Path:
@@ -145,6 +225,24 @@ def png():
 def linear():
     """Writes a linear model: `linear(folder, slope, offset)`."""
     return save_linear
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Holds every run of a model until its event is set; then the answer is y = [1.0]."""
+    import threading
+
+    from serving.engine import Engine
+
+    gate = threading.Event()
+
+    def run(*_, **__):
+        assert gate.wait(60)
+        return {"y": np.float32([1.0])}
+
+    monkeypatch.setattr(Engine, "run", run)
+    yield gate
+    gate.set()
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,18 @@
 
 import concurrent.futures
 import shutil
+import subprocess
+import sys
 import time
 
 import grpc
 import numpy as np
 import psutil
 import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as tf1
 
-from serving.engine import Engine
+from serving.engine import MAX_FETCH_SETS, Engine
 from serving.status import ServingError
 
 
@@ -99,7 +103,7 @@ def test_state_is_kept_where_freezing_would_lose_it(models):
 
 def test_everything_is_frozen_where_it_can_be_and_nothing_if_told_so(models):
     frozen, plain = Engine(models["images"]), Engine(models["images"], freeze=False)
-    assert frozen.frozen == {"serving_default", "features"} and not plain.frozen
+    assert frozen.frozen == {"serving_default"} and not plain.frozen, "features reads no variable"
     frozen.close()
     plain.close()
 
@@ -130,6 +134,182 @@ def test_many_threads_get_their_own_answers(half_plus_two):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda n: half_plus_two.run("serving_default", {"x": np.float32([n])})["y"][0], range(200))
         assert list(answers) == [0.5 * n + 2 for n in range(200)]
+
+
+def test_a_filter_runs_only_what_is_wanted(tmp_path):
+    folder = save_picky(tmp_path / "picky")
+    words = {"word": np.array([b"12", b"seven"], dtype=object)}
+    for freeze in (True, False):
+        engine = Engine(folder, freeze=freeze)
+        assert ("serving_default" in engine.frozen) is freeze
+        assert engine.run("serving_default", words, ["scaled"])["scaled"].tolist() == [4.0, 10.0]
+        error = refused(engine, "serving_default", words)
+        assert error.code is grpc.StatusCode.INVALID_ARGUMENT and "seven" in error.message
+        engine.close()
+
+
+def test_a_filter_leaves_no_side_effect_out(models):
+    engine = Engine(models["counter"])
+    assert engine.run("incr_counter", {"by": np.int64(3)}, ["sent"]) == {"sent": 3}
+    assert engine.run("get_counter", {})["count"] == 3
+    engine.close()
+
+
+def test_filters_beyond_those_kept_answer_the_same(tmp_path):
+    engine = Engine(save_picky(tmp_path / "picky"))
+    words = {"word": np.array([b"1", b"20"], dtype=object)}
+    everything = engine.run("serving_default", words)
+    names = [f"times_{number}" for number in range(6)]
+    for mask in range(1, 2 ** len(names)):
+        wanted = [name for bit, name in enumerate(names) if mask & 1 << bit]
+        answers = engine.run("serving_default", words, wanted, timeout_s=60)
+        assert sorted(answers) == wanted
+        for name in wanted:
+            np.testing.assert_array_equal(answers[name], everything[name])
+    assert len(engine._fetch_sets["serving_default"]) <= MAX_FETCH_SETS + 1
+    # The way of those that are not kept checks, stops and explains like the other.
+    error = refused(engine, "serving_default", {"word": np.float32([1])}, names[:-1])
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT and "float" in error.message and "string" in error.message
+    engine.close()
+
+
+def save_picky(folder):
+    """A signature of eight outputs, one of which fails for words that are no numbers."""
+    module = tf.Module()
+    module.scale = tf.Variable(2.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="word")])
+    def call(word):
+        length = tf.cast(tf.strings.length(word), tf.float32)
+        return {
+            "number": tf.strings.to_number(word) * module.scale,
+            "scaled": length * module.scale,
+            **{f"times_{number}": length * module.scale * float(number) for number in range(6)},
+        }
+
+    module.call = call
+    tf.saved_model.save(module, str(folder), signatures=call)
+    return folder
+
+
+def test_a_variable_that_a_signature_changes_is_never_a_constant(models):
+    engine = Engine(models["counter"])
+    assert engine.frozen == {"scale"}, "what reads the counter is not frozen, what does not is"
+    increase = {"by": np.int64(3)}
+    assert [int(engine.run("incr_counter", increase)["count"]) for _ in range(2)] == [3, 6]
+    assert engine.run("get_counter", {})["count"] == 6
+    assert engine.run("incr_in_branch", {"by": np.int64(1)})["count"] == 7
+    assert engine.run("get_counter", {})["count"] == 7
+    assert engine.run("scale", {"x": np.float32([2])})["y"] == [6.0]
+    engine.close()
+
+
+def test_reference_variables_that_a_signature_changes(tmp_path):
+    """The TF1 form, like TensorFlow Serving's own counter model, and an input that no output needs."""
+    folder = tmp_path / "tf1"
+    with tf.Graph().as_default(), tf1.Session() as session:
+        counter = tf1.get_variable("counter", initializer=0.0, use_resource=False)
+        weight = tf1.get_variable("weight", initializer=2.0, use_resource=False)
+        by, x, unused = (tf1.placeholder(tf.float32, [], name) for name in ("by", "x", "unused"))
+        session.run(tf1.global_variables_initializer())
+        builder = tf1.saved_model.Builder(str(folder))
+        signatures = {
+            "incr_counter": signature({"by": by}, {"count": tf1.assign_add(counter, by)}),
+            "get_counter": signature({}, {"count": tf.identity(counter)}),
+            "weigh": signature({"x": x, "unused": unused}, {"y": x * weight}),
+        }
+        builder.add_meta_graph_and_variables(session, ["serve"], signatures)
+        builder.save()
+    engine = Engine(folder)
+    assert engine.frozen == {"weigh"}
+    for _ in range(2):
+        engine.run("incr_counter", {"by": np.float32(1)})
+    assert engine.run("get_counter", {})["count"] == 2
+    assert engine.run("weigh", {"x": np.float32(4), "unused": np.float32(0)})["y"] == 8
+    engine.close()
+
+
+def signature(inputs, outputs):
+    infos = [
+        {name: tf1.saved_model.build_tensor_info(tensor) for name, tensor in side.items()} for side in (inputs, outputs)
+    ]
+    return tf1.saved_model.build_signature_def(*infos, "tensorflow/serving/predict")
+
+
+def test_large_variables_stay_variables_and_small_ones_become_constants(tmp_path):
+    engine = Engine(save_deep(tmp_path / "deep", layers=2, width=128))
+    assert engine.frozen == {"serving_default"}
+    frozen = [op for op in engine._session.graph.get_operations() if op.name.startswith("frozen/")]
+    constants = [op.outputs[0].shape.as_list() for op in frozen if op.type == "Const"]
+    assert [128] in constants, "the biases"
+    assert [128, 128] not in constants, "the kernels"
+    plain = Engine(tmp_path / "deep", freeze=False)
+    x = {"x": np.ones([3, 128], np.float32)}
+    np.testing.assert_allclose(engine.run("serving_default", x)["y"], plain.run("serving_default", x)["y"], rtol=1e-6)
+    engine.close()
+    plain.close()
+
+
+def save_deep(folder, layers, width):
+    """Dense layers: kernels of width x width, which are kept, and biases of width, which are frozen."""
+    module = tf.Module()
+    module.kernels = [tf.Variable(tf.random.stateless_normal([width, width], [n, 0]) / width) for n in range(layers)]
+    module.biases = [tf.Variable(tf.ones([width])) for _ in range(layers)]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, width], tf.float32, name="x")])
+    def call(x):
+        for kernel, bias in zip(module.kernels, module.biases, strict=True):
+            x = tf.nn.relu(x @ kernel + bias)
+        return {"y": x}
+
+    module.call = call
+    tf.saved_model.save(module, str(folder), signatures=call)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_loaded_model_is_in_memory_once(models, tmp_path):
+    """Resident memory that loading and running adds, at its end and at its peak, in multiples of the model's size."""
+    layers, width = 9, 2048
+    folder, size = save_deep(tmp_path / "deep", layers, width), layers * width * width * 4
+    added = {}
+    for freeze in (True, False):
+        command = [sys.executable, "-c", MEASURE, str(models["half_plus_two"]), str(folder), str(int(freeze))]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        added[freeze] = [float(figure) / size for figure in done.stdout.split()]
+    for frozen, plain in zip(added[True], added[False], strict=True):
+        assert 0.9 < plain < 1.5, "the baseline: a session that holds the variables"
+        assert frozen < plain + 0.5, added
+
+
+MEASURE = """
+import pathlib, sys
+import numpy as np
+from serving.engine import Engine
+
+def resident():
+    fields = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+    return [int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM")]
+
+def load(folder, x):
+    engine = Engine(folder, freeze=bool(int(sys.argv[3])))
+    assert bool(engine.frozen) == bool(int(sys.argv[3]))
+    engine.run("serving_default", {"x": x})
+    return engine
+
+first = load(sys.argv[1], np.ones([1], np.float32))
+before, _ = resident()
+second = load(sys.argv[2], np.ones([2, 2048], np.float32))
+print(*(figure - before for figure in resident()))
+"""
+
+
+def test_what_names_no_tensor_is_refused(models):
+    engine = Engine(models["zoo"])
+    assert "__saved_model_init_op" in engine.signatures
+    error = refused(engine, "__saved_model_init_op", {})
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT and "is no tensor of the model's graph" in error.message
+    engine.close()
 
 
 def test_defaults_fill_in_for_missing_inputs(graft_data):

@@ -109,11 +109,31 @@ def test_p30_corrupt_image(prediction, png):
     assert code is grpc.StatusCode.INVALID_ARGUMENT and "Unknown image file format" in text
 
 
+def test_broken_examples_are_the_callers_fault(prediction):
+    broken = request("odd", "parse", examples=np.array([b"\xff\xfe\x80"], dtype=object))
+    code, text = refused(prediction.Predict, broken)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT and "Could not parse example input" in text and r"\xff" in text
+
+
+def test_more_dimensions_than_an_array_can_have(prediction):
+    message = request("odd", "any", x=np.zeros([1] * 32, np.float32))
+    assert len(prediction.Predict(message).outputs["y"].tensor_shape.dim) == 32
+    for _ in range(8):
+        message.inputs["x"].tensor_shape.dim.add(size=1)
+    code, text = refused(prediction.Predict, message)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT and "has 40 dimensions" in text
+
+
+def test_a_scalar_string_keeps_its_last_bytes(prediction):
+    message = request("odd", "echo", s=np.array(b"a\0\0", dtype=object))
+    assert prediction.Predict(message).outputs["text"].string_val == [b"a\0\0"]
+
+
 def test_tensor_that_claims_more_than_it_holds(prediction):
     message = request(x=X)
     message.inputs["x"].tensor_shape.dim[0].size = 1 << 40
     code, text = refused(prediction.Predict, message)
-    assert code is grpc.StatusCode.INVALID_ARGUMENT and "takes more than" in text
+    assert code is grpc.StatusCode.INVALID_ARGUMENT and "bytes more than the values hold" in text
 
 
 def test_x03_deadline_stops_the_run(prediction):
@@ -134,6 +154,52 @@ def test_x01_message_cap(models):
         assert stub.Predict(request("m", x=X)).outputs["y"].float_val == [3.0]
         code, text = refused(stub.Predict, request("m", x=np.zeros(1000, np.float32)))
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in text
+
+
+def status_request(name):
+    message = protos.get_model_status_pb2.GetModelStatusRequest()
+    message.model_spec.name = name
+    return message
+
+
+def test_control_calls_do_not_wait_for_predictions(models, held):
+    with (
+        EmbeddedServer(models={"m": models["half_plus_two"]}, rest_port=None, threads=2) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        predict = protos.prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        calls = [predict.Predict.future(request("m", x=X), timeout=60) for _ in range(12)]
+        for _ in range(3):
+            health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+            assert health.status == health_pb2.HealthCheckResponse.SERVING
+            models_stub = protos.model_service_pb2_grpc.ModelServiceStub(channel)
+            (version,) = models_stub.GetModelStatus(status_request("m"), timeout=30).model_version_status
+            assert version.state == 30
+            assert predict.GetModelMetadata(metadata_request("m"), timeout=30).model_spec.name == "m"
+        assert not any(call.done() for call in calls)
+        held.set()
+        assert all(call.result().outputs["y"].float_val == [1.0] for call in calls), "the others waited for a thread"
+
+
+def test_x05_too_many_predictions_are_refused_at_once(models, held):
+    with (
+        EmbeddedServer(models={"m": models["half_plus_two"]}, rest_port=None, threads=1) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        stub = protos.prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        server._pool.max_calls = 3
+        calls = [stub.Predict.future(request("m", x=X), timeout=60) for _ in range(5)]
+        end = time.monotonic() + 30
+        while sum(call.done() for call in calls) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        refused_calls = [call for call in calls if call.done()]
+        for call in refused_calls:
+            assert call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert call.details().startswith("3 predictions are running or waiting")
+        held.set()
+        assert all(call.result().outputs["y"].float_val == [1.0] for call in calls if call not in refused_calls)
+        assert len(refused_calls) == 2
 
 
 def test_x07_health(channel, server):

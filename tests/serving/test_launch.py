@@ -3,6 +3,8 @@
 import logging
 import os
 import pathlib
+import signal
+import socket
 import stat
 import threading
 import time
@@ -96,6 +98,25 @@ def test_the_embedded_server_is_used_otherwise_and_says_so(store, fake_binary, c
     assert launch.serve(store, freeze=False) == 0
     assert len(seen) == 2 and seen[1][-1] is False
     assert caplog.text.count("with Graft's embedded server") == 2
+
+
+def test_one_port_for_both_goes_on_without_rest(tmp_path, linear, monkeypatch, caplog):
+    """As TensorFlow Serving does."""
+    monkeypatch.setenv("PATH", "")
+    store = ModelStore(tmp_path / "both")
+    store.push("m", linear(tmp_path / "model", 0.5, 2.0), {})
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    seen = []
+
+    def ready(grpc, rest):
+        seen.append((grpc, rest))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert launch.serve(store, port, port, on_ready=ready) == 0
+    assert seen == [(f"127.0.0.1:{port}", None)]
+    assert f"REST port {port} is the gRPC port: REST is not served" in caplog.text
 
 
 def test_what_cannot_be_served(store, tmp_path, monkeypatch):

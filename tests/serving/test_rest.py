@@ -1,9 +1,15 @@
 """The REST API over real HTTP; row ids are those of the conformance table."""
 
+import base64
+import concurrent.futures
+import contextlib
 import gzip
 import http.client
 import json
 import math
+import socket
+import threading
+import time
 import urllib.parse
 
 import numpy as np
@@ -12,6 +18,7 @@ import pytest
 from serving.server import EmbeddedServer
 
 PREDICT = "/v1/models/half_plus_two:predict"
+ODD = "/v1/models/odd:predict"
 
 
 def call(server, method, path, body=None, **headers):
@@ -93,6 +100,13 @@ def test_r07_r10_r15_malformed(server, method, path):
 def test_r08_r14_r15_odd_names(get, post):
     status, body = get("/v1/models/half_plus_two/versions/18446744073709551615")
     assert status == 400 and "Failed to convert version" in body["error"]
+    for digits in ("9" * 5000, str(2**63)):
+        for status, body in (
+            get(f"/v1/models/half_plus_two/versions/{digits}"),
+            post(f"/v1/models/half_plus_two/versions/{digits}:predict", {"inputs": [1]}),
+        ):
+            assert status == 400 and f"Failed to convert version: {digits[:10]}" in body["error"]
+    assert get("/v1/models/half_plus_two/versions/" + "0" * 30 + "1")[0] == 200
     assert get("/v1/models/a%2Fb")[1]["error"].endswith("model a/b")
     assert get("/v1/models/..%2F..%2Fetc")[0] == 404
     assert get("/v1/models/half_plus_two?a=1")[1]["error"].endswith("model half_plus_two?a=1")
@@ -209,6 +223,11 @@ def test_j18_j19_numbers_beyond_float(post):
     assert status == 200 and math.isnan(answer["outputs"][0]) and answer["outputs"][1:] == [math.inf, -math.inf]
 
 
+def test_a_number_of_too_many_digits(post):
+    status, answer = post(PREDICT, '{"inputs": [' + "9" * 5000 + "]}")
+    assert (status, answer) == (400, {"error": "JSON Parse error: a number has too many digits"})
+
+
 def zoo(signature, **body):
     return {"signature_name": signature} | body
 
@@ -231,9 +250,29 @@ def test_j20_base64_and_strings(post):
         assert status == 400 and words in answer["error"]
 
 
-def test_images_by_base64(post, png):
-    import base64
+def test_a_single_string_in_columnar_form(post):
+    for inputs in ({"b64": "YQA="}, {"s": {"b64": "YQA="}}, "a\0"):
+        assert post(ODD, zoo("echo", inputs=inputs)) == (200, {"outputs": "a\0"})
 
+
+def test_a_signature_without_inputs(post):
+    rows = [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert post(ODD, zoo("nothing", instances=[{}])) == (200, {"predictions": rows})
+    assert post(ODD, zoo("nothing", inputs={})) == (200, {"outputs": rows})
+
+
+def test_j26_outputs_without_rows_or_columns(post):
+    assert post(ODD, zoo("no_rows", instances=[1.0, 2.0])) == (200, {"predictions": []})
+    assert post(ODD, zoo("no_rows", inputs=[1.0, 2.0])) == (200, {"outputs": {"y": [], "z": []}})
+    assert post(ODD, zoo("no_columns", instances=[1.0])) == (200, {"predictions": [{"y": 1.0, "z": []}]})
+
+
+def test_broken_examples_are_the_callers_fault(post):
+    status, answer = post(ODD, zoo("parse", inputs=[{"b64": "//6A"}]))
+    assert status == 400 and "Could not parse example input" in answer["error"]
+
+
+def test_images_by_base64(post, png):
     encoded = base64.b64encode(png((0, 250, 0))).decode()
     status, answer = post(
         "/v1/models/images:predict", {"instances": [{"b64": encoded}, {"image_bytes": {"b64": encoded}}]}
@@ -270,12 +309,24 @@ def test_j26_no_rows(post):
     assert post(PREDICT, {"inputs": []}) == (200, {"outputs": []})
 
 
-@pytest.mark.parametrize("depth", [31, 33, 900, 50_000])
-def test_j27_nesting(post, depth):
-    status, answer = post(PREDICT, f'{{"inputs": {"[" * depth}{"]" * depth}}}')
-    assert status == (200 if depth == 31 else 400)
-    assert depth == 31 or "nested deeper than 32 levels" in answer["error"]
+@pytest.mark.parametrize("form", ["inputs", "instances"])
+@pytest.mark.parametrize("depth", [31, 32, 33, 34, 900, 990, 50_000])
+def test_j27_nesting(post, depth, form):
+    body = f'{{"signature_name": "any", "{form}": {"[" * depth}1.5{"]" * depth}}}'
+    status, answer = post(ODD, body)
+    assert status == (200 if depth <= 32 else 400)
+    assert depth <= 32 or "nested deeper than 32 levels" in answer["error"]
     assert post(PREDICT, {"inputs": [2.0]}) == (200, {"outputs": [3.0]})
+
+
+@pytest.mark.parametrize("depth", [32, 990, 50_000])
+@pytest.mark.parametrize(
+    "body", ["%s", '{"signature_name": %s}', '{"inputs": {"x": %s}}', '{"inputs": {"more": %s}}', '{"inputs": [%s]}']
+)
+def test_nested_values_where_none_belong(post, depth, body):
+    for opening, closing in (("[", "]"), ('{"a":', "}")):
+        status, answer = post(PREDICT, body % f"{opening * depth}null{closing * depth}")
+        assert status == 400 and not answer["error"].startswith("Internal")
 
 
 def test_kernel_errors_have_their_codes(post):
@@ -292,6 +343,86 @@ def test_a_run_past_the_time_limit_is_504(models):
 def test_calls_not_served_yet_say_so(post):
     status, answer = post("/v1/models/half_plus_two:classify", {"examples": [{"x": 1.0}]})
     assert status == 501 and ":classify is not served" in answer["error"]
+
+
+def test_the_cap_on_images_holds_here_too(models, png):
+    image = {"b64": base64.b64encode(png((0, 250, 0))).decode()}
+    with EmbeddedServer(models={"images": models["images"]}, max_batch=2) as server:
+        for body in ({"instances": [{"image_bytes": image}] * 3}, {"inputs": {"image_bytes": [image] * 3}}):
+            status, answer, _ = call(server, "POST", "/v1/models/images:predict", body)
+            assert status == 400 and "image_bytes has 3 strings; this server takes at most 2" in answer["error"]
+        status, answer, _ = call(server, "POST", "/v1/models/images:predict", {"inputs": {"image_bytes": [image] * 2}})
+        assert status == 200 and answer["outputs"]["label"] == ["bread", "bread"]
+
+
+def test_answers_are_not_held_back(server):
+    """Nagle's algorithm and a client's delayed ACK make 40 ms of every answer on a kept connection."""
+    address = urllib.parse.urlsplit(server.rest_address)
+    with contextlib.closing(http.client.HTTPConnection(address.hostname, address.port, timeout=30)) as connection:
+        connection.request("GET", "/v1/models/half_plus_two")
+        connection.getresponse().read()
+        accepted = [protocol.transport for protocol in server._rest._server.server_state.connections]
+        assert accepted
+        for transport in accepted:
+            options = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert options != 0
+
+
+def test_an_upgrade_to_websocket_is_answered_as_a_plain_request(server):
+    upgrade = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version": "13",
+    }
+    status, answer, _ = call(server, "GET", "/v1/models/half_plus_two", **upgrade)
+    assert status == 200 and answer["model_version_status"][0]["state"] == "AVAILABLE"
+
+
+def test_status_does_not_wait_for_predictions(models, held):
+    with (
+        EmbeddedServer(models={"m": models["half_plus_two"]}, threads=2) as server,
+        concurrent.futures.ThreadPoolExecutor(70) as clients,
+    ):
+        calls = [clients.submit(call, server, "POST", "/v1/models/m:predict", {"inputs": [1.0]}) for _ in range(50)]
+        server._pool.max_calls = 50
+        eventually(lambda: server._pool.full)
+        for path in ("", "/metadata"):
+            assert call(server, "GET", f"/v1/models/m{path}")[0] == 200
+        status, answer, _ = call(server, "POST", "/v1/models/m:predict", {"inputs": [1.0]})
+        assert status == 429 and answer["error"].startswith("50 predictions are running or waiting")
+        assert not any(waiting.done() for waiting in calls)
+        held.set()
+        assert [waiting.result()[:2] for waiting in calls] == [(200, {"outputs": [1.0]})] * 50
+
+
+def test_the_wait_for_a_thread_counts_to_the_time_limit(models):
+    with (
+        EmbeddedServer(models={"m": models["half_plus_two"]}, threads=1, rest_timeout_s=0.2) as server,
+        concurrent.futures.ThreadPoolExecutor(1) as clients,
+    ):
+        gate = threading.Event()
+        server._pool.submit(gate.wait)
+        waiting = clients.submit(call, server, "POST", "/v1/models/m:predict", {"inputs": [1.0]})
+        time.sleep(0.5)
+        gate.set()
+        status, answer, _ = waiting.result()
+        assert status == 504 and "Timed out" in answer["error"]
+
+
+def test_an_ending_server_refuses_also_on_open_connections(models):
+    with EmbeddedServer(models={"m": models["half_plus_two"]}) as server:
+        server._rest._app.ending = True
+        for method, path in (("GET", "/v1/models/m"), ("POST", "/v1/models/m:predict")):
+            status, answer, _ = call(server, method, path, '{"inputs": [1.0]}')
+            assert status == 503 and "the server is ending" in answer["error"]
+
+
+def eventually(condition, timeout_s=30.0):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "did not come true in time"
+        time.sleep(0.01)
 
 
 def test_float_text():

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -143,6 +144,65 @@ def test_start_fails_if_nothing_can_be_loaded(store, tmp_path):
         EmbeddedServer()
 
 
+def test_one_model_that_cannot_be_loaded_stops_no_other(store, exports, caplog):
+    for name in ("broken", "lost", "odd"):
+        store.push(name, exports[1], {})
+    damage(store.version_path("broken", 1))
+    damage(store.version_path("lost", 1))
+    (store.path / "lost" / "CURRENT").unlink()
+    (store.path / "odd" / "CURRENT").write_text("[" * 100_000)
+    with EmbeddedServer(store, rest_port=None) as server:
+        for name, expected in (("m", 1.0), ("odd", 2.0)):
+            with Client(server.grpc_address, name) as client:
+                assert client.predict(X)["y"] == [expected]
+        for name in ("broken", "lost"):
+            with Client(server.grpc_address, name, retries=0) as client:
+                (version,) = client.status()
+                assert version["state"] == "END" and "is not whole" in version["error_message"]
+                with pytest.raises(ClientError, match="NOT_FOUND"):
+                    client.predict(X)
+    (message,) = [record.message for record in caplog.records if "did not become available" in record.message]
+    assert message.startswith("2 servable(s)") and "name: broken version: 1" in message and "name: lost" in message
+
+
+def test_a_model_given_by_name_must_load(store, exports):
+    damage(exports[1])
+    with pytest.raises(ServerError, match=r"1 servable\(s\) did not become available: .*name: n version: 1"):
+        EmbeddedServer(store, {"n": exports[1]}, rest_port=None).start()
+
+
+def test_both_transports_refuse_new_calls_while_either_drains(models, held):
+    server = EmbeddedServer(models={"m": models["half_plus_two"]})
+    server.start()
+    address = f"{server.rest_address}/v1/models/m"
+    with Client(server.grpc_address, "m", retries=0, deadline_s=60) as client, ThreadPoolExecutor(3) as threads:
+        under_way = [threads.submit(client.predict, X), threads.submit(post, f"{address}:predict")]
+        eventually(lambda: server._pool._calls == 2)
+        stopping = threads.submit(server.stop, 60)
+        with Client(server.grpc_address, "m", retries=0, deadline_s=0.5) as late:
+            eventually(lambda: refusal(late) == "UNAVAILABLE", timeout_s=5)
+        with pytest.raises(OSError, match=r"503|refused|reset|closed"):
+            urllib.request.urlopen(address, timeout=5)
+        assert not stopping.done() and not any(call.done() for call in under_way)
+        held.set()
+        assert under_way[0].result()["y"] == [1.0]
+        assert under_way[1].result() == {"outputs": [1.0]}
+        assert stopping.result() is True
+
+
+def post(address: str) -> dict:
+    with urllib.request.urlopen(address, b'{"inputs": [1.0]}', timeout=60) as response:
+        return json.load(response)
+
+
+def refusal(client: Client) -> str:
+    try:
+        client.status()
+    except ClientError as error:
+        return error.code.name
+    return "none"
+
+
 def test_broken_pointer_does_not_take_the_model_away(store, exports, caplog):
     with EmbeddedServer(store, poll_s=0.05, rest_port=None) as server, Client(server.grpc_address, "m") as client:
         (store.path / "m" / "CURRENT").write_text("{")
@@ -200,7 +260,7 @@ def test_ports(models, caplog):
             _ = first.rest_address
     with EmbeddedServer(models=served, port=port, rest_port=port) as same:
         assert "REST is not served" in caplog.text
-        assert same.grpc_address.endswith(str(port))
+        assert same.grpc_address.endswith(str(port)) and not same.serves_rest
 
 
 def test_freezing_is_switchable(models):

@@ -42,6 +42,13 @@ def test_broken_pointer_is_recovered_at_the_start_and_kept_later(store, tmp_path
     assert numbers(StoreSource(store).poll()["m"]) == ([2], [1, 3])
 
 
+def test_a_model_without_a_whole_version_is_wanted_so_that_its_status_says_why(store):
+    for version in store.versions("m"):
+        (store.version_path("m", version) / "saved_model.pb").write_text("changed")
+    (store.path / "m" / "CURRENT").unlink()
+    assert numbers(StoreSource(store).poll()["m"]) == ([3], [1, 2])
+
+
 def test_push_and_retention_between_two_looks_of_one_poll(store, tmp_path, monkeypatch, caplog):
     """Between the look at the pointer and the list of versions the served one goes: the model is left as it is."""
     source = StoreSource(store)

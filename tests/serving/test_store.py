@@ -176,7 +176,12 @@ def test_numbers_are_never_used_again(tmp_path, exports):
     assert [store.push("m", exports[number % 2], {}) for number in range(4)] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 1}', b'{"version": "1"}', b"\xff\x00"])
+TRUE = b'{"version": true, "pinned": false, "previous": null, "time": ""}'
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"version": 1}', b'{"version": "1"}', b"\xff\x00", b"[" * 100_000, TRUE]
+)
 def test_corrupt_pointer_is_a_clear_error_and_recovers_to_the_newest_whole_version(store, exports, content, caplog):
     for export in exports[:3]:
         store.push("m", export, {})
@@ -264,6 +269,24 @@ def test_models_config_follows_the_pointer(store, exports):
     assert (second.name, list(second.model_version_policy.specific.versions)) == ("other.model-2", [1])
     store.rollback("m")
     assert list(parsed()[0].model_version_policy.specific.versions) == [1]
+
+
+def test_what_is_no_model_of_the_store_holds_up_nothing(store, exports, monkeypatch, caplog):
+    """Folders that no model may be named after, as users and file systems leave them; one that cannot be listed."""
+    (store.path / "old copies" / "1").mkdir(parents=True)
+    (store.path / ".snapshots" / "1").mkdir(parents=True)
+    (store.path / "private" / "1").mkdir(parents=True)
+
+    def listing(base):
+        if base.name == "private":
+            raise PermissionError(13, "Permission denied")
+        return version_folders(base)
+
+    monkeypatch.setattr("serving.store.version_folders", listing)
+    store.push("m", exports[0], {})
+    assert store.models() == ["m"]
+    assert "private: cannot be listed: Permission denied" in caplog.text
+    assert (store.path / "models.config").read_text().count("name:") == 1
 
 
 def test_store_id_is_made_once(store, exports, tmp_path):

@@ -1,5 +1,7 @@
 """TensorProto conversion: equal to TensorFlow's own, but with a look at the claimed size first."""
 
+import tracemalloc
+
 import grpc
 import ml_dtypes
 import numpy as np
@@ -63,7 +65,9 @@ def test_last_value_stands_for_the_rest():
     ("proto", "words"),
     [
         (proto_of([10**6, 10**6], float_val=[1]), "takes more than"),
-        (proto_of([2**62, 2**62, 0], float_val=[1]), "has 1 values"),
+        (proto_of([3, 0], float_val=[1]), "has 1 values"),
+        (proto_of([2**62, 2**62, 0]), "larger than an array can be"),
+        (proto_of([1] * 33, float_val=[1]), "has 33 dimensions; this server takes at most 32"),
         (proto_of([-1], float_val=[1]), "not fully defined"),
         (proto_of([2], float_val=[1, 2, 3]), "has 3 values; shape [2] needs 2"),
         (proto_of([2]), "has 0 values"),
@@ -79,6 +83,34 @@ def test_unsound_tensors_are_refused_without_allocating_them(proto, words):
     with pytest.raises(ServingError) as caught:
         tensors.to_array(proto)
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT and words in caught.value.message
+
+
+def test_what_a_request_claims_is_summed_before_any_of_it_is_made():
+    few = proto_of([50_000_000], float_val=[1])
+    assert few.ByteSize() < 30
+    tracemalloc.start()
+    try:
+        for protos in ({"x": few}, {f"x{number}": proto_of([1_000_000], float_val=[1]) for number in range(5)}):
+            with pytest.raises(ServingError, match=f"claim .* more than .* takes at most {tensors.MAX_FILL_BYTES}"):
+                tensors.to_arrays(protos)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_request_holds_is_no_claim():
+    content = proto_of([5_000_000], tensor_content=bytes(20_000_000))
+    packed = proto_of([5_000_000], float_val=np.ones(5_000_000, np.float32))
+    filled = proto_of([1_000_000], float_val=[2])
+    pairs = proto_of([3], dtype=types_pb2.DT_COMPLEX64, scomplex_val=[1, 2])
+    arrays = tensors.to_arrays({"content": content, "packed": packed, "filled": filled, "pairs": pairs})
+    assert {name: array.size for name, array in arrays.items()} == {
+        "content": 5_000_000,
+        "packed": 5_000_000,
+        "filled": 1_000_000,
+        "pairs": 3,
+    }
+    assert set(arrays["filled"]) == {2} and set(arrays["pairs"]) == {1 + 2j}
 
 
 @given(st.binary(max_size=60))

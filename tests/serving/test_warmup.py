@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving import tensors, warmup
+from serving.data_plane import DataPlane
 from serving.engine import Engine
 from serving.server import EmbeddedServer, ServerError
 from serving.status import ServingError
@@ -43,7 +44,7 @@ def test_requests_are_run(recorded, monkeypatch):
     seen = []
     original = engine.run
     monkeypatch.setattr(engine, "run", lambda *arguments: seen.append(original(*arguments)["y"].tolist()))
-    assert warmup.warm_up(engine) == 2
+    assert warmup.warm_up(engine, DataPlane()) == 2
     assert seen == [[3.0], [4.0]]
     engine.close()
 
@@ -51,7 +52,7 @@ def test_requests_are_run(recorded, monkeypatch):
 def test_no_file_or_an_empty_one_is_fine(models, recorded):
     for folder in (models["half_plus_two"], recorded()):
         engine = Engine(folder)
-        assert warmup.warm_up(engine) == 0
+        assert warmup.warm_up(engine, DataPlane()) == 0
         engine.close()
 
 
@@ -76,7 +77,7 @@ def test_a_bad_record_fails_the_load(recorded, records, code, words):
     folder = recorded(*records)
     engine = Engine(folder)
     with pytest.raises(ServingError) as caught:
-        warmup.warm_up(engine)
+        warmup.warm_up(engine, DataPlane())
     assert caught.value.code is grpc.StatusCode[code] and words in caught.value.message
     engine.close()
     with pytest.raises(ServerError, match="did not become available"):
