@@ -1,10 +1,12 @@
 """Imports go one way only, and the command line starts without TensorFlow."""
 
+import graphlib
 import pathlib
 import subprocess
 import sys
 import time
 
+import grimp
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -31,6 +33,14 @@ def test_an_import_upwards_breaks_them(tmp_path):
     result = lint(tmp_path)
     assert result.returncode == 1
     assert "models is not allowed to import pipeline" in result.stdout
+
+
+def test_no_module_imports_itself_by_a_detour():
+    graph = grimp.build_graph("components", cache_dir=None)  # counts imports for type checking, too
+    order = graphlib.TopologicalSorter(
+        {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    )
+    assert "components.ingest.options" in order.static_order()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from components.ingest import sources
+from components.ingest.sources import REGISTRY
 from components.ingest.splits import SPLITS, parse_split
 
 RESERVED_FEATURES = ("image", "label", "file", "sha256", "width", "height", "format", "prediction", "probabilities")
@@ -79,7 +79,7 @@ class IdxPair(_Options):
 class DataOptions(_Options):
     """Where the images come from, how they are split and what is refused."""
 
-    source: str = Field(description=f"Kind of source: {', '.join(sources.REGISTRY)}.")
+    source: str = Field(description=f"Kind of source: {', '.join(REGISTRY)}.")
     path: str = Field(
         description="Folder or file of the source. `{SPAN}` stands for an integer folder name; the newest are read."
     )
@@ -123,8 +123,8 @@ class DataOptions(_Options):
     @field_validator("source")
     @classmethod
     def _known_source(cls, value: str) -> str:
-        if value not in sources.REGISTRY:
-            raise ValueError(f"no source {value!r}; there are {', '.join(sources.REGISTRY)}")
+        if value not in REGISTRY:
+            raise ValueError(f"no source {value!r}; there are {', '.join(REGISTRY)}")
         return value
 
     @field_validator("path")
@@ -164,6 +164,23 @@ class DataOptions(_Options):
         if taken:
             raise ValueError(f"slices holds {', '.join(taken)}; a slice is a column that is read as nothing else")
         return self
+
+    def named_split(self, name: str | None) -> str | None:
+        """The split that the source puts an image into, or None to split it by content.
+
+        Args:
+          name: What the source says; None or empty where it says nothing. `columns.split: null` ignores it, and
+            `split.from_train` splits train once more.
+
+        Raises:
+          ValueError: The name stands for no split.
+        """
+        if not name or self.columns.split is None:
+            return None
+        split = parse_split(name)
+        if split is None:
+            raise ValueError(f"{name!r} is none of train, eval (val, validation), test")
+        return None if split == "train" and self.split.from_train else split
 
     @property
     def image_column(self) -> str:

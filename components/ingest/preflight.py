@@ -7,7 +7,7 @@ import itertools
 
 from components.ingest.options import DataOptions, label_fault
 from components.ingest.spans import open_sources
-from components.ingest.splits import SPLIT_ADVICE, SPLITS, named_split
+from components.ingest.splits import SPLIT_ADVICE, SPLITS
 from models.errors import GraftError
 
 MIN_IMAGES = len(SPLITS)
@@ -57,7 +57,7 @@ def check_source(options: DataOptions) -> SourceReport:
             refused = f"; {fault}"
         elif entry.label and (options.class_names is None or entry.label in options.class_names):
             with contextlib.suppress(ValueError):  # ingestion will reject it, with its reason
-                named[named_split(entry.split, options)] += 1
+                named[options.named_split(entry.split)] += 1
                 classes[entry.label] += 1
     complete = next(entries, None) is None
     where = f"data.path {options.path!r} (source {options.source})"

@@ -13,7 +13,7 @@ from components.ingest.header import Header, Refused
 from components.ingest.options import DataOptions, label_fault
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Item, Source
-from components.ingest.splits import PRECEDENCE, assign_split, named_split
+from components.ingest.splits import PRECEDENCE, assign_split
 from models import progress
 from models.errors import GraftError
 
@@ -177,7 +177,7 @@ class _ChunkJob:
                 self.refuse(item, Refused(Reason.CORRUPT, fault))
                 continue
             digest = hashlib.sha256(item.encoded).digest()
-            split = named_split(item.split, self._options)
+            split = self._options.named_split(item.split)
             if split is None:
                 fractions = self._options.split
                 split = assign_split(digest, eval_fraction=fractions.eval, test_fraction=fractions.test)
@@ -226,7 +226,7 @@ def check_label(item: Item, options: DataOptions) -> None:
         allowed = ", ".join(options.class_names[:20])
         raise Refused(Reason.UNKNOWN_LABEL, f"{item.label!r} is not in data.class_names ({allowed})")
     try:
-        named_split(item.split, options)
+        options.named_split(item.split)
     except ValueError as error:
         raise Refused(Reason.BAD_SPLIT, str(error)) from error
 

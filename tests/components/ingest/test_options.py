@@ -69,6 +69,19 @@ def test_split_of_a_pair_is_normalised():
     assert options.pairs[0].split == "eval"
 
 
+def test_named_split_follows_the_options():
+    def options(**data) -> DataOptions:
+        return DataOptions(source="image_folder", path="unused", **data)
+
+    assert options().named_split("val") == "eval"
+    assert options().named_split("") is None and options().named_split(None) is None
+    assert options(columns={"split": None}).named_split("val") is None
+    assert options(split={"from_train": True}).named_split("train") is None
+    assert options(split={"from_train": True}).named_split("test") == "test"
+    with pytest.raises(ValueError, match="'cat' is none of train, eval"):
+        options().named_split("cat")
+
+
 def test_import_brings_no_heavy_library():
     code = (
         "import sys; from components.ingest import options, fingerprint, preflight; "
