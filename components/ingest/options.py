@@ -1,14 +1,17 @@
 """What `data:` in a config may hold. Imports neither TensorFlow nor Beam, so that a config is checked at once."""
 
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from components.ingest.sources import REGISTRY
 from components.ingest.splits import SPLITS, parse_split
 
-RESERVED_FEATURES = ("image", "label", "file", "sha256", "width", "height", "format", "prediction", "probabilities")
+RESERVED_FEATURES = (
+    *("image", "label", "file", "sha256", "width", "height", "format", "group"),
+    *("prediction", "probabilities"),
+)
 """Names of features that ingestion and predictions have of their own; no extra column may carry one of them."""
 
 UNFIT_FOR_LABELS = {
@@ -98,6 +101,16 @@ class DataOptions(_Options):
         description="Extra columns by which the evaluation reports and gates. Where an image has no value, a list or "
         "a value of more than 1000 bytes, it is in the slice of the empty value.",
     )
+    group: str | None = Field(
+        default=None,
+        description="A column (patient, slide, burst, product): images with the same value are all in one split. Where "
+        "it is empty, an image stands for itself.",
+    )
+    fingerprint: Literal["fast", "content"] = Field(
+        default="fast",
+        description="What tells that the data changed: `fast` looks at name, size and times of each file, `content` "
+        "reads it, so that copies and restored files are known again.",
+    )
     schema_file: str | None = Field(
         default=None, alias="schema", description="A curated schema (.pbtxt) kept in git. Null: inferred from the data."
     )
@@ -156,6 +169,8 @@ class DataOptions(_Options):
             raise ValueError(f"`pairs` belongs to source idx, which needs it; source is {self.source}")
         if self.slices and self.source in ("image_folder", "idx"):
             raise ValueError(f"source {self.source} has no columns, so there are no slices {list(self.slices)}")
+        if self.group is not None and self.source in ("image_folder", "idx"):
+            raise ValueError(f"source {self.source} has no columns, so there is no group {self.group!r}")
         taken = [name for name in self.slices if name in RESERVED_FEATURES]
         if taken:
             raise ValueError(f"slices {taken} are names that ingestion uses itself ({', '.join(RESERVED_FEATURES)})")
@@ -163,6 +178,9 @@ class DataOptions(_Options):
         taken = [f"{name!r} (columns.{key})" for name in self.slices for key in read if read[key] == name]
         if taken:
             raise ValueError(f"slices holds {', '.join(taken)}; a slice is a column that is read as nothing else")
+        taken = [f"columns.{key}" for key in read if read[key] == self.group]
+        if self.group is not None and taken:
+            raise ValueError(f"group is {self.group!r}, which is {taken[0]}; a group is a column of its own")
         return self
 
     def named_split(self, name: str | None) -> str | None:

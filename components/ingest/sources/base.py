@@ -27,6 +27,8 @@ class Item:
       slices: Extra columns as text.
       reason: Why the image could not be read; None when it was.
       detail: More about `reason`.
+      group: Value of the column `data.group`, empty where the image stands for itself; None where no column is named.
+      digest: sha256 of the bytes as the source holds them, where `encoded` was converted from them; else None.
     """
 
     file: str
@@ -36,6 +38,8 @@ class Item:
     slices: dict[str, str] = dataclasses.field(default_factory=dict)
     reason: Reason | None = None
     detail: str = ""
+    group: str | None = None
+    digest: bytes | None = None
 
 
 class Chunk(abc.ABC):

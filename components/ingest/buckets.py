@@ -1,0 +1,102 @@
+"""The global Beam steps of ingestion: units are counted, then each bucket of digests is resolved and written."""
+
+import collections
+from collections.abc import Iterable, Iterator
+
+from components.ingest import shards
+from components.ingest.options import SplitOptions
+from components.ingest.plan import Sighting
+from components.ingest.reasons import Reason
+from components.ingest.records import Record, bucket_of
+from components.ingest.splits import PRECEDENCE, assign_split
+
+Refusal = tuple[Record, Reason, str]
+
+
+def list_units(element: tuple[int, Iterable[list[tuple]]]) -> Iterator[tuple[int, list[Sighting]]]:
+    """(bucket of digests, lists of records) -> (bucket of units, sightings), without images that will be refused."""
+    buckets: dict[int, set[Sighting]] = collections.defaultdict(set)
+    for copies in copies_in_order(element[1]):
+        if len({record.label for record in copies}) == 1:
+            for record in copies:
+                buckets[bucket_of(record.unit)].add((record.unit, record.label, record.named))
+    yield from ((bucket, list(sightings)) for bucket, sightings in buckets.items())
+
+
+def write_bucket(
+    element: tuple[int, Iterable[list[tuple]]], plan: dict[bytes, str], fractions: SplitOptions, folder: str
+) -> None:
+    """(bucket of digests, lists of records), plan: writes the bucket's part of each split, and a note."""
+    bucket, lists = element
+    rejected: list[list[str]] = []
+    used: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    duplicates = 0
+    with shards.PartWriter(folder, bucket) as writer:
+        for copies in copies_in_order(lists):
+            kept, split, refused = resolve(copies, plan, fractions)
+            for record in kept:
+                writer.copy(split, record)
+                used[split][record.label] += 1
+            rejected += [[record.file, record.label, str(reason), detail] for record, reason, detail in refused]
+            duplicates += max(0, len(kept) - 1)
+    note = {"used": used, "rejected": rejected, "duplicates": duplicates, "parts": writer.note()}
+    shards.write_note(folder, f"bucket-{bucket:03d}", note)
+
+
+def copies_in_order(lists: Iterable[list[tuple]]) -> Iterator[list[Record]]:
+    """The records with one digest together, digests in order, copies by file: an order that no listing decides."""
+    records = sorted(
+        (Record._make(values) for values in (values for part in lists for values in part)),
+        key=lambda record: (record.digest, record.file, record.chunk, record.offset),
+    )
+    copies: list[Record] = []
+    for record in records:
+        if copies and copies[0].digest != record.digest:
+            yield copies
+            copies = []
+        copies.append(record)
+    if copies:
+        yield copies
+
+
+def resolve(
+    copies: list[Record], plan: dict[bytes, str], fractions: SplitOptions
+) -> tuple[list[Record], str, list[Refusal]]:
+    """Decides between copies of one image, and whether they may stay.
+
+    Copies under several labels are all refused, for nobody can say which label is right. Of copies in several splits
+    those in the held-out one stay (test before eval before train): a training copy would leak. So it is with the
+    images of a group.
+
+    Args:
+      copies: Copies of one image, ordered.
+      plan: What `plan.make_plan` returned.
+      fractions: Of the splits.
+
+    Returns:
+      The records that stay, the split they are in, and the refused records with reason and detail.
+    """
+    labels = sorted({record.label for record in copies})
+    if len(labels) > 1:
+        files = ", ".join(f"{record.file} as {record.label}" for record in copies[:4])
+        detail = f"same bytes under {', '.join(labels)}: {files}{', ...' if len(copies) > 4 else ''}"
+        return [], "", [(record, Reason.LABEL_CONFLICT, detail) for record in copies]
+    if len(copies) == 1 and copies[0].named is None:  # nearly always
+        return copies, plan.get(copies[0].unit) or _by_hash(copies[0].unit, fractions), []
+    places = [plan.get(record.unit) or record.named or _by_hash(record.unit, fractions) for record in copies]
+    winner = next(split for split in PRECEDENCE if split in places)
+    # Where a training image is in a group with held-out ones, its name is not the split of its unit.
+    stands = [record.named or place for record, place in zip(copies, places, strict=True)]
+    kept = [record for record, split in zip(copies, stands, strict=True) if split == winner]
+    group = next(record.group for record, place in zip(copies, places, strict=True) if place == winner)
+    where = f"in {winner} as {kept[0].file}" if kept else f"its group {group!r} is in {winner}"
+    refused = [
+        (record, Reason.SPLIT_CONFLICT, f"in {split}, and {where}")
+        for record, split in zip(copies, stands, strict=True)
+        if split != winner
+    ]
+    return kept, winner, refused
+
+
+def _by_hash(unit: bytes, fractions: SplitOptions) -> str:
+    return assign_split(unit, eval_fraction=fractions.eval, test_fraction=fractions.test)

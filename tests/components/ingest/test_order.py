@@ -1,0 +1,66 @@
+"""The order of the records and the splits are of the content, whatever lists the images."""
+
+import csv
+import random
+
+import pytest
+import tensorflow as tf
+
+SPLITS = ("train", "eval", "test")
+
+
+def sequence(result, split: str, *features: str) -> list[tuple]:
+    return [tuple(row[name] for name in features) for row in result.rows(split)]
+
+
+@pytest.fixture
+def kinds(make_folder, tmp_path):
+    """The same images as class folders, as a CSV in mixed order, and as two TFRecord files in another one."""
+    root = make_folder({"ant": 50, "bee": 40, "cow": 4})
+    (root / "ant" / "a copy.png").write_bytes((root / "ant" / "00007.png").read_bytes())
+    files = sorted(root.glob("*/*.png"))
+    random.Random(0).shuffle(files)
+    with (root / "all.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "label"))
+        writer.writerows((path.relative_to(root), path.parent.name) for path in files)
+    (tmp_path / "records").mkdir()
+    for number in range(2):
+        with tf.io.TFRecordWriter(str(tmp_path / "records" / f"{number}.tfrecord")) as records:
+            for path in files[number::2]:
+                example = tf.train.Example()
+                example.features.feature["image"].bytes_list.value.append(path.read_bytes())
+                example.features.feature["label"].bytes_list.value.append(path.parent.name.encode())
+                records.write(example.SerializeToString())
+    return {"image_folder": root, "csv": root / "all.csv", "tfrecord": tmp_path / "records"}
+
+
+def test_folders_csv_and_tfrecord_give_the_same_sequences(kinds, ingest):
+    folder, *others = (ingest(source=source, path=path) for source, path in kinds.items())
+    for split in SPLITS:
+        expected = sequence(folder, split, "sha256", "label", "image")
+        assert expected == sorted(expected)
+        for other in others:
+            assert sequence(other, split, "sha256", "label", "image") == expected
+    for other in others:
+        assert (other.summary.used, other.summary.duplicates) == (folder.summary.used, 1)
+    shards = {split: len(list((folder.examples / f"Split-{split}").iterdir())) for split in SPLITS}
+    assert shards == dict.fromkeys(SPLITS, 1)
+
+
+def test_borders_of_shards_are_of_the_content(kinds, ingest, monkeypatch):
+    monkeypatch.setattr("components.ingest.shards.SHARD_BYTES", 2000)
+    monkeypatch.setattr("components.ingest.sources.base.MIN_CHUNK", 7)
+    counts = []
+    for source, path in kinds.items():
+        train = ingest(source=source, path=path).examples / "Split-train"
+        paths = [str(path) for path in sorted(train.iterdir())]
+        counts.append([sum(1 for _ in tf.data.TFRecordDataset(path)) for path in paths])
+    assert counts[0] == counts[1] == counts[2] and len(counts[0]) > 3
+
+
+def test_the_first_images_hold_every_class(make_folder, ingest):
+    labels = dict.fromkeys("abcdef", 40)
+    result = ingest(source="image_folder", path=make_folder(labels), split={"eval": 0.2, "test": 0.2})
+    for split in SPLITS:
+        assert set(sequence(result, split, "label")[:32]) == {(label.encode(),) for label in labels}
