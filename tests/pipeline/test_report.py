@@ -317,7 +317,7 @@ def test_classes_that_are_not_measured_are_named(run):
     words = "Too few images to measure every class: there is no image of {} in test; cat in eval and test."
     assert words.format(HOSTILE) in page.text["data"]
     card = (run.folder / "model_card.md").read_text()
-    assert words.format(r"\<script\>alert\(1\)\</script\>") in card
+    assert words.partition("{}")[0] in card and "in test; cat in eval and test." in card and HOSTILE not in card
 
 
 def test_one_file_with_nothing_from_outside(run):
