@@ -72,6 +72,7 @@ def check(config: Config) -> SourceReport:
     Raises:
         GraftError: it is not so.
     """
+    prepare.check_paths(config)
     report = check_source(config.data)
     if report.complete:
         check_class_names(config, report.classes)
@@ -134,6 +135,7 @@ def run(
     Raises:
         GraftError: bad data, backbone or settings, found before the first stage.
     """
+    prepare.check_paths(config)  # before anything is written there
     root = config.run_root.absolute()
     with one_run_at_a_time(root, wait, view.line):
         known, artifacts = (root / FILE_NAME).exists(), root / "artifacts"
