@@ -3,8 +3,16 @@
 import csv
 import random
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+
+from components.examples import split_files
+from models import datasets
+from models.batch_statistics import BatchStatistics
+from models.options import AugmentOptions
 
 SPLITS = ("train", "eval", "test")
 
@@ -64,3 +72,48 @@ def test_the_first_images_hold_every_class(make_folder, ingest):
     result = ingest(source="image_folder", path=make_folder(labels), split={"eval": 0.2, "test": 0.2})
     for split in SPLITS:
         assert set(sequence(result, split, "label")[:32]) == {(label.encode(),) for label in labels}
+
+
+@pytest.fixture
+def shades(tmp_path):
+    """Folders of ten classes, each of a brightness of its own, and a CSV that lists the images in mixed order."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for level in range(10):
+        (tmp_path / "shades" / f"level {level}").mkdir(parents=True)
+        for number in range(40):
+            path = tmp_path / "shades" / f"level {level}" / f"{number}.png"
+            Image.fromarray(rng.integers(25 * level, 25 * level + 25, (8, 8, 3), dtype=np.uint8)).save(path)
+            paths.append(path)
+    random.Random(0).shuffle(paths)
+    rows = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in paths]
+    (tmp_path / "all.csv").write_text("\n".join(["path,label", *rows]))
+    return {"image_folder": tmp_path / "shades", "csv": tmp_path / "all.csv"}
+
+
+def train_split(result, batch_size: int) -> datasets.ImageSplit:
+    classes = [f"level {level}" for level in range(10)]
+    return datasets.ImageSplit(split_files(str(result.examples), "train"), classes, (8, 8), (0, 255), batch_size)
+
+
+def test_a_small_shuffle_buffer_gives_batches_of_many_classes(shades, ingest, monkeypatch):
+    monkeypatch.setattr(datasets, "_SHUFFLE_BYTES", 1000)  # about four images
+    split = train_split(ingest(source="image_folder", path=shades["image_folder"]), batch_size=32)
+    (epoch,) = split.shuffled(0, 1, 0, AugmentOptions())
+    mixed = [len(set(labels.numpy())) for _, labels in epoch if len(labels) == 32]
+    assert len(mixed) > 5 and min(mixed) > 5  # 9.7 of 10 on average; one or two where the source's order stood
+
+
+def test_batch_statistics_are_of_the_data_not_of_the_listing(shades, ingest):
+    found = []
+    for source, path in shades.items():
+        norm = keras.layers.BatchNormalization(momentum=0.99, name="norm")
+        model = keras.Sequential([keras.Input((8, 8, 3)), norm])
+        split = train_split(ingest(source=source, path=path), batch_size=4)
+        BatchStatistics(model, model.variables, split.inputs).estimate(split.ordered())
+        found.append((norm.moving_mean.numpy(), norm.moving_variance.numpy()))
+    np.testing.assert_array_equal(found[0], found[1])
+    mean, variance = found[0]
+    # All brightnesses are in: 125 on average, and most of the variance (250^2 / 12) is that between classes.
+    np.testing.assert_allclose(mean, 125, atol=30)
+    assert (variance > 250**2 / 12 / 2).all()
