@@ -248,7 +248,11 @@ def _ingest(result: RunResult, outputs: dict[str, Artifact]) -> str:
     summary = read_summary(outputs["rejected"].uri)
     result.rejected = {"total": summary.rejected_count, "reasons": dict(summary.rejected)}
     counts = ", ".join(f"{sum(labels.values())} {split}" for split, labels in summary.used.items())
-    few = f"; {len(summary.unmeasured)} classes not in every split" if summary.unmeasured else ""
+    few = (
+        f"; {len(summary.unmeasured)} of {len(summary.classes)} classes not in every split"
+        if summary.unmeasured
+        else ""
+    )
     return f"{counts}; {summary.rejected_count} rejected{few}"
 
 
