@@ -113,7 +113,8 @@ class _ChunkJob:
                 length=length,
                 file=item.file,
             )
-            self.buckets[bucket_of(digest)].append(tuple(record))  # Beam is three times faster with plain tuples
+            # Beam has a quick way with plain tuples; anything else it pickles one by one.
+            self.buckets[bucket_of(digest)].append(tuple(record))
             self._bytes += len(item.encoded)
             used += 1
         Meter.add(done=used)
@@ -145,7 +146,16 @@ def _batches(items: Iterable[Item], options: DataOptions, refuse) -> Iterator[li
 
 
 def check_label(item: Item, options: DataOptions) -> None:
-    """Raises `Refused` when the item has no label that may be used, or names a split that does not exist."""
+    """Checks what the source says of an image.
+
+    Raises:
+      Refused: It has no label that may be used, or names a split that does not exist.
+      GraftError: `data.group` is set, and the source does not read groups.
+    """
+    if options.group is not None and item.group is None:
+        raise GraftError(
+            f"data.group is {options.group!r}, but source {options.source} gives {item.file} no group; leave it out"
+        )
     if not item.label:
         raise Refused(Reason.UNKNOWN_LABEL, "no label")
     if fault := label_fault(item.label):

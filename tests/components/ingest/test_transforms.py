@@ -8,6 +8,7 @@ from components.ingest.header import Header, Refused
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Item
+from models.errors import GraftError
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,13 @@ def test_class_names_that_are_no_line_of_text_are_refused(character):
         transforms.check_label(item, DataOptions(source="csv", path="x"))
     assert refused.value.reason is Reason.BAD_LABEL
     transforms.check_label(Item("a", "T-shirt / caf\u00e9 \u732b"), DataOptions(source="csv", path="x"))
+
+
+def test_source_that_reads_no_groups_is_not_taken_for_images_without_one():
+    options = DataOptions(source="csv", path="x", group="patient")
+    with pytest.raises(GraftError, match=r"data.group is 'patient', but source csv gives a\.png no group"):
+        transforms.check_label(Item("a.png", "cat"), options)
+    transforms.check_label(Item("a.png", "cat", group=""), options)
 
 
 def test_example():
