@@ -1,7 +1,11 @@
 """The global Beam steps of ingestion: units are counted, then each bucket of digests is resolved and written."""
 
 import collections
+import itertools
+import operator
 from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
 
 from components.ingest import shards
 from components.ingest.options import SplitOptions
@@ -9,6 +13,9 @@ from components.ingest.plan import Sighting
 from components.ingest.reasons import Reason
 from components.ingest.records import Record, bucket_of
 from components.ingest.splits import PRECEDENCE, assign_split
+
+_DIGEST = operator.attrgetter("digest")
+_FILE_AND_PLACE = operator.attrgetter("file", "chunk", "offset")
 
 Refusal = tuple[Record, Reason, str]
 
@@ -23,40 +30,42 @@ def list_units(element: tuple[int, Iterable[list[tuple]]]) -> Iterator[tuple[int
     yield from ((bucket, list(sightings)) for bucket, sightings in buckets.items())
 
 
-def write_bucket(
-    element: tuple[int, Iterable[list[tuple]]], plan: dict[bytes, str], fractions: SplitOptions, folder: str
-) -> None:
-    """(bucket of digests, lists of records), plan: writes the bucket's part of each split, and a note."""
-    bucket, lists = element
-    rejected: list[list[str]] = []
-    used: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    duplicates = 0
-    with shards.PartWriter(folder, bucket) as writer:
-        for copies in copies_in_order(lists):
-            kept, split, refused = resolve(copies, plan, fractions)
-            for record in kept:
-                writer.copy(split, record)
-                used[split][record.label] += 1
-            rejected += [[record.file, record.label, str(reason), detail] for record, reason, detail in refused]
-            duplicates += max(0, len(kept) - 1)
-    note = {"used": used, "rejected": rejected, "duplicates": duplicates, "parts": writer.note()}
-    shards.write_note(folder, f"bucket-{bucket:03d}", note)
+class WriteBucket(beam.DoFn):
+    """(bucket of digests, lists of records), plan -> nothing: writes the bucket's part of each split, and a note."""
+
+    def __init__(self, fractions: SplitOptions, folder: str):
+        self._fractions = fractions
+        self._folder = folder
+
+    def setup(self) -> None:
+        self._shards = shards.ShardReader(self._folder)
+
+    def teardown(self) -> None:
+        self._shards.close()
+
+    def process(self, element: tuple[int, Iterable[list[tuple]]], plan: dict[bytes, str]) -> Iterable[None]:
+        bucket, lists = element
+        rejected: list[list[str]] = []
+        used: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        duplicates = 0
+        with shards.PartWriter(self._folder, bucket) as writer:
+            for copies in copies_in_order(lists):
+                kept, split, refused = resolve(copies, plan, self._fractions)
+                for record in kept:
+                    writer.write(split, record, self._shards.read(record))
+                    used[split][record.label] += 1
+                rejected += [[record.file, record.label, str(reason), detail] for record, reason, detail in refused]
+                duplicates += max(0, len(kept) - 1)
+        note = {"used": used, "rejected": rejected, "duplicates": duplicates, "parts": writer.note()}
+        shards.write_note(self._folder, f"bucket-{bucket:03d}", note)
+        return ()
 
 
 def copies_in_order(lists: Iterable[list[tuple]]) -> Iterator[list[Record]]:
     """The records with one digest together, digests in order, copies by file: an order that no listing decides."""
-    records = sorted(
-        (Record._make(values) for values in (values for part in lists for values in part)),
-        key=lambda record: (record.digest, record.file, record.chunk, record.offset),
-    )
-    copies: list[Record] = []
-    for record in records:
-        if copies and copies[0].digest != record.digest:
-            yield copies
-            copies = []
-        copies.append(record)
-    if copies:
-        yield copies
+    records = sorted(map(Record._make, itertools.chain.from_iterable(lists)), key=_DIGEST)
+    for _, copies in itertools.groupby(records, _DIGEST):
+        yield sorted(copies, key=_FILE_AND_PLACE)
 
 
 def resolve(
@@ -76,13 +85,13 @@ def resolve(
     Returns:
       The records that stay, the split they are in, and the refused records with reason and detail.
     """
+    if len(copies) == 1 and copies[0].named is None:  # nearly always
+        return copies, plan.get(copies[0].unit) or _by_hash(copies[0].unit, fractions), []
     labels = sorted({record.label for record in copies})
     if len(labels) > 1:
         files = ", ".join(f"{record.file} as {record.label}" for record in copies[:4])
         detail = f"same bytes under {', '.join(labels)}: {files}{', ...' if len(copies) > 4 else ''}"
         return [], "", [(record, Reason.LABEL_CONFLICT, detail) for record in copies]
-    if len(copies) == 1 and copies[0].named is None:  # nearly always
-        return copies, plan.get(copies[0].unit) or _by_hash(copies[0].unit, fractions), []
     places = [plan.get(record.unit) or record.named or _by_hash(record.unit, fractions) for record in copies]
     winner = next(split for split in PRECEDENCE if split in places)
     # Where a training image is in a group with held-out ones, its name is not the split of its unit.

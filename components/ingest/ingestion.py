@@ -66,7 +66,7 @@ def ingest(
             | "MakePlan" >> beam.Map(make_plan, options.split)
         )
         exceptions = beam.pvalue.AsSingleton(plan, default_value={})
-        _ = records | "WriteBucket" >> beam.Map(buckets.write_bucket, exceptions, options.split, folder)
+        _ = records | "WriteBucket" >> beam.ParDo(buckets.WriteBucket(options.split, folder), exceptions)
     for note in shards.read_notes(folder, "error-"):
         raise GraftError(note["message"])
     span = spans[-1][0]

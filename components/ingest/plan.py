@@ -7,6 +7,7 @@ anything else; here are the exceptions, which need all units to be seen. They ar
 import collections
 import dataclasses
 import heapq
+import itertools
 from collections.abc import Iterable
 
 from components.ingest.options import SplitOptions
@@ -44,24 +45,24 @@ def take_census(sightings: Iterable[Sighting], fractions: SplitOptions) -> Censu
       sightings: All images of each of these units, in any order.
       fractions: Of the splits.
     """
-    labels: dict[bytes, set[str]] = collections.defaultdict(set)
-    names: dict[bytes, set[str | None]] = collections.defaultdict(set)
-    for unit, label, named in sightings:
-        labels[unit].add(label)
-        names[unit].add(named)
-    census = Census()
-    for unit in sorted(labels):
+    census = Census(counts=collections.defaultdict(collections.Counter), spare=collections.defaultdict(list))
+    for unit, seen in itertools.groupby(sorted(set(sightings), key=_by_unit), _by_unit):
+        _, found, named = zip(*seen, strict=True)
+        labels, names = set(found), set(named)
         # Held-out splits win over training: keeping the training images of such a group would leak.
-        split = next((split for split in PRECEDENCE if split in names[unit]), None)
-        if split is not None and len(names[unit]) > 1:
+        split = next((split for split in PRECEDENCE if split in names), None)
+        if split is not None and len(names) > 1:
             census.settled[unit] = split
-        free = split is None
-        split = split or assign_split(unit, eval_fraction=fractions.eval, test_fraction=fractions.test)
-        for label in labels[unit]:
-            census.counts.setdefault(label, collections.Counter())[split] += 1
-            if free:
-                census.spare.setdefault((label, split), []).append((unit, tuple(sorted(labels[unit]))))
+        place = split or assign_split(unit, eval_fraction=fractions.eval, test_fraction=fractions.test)
+        for label in labels:
+            census.counts[label][place] += 1
+            if split is None and len(census.spare[label, place]) < _SPARE_KEPT:
+                census.spare[label, place].append((unit, tuple(sorted(labels))))
     return merge([census])
+
+
+def _by_unit(sighting: Sighting) -> bytes:
+    return sighting[0]
 
 
 def merge(parts: Iterable[Census]) -> Census:

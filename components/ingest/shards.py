@@ -97,34 +97,62 @@ class ShardWriter:
         return offset, length
 
 
-class PartWriter:
-    """Copies the records of one bucket from the working shards, a part a split.
+class ShardReader:
+    """Reads framed records of the working shards. Use as a context manager, or close it.
 
-    Use as a context manager, as `ShardWriter`. A framed record is copied as it is, with its checksums.
+    Records in the order of digests lie anywhere, so files stay open; the one not used for longest makes room.
     """
+
+    def __init__(self, folder: str):
+        self._folder = folder
+        self._open: collections.OrderedDict[str, BinaryIO] = collections.OrderedDict()
+
+    def __enter__(self) -> "ShardReader":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def read(self, record: Record) -> bytes:
+        """The framed record, with its length and checksums."""
+        file = self._open.pop(record.chunk, None)
+        if file is None:
+            if len(self._open) == _MOST_OPEN:
+                self._open.popitem(last=False)[1].close()
+            file = pathlib.Path(_working_shard(self._folder, record.chunk)).open("rb", buffering=0)  # noqa: SIM115
+        self._open[record.chunk] = file
+        frame = os.pread(file.fileno(), record.length, record.offset)
+        if len(frame) != record.length:
+            raise RuntimeError(f"{file.name}: {len(frame)} of {record.length} bytes at {record.offset}")
+        return frame
+
+
+class PartWriter:
+    """Writes the records of one bucket, a part a split. Use as a context manager, as `ShardWriter`."""
 
     def __init__(self, folder: str, bucket: int):
         self._folder, self._bucket = folder, bucket
         self._stack = contextlib.ExitStack()
         self._files: dict[str, BinaryIO] = {}
         self._written: dict[str, list[Record]] = {}
-        self._sources: collections.OrderedDict[str, BinaryIO] = collections.OrderedDict()
 
     def __enter__(self) -> "PartWriter":
         return self
 
     def __exit__(self, *error) -> None:
-        for source in self._sources.values():
-            source.close()
         self._stack.__exit__(*error)
 
-    def copy(self, split: str, record: Record) -> None:
-        """Appends a record to the part of a split."""
+    def write(self, split: str, record: Record, frame: bytes) -> None:
+        """Appends a record, framed as it was read, to the part of a split."""
         if split not in self._files:
             fresh = self._stack.enter_context(replacing(f"{self._folder}/{self._name(split)}"))
             self._files[split] = self._stack.enter_context(pathlib.Path(fresh).open("wb"))  # noqa: SIM115
             self._written[split] = []
-        self._files[split].write(self._read(record))
+        self._files[split].write(frame)
         self._written[split].append(record)
 
     def note(self) -> dict[str, dict[str, Any]]:
@@ -141,19 +169,6 @@ class PartWriter:
 
     def _name(self, split: str) -> str:
         return f"bucket-{self._bucket:03d}.{split}"
-
-    def _read(self, record: Record) -> bytes:
-        # Records in the order of digests lie anywhere, so files stay open; the oldest makes room.
-        source = self._sources.pop(record.chunk, None)
-        if source is None:
-            if len(self._sources) == _MOST_OPEN:
-                self._sources.popitem(last=False)[1].close()
-            source = pathlib.Path(_working_shard(self._folder, record.chunk)).open("rb", buffering=0)  # noqa: SIM115
-        self._sources[record.chunk] = source
-        frame = os.pread(source.fileno(), record.length, record.offset)
-        if len(frame) != record.length:
-            raise RuntimeError(f"{source.name}: {len(frame)} of {record.length} bytes at {record.offset}")
-        return frame
 
 
 def _working_shard(folder: str, chunk: str) -> str:

@@ -93,14 +93,17 @@ def test_a_bucket_is_written_by_digest_then_file_whatever_the_order(tmp_path):
                 where = writer.write(f"{digest.hex()} {chunk} {file}".encode())
                 records.append(record(f"{chunk}/{file}", digest=digest, chunk=chunk, offset=where[0], length=where[1]))
     whole = set()
+    write = buckets.WriteBucket(FRACTIONS, str(tmp_path))
+    write.setup()
     for seed in range(3):
         random.Random(seed).shuffle(records)
-        buckets.write_bucket((1, [records[:5], records[5:]]), {}, FRACTIONS, str(tmp_path))
+        write.process((1, [records[:5], records[5:]]), {})
         (part,) = shards.list_parts(str(tmp_path))["test"]
         found = [record.decode().split() for record in tf.data.TFRecordDataset(part.path).as_numpy_iterator()]
         assert found == sorted(found) and len(found) == 16
         assert part.digests == b"".join(bytes.fromhex(digest) for digest, _, _ in found)
         whole.add(tuple(map(tuple, found)))
+    write.teardown()
     assert len(whole) == 1
     (note,) = shards.read_notes(str(tmp_path), "bucket-")
     assert note["used"] == {"test": {"cat": 16}} and note["duplicates"] == 12 and note["rejected"] == []

@@ -27,6 +27,14 @@ def write_chunk(folder, chunk: str, *texts: bytes, group: str = "") -> list[Reco
     ]
 
 
+def write_part(folder, bucket: int, *rows: tuple[str, Record]) -> dict:
+    """Copies records into parts; returns the note."""
+    with shards.ShardReader(str(folder)) as reader, shards.PartWriter(str(folder), bucket) as writer:
+        for split, record in rows:
+            writer.write(split, record, reader.read(record))
+    return writer.note()
+
+
 def test_working_shard_appears_at_the_end(tmp_path):
     with shards.ShardWriter(str(tmp_path), "chunk-0") as writer:
         assert [writer.write(b"one"), writer.write(b"three")] == [(0, 19), (19, 21)]
@@ -42,7 +50,7 @@ def test_failure_leaves_nothing(tmp_path):
     assert names(tmp_path) == []
     (one,) = write_chunk(tmp_path, "chunk-0", b"one")
     with pytest.raises(KeyError), shards.PartWriter(str(tmp_path), 3) as writer:
-        writer.copy("train", one)
+        writer.write("train", one, b"frame")
         raise KeyError
     assert names(tmp_path) == ["chunk-0.tfrecord"]
 
@@ -57,10 +65,8 @@ def test_a_repeated_bundle_replaces(tmp_path):
 def test_parts_hold_the_records_in_the_order_of_copying_with_their_keys(tmp_path):
     one, two = write_chunk(tmp_path, "chunk-0", b"one", b"two", group="p1")
     (three,) = write_chunk(tmp_path, "chunk-1", b"three")
-    with shards.PartWriter(str(tmp_path), 3) as writer:
-        for split, record in (("train", three), ("train", one), ("test", two)):
-            writer.copy(split, record)
-    shards.write_note(str(tmp_path), "bucket-003", {"parts": writer.note()})
+    note = write_part(tmp_path, 3, ("train", three), ("train", one), ("test", two))
+    shards.write_note(str(tmp_path), "bucket-003", {"parts": note})
     parts = shards.list_parts(str(tmp_path))
     (train,), (test,) = parts["train"], parts["test"]
     assert parts["eval"] == []
@@ -73,17 +79,15 @@ def test_a_working_shard_that_was_cut_is_no_silent_loss(tmp_path):
     (one,) = write_chunk(tmp_path, "chunk-0", b"one")
     with (tmp_path / "chunk-0.tfrecord").open("r+b") as file:
         file.truncate(9)
-    with pytest.raises(RuntimeError, match="9 of 19 bytes at 0"), shards.PartWriter(str(tmp_path), 0) as writer:
-        writer.copy("train", one)
+    with pytest.raises(RuntimeError, match="9 of 19 bytes at 0"), shards.ShardReader(str(tmp_path)) as reader:
+        reader.read(one)
 
 
 def test_more_working_shards_than_may_be_open(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "_MOST_OPEN", 2)
     texts = [f"text {n}".encode() for n in range(5)]
     records = [write_chunk(tmp_path, f"chunk-{n}", text)[0] for n, text in enumerate(texts)]
-    with shards.PartWriter(str(tmp_path), 0) as writer:
-        for record in [*records, *records]:
-            writer.copy("train", record)
+    write_part(tmp_path, 0, *(("train", record) for record in [*records, *records]))
     assert read(tmp_path / "bucket-000.train") == texts * 2
 
 
@@ -94,8 +98,7 @@ def test_parts_are_joined_until_they_are_worth_a_file_and_large_ones_renamed(tmp
     parts = []
     for number, text in enumerate([b"1234", b"12345", b"1", b"0123456789abc", b"12"]):
         (record,) = write_chunk(work, f"chunk-{number}", text)
-        with shards.PartWriter(str(work), number) as writer:
-            writer.copy("train", record)
+        write_part(work, number, ("train", record))
         parts.append(shards.Part(str(work / f"bucket-{number:03d}.train"), len(text), b"", b""))
     assert [[part.size for part in shard] for shard in shards.join(parts)] == [[4, 5, 1], [13], [2]]
     inode = pathlib.Path(parts[3].path).stat().st_ino
