@@ -98,7 +98,7 @@ class ImageSplit:
         self._value_range, self._batch_size = value_range, batch_size
         self._decode = decoder(tuple(image_size), tuple(value_range))
         self._table = class_index(classes)
-        self.count = 0
+        self.count = size = 0
         for record in tf.data.TFRecordDataset(self._shards).batch(256):
             example = tf.io.parse_example(record, _FEATURES)
             unknown = tf.where(self._table.lookup(example["label"]) < 0)
@@ -107,7 +107,8 @@ class ImageSplit:
                 label, file = (example[key][at].numpy().decode("utf-8", "replace") for key in ("label", "file"))
                 raise GraftError(f"{file}: label {label!r} is not one of the classes {', '.join(classes)}")
             self.count += int(record.shape[0])
-        size = sum(tf.io.gfile.stat(shard).length for shard in self._shards)
+            # Not of the files: they also hold names, which differ between sources of the same images.
+            size += int(tf.reduce_sum(tf.strings.length(example["image"])))
         self._buffer = max(1, min(self.count, int(_SHUFFLE_BYTES * self.count / max(size, 1))))
         decoded = tf.data.TFRecordDataset(self._shards).map(self._example, tf.data.AUTOTUNE)
         self._in_order = _deterministic(decoded.batch(batch_size).repeat().prefetch(2))

@@ -188,7 +188,7 @@ class Solver:
         mean = first / self._total
         second = 0.0
         for features, _, weights in self._examples.slices():
-            centred = features - mean.astype(np.float32)
+            centred: np.ndarray = features - mean.astype(np.float32)
             second += float(np.einsum("ij,ij,i->", centred, centred, weights, dtype=np.float64))
         return mean, second / self._total
 

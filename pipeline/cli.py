@@ -176,10 +176,11 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.dry_run:
         found = run.check(config)
-        value = {"status": "checked", "classes": found.classes, "splits": found.splits}
+        value = {"status": "checked", "classes": found.classes, "splits": found.splits, "unmeasured": found.unmeasured}
         classes = ", ".join(f"{name} {count}" for name, count in found.classes.items())
+        few = "".join(f" No {name} in {' and '.join(missing)}." for name, missing in found.unmeasured.items())
         splits = ", ".join(f"{name} about {count}" for name, count in found.splits.items())
-        _print(args, value, f"{args.config}: sound. Classes: {classes}. Splits: {splits}. Nothing was run.")
+        _print(args, value, f"{args.config}: sound. Classes: {classes}. Splits: {splits}.{few} Nothing was run.")
         return 0
     with ProgressView() as view:
         result = run.run(config, view, from_stage=args.from_stage, wait=args.wait)

@@ -1,9 +1,10 @@
-"""Before a run: what the cache keys need to know of code, backbone and schema."""
+"""Before a run: paths that TensorFlow can read, and what the cache keys need to know of code, backbone and schema."""
 
 import hashlib
 import importlib.metadata
 import json
 import pathlib
+import re
 
 from models.errors import GraftError
 from models.hashing import backbone_hash, hash_folder
@@ -17,6 +18,30 @@ _LIBRARIES = (
     *("pillow", "pyarrow"),  # what is read of the data
 )
 """Whatever may change what a stage gives for the same inputs."""
+
+
+_PATTERN = re.compile(r"[*?\[\\]")
+
+
+def check_paths(config: Config) -> None:
+    """Refuses folders that hold a character of file patterns.
+
+    TFX and TensorFlow read what lies there through patterns (`FOLDER/*`, the shards of a checkpoint), in which Beam has
+    no way to quote a character.
+
+    Raises:
+        GraftError: `root`, `store` or the folder of the backbone holds one.
+    """
+    folders = {"root": config.root, "store": config.store}
+    if pathlib.Path(config.backbone.handle).is_dir():
+        folders["backbone.handle"] = config.backbone.handle
+    for key, folder in folders.items():
+        path = str(pathlib.Path(folder).absolute())
+        if found := _PATTERN.search(path):
+            raise GraftError(
+                f"{key}: {path!r} holds {found[0]!r}; TensorFlow reads it as a pattern of names. "
+                "Give a folder without any of * ? [ \\ in its path"
+            )
 
 
 def code_version() -> str:

@@ -52,7 +52,7 @@ def config(config: Config, result: RunResult, outputs: Outputs) -> Part:
 
 
 def data(config: Config, result: RunResult, outputs: Outputs) -> Part:
-    """`rows` (class, count by split, total), `totals` by split, and the summary's figures."""
+    """`rows` (class, count by split, total), `totals` by split, `unmeasured`, and the summary's figures."""
     summary = read_summary(_uri(outputs, "ingest", "rejected"))
     names = sorted({name for by_class in summary.used.values() for name in by_class}, key=natural_key)
     rows = [(name, [summary.used[split].get(name, 0) for split in SPLITS]) for name in names]
@@ -60,6 +60,7 @@ def data(config: Config, result: RunResult, outputs: Outputs) -> Part:
         "splits": SPLITS,
         "rows": [(name, counts, sum(counts)) for name, counts in rows],
         "totals": [sum(summary.used[split].values()) for split in SPLITS],
+        "unmeasured": summary.unmeasured,
         "used": summary.used_count,
         "seen": summary.total,
         "duplicates": summary.duplicates,
@@ -99,7 +100,7 @@ def anomalies(config: Config, result: RunResult, outputs: Outputs) -> Part:
 
 def samples(config: Config, result: RunResult, outputs: Outputs) -> Part:
     """`classes`: (name, pictures) of the train split."""
-    classes = sorted(read_summary(_uri(outputs, "ingest", "rejected")).classes, key=natural_key)
+    classes = read_summary(_uri(outputs, "ingest", "rejected")).classes
     shown = pictures.samples(_uri(outputs, "ingest", "examples"), "train", classes[:_MOST_CLASSES])
     return {"classes": list(shown.items()), "left_out": len(classes) - len(shown)}
 

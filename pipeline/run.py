@@ -39,6 +39,7 @@ def check(config: Config) -> SourceReport:
     Raises:
         GraftError: it is not so.
     """
+    prepare.check_paths(config)
     report = check_source(config.data)
     if report.complete:
         check_class_names(config, report.classes)
@@ -116,6 +117,7 @@ def run(
     Raises:
         GraftError: bad data, backbone or settings, found before the first stage.
     """
+    prepare.check_paths(config)  # before anything is written there
     root = config.run_root.absolute()
     with one_run_at_a_time(root, wait, view.line):
         known, artifacts = (root / FILE_NAME).exists(), root / "artifacts"
@@ -229,7 +231,12 @@ def _ingest(result: RunResult, outputs: dict[str, Artifact]) -> str:
     summary = read_summary(outputs["rejected"].uri)
     result.rejected = {"total": summary.rejected_count, "reasons": dict(summary.rejected)}
     counts = ", ".join(f"{sum(labels.values())} {split}" for split, labels in summary.used.items())
-    return f"{counts}; {summary.rejected_count} rejected"
+    few = (
+        f"; {len(summary.unmeasured)} of {len(summary.classes)} classes not in every split"
+        if summary.unmeasured
+        else ""
+    )
+    return f"{counts}; {summary.rejected_count} rejected{few}"
 
 
 def _gated(result: RunResult, outputs: dict[str, Artifact]) -> str:

@@ -54,6 +54,14 @@ def test_an_import_upwards_breaks_them(tmp_path):
     assert "models is not allowed to import pipeline" in result.stdout
 
 
+def test_no_module_imports_itself_by_a_detour():
+    graph = grimp.build_graph("components", cache_dir=None)  # counts imports for type checking, too
+    order = graphlib.TopologicalSorter(
+        {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    )
+    assert "components.ingest.options" in order.static_order()  # raises CycleError, which names the circle
+
+
 @pytest.mark.parametrize(
     ("module", "light"), [("pipeline.cli", ()), ("pipeline.config", ()), ("pipeline.run", ("ml_metadata", "grpc"))]
 )

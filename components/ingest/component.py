@@ -43,12 +43,12 @@ class Ingest(base_beam_component.BaseBeamComponent):
 
         Args:
           data: The data options of the config. The limit and the schema that later stages hold the data against are
-            left out: changing them reads no image again.
+            left out, and so is how it is fingerprinted: changing them reads no image again.
           fingerprint: Of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
           code: Version of the code, for the same reason.
         """
         spec = IngestSpec(
-            data=data.model_dump_json(by_alias=True, exclude={"max_rejected", "schema_file"}),
+            data=data.model_dump_json(by_alias=True, exclude={"max_rejected", "schema_file", "fingerprint"}),
             fingerprint=fingerprint,
             code=code,
             examples=types.Channel(type=standard_artifacts.Examples),

@@ -4,38 +4,50 @@
 
 import hashlib
 import os
+import pathlib
+import stat
 
 from components.ingest.options import DataOptions
 from components.ingest.spans import open_sources
+from models.hashing import hash_file
 
 
 def fingerprint(options: DataOptions) -> str:
-    """Fingerprints all files that the source would read, without reading them.
+    """Fingerprints all files that the source would read.
 
     Args:
-      options: The data options.
+      options: The data options; `fingerprint` says what is looked at.
 
     Returns:
-      Hex sha256 over (relative path, size in bytes, modification time in ns) of the files, sorted; the options
-      themselves are no part of it.
+      Hex sha256 over the files, sorted; the options themselves are no part of it. A file counts with its span, its path
+      relative to the source and, in mode `fast`, size in bytes, modification and change time in ns; in mode `content`,
+      the sha256 of its content. The change time moves with every write, whatever sets the modification time back, and
+      with every copy.
 
     Raises:
       GraftError: The path is missing, or holds no span.
     """
+    look = _content if options.fingerprint == "content" else _size_and_times
     rows = []
     for span, source in open_sources(options):
         root = source.path if os.path.isdir(source.path) else os.path.dirname(source.path)
         for path in source.files():
-            size, changed = _size_and_time(path)
-            rows.append(
-                b"%s\0%s\0%d\0%d\n" % (str(span).encode(), os.fsencode(os.path.relpath(path, root)), size, changed)
-            )
+            name = os.fsencode(os.path.relpath(path, root))
+            rows.append(b"%s\0%s\0%s\n" % (str(span).encode(), name, look(path).encode()))
     return hashlib.sha256(b"".join(sorted(rows))).hexdigest()
 
 
-def _size_and_time(path: str) -> tuple[int, int]:
+def _size_and_times(path: str) -> str:
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # missing, a broken link, a NUL in the name: ingestion will say so
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
+        return "unreadable"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def _content(path: str) -> str:
+    try:
+        # Opening a FIFO that nobody writes to would wait for ever.
+        return hash_file(pathlib.Path(path)) if stat.S_ISREG(os.stat(path).st_mode) else "no file"
+    except (OSError, ValueError):
+        return "unreadable"

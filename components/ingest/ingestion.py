@@ -1,15 +1,18 @@
 """Ingestion as a whole: a Beam pipeline over chunks, then a driver that proves the result and names it."""
 
+import itertools
 import logging
+import pathlib
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import apache_beam as beam
 import numpy as np
-import tensorflow as tf
 
-from components.ingest import shards, transforms
-from components.ingest.options import DataOptions
+from components.ingest import buckets, shards, transforms
+from components.ingest.options import DataOptions, SplitOptions
+from components.ingest.plan import Census, Sighting, make_plan, merge, take_census
 from components.ingest.spans import open_sources
 from components.ingest.splits import SPLITS
 from components.ingest.summary import Summary, check_classes, write_rejected
@@ -42,47 +45,59 @@ def ingest(
     spans = open_sources(options)
     folder = shards.work_folder(examples_uri)
     for path in (folder, *(f"{examples_uri}/Split-{split}" for split in SPLITS)):
-        if tf.io.gfile.exists(path):  # of an attempt that was killed
-            tf.io.gfile.rmtree(path)
-    tf.io.gfile.makedirs(folder)
+        shutil.rmtree(path, ignore_errors=True)  # of an attempt that was killed
+    pathlib.Path(folder).mkdir(parents=True)
     transforms.Meter.reset()
     with make_pipeline() as pipeline:
-        _ = (
+        records = (
             pipeline
             | "Sources" >> beam.Create([(number, source) for number, (_, source) in enumerate(spans)])
             | "ListChunks" >> beam.ParDo(transforms.ListChunks(folder))
             | "ShareOut" >> beam.Reshuffle()
             | "WriteChunk" >> beam.ParDo(transforms.WriteChunk(options, folder))
             | "ByDigest" >> beam.GroupByKey()
-            | "FindConflicts" >> beam.ParDo(transforms.FindConflicts(folder))
-            | "ByShard" >> beam.GroupByKey()
-            | "Repair" >> beam.Map(transforms.repair, folder)
         )
+        plan = (
+            records
+            | "ListUnits" >> beam.FlatMap(buckets.list_units)
+            | "ByUnit" >> beam.GroupByKey()
+            | "TakeCensus" >> beam.Map(_census, options.split)
+            | "MergeCensus" >> beam.CombineGlobally(merge).without_defaults()
+            | "MakePlan" >> beam.Map(make_plan, options.split)
+        )
+        exceptions = beam.pvalue.AsSingleton(plan, default_value={})
+        _ = records | "WriteBucket" >> beam.ParDo(buckets.WriteBucket(options.split, folder), exceptions)
     for note in shards.read_notes(folder, "error-"):
         raise GraftError(note["message"])
     span = spans[-1][0]
     summary = write_rejected(options, folder, rejected_uri, span=span, seconds=time.monotonic() - start)
     check_classes(summary, options)
-    kept = shards.final_shards(folder)
-    check_disjoint({split: [shards.digests(path) for path in paths] for split, paths in kept.items()})
-    shards.publish(examples_uri, kept)
+    parts = shards.list_parts(folder)
+    check_disjoint({split: [part.digests for part in found] for split, found in parts.items()})
+    check_disjoint({split: [part.groups for part in found] for split, found in parts.items()}, "groups")
+    shards.publish(examples_uri, parts)
     log.info("%d images used, %d rejected, %.0f a second", summary.used_count, summary.rejected_count, summary.rate)
     return summary
 
 
-def check_disjoint(digests: dict[str, Sequence[bytes]]) -> None:
-    """Proves that no image is in two splits.
+def _census(element: tuple[int, Iterable[list[Sighting]]], fractions: SplitOptions) -> Census:
+    return take_census(itertools.chain.from_iterable(element[1]), fractions)
+
+
+def check_disjoint(keys: dict[str, Sequence[bytes]], what: str = "images") -> None:
+    """Proves that nothing is in two splits.
 
     Args:
-      digests: For each split, the sha256 digests of its shards, 32 bytes an image.
+      keys: For each split, the sha256 of its images or groups, 32 bytes each, in any number of pieces.
+      what: What they are, for the message.
 
     Raises:
-      RuntimeError: An image is in two splits, which would be a defect of ingestion.
+      RuntimeError: Something is in two splits, which would be a defect of ingestion.
     """
     # Half a digest tells images apart as surely and takes half the memory.
     half = np.dtype([("high", ">u8"), ("low", ">u8"), ("rest", "V16")])
     sets = {}
-    for split, parts in digests.items():
+    for split, parts in keys.items():
         rows = np.frombuffer(b"".join(parts), half)
         sets[split] = np.unique(rows[["high", "low"]].astype([("high", "u8"), ("low", "u8")]))
     names = list(sets)
@@ -91,4 +106,4 @@ def check_disjoint(digests: dict[str, Sequence[bytes]]) -> None:
             shared = np.intersect1d(sets[first], sets[second], assume_unique=True)
             if len(shared):
                 digest = "".join(f"{part:016x}" for part in shared[0])
-                raise RuntimeError(f"splits {first} and {second} share {len(shared)} images, one is sha256 {digest}...")
+                raise RuntimeError(f"splits {first} and {second} share {len(shared)} {what}, one is sha256 {digest}...")

@@ -1,14 +1,17 @@
 """What `data:` in a config may hold. Imports neither TensorFlow nor Beam, so that a config is checked at once."""
 
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from components.ingest import sources
+from components.ingest.sources import REGISTRY
 from components.ingest.splits import SPLITS, parse_split
 
-RESERVED_FEATURES = ("image", "label", "file", "sha256", "width", "height", "format", "prediction", "probabilities")
+RESERVED_FEATURES = (
+    *("image", "label", "file", "sha256", "width", "height", "format", "group"),
+    *("prediction", "probabilities"),
+)
 """Names of features that ingestion and predictions have of their own; no extra column may carry one of them."""
 
 UNFIT_FOR_LABELS = {
@@ -79,7 +82,7 @@ class IdxPair(_Options):
 class DataOptions(_Options):
     """Where the images come from, how they are split and what is refused."""
 
-    source: str = Field(description=f"Kind of source: {', '.join(sources.REGISTRY)}.")
+    source: str = Field(description=f"Kind of source: {', '.join(REGISTRY)}.")
     path: str = Field(
         description="Folder or file of the source. `{SPAN}` stands for an integer folder name; the newest are read."
     )
@@ -97,6 +100,16 @@ class DataOptions(_Options):
         default=(),
         description="Extra columns by which the evaluation reports and gates. Where an image has no value, a list or "
         "a value of more than 1000 bytes, it is in the slice of the empty value.",
+    )
+    group: str | None = Field(
+        default=None,
+        description="A column (patient, slide, burst, product): images with the same value are all in one split. Where "
+        "it is empty, an image stands for itself.",
+    )
+    fingerprint: Literal["fast", "content"] = Field(
+        default="fast",
+        description="What tells that the data changed: `fast` looks at name, size and times of each file, `content` "
+        "reads it, so that copies and restored files are known again.",
     )
     schema_file: str | None = Field(
         default=None, alias="schema", description="A curated schema (.pbtxt) kept in git. Null: inferred from the data."
@@ -123,8 +136,8 @@ class DataOptions(_Options):
     @field_validator("source")
     @classmethod
     def _known_source(cls, value: str) -> str:
-        if value not in sources.REGISTRY:
-            raise ValueError(f"no source {value!r}; there are {', '.join(sources.REGISTRY)}")
+        if value not in REGISTRY:
+            raise ValueError(f"no source {value!r}; there are {', '.join(REGISTRY)}")
         return value
 
     @field_validator("path")
@@ -156,6 +169,8 @@ class DataOptions(_Options):
             raise ValueError(f"`pairs` belongs to source idx, which needs it; source is {self.source}")
         if self.slices and self.source in ("image_folder", "idx"):
             raise ValueError(f"source {self.source} has no columns, so there are no slices {list(self.slices)}")
+        if self.group is not None and self.source in ("image_folder", "idx"):
+            raise ValueError(f"source {self.source} has no columns, so there is no group {self.group!r}")
         taken = [name for name in self.slices if name in RESERVED_FEATURES]
         if taken:
             raise ValueError(f"slices {taken} are names that ingestion uses itself ({', '.join(RESERVED_FEATURES)})")
@@ -163,7 +178,27 @@ class DataOptions(_Options):
         taken = [f"{name!r} (columns.{key})" for name in self.slices for key in read if read[key] == name]
         if taken:
             raise ValueError(f"slices holds {', '.join(taken)}; a slice is a column that is read as nothing else")
+        taken = [f"columns.{key}" for key in read if read[key] == self.group]
+        if self.group is not None and taken:
+            raise ValueError(f"group is {self.group!r}, which is {taken[0]}; a group is a column of its own")
         return self
+
+    def named_split(self, name: str | None) -> str | None:
+        """The split that the source puts an image into, or None to split it by content.
+
+        Args:
+          name: What the source says; None or empty where it says nothing. `columns.split: null` ignores it, and
+            `split.from_train` splits train once more.
+
+        Raises:
+          ValueError: The name stands for no split.
+        """
+        if not name or self.columns.split is None:
+            return None
+        split = parse_split(name)
+        if split is None:
+            raise ValueError(f"{name!r} is none of train, eval (val, validation), test")
+        return None if split == "train" and self.split.from_train else split
 
     @property
     def image_column(self) -> str:

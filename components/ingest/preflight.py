@@ -7,12 +7,9 @@ import itertools
 
 from components.ingest.options import DataOptions, label_fault
 from components.ingest.spans import open_sources
-from components.ingest.splits import SPLIT_ADVICE, SPLITS, named_split
+from components.ingest.splits import SPLIT_ADVICE, SPLITS
 from models.errors import GraftError
 from models.natural import natural_key
-
-MIN_IMAGES = len(SPLITS)
-"""Least images of a class: one a split."""
 
 MOST_ENTRIES = 100_000
 """Images looked at; a larger source is judged by its first ones, without holding their counts against it."""
@@ -27,12 +24,15 @@ class SourceReport:
       classes: Class -> number of images.
       splits: Split -> number of images to expect.
       complete: Whether all images were counted.
+      unmeasured: Class -> splits that its images, or the names of their splits, leave without it for certain. With
+        `data.group` ingestion may find more.
     """
 
     paths: tuple[str, ...]
     classes: dict[str, int]
     splits: dict[str, int]
     complete: bool
+    unmeasured: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 def check_source(options: DataOptions) -> SourceReport:
@@ -45,21 +45,19 @@ def check_source(options: DataOptions) -> SourceReport:
       The classes and the expected splits.
 
     Raises:
-      GraftError: The path is missing, unreadable or empty, holds one class only, a class has fewer images than there
-        are splits, or a split stays empty.
+      GraftError: The path is missing, unreadable or empty, holds one class only, a class is in no image for training,
+        or a split stays empty.
     """
     opened = open_sources(options)
     entries = itertools.chain.from_iterable(source.entries() for _, source in opened)
-    classes: collections.Counter = collections.Counter()
-    named: collections.Counter = collections.Counter()
+    classes: dict[str, collections.Counter[str | None]] = {}
     refused = ""
     for entry in itertools.islice(entries, MOST_ENTRIES):
         if fault := label_fault(entry.label):  # ingestion will reject it, too
             refused = f"; {fault}"
         elif entry.label and (options.class_names is None or entry.label in options.class_names):
             with contextlib.suppress(ValueError):  # ingestion will reject it, with its reason
-                named[named_split(entry.split, options)] += 1
-                classes[entry.label] += 1
+                classes.setdefault(entry.label, collections.Counter())[options.named_split(entry.split)] += 1
     complete = next(entries, None) is None
     where = f"data.path {options.path!r} (source {options.source})"
     if not classes:
@@ -68,31 +66,59 @@ def check_source(options: DataOptions) -> SourceReport:
         raise GraftError(
             f"{where}: one class only ({next(iter(classes))!r}); at least 2 are needed; {_allowed(options)}{refused}"
         )
-    small = {label: count for label, count in sorted(classes.items()) if count < MIN_IMAGES}
-    if small and complete:
-        found = ", ".join(f"{label!r} has {count}" for label, count in list(small.items())[:10])
-        raise GraftError(f"{where}: each class needs at least {MIN_IMAGES} images, one a split; {found}")
-    splits = _expected(options, named)
+    named = sum(classes.values(), collections.Counter())
+    reached = {label: _reached(options, counts) for label, counts in sorted(classes.items())}
     if complete:
+        unlearned = [label for label, there in reached.items() if "train" not in there]
+        if unlearned:
+            found = "; ".join(
+                f"{label!r} has no image in train ({', '.join(f'{split} {classes[label][split]}' for split in SPLITS)})"
+                for label in unlearned[:10]
+            )
+            raise GraftError(f"{where}: what is not in train cannot be learned: {found}; {SPLIT_ADVICE}")
         for split in SPLITS:
-            if not splits[split]:
+            if not any(split in there for there in reached.values()):
                 raise GraftError(
-                    f"{where}: no image for split {split}: of {sum(classes.values())} images "
+                    f"{where}: no image for split {split}: of {named.total()} images "
                     f"{named[None]} are split by content (eval {options.split.eval:g}, test {options.split.test:g}), "
                     f"the others by name ({', '.join(f'{name} {named[name]}' for name in SPLITS)}); "
-                    f"{SPLIT_ADVICE}"
+                    f"a split is sure of a class with at least 3 images; {SPLIT_ADVICE}"
                 )
+    splits = _expected(options, classes, reached)
+    missing = {label: [split for split in SPLITS if split not in there] for label, there in reached.items()}
     return SourceReport(
         tuple(source.path for _, source in opened),
-        {label: classes[label] for label in sorted(classes, key=natural_key)},
+        {label: classes[label].total() for label in sorted(classes, key=natural_key)},
         splits,
         complete,
+        {label: gone for label, gone in missing.items() if gone and complete},
     )
 
 
-def _expected(options: DataOptions, named: collections.Counter) -> dict[str, int]:
-    """Expected number of images a split: those that the source names, and the fractions of the others."""
-    held = {"eval": round(named[None] * options.split.eval), "test": round(named[None] * options.split.test)}
+def _reached(options: DataOptions, counts: collections.Counter[str | None]) -> list[str]:
+    """The splits that a class is sure to reach, as `plan.make_plan` shares it out: train first, then test."""
+    fractions = {"train": 1.0, "test": options.split.test, "eval": options.split.eval}
+    free = counts[None]
+    there = [split for split in SPLITS if counts[split]]
+    for split, fraction in fractions.items():
+        if split not in there and fraction > 0 and free:
+            there.append(split)
+            free -= 1
+    return there
+
+
+def _expected(
+    options: DataOptions, classes: dict[str, collections.Counter[str | None]], reached: dict[str, list[str]]
+) -> dict[str, int]:
+    """Expected images of each split: those that the source names, and of the others a fraction, or one a class."""
+    named = sum(classes.values(), collections.Counter())
+    held = {
+        split: max(
+            round(named[None] * fraction),
+            sum(split in there and not classes[label][split] for label, there in reached.items()),
+        )
+        for split, fraction in (("eval", options.split.eval), ("test", options.split.test))
+    }
     return {split: named[split] + held.get(split, named[None] - sum(held.values())) for split in SPLITS}
 
 

@@ -18,6 +18,7 @@ class Reason(enum.StrEnum):
     UNKNOWN_LABEL = "unknown_label"
     BAD_LABEL = "bad_label"
     BAD_SPLIT = "bad_split"
+    BAD_GROUP = "bad_group"
 
     @property
     def explanation(self) -> str:
@@ -34,8 +35,9 @@ _EXPLANATIONS = {
     Reason.UNSUPPORTED_TYPE: "an image, but not JPEG, PNG, GIF, BMP, WebP or a TIFF that is converted",
     Reason.CORRUPT: "the header or the pixels cannot be decoded",
     Reason.LABEL_CONFLICT: "the same bytes stand under two labels",
-    Reason.SPLIT_CONFLICT: "the same bytes stand in two splits; the copy in the held-out one is used",
+    Reason.SPLIT_CONFLICT: "the same bytes or their group stand in two splits; what is in the held-out one is used",
     Reason.UNKNOWN_LABEL: "no label, or one that is not in data.class_names",
     Reason.BAD_LABEL: "the class name holds a line break or another control character",
     Reason.BAD_SPLIT: "the split column holds something else than train, eval or test",
+    Reason.BAD_GROUP: "the column data.group holds a list where one value is due",
 }

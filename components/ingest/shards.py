@@ -1,16 +1,43 @@
-"""TFRecord shards of one chunk, written under a working name and given their final one when all are there."""
+"""TFRecord files on their way: working shards in the source's order, parts in that of digests, final shards."""
 
+import collections
 import contextlib
 import json
+import os
+import pathlib
+import shutil
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple
 
 import tensorflow as tf
 
+from components.ingest.records import Record
 from components.ingest.splits import SPLITS
 
-DIGEST_BYTES = 32
+SHARD_BYTES = 2**26
+"""Encoded bytes that make a final shard worth a file. Names of files do not count: they differ between sources."""
+
+_FRAME = 16
+"""Bytes that TFRecord adds to a record: its length (8) and two checksums (4 each)."""
+
+_MOST_OPEN = 128
+
+
+class Part(NamedTuple):
+    """The images of one bucket in one split.
+
+    Attributes:
+      path: The TFRecord file.
+      size: Encoded bytes of the images.
+      digests: Their sha256, 32 bytes each, in order.
+      groups: sha256 of the group of each image that is in one, 32 bytes each, in order.
+    """
+
+    path: str
+    size: int
+    digests: bytes
+    groups: bytes
 
 
 def work_folder(examples_uri: str) -> str:
@@ -18,109 +45,171 @@ def work_folder(examples_uri: str) -> str:
     return f"{examples_uri}/.ingest"
 
 
-def shard_path(folder: str, chunk: str, split: str, *, clean: bool = False) -> str:
-    """Working name of a shard; `clean` is the copy without conflicting images."""
-    return f"{folder}/{chunk}.{split}{'.clean' if clean else ''}.tfrecord"
-
-
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[str]:
     """A fresh name to write to, renamed to `path` at the end: a repeated or doubled bundle leaves one whole file."""
-    fresh = f"{path}.{uuid.uuid4().hex}"
+    fresh = pathlib.Path(f"{path}.{uuid.uuid4().hex}")
     try:
-        yield fresh
+        yield str(fresh)
     except BaseException:
-        if tf.io.gfile.exists(fresh):
-            tf.io.gfile.remove(fresh)
+        fresh.unlink(missing_ok=True)
         raise
-    tf.io.gfile.rename(fresh, path, overwrite=True)
+    fresh.replace(path)
 
 
 def write_note(folder: str, name: str, note: dict[str, Any]) -> None:
     """Writes a JSON note from a worker to the driver."""
-    with replacing(f"{folder}/{name}.json") as path, tf.io.gfile.GFile(path, "w") as file:
-        file.write(json.dumps(note))
+    with replacing(f"{folder}/{name}.json") as path:
+        pathlib.Path(path).write_text(json.dumps(note), encoding="utf-8")
 
 
 def read_notes(folder: str, prefix: str) -> Iterator[dict[str, Any]]:
     """Reads the notes whose name starts with `prefix`, in the order of their names."""
-    for name in sorted(tf.io.gfile.listdir(folder)):
-        if not (name.startswith(prefix) and name.endswith(".json")):
-            continue
-        with tf.io.gfile.GFile(f"{folder}/{name}", "r") as file:
-            yield json.loads(file.read())
+    for path in sorted(pathlib.Path(folder).iterdir()):
+        if path.name.startswith(prefix) and path.suffix == ".json":
+            yield json.loads(path.read_text(encoding="utf-8"))
 
 
 class ShardWriter:
-    """Writes the examples of one chunk, a shard a split, with the digests beside them.
+    """Writes the examples of one chunk to its working shard.
 
-    Use as a context manager; files appear at its end, and only when it ends well.
+    Use as a context manager; the file appears at its end, and only when it ends well.
     """
 
-    def __init__(self, folder: str, chunk: str, *, clean: bool = False):
-        self._folder, self._chunk, self._clean = folder, chunk, clean
+    def __init__(self, folder: str, chunk: str):
+        self._path = _working_shard(folder, chunk)
         self._stack = contextlib.ExitStack()
-        self._writers: dict[str, tf.io.TFRecordWriter] = {}
-        self._digests: dict[str, list[bytes]] = {}
+        self._end = 0
 
     def __enter__(self) -> "ShardWriter":
+        fresh = self._stack.enter_context(replacing(self._path))
+        self._writer = self._stack.enter_context(tf.io.TFRecordWriter(fresh))
         return self
 
     def __exit__(self, *error) -> None:
         self._stack.__exit__(*error)
-        if error[0] is None:
-            for split, digests in self._digests.items():
-                with replacing(f"{self._path(split)}.sha256") as fresh, tf.io.gfile.GFile(fresh, "wb") as file:
-                    file.write(b"".join(digests))
 
-    def open(self, split: str) -> None:
-        """Makes sure that there is a shard for `split`, if an empty one."""
-        if split not in self._writers:
-            writer = tf.io.TFRecordWriter(self._stack.enter_context(replacing(self._path(split))))
-            self._writers[split] = self._stack.enter_context(writer)
-            self._digests[split] = []
-
-    def write(self, split: str, digest: bytes, example: bytes) -> int:
-        """Appends a serialized example and returns its position in the shard."""
-        self.open(split)
-        self._writers[split].write(example)
-        self._digests[split].append(digest)
-        return len(self._digests[split]) - 1
-
-    def _path(self, split: str) -> str:
-        return shard_path(self._folder, self._chunk, split, clean=self._clean)
+    def write(self, example: bytes) -> tuple[int, int]:
+        """Appends a serialized example; returns where its framed record begins and how long it is, bytes."""
+        self._writer.write(example)
+        offset, length = self._end, len(example) + _FRAME
+        self._end += length
+        return offset, length
 
 
-def read_shard(path: str) -> Iterator[bytes]:
-    """The serialized examples of a shard, in order."""
-    return tf.data.TFRecordDataset(path).as_numpy_iterator()
+class ShardReader:
+    """Reads framed records of the working shards. Use as a context manager, or close it.
+
+    Records in the order of digests lie anywhere, so files stay open; the one not used for longest makes room.
+    """
+
+    def __init__(self, folder: str):
+        self._folder = folder
+        self._open: collections.OrderedDict[str, BinaryIO] = collections.OrderedDict()
+
+    def __enter__(self) -> "ShardReader":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def read(self, record: Record) -> bytes:
+        """The framed record, with its length and checksums."""
+        file = self._open.pop(record.chunk, None)
+        if file is None:
+            if len(self._open) == _MOST_OPEN:
+                self._open.popitem(last=False)[1].close()
+            file = pathlib.Path(_working_shard(self._folder, record.chunk)).open("rb", buffering=0)  # noqa: SIM115
+        self._open[record.chunk] = file
+        frame = os.pread(file.fileno(), record.length, record.offset)
+        if len(frame) != record.length:
+            raise RuntimeError(f"{file.name}: {len(frame)} of {record.length} bytes at {record.offset}")
+        return frame
 
 
-def final_shards(folder: str) -> dict[str, list[str]]:
-    """Working names of the shards to keep, per split, in the order of the chunks: the clean copy where there is one."""
-    names = set(tf.io.gfile.listdir(folder))
-    shards: dict[str, list[str]] = {}
-    for split in SPLITS:
-        chosen = []
-        for name in sorted(name for name in names if name.endswith(f".{split}.tfrecord")):
-            clean = name.removesuffix(".tfrecord") + ".clean.tfrecord"
-            chosen.append(f"{folder}/{clean if clean in names else name}")
-        shards[split] = [path for path in chosen if digests(path)]
+class PartWriter:
+    """Writes the records of one bucket, a part a split. Use as a context manager, as `ShardWriter`."""
+
+    def __init__(self, folder: str, bucket: int):
+        self._folder, self._bucket = folder, bucket
+        self._stack = contextlib.ExitStack()
+        self._files: dict[str, BinaryIO] = {}
+        self._written: dict[str, list[Record]] = {}
+
+    def __enter__(self) -> "PartWriter":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._stack.__exit__(*error)
+
+    def write(self, split: str, record: Record, frame: bytes) -> None:
+        """Appends a record, framed as it was read, to the part of a split."""
+        if split not in self._files:
+            fresh = self._stack.enter_context(replacing(f"{self._folder}/{self._name(split)}"))
+            self._files[split] = self._stack.enter_context(pathlib.Path(fresh).open("wb"))  # noqa: SIM115
+            self._written[split] = []
+        self._files[split].write(frame)
+        self._written[split].append(record)
+
+    def note(self) -> dict[str, dict[str, Any]]:
+        """What `list_parts` needs to know of what was written."""
+        return {
+            split: {
+                "name": self._name(split),
+                "size": sum(record.size for record in records),
+                "digests": b"".join(record.digest for record in records).hex(),
+                "groups": b"".join(record.unit for record in records if record.group).hex(),
+            }
+            for split, records in self._written.items()
+        }
+
+    def _name(self, split: str) -> str:
+        return f"bucket-{self._bucket:03d}.{split}"
+
+
+def _working_shard(folder: str, chunk: str) -> str:
+    return f"{folder}/{chunk}.tfrecord"
+
+
+def list_parts(folder: str) -> dict[str, list[Part]]:
+    """The parts of each split, in the order of digests."""
+    parts: dict[str, list[Part]] = {split: [] for split in SPLITS}
+    for note in read_notes(folder, "bucket-"):
+        for split, part in note["parts"].items():
+            keys = (bytes.fromhex(part[name]) for name in ("digests", "groups"))
+            parts[split].append(Part(f"{folder}/{part['name']}", part["size"], *keys))
+    return parts
+
+
+def publish(examples_uri: str, parts: dict[str, list[Part]]) -> None:
+    """Makes `Split-<split>/data_tfrecord-NNNNN-of-MMMMM` of the parts and drops the working folder."""
+    for split, found in parts.items():
+        target = pathlib.Path(examples_uri, f"Split-{split}")
+        target.mkdir(parents=True, exist_ok=True)
+        shards = join(found)
+        for number, (first, *others) in enumerate(shards):
+            shard = target / f"data_tfrecord-{number:05d}-of-{len(shards):05d}"
+            pathlib.Path(first.path).replace(shard)
+            if others:
+                with shard.open("ab") as whole:
+                    for part in others:
+                        with pathlib.Path(part.path).open("rb") as file:
+                            shutil.copyfileobj(file, whole)
+    shutil.rmtree(work_folder(examples_uri))
+
+
+def join(parts: Sequence[Part]) -> list[list[Part]]:
+    """Neighbouring parts that make a shard together: as few as have `SHARD_BYTES`."""
+    shards: list[list[Part]] = []
+    filled = SHARD_BYTES
+    for part in parts:
+        if filled >= SHARD_BYTES:
+            shards.append([])
+            filled = 0
+        shards[-1].append(part)
+        filled += part.size
     return shards
-
-
-def digests(path: str) -> bytes:
-    """The sha256 digests of a shard's images, 32 bytes each, in order; empty when no image is left in it."""
-    with tf.io.gfile.GFile(f"{path}.sha256", "rb") as file:
-        return file.read()
-
-
-def publish(examples_uri: str, shards: dict[str, list[str]]) -> None:
-    """Renames the shards to `Split-<split>/data_tfrecord-NNNNN-of-MMMMM` and drops the working folder."""
-    for split, paths in shards.items():
-        target = f"{examples_uri}/Split-{split}"
-        tf.io.gfile.makedirs(target)
-        for number, path in enumerate(paths):
-            name = f"data_tfrecord-{number:05d}-of-{len(paths):05d}"
-            tf.io.gfile.rename(path, f"{target}/{name}", overwrite=True)
-    tf.io.gfile.rmtree(work_folder(examples_uri))

@@ -5,9 +5,8 @@
 import os
 import re
 
-from components.ingest import sources
 from components.ingest.options import DataOptions
-from components.ingest.sources.base import Source, as_text
+from components.ingest.sources.base import Source, as_text, load
 from models.errors import GraftError
 
 SPAN = "{SPAN}"
@@ -57,7 +56,7 @@ def open_sources(options: DataOptions) -> list[tuple[int | None, Source]]:
         if span is not None:
             folder = path if os.path.isdir(path) else os.path.dirname(path)
             prefix = as_text(os.path.relpath(folder, _parts(options.path)[0])) + "/"
-        opened.append((span, sources.load(options, path, prefix)))
+        opened.append((span, load(options, path, prefix)))
     return opened
 
 

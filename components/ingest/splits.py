@@ -1,10 +1,5 @@
 """Which split an image is in: told by its content, so that new files move no others and copies stay together."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from components.ingest.options import DataOptions
-
 SPLITS = ("train", "eval", "test")
 
 # Held-out splits win over training when copies of one image name several: keeping the training copy would leak.
@@ -31,24 +26,6 @@ _NAMES = {
 def parse_split(name: str) -> str | None:
     """The split that `name` stands for (`val` and `validation` are `eval`), or None when it stands for none."""
     return _NAMES.get(name.strip().lower())
-
-
-def named_split(name: str | None, options: "DataOptions") -> str | None:
-    """The split that the source puts an image into, or None to split it by content.
-
-    Args:
-      name: What the source says; None or empty where it says nothing.
-      options: `columns.split: null` ignores what it says; `split.from_train` splits its train once more.
-
-    Raises:
-      ValueError: The name stands for no split.
-    """
-    if not name or options.columns.split is None:
-        return None
-    split = parse_split(name)
-    if split is None:
-        raise ValueError(f"{name!r} is none of train, eval (val, validation), test")
-    return None if split == "train" and options.split.from_train else split
 
 
 def assign_split(digest: bytes, *, eval_fraction: float, test_fraction: float) -> str:

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import json
+import logging
 import resource
 
 import tensorflow as tf
@@ -12,6 +13,9 @@ from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.splits import SPLIT_ADVICE, SPLITS
 from models.errors import GraftError
+from models.natural import natural_key
+
+log = logging.getLogger(__name__)
 
 REJECTED_FILE = "rejected.jsonl"
 SUMMARY_FILE = "summary.json"
@@ -67,9 +71,16 @@ class Summary:
         return self.total / self.seconds if self.seconds else 0.0
 
     @property
+    def unmeasured(self) -> dict[str, list[str]]:
+        """Class -> the splits that hold no image of it, for the classes that miss one."""
+        missing = {label: [split for split in SPLITS if label not in self.used[split]] for label in self.classes}
+        return {label: splits for label, splits in missing.items() if splits}
+
+    @property
     def classes(self) -> list[str]:
-        """Sorted names of the classes that have a usable image."""
-        return sorted({label for labels in self.used.values() for label, count in labels.items() if count})
+        """Names of the classes that have a usable image, in natural order."""
+        found = {label for labels in self.used.values() for label, count in labels.items() if count}
+        return sorted(found, key=natural_key)
 
 
 def write_rejected(
@@ -86,22 +97,22 @@ def write_rejected(
     """
     used: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
     rejected: collections.Counter[str] = collections.Counter()
-    size = 0
+    size = duplicates = 0
     tf.io.gfile.makedirs(rejected_uri)
     with tf.io.gfile.GFile(f"{rejected_uri}/{REJECTED_FILE}", "w") as file:
         file.write("")  # makes the file, if nothing follows
         for note in shards.read_notes(folder, "chunk-"):
-            for split, labels in note["used"].items():
-                used[split].update(labels)
             size += note["bytes"]
             _write_lines(file, note["rejected"], rejected)
-        for note in shards.read_notes(folder, "repair-"):
-            used[note["split"]].subtract(label for _, label, _, _ in note["rejected"])
+        for note in shards.read_notes(folder, "bucket-"):
+            for split, labels in note["used"].items():
+                used[split].update(labels)
+            duplicates += note["duplicates"]
             _write_lines(file, note["rejected"], rejected)
     summary = Summary(
-        used={split: {label: n for label, n in sorted(labels.items()) if n} for split, labels in used.items()},
+        used={split: dict(sorted(labels.items())) for split, labels in used.items()},
         rejected=dict(sorted(rejected.items())),
-        duplicates=sum(note["duplicates"] for note in shards.read_notes(folder, "bucket-")),
+        duplicates=duplicates,
         bytes=size,
         seconds=seconds,
         peak_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -109,7 +120,7 @@ def write_rejected(
         span=span,
     )
     with tf.io.gfile.GFile(f"{rejected_uri}/{SUMMARY_FILE}", "w") as file:
-        figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate")
+        figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate", "unmeasured")
         derived = {name: getattr(summary, name) for name in figures}
         file.write(json.dumps(dataclasses.asdict(summary) | derived, indent=2) + "\n")
     return summary
@@ -135,7 +146,10 @@ def read_rejected(rejected_uri: str) -> list[dict[str, str]]:
 
 
 def check_classes(summary: Summary, options: DataOptions) -> None:
-    """Raises GraftError unless there are two classes, each with an image in each split."""
+    """Raises GraftError unless there are two classes, an image in each split, and each class can be learned.
+
+    A class that eval or test misses is learned but not measured: a line in the log, not an error.
+    """
     where = f"data.path {options.path!r}"
     reasons = ", ".join(
         f"{count} {reason} ({Reason(reason).explanation})" for reason, count in summary.rejected.items()
@@ -145,15 +159,20 @@ def check_classes(summary: Summary, options: DataOptions) -> None:
         raise GraftError(f"{where}: no usable image.{refused}")
     if len(summary.classes) < 2:
         raise GraftError(f"{where}: one class only ({summary.classes[0]!r}); at least 2 are needed.{refused}")
-    lacking = [
-        f"{label!r} has no image in {split} ({counts})"
-        for label in summary.classes
-        for split in SPLITS
-        if not summary.used[split].get(label)
-        for counts in [", ".join(f"{name} {summary.used[name].get(label, 0)}" for name in SPLITS)]
-    ]
-    if lacking:
+    totals = {split: sum(summary.used[split].values()) for split in SPLITS}
+    if not all(totals.values()):
+        found = ", ".join(f"{split} {count}" for split, count in totals.items())
         raise GraftError(
-            f"{where}: each class needs images in train, eval and test: {'; '.join(lacking[:10])}. Add images of it or "
-            f"leave it out; or {SPLIT_ADVICE}.{refused}"
+            f"{where}: train, eval and test need images ({found}). Add images, or {SPLIT_ADVICE}.{refused}"
         )
+    unlearned = [label for label, missing in summary.unmeasured.items() if "train" in missing]
+    if unlearned:
+        counts = {label: [f"{split} {summary.used[split].get(label, 0)}" for split in SPLITS] for label in unlearned}
+        found = "; ".join(f"{label!r} has no image in train ({', '.join(counts[label])})" for label in unlearned[:10])
+        raise GraftError(
+            f"{where}: what is not in train cannot be learned: {found}. Add images of it there or leave it out; "
+            f"or {SPLIT_ADVICE}.{refused}"
+        )
+    if summary.unmeasured:
+        found = "; ".join(f"{label!r} in {' and '.join(missing)}" for label, missing in summary.unmeasured.items())
+        log.warning("%s: too few images to measure every class; no image of %s", where, found)

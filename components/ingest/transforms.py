@@ -1,4 +1,4 @@
-"""The Beam steps of ingestion: chunks to shards, then one global step over digests, then repair of few shards."""
+"""The Beam steps of ingestion that see one chunk: it is listed, checked and written to a working shard."""
 
 import collections
 import hashlib
@@ -12,19 +12,13 @@ from components.ingest import check, shards
 from components.ingest.header import Header, Refused
 from components.ingest.options import DataOptions, label_fault
 from components.ingest.reasons import Reason
+from components.ingest.records import Record, bucket_of
 from components.ingest.sources.base import Chunk, Item, Source
-from components.ingest.splits import PRECEDENCE, assign_split, named_split
 from models import progress
 from models.errors import GraftError
 
 STAGE = "ingest"
-BUCKETS = 64
-"""Parts of the digest space that are looked at one at a time; bounds the memory of the global step."""
-
 _BATCH_BYTES = 2**23
-
-# One image in the global step: digest, label, split, chunk, position in its shard, file.
-Record = tuple[bytes, str, str, str, int, str]
 
 
 class Meter:
@@ -65,13 +59,13 @@ class ListChunks(beam.DoFn):
 
 
 class WriteChunk(beam.DoFn):
-    """(name, chunk) -> (bucket, records). Checks each image and writes shards and a note about the chunk."""
+    """(name, chunk) -> (bucket, records). Checks each image and writes a working shard and a note about the chunk."""
 
     def __init__(self, options: DataOptions, folder: str):
         self._options = options
         self._folder = folder
 
-    def process(self, element: tuple[str, Chunk]) -> Iterator[tuple[int, list[Record]]]:
+    def process(self, element: tuple[str, Chunk]) -> Iterator[tuple[int, list[tuple]]]:
         name, chunk = element
         try:
             job = _ChunkJob(self._options, self._folder, name)
@@ -85,75 +79,6 @@ class WriteChunk(beam.DoFn):
         yield from job.buckets.items()
 
 
-class FindConflicts(beam.DoFn):
-    """(bucket, lists of records) -> ((chunk, split), [position, reason, detail]) for images that may not stay."""
-
-    def __init__(self, folder: str):
-        self._folder = folder
-
-    def process(self, element: tuple[int, Iterable[list[Record]]]) -> Iterator[tuple[tuple[str, str], list]]:
-        bucket, lists = element
-        copies: dict[bytes, list[Record]] = collections.defaultdict(list)
-        for records in lists:
-            for record in records:
-                copies[record[0]].append(record)
-        duplicates = 0
-        for records in copies.values():
-            if len(records) > 1:
-                refused, kept = resolve(records)
-                duplicates += max(0, kept - 1)
-                for (_, _, split, chunk, position, _), reason, detail in refused:
-                    yield (chunk, split), [position, str(reason), detail]
-        shards.write_note(self._folder, f"bucket-{bucket:03d}", {"duplicates": duplicates})
-
-
-def repair(element: tuple[tuple[str, str], Iterable[list]], folder: str) -> None:
-    """((chunk, split), [position, reason, detail]...): copies the shard without the images at those positions."""
-    (chunk, split), refusals = element
-    refused = {position: (reason, detail) for position, reason, detail in refusals}
-    rejected = []
-    with shards.ShardWriter(folder, chunk, clean=True) as writer:
-        writer.open(split)
-        for position, record in enumerate(shards.read_shard(shards.shard_path(folder, chunk, split))):
-            feature = tf.train.Example.FromString(record).features.feature
-            if position in refused:
-                names = [feature[name].bytes_list.value[0].decode() for name in ("file", "label")]
-                rejected.append([*names, *refused[position]])
-            else:
-                digest = bytes.fromhex(feature["sha256"].bytes_list.value[0].decode())
-                writer.write(split, digest, record)
-    shards.write_note(folder, f"repair-{chunk}-{split}", {"split": split, "rejected": rejected})
-
-
-def resolve(records: list[Record]) -> tuple[list[tuple[Record, Reason, str]], int]:
-    """Decides between copies of one image.
-
-    Copies under several labels are all refused, for nobody can say which label is right. Of copies in several splits
-    those in the held-out one stay (test before eval before train): a training copy would leak.
-
-    Args:
-      records: Copies of one image, in any order.
-
-    Returns:
-      The refused records with reason and detail, and how many stay.
-    """
-    records = sorted(records, key=lambda record: (record[3], record[2], record[4]))
-    labels = sorted({record[1] for record in records})
-    if len(labels) > 1:
-        places = ", ".join(f"{record[5]} as {record[1]}" for record in records[:4])
-        detail = f"same bytes under {', '.join(labels)}: {places}{', ...' if len(records) > 4 else ''}"
-        return [(record, Reason.LABEL_CONFLICT, detail) for record in records], 0
-    splits = {record[2] for record in records}
-    winner = next(split for split in PRECEDENCE if split in splits)
-    kept = [record for record in records if record[2] == winner]
-    refused = [
-        (record, Reason.SPLIT_CONFLICT, f"in {record[2]}, and in {winner} as {kept[0][5]}")
-        for record in records
-        if record[2] != winner
-    ]
-    return refused, len(kept)
-
-
 class _ChunkJob:
     """State while one chunk is written."""
 
@@ -161,9 +86,8 @@ class _ChunkJob:
         self._options = options
         self._name = name
         self.writer = shards.ShardWriter(folder, name)
-        self.buckets: dict[int, list[Record]] = collections.defaultdict(list)
+        self.buckets: dict[int, list[tuple]] = collections.defaultdict(list)
         self._rejected: list[list[str]] = []
-        self._used: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
         self._bytes = 0
 
     def refuse(self, item: Item, refused: Refused) -> None:
@@ -177,21 +101,26 @@ class _ChunkJob:
                 self.refuse(item, Refused(Reason.CORRUPT, fault))
                 continue
             digest = item.digest or hashlib.sha256(item.encoded).digest()
-            split = named_split(item.split, self._options)
-            if split is None:
-                fractions = self._options.split
-                split = assign_split(digest, eval_fraction=fractions.eval, test_fraction=fractions.test)
-            position = self.writer.write(split, digest, make_example(item, header, digest))
-            record = (digest, item.label, split, self._name, position, item.file)
-            self.buckets[digest[0] * BUCKETS // 256].append(record)
-            self._used[split][item.label] += 1
+            offset, length = self.writer.write(make_example(item, header, digest))
+            record = Record(
+                digest=digest,
+                label=item.label,
+                group=item.group or "",
+                named=self._options.named_split(item.split),
+                size=len(item.encoded),
+                chunk=self._name,
+                offset=offset,
+                length=length,
+                file=item.file,
+            )
+            # Beam has a quick way with plain tuples; anything else it pickles one by one.
+            self.buckets[bucket_of(digest)].append(tuple(record))
             self._bytes += len(item.encoded)
             used += 1
         Meter.add(done=used)
 
     def note(self) -> dict:
-        used = {split: dict(labels) for split, labels in self._used.items()}
-        return {"used": used, "rejected": self._rejected, "bytes": self._bytes}
+        return {"rejected": self._rejected, "bytes": self._bytes}
 
 
 def _batches(items: Iterable[Item], options: DataOptions, refuse) -> Iterator[list[tuple[Item, Header]]]:
@@ -217,7 +146,16 @@ def _batches(items: Iterable[Item], options: DataOptions, refuse) -> Iterator[li
 
 
 def check_label(item: Item, options: DataOptions) -> None:
-    """Raises `Refused` when the item has no label that may be used, or names a split that does not exist."""
+    """Checks what the source says of an image.
+
+    Raises:
+      Refused: It has no label that may be used, or names a split that does not exist.
+      GraftError: `data.group` is set, and the source does not read groups.
+    """
+    if options.group is not None and item.group is None:
+        raise GraftError(
+            f"data.group is {options.group!r}, but source {options.source} gives {item.file} no group; leave it out"
+        )
     if not item.label:
         raise Refused(Reason.UNKNOWN_LABEL, "no label")
     if fault := label_fault(item.label):
@@ -226,7 +164,7 @@ def check_label(item: Item, options: DataOptions) -> None:
         allowed = ", ".join(options.class_names[:20])
         raise Refused(Reason.UNKNOWN_LABEL, f"{item.label!r} is not in data.class_names ({allowed})")
     try:
-        named_split(item.split, options)
+        options.named_split(item.split)
     except ValueError as error:
         raise Refused(Reason.BAD_SPLIT, str(error)) from error
 
@@ -242,6 +180,8 @@ def make_example(item: Item, header: Header, digest: bytes) -> bytes:
     feature["width"].int64_list.value.append(header.width)
     feature["height"].int64_list.value.append(header.height)
     feature["format"].bytes_list.value.append(header.format.encode())
+    if item.group is not None:
+        feature["group"].bytes_list.value.append(item.group.encode())
     for name, value in item.slices.items():
         feature[name].bytes_list.value.append(value.encode())
     return example.SerializeToString()

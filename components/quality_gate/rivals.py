@@ -50,6 +50,6 @@ def compare(candidate: Predictions, rival: Predictions) -> dict[str, Any]:
 
 def _right(model: Predictions, shared: list[str], rows: np.ndarray) -> np.ndarray:
     """bool, whether the most probable of the shared classes is the true one."""
-    columns = [model.classes.index(name) for name in shared]
+    columns = np.array([model.classes.index(name) for name in shared])
     labels = np.array([shared.index(name) for name in np.array(model.labels)[rows]])
     return most_probable(model.probabilities[np.ix_(rows, columns)]) == labels

@@ -135,12 +135,12 @@ def test_method_example_trains(tmp_path):
 
 
 def test_source_example_reads(monkeypatch, tmp_path):
-    from components.ingest import sources
     from components.ingest.options import DataOptions
     from components.ingest.preflight import check_source
+    from components.ingest.sources import REGISTRY, base
 
     module = example("components/ingest/sources/zip.py")
-    monkeypatch.setitem(sources.REGISTRY, "zip", f"{module.__name__}:Zip")
+    monkeypatch.setitem(REGISTRY, "zip", f"{module.__name__}:Zip")
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for label in ("daisy", "rose"):
@@ -148,7 +148,7 @@ def test_source_example_reads(monkeypatch, tmp_path):
                 archive.writestr(f"{label}/{number}.png", b"x" * (number + 1))
     options = DataOptions(source="zip", path=str(path), max_bytes=9)
     assert check_source(options).classes == {"daisy": 10, "rose": 10}
-    items = [item for chunk in sources.load(options, str(path)).chunks() for item in chunk.read()]
+    items = [item for chunk in base.load(options, str(path)).chunks() for item in chunk.read()]
     assert [len(item.encoded) for item in items] == [*range(1, 10), 0] * 2
     assert [item.reason for item in items].count(Reason.TOO_LARGE) == 2
     path.write_bytes(b"no archive")

@@ -331,6 +331,19 @@ def test_every_section_is_there(run):
         assert [word for word in words if word not in page.text[section]] == [], section
 
 
+def test_classes_that_are_not_measured_are_named(run):
+    path = run.path("ingest", "rejected") / "summary.json"
+    summary = json.loads(path.read_text())
+    assert "Too few images" not in run.write()
+    del summary["used"]["test"][HOSTILE], summary["used"]["test"]["cat"], summary["used"]["eval"]["cat"]
+    path.write_text(json.dumps(summary))
+    page = Page(run.write())
+    words = "Too few images to measure every class: there is no image of {} in test; cat in eval and test."
+    assert words.format(HOSTILE) in page.text["data"]
+    card = (run.folder / "model_card.md").read_text()
+    assert words.partition("{}")[0] in card and "in test; cat in eval and test." in card and HOSTILE not in card
+
+
 def test_one_file_with_nothing_from_outside(run):
     page = Page(run.write())
     assert not {tag for tag, _ in page.elements} & {"script", "link", "iframe", "object", "base"}

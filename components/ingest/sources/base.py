@@ -2,11 +2,13 @@
 
 import abc
 import dataclasses
+import importlib
 import os
 from collections.abc import Iterator
 
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
+from components.ingest.sources import REGISTRY
 
 MIN_CHUNK = 64
 MAX_CHUNK = 1000
@@ -26,6 +28,7 @@ class Item:
       slices: Extra columns as text.
       reason: Why the image could not be read; None when it was.
       detail: More about `reason`.
+      group: Value of the column `data.group`, empty where the image stands for itself; None where no column is named.
     """
 
     file: str
@@ -36,6 +39,7 @@ class Item:
     slices: dict[str, str] = dataclasses.field(default_factory=dict)
     reason: Reason | None = None
     detail: str = ""
+    group: str | None = None
 
 
 class Chunk(abc.ABC):
@@ -86,6 +90,18 @@ class Source(abc.ABC):
         Raises:
           GraftError: The path is missing, empty or not of this kind.
         """
+
+
+def load(options: DataOptions, path: str, prefix: str = "") -> Source:
+    """The source that `options.source` names, reading `path`.
+
+    Args:
+      options: The data options.
+      path: What to read: `options.path`, or one of its spans.
+      prefix: Goes before the name of each file, to tell spans apart.
+    """
+    module, name = REGISTRY[options.source].split(":")
+    return getattr(importlib.import_module(module), name)(options, path, prefix)
 
 
 def chunk_size(count: int) -> int:

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from components.ingest.header import Refused
 from components.ingest.options import RESERVED_FEATURES, DataOptions
-from components.ingest.sources.base import as_text
+from components.ingest.reasons import Reason
+from components.ingest.sources.base import Item, as_text
 from models.errors import GraftError
 
 MAX_TEXT = 1000
@@ -17,10 +19,12 @@ def check_columns(where: str, found: Iterable[str], options: DataOptions) -> Non
     Args:
       where: The file, for the message.
       found: The columns there are.
-      options: `columns` and `slices` are looked at; the split column may be absent.
+      options: `columns`, `group` and `slices` are looked at; the split column may be absent.
     """
     found = list(found)
     needed = {"data.columns.image": options.image_column, "data.columns.label": options.columns.label}
+    if options.group is not None:
+        needed["data.group"] = options.group
     needed |= {f"data.slices[{number}]": name for number, name in enumerate(options.slices)}
     missing = [f"{key} is {name!r}" for key, name in needed.items() if name not in found]
     if missing:
@@ -49,6 +53,34 @@ def split_text(row: Mapping[str, Any], options: DataOptions) -> str | None:
     """What the row's split column says, or None where there is no such column or it is empty."""
     name = options.columns.split
     return (value_text(row.get(name)) or None) if name else None
+
+
+def group_text(row: Mapping[str, Any], options: DataOptions) -> str | None:
+    """The row's value of the column `data.group`: empty for a missing one, None where no column is named.
+
+    Raises:
+      Refused: It is no single value, so nobody can say which group is meant.
+    """
+    if options.group is None:
+        return None
+    value = row.get(options.group)
+    if isinstance(value, list | tuple) and not value:  # a tf.Example's feature without a value
+        return ""
+    if isinstance(value, list | dict | tuple):
+        raise Refused(Reason.BAD_GROUP, f"column {options.group!r} holds {type(value).__name__} {str(value)[:100]}")
+    if value is None or value != value:  # NaN, which stands for a missing number
+        return ""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else as_text(str(value))
+    return text.rstrip("\0")
+
+
+def add_group(item: Item, row: Mapping[str, Any], options: DataOptions) -> Item:
+    """Sets the item's group, or the reason why it has none."""
+    try:
+        item.group = group_text(row, options)
+    except Refused as refused:
+        item.reason, item.detail = refused.reason, refused.detail
+    return item
 
 
 def extra_columns(row: Mapping[str, Any], options: DataOptions) -> dict[str, str]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
-from components.ingest.sources.columns import check_columns, extra_columns, label_text, split_text
+from components.ingest.sources.columns import check_columns, extra_columns, group_text, label_text, split_text
 from components.ingest.sources.files import FileChunk, FileRef
 from models.errors import GraftError
 
@@ -57,6 +57,7 @@ class Csv(Source):
                         label_text(row[columns.label], self.options.class_names),
                         split_text(row, self.options),
                         extra_columns(row, self.options),
+                        group_text(row, self.options),
                     )
         except OSError as error:
             raise GraftError(f"{where}: {error.strerror}; it must be a CSV file") from error

@@ -21,6 +21,7 @@ class FileRef(NamedTuple):  # not a dataclass: those pickle ten times slower, an
     label: str
     split: str | None = None
     slices: dict[str, str] | None = None
+    group: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class FileChunk(Chunk):
 
     def read(self) -> Iterator[Item]:
         for ref in self.refs:
-            item = Item(self.prefix + as_text(ref.path), ref.label, ref.split, slices=ref.slices or {})
+            item = Item(self.prefix + as_text(ref.path), ref.label, ref.split, slices=ref.slices or {}, group=ref.group)
             try:
                 item.encoded = read_file(os.path.join(self.root, ref.path), self.max_bytes)
             except Refused as refused:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import MAX_CHUNK, Chunk, Entry, Item, Source, as_text
-from components.ingest.sources.columns import check_columns, extra_columns, label_text, split_text
+from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
 from components.ingest.sources.paths import find_files
 from models.errors import GraftError
 
@@ -55,7 +55,7 @@ class ParquetChunk(Chunk):
                         item.encoded = encoded
                     else:
                         item.reason, item.detail = Reason.UNREADABLE, f"column {image!r} holds no bytes in this row"
-                    yield item
+                    yield add_group(item, row, self.options)
                     number += 1
         except (pa.ArrowException, OSError) as error:
             raise GraftError(f"data.path {as_text(self.path)}: row {number} cannot be read: {error}") from error

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text, chunk_size
-from components.ingest.sources.columns import check_columns, extra_columns, label_text
+from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text
 from components.ingest.splits import parse_split
 from models.errors import GraftError
 from models.images import decode_error_reason
@@ -40,17 +40,18 @@ class TfdsChunk(Chunk):
         names = _names(builder, self.options)
         rows = _rows(builder, self.folder, f"{self.split}[{self.start}:{self.stop}]", image)
         for number, row in enumerate(rows, self.start):
+            plain = {name: _plain(value) for name, value in row.items()}
             item = Item(
                 f"{self.prefix}{self.split}#{number}",
                 label_text(row[self.options.columns.label], names),
                 parse_split(self.split),
-                slices=extra_columns({name: _plain(value) for name, value in row.items()}, self.options),
+                slices=extra_columns(plain, self.options),
             )
             if isinstance(row[image], bytes):
                 item.encoded = row[image]
             else:
                 item.reason, item.detail = Reason.UNREADABLE, f"feature {image!r} is no encoded image"
-            yield item
+            yield add_group(item, plain, self.options)
 
 
 class Tfds(Source):

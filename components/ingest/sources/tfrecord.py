@@ -11,7 +11,7 @@ from google.protobuf import message
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
-from components.ingest.sources.columns import check_columns, extra_columns, label_text, split_text
+from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
 from components.ingest.sources.paths import find_files, group
 from models.errors import GraftError
 from models.images import decode_error_reason
@@ -44,7 +44,7 @@ class TfRecordChunk(Chunk):
                 else:
                     item.reason = Reason.UNREADABLE
                     item.detail = f"feature {image!r} holds no bytes; there are {', '.join(sorted(row))}"
-                yield item
+                yield add_group(item, row, self.options)
 
 
 class TfRecord(Source):

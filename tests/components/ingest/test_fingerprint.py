@@ -19,11 +19,48 @@ def folder(make_folder):
     return make_folder({"cat": 3, "dog": 3})
 
 
-def test_unchanged_files_keep_it(folder, tmp_path):
+@pytest.mark.parametrize("mode", ["fast", "content"])
+def test_unchanged_files_keep_it(folder, mode):
+    assert of(folder, fingerprint=mode) == of(folder, fingerprint=mode)
+
+
+def test_a_folder_that_was_moved_keeps_it(folder, tmp_path):
     before = of(folder)
-    assert of(folder) == before
-    shutil.copytree(folder, tmp_path / "elsewhere")  # copytree keeps the times
-    assert of(tmp_path / "elsewhere") == before
+    assert of(folder.rename(tmp_path / "elsewhere")) == before
+
+
+def test_touched_and_copied_files_keep_that_of_the_content_only(folder, tmp_path):
+    fast, content = of(folder), of(folder, fingerprint="content")
+    assert fast != content
+    os.utime(folder / "cat" / "00000.png", ns=(1, 1))
+    assert of(folder) != fast and of(folder, fingerprint="content") == content
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    assert of(tmp_path / "elsewhere") != of(folder)
+    assert of(tmp_path / "elsewhere", fingerprint="content") == content
+
+
+@pytest.mark.parametrize("mode", ["fast", "content"])
+def test_contents_that_swap_at_equal_size_and_time_change_it(folder, mode):
+    cat, dog = folder / "cat" / "00000.png", folder / "dog" / "00003.png"
+    cat.write_bytes(b"meow")
+    dog.write_bytes(b"woof")
+    for path in (cat, dog):
+        os.utime(path, ns=(10**18, 10**18))
+    before = of(folder, fingerprint=mode)
+    cat.write_bytes(b"woof")
+    dog.write_bytes(b"meow")
+    for path in (cat, dog):
+        os.utime(path, ns=(10**18, 10**18))
+    assert [path.stat().st_mtime_ns for path in (cat, dog)] == [10**18] * 2
+    assert of(folder, fingerprint=mode) != before
+
+
+def test_what_cannot_be_read_is_part_of_the_content_too(folder):
+    before = of(folder, fingerprint="content")
+    os.mkfifo(folder / "cat" / "pipe.png")
+    with_pipe = of(folder, fingerprint="content")
+    (folder / "cat" / "broken.png").symlink_to("nowhere")
+    assert len({before, with_pipe, of(folder, fingerprint="content")}) == 3
 
 
 def test_new_removed_renamed_changed_and_touched_files_change_it(folder):

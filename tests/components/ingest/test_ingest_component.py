@@ -49,7 +49,7 @@ def test_what_later_stages_hold_the_data_against_is_no_part_of_the_cache_key():
     photos = {"source": "image_folder", "path": "photos"}
     one, other, third = (
         Ingest(DataOptions(**photos, **changed), "f1", "c1").exec_properties
-        for changed in ({}, {"max_rejected": 0.5, "schema": "s.pbtxt"}, {"max_bytes": 9})
+        for changed in ({}, {"max_rejected": 0.5, "schema": "s.pbtxt", "fingerprint": "content"}, {"max_bytes": 9})
     )
     assert one == other != third
 

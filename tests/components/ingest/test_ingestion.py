@@ -1,6 +1,7 @@
 """Ingestion from end to end, with its checks and the cases where they fail."""
 
 import hashlib
+import json
 import pathlib
 import re
 
@@ -110,6 +111,8 @@ def test_splits_that_share_an_image_are_refused():
     ingestion.check_disjoint({"train": [one], "eval": [two], "test": [b""]})
     with pytest.raises(RuntimeError, match="train and test share 1 images"):
         ingestion.check_disjoint({"train": [one], "eval": [], "test": [two + one]})
+    with pytest.raises(RuntimeError, match="eval and test share 2 groups"):
+        ingestion.check_disjoint({"train": [b""], "eval": [two, one], "test": [two + one, one]}, "groups")
 
 
 def test_result_is_the_same_on_every_run(make_folder, ingest):
@@ -125,7 +128,7 @@ def test_leftovers_of_a_killed_attempt_do_no_harm(make_folder, ingest, tmp_path)
     train = tmp_path / "examples-1" / "Split-train"
     for folder in (work, train):
         folder.mkdir(parents=True)
-    for path in (work / "chunk-000-000099.train.tfrecord", work / "error-000.json", train / "data_tfrecord-00000-of-9"):
+    for path in (work / "chunk-000-000099.tfrecord", work / "error-000.json", train / "data_tfrecord-00000-of-9"):
         path.write_bytes(b"half written")
     assert len(ingest(source="image_folder", path=root).split_of()) == 120
 
@@ -145,10 +148,29 @@ def test_one_usable_class_is_an_error(make_folder, ingest):
         ingest(source="image_folder", path=root)
 
 
-def test_class_missing_from_a_split_is_an_error_with_counts(make_folder, ingest):
-    root = make_folder({"cat": 60, "dog": 1})
-    with pytest.raises(GraftError, match=r"'dog' has no image in (train|eval|test) \(train \d, eval \d, test \d\)"):
-        ingest(source="image_folder", path=root)
+def test_a_small_class_is_in_every_split(make_folder, ingest):
+    for seed in range(10_000, 10_500, 100):  # five sets of five classes of ten: without help nearly all miss a split
+        root = make_folder(dict.fromkeys("abcde", 10), f"data-{seed}", first_seed=seed)
+        result = ingest(source="image_folder", path=root)
+        assert all(set(labels) == set("abcde") for labels in result.summary.used.values())
+        assert result.summary.used_count == 50 and result.summary.unmeasured == {}
+
+
+def test_a_class_that_cannot_be_measured_is_learned_and_named(make_folder, ingest, caplog):
+    result = ingest(source="image_folder", path=make_folder({"cat": 60, "dog": 60, "emu": 1}))
+    assert result.summary.unmeasured == {"emu": ["eval", "test"]}
+    assert result.summary.used["train"]["emu"] == 1
+    assert json.loads((result.rejected_folder / "summary.json").read_text())["unmeasured"] == result.summary.unmeasured
+    assert "no image of 'emu' in eval and test" in caplog.text
+
+
+def test_a_class_that_cannot_be_learned_is_an_error_with_counts(make_folder, ingest, tmp_path):
+    for split in ("train", "val", "test"):
+        make_folder(
+            COUNTS | ({"emu": 4} if split == "test" else {}), f"data/{split}", {"train": 0, "val": 200}.get(split, 400)
+        )
+    with pytest.raises(GraftError, match=r"'emu' has no image in train \(train 0, eval 0, test 4\)"):
+        ingest(source="image_folder", path=tmp_path / "data")
 
 
 def test_labels_outside_class_names_are_rejected(make_folder, ingest):
@@ -161,7 +183,7 @@ def test_labels_outside_class_names_are_rejected(make_folder, ingest):
 def test_splits_of_the_source_can_be_ignored_or_split_once_more(make_folder, ingest, tmp_path):
     make_folder(COUNTS, "data/train")
     make_folder(COUNTS, "data/test", 500)
-    with pytest.raises(GraftError, match="'cat' has no image in eval"):
+    with pytest.raises(GraftError, match=r"train, eval and test need images .train 120, eval 0, test 120."):
         ingest(source="image_folder", path=tmp_path / "data")
     once_more = ingest(source="image_folder", path=tmp_path / "data", split={"test": 0, "from_train": True}).split_of()
     assert {split for file, split in once_more.items() if file.startswith("test/")} == {"test"}

@@ -46,6 +46,12 @@ def test_every_field_is_described():
             r"slices holds 'y' \(columns.label\), 'i' \(columns.image\)",
         ),
         ({"source": "image_folder", "path": "x", "slices": ["site"]}, "source image_folder has no columns"),
+        ({"source": "csv", "path": "x", "slices": ["group"]}, "ingestion uses itself"),
+        ({"source": "image_folder", "path": "x", "group": "patient"}, "has no columns, so there is no group 'patient'"),
+        (IDX | {"group": "patient"}, "source idx has no columns, so there is no group 'patient'"),
+        ({"source": "csv", "path": "x", "group": "path"}, "group is 'path', which is columns.image"),
+        ({"source": "csv", "path": "x", "group": "label"}, "group is 'label', which is columns.label"),
+        ({"source": "csv", "path": "x", "fingerprint": "slow"}, "'fast' or 'content'"),
         ({"source": "csv", "path": "x", "name": "mnist"}, "`name` belongs to source tfds"),
         ({"source": "tfds", "path": "x"}, "`name` belongs to source tfds"),
         ({"source": "idx", "path": "x"}, "`pairs` belongs to source idx"),
@@ -67,6 +73,19 @@ def test_columns_that_are_read_as_nothing_else_may_be_slices():
 def test_split_of_a_pair_is_normalised():
     options = DataOptions(**(IDX | {"pairs": [{"images": "i", "labels": "l", "split": "validation"}]}))
     assert options.pairs[0].split == "eval"
+
+
+def test_named_split_follows_the_options():
+    def options(**data) -> DataOptions:
+        return DataOptions(source="image_folder", path="unused", **data)
+
+    assert options().named_split("val") == "eval"
+    assert options().named_split("") is None and options().named_split(None) is None
+    assert options(columns={"split": None}).named_split("val") is None
+    assert options(split={"from_train": True}).named_split("train") is None
+    assert options(split={"from_train": True}).named_split("test") == "test"
+    with pytest.raises(ValueError, match="'cat' is none of train, eval"):
+        options().named_split("cat")
 
 
 def test_import_brings_no_heavy_library():

@@ -58,9 +58,30 @@ def test_class_that_ingestion_rejects_is_not_counted(make_folder):
     assert set(check(make_folder({"dog": 9})).classes) == {"cat", "dog"}
 
 
-def test_class_with_one_image(make_folder):
-    with pytest.raises(GraftError, match="each class needs at least 3 images, one a split; 'dog' has 1"):
-        check(make_folder({"cat": 9, "dog": 1}))
+def test_small_classes_are_told_and_what_they_reach_is_what_ingestion_does(make_folder, ingest):
+    root = make_folder({"cat": 9, "dog": 1, "emu": 2, "fox": 3})
+    report = check(root)
+    assert report.unmeasured == {"dog": ["eval", "test"], "emu": ["eval"]}
+    assert report.splits == {"train": 10, "eval": 2, "test": 3}
+    assert ingest(source="image_folder", path=root).summary.unmeasured == report.unmeasured
+
+
+def test_class_that_the_names_leave_out_of_train(make_folder, tmp_path):
+    for split, more in (("train", {}), ("val", {}), ("test", {"emu": 2})):
+        make_folder({"cat": 4, "dog": 4} | more, f"data/{split}")
+    with pytest.raises(GraftError, match=r"'emu' has no image in train \(train 0, eval 0, test 2\)"):
+        check(tmp_path / "data")
+
+
+def test_class_that_the_names_leave_out_of_test(make_folder, tmp_path):
+    for split, more in (("train", {"emu": 2}), ("val", {}), ("test", {})):
+        make_folder({"cat": 4, "dog": 4} | more, f"data/{split}")
+    assert check(tmp_path / "data").unmeasured == {"emu": ["eval", "test"]}
+
+
+def test_no_class_is_large_enough_to_be_held_out(make_folder):
+    with pytest.raises(GraftError, match=r"no image for split eval.*a class with at least 3 images"):
+        check(make_folder({"cat": 2, "dog": 2}))
 
 
 def test_split_that_stays_empty(make_folder):

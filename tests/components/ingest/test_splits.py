@@ -4,12 +4,7 @@ import hashlib
 
 import pytest
 
-from components.ingest.options import DataOptions
-from components.ingest.splits import SPLITS, assign_split, named_split, parse_split
-
-
-def options(**data) -> DataOptions:
-    return DataOptions(source="image_folder", path="unused", **data)
+from components.ingest.splits import SPLITS, assign_split, parse_split
 
 
 def test_fractions():
@@ -51,13 +46,3 @@ def test_a_larger_test_split_keeps_the_images_of_the_smaller():
 def test_names(name, split):
     assert parse_split(name) == split
     assert split is None or split in SPLITS
-
-
-def test_named_split_follows_the_options():
-    assert named_split("val", options()) == "eval"
-    assert named_split("", options()) is None and named_split(None, options()) is None
-    assert named_split("val", options(columns={"split": None})) is None
-    assert named_split("train", options(split={"from_train": True})) is None
-    assert named_split("test", options(split={"from_train": True})) == "test"
-    with pytest.raises(ValueError, match="'cat' is none of train, eval"):
-        named_split("cat", options())

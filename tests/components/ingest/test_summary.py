@@ -31,10 +31,24 @@ def test_nothing_at_all():
         check_classes(empty, OPTIONS)
 
 
-def test_class_that_lacks_a_split_is_named_with_its_counts():
-    used = EVEN | {"eval": {"a": 1}}
-    with pytest.raises(GraftError, match=r"'b' has no image in eval \(train 8, eval 0, test 1\).*data.split"):
+def test_class_that_eval_or_test_lacks_is_unmeasured(caplog):
+    lacking = summary(EVEN | {"eval": {"a": 1}, "train": {"a": 8, "b": 8, "c": 1}})
+    assert lacking.unmeasured == {"b": ["eval"], "c": ["eval", "test"]} and summary().unmeasured == {}
+    check_classes(lacking, OPTIONS)
+    assert "data.path 'photos': too few images to measure every class" in caplog.text
+    assert "no image of 'b' in eval; 'c' in eval and test" in caplog.text
+
+
+def test_class_that_train_lacks_is_named_with_its_counts():
+    used = EVEN | {"train": {"a": 8}}
+    with pytest.raises(GraftError, match=r"'b' has no image in train \(train 0, eval 1, test 1\).*data.split"):
         check_classes(summary(used), OPTIONS)
+
+
+@pytest.mark.parametrize("split", ["train", "eval", "test"])
+def test_empty_split_is_an_error_with_counts(split):
+    with pytest.raises(GraftError, match=rf"train, eval and test need images \(.*{split} 0.*data.split"):
+        check_classes(summary(EVEN | {split: {}}), OPTIONS)
 
 
 def test_artifact(make_folder, ingest):

@@ -1,4 +1,4 @@
-"""Decisions between copies, labels, and the example that is written."""
+"""Labels and splits that are refused, and the example that is written."""
 
 import pytest
 import tensorflow as tf
@@ -8,38 +8,7 @@ from components.ingest.header import Header, Refused
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Item
-
-
-def record(file, label="cat", split="train", chunk="chunk-000-000000", position=0):
-    return (b"d" * 32, label, split, chunk, position, file)
-
-
-def test_copies_with_one_label_and_split_all_stay():
-    assert transforms.resolve([record("a"), record("b"), record("c")]) == ([], 3)
-
-
-def test_copies_with_two_labels_all_go():
-    refused, kept = transforms.resolve([record("a"), record("b", "dog"), record("c", split="test")])
-    assert kept == 0 and len(refused) == 3
-    assert {reason for _, reason, _ in refused} == {Reason.LABEL_CONFLICT}
-    assert refused[0][2].startswith("same bytes under cat, dog: ")
-
-
-@pytest.mark.parametrize(
-    ("splits", "winner"),
-    [(["train", "eval"], "eval"), (["train", "test", "train"], "test"), (["eval", "test", "train"], "test")],
-)
-def test_held_out_copy_stays(splits, winner):
-    records = [record(str(i), split=split) for i, split in enumerate(splits)]
-    refused, kept = transforms.resolve(records)
-    assert kept == splits.count(winner)
-    assert all(row[2] != winner and reason is Reason.SPLIT_CONFLICT for row, reason, _ in refused)
-    assert len(refused) + kept == len(splits)
-
-
-def test_answer_does_not_depend_on_the_order():
-    records = [record("a", "cat"), record("b", "dog", chunk="chunk-000-000001"), record("c", "cat", position=3)]
-    assert transforms.resolve(records) == transforms.resolve(records[::-1])
+from models.errors import GraftError
 
 
 @pytest.mark.parametrize(
@@ -63,6 +32,13 @@ def test_class_names_that_are_no_line_of_text_are_refused(character):
     transforms.check_label(Item("a", "T-shirt / caf\u00e9 \u732b"), DataOptions(source="csv", path="x"))
 
 
+def test_source_that_reads_no_groups_is_not_taken_for_images_without_one():
+    options = DataOptions(source="csv", path="x", group="patient")
+    with pytest.raises(GraftError, match=r"data.group is 'patient', but source csv gives a\.png no group"):
+        transforms.check_label(Item("a.png", "cat"), options)
+    transforms.check_label(Item("a.png", "cat", group=""), options)
+
+
 def test_example():
     item = Item("a b\n.png", "caf\\xe9", encoded=b"bytes", slices={"site": "north \u732b", "none": ""})
     example = tf.train.Example.FromString(transforms.make_example(item, Header("PNG", 3, 4, 12), b"\x01" * 32))
@@ -75,3 +51,11 @@ def test_example():
     assert feature["format"].bytes_list.value[0] == b"PNG"
     assert feature["site"].bytes_list.value[0] == "north \u732b".encode()
     assert feature["none"].bytes_list.value[0] == b""
+    assert "group" not in feature
+
+
+def test_group_is_a_feature_where_a_column_is_named():
+    for group in ("p 1", ""):
+        item = Item("a.png", "cat", encoded=b"bytes", group=group)
+        example = tf.train.Example.FromString(transforms.make_example(item, Header("PNG", 3, 4, 12), b"\x01" * 32))
+        assert example.features.feature["group"].bytes_list.value[0] == group.encode()

@@ -7,7 +7,7 @@ import pytest
 
 from components.ingest.options import DataOptions
 from components.ingest.preflight import check_source
-from components.ingest.sources import load
+from components.ingest.sources.base import load
 from models.errors import GraftError
 
 

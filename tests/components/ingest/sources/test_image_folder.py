@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from components.ingest.options import DataOptions
-from components.ingest.sources import load
+from components.ingest.sources.base import load
 from models.errors import GraftError
 
 COUNTS = {"cat": 40, "dog": 40}

@@ -61,6 +61,17 @@ def test_missing_images_and_named_splits(tmp_path, encode, ingest):
     assert sum(result.summary.used["eval"].values()) == 10
 
 
+def test_groups(tmp_path, encode, ingest):
+    data = columns(encode) | {"slide": [None if seed < 20 else seed // 10 for seed in range(120)]}
+    data["burst"] = [float("nan") if seed < 20 else seed // 10 for seed in range(120)]
+    pq.write_table(pa.table(data), tmp_path / "a.parquet")
+    result = ingest(source="parquet", path=tmp_path, group="slide")
+    places = {(row["group"], split) for split in ("train", "eval", "test") for row in result.rows(split)}
+    assert sorted(group for group, _ in places if group) == sorted(str(n).encode() for n in range(2, 12))
+    again = ingest(source="parquet", path=tmp_path, group="burst")
+    assert sum(row["group"] == b"" for split in ("train", "eval", "test") for row in again.rows(split)) == 20
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -56,6 +56,12 @@ def test_splits_names_and_slices(prepared, ingest):
     assert row["file"].startswith(b"test#") and row["format"] == b"PNG" and row["site"] in (b"s0", b"s1", b"s2")
 
 
+def test_groups(prepared, ingest):
+    result = ingest(source="tfds", path=prepared, name="pets", columns={"split": None}, group="site")
+    found = {split: {row["group"] for row in result.rows(split)} for split in ("train", "eval", "test")}
+    assert sorted(group for groups in found.values() for group in groups) == [b"s0", b"s1", b"s2"]
+
+
 def test_quick_check(prepared):
     report = check_source(DataOptions(source="tfds", path=str(prepared), name="pets"))
     assert report.classes == {"cat": 50, "dog": 50} and report.splits == {"train": 60, "eval": 20, "test": 20}

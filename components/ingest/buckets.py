@@ -1,0 +1,111 @@
+"""The global Beam steps of ingestion: units are counted, then each bucket of digests is resolved and written."""
+
+import collections
+import itertools
+import operator
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+
+from components.ingest import shards
+from components.ingest.options import SplitOptions
+from components.ingest.plan import Sighting
+from components.ingest.reasons import Reason
+from components.ingest.records import Record, bucket_of
+from components.ingest.splits import PRECEDENCE, assign_split
+
+_DIGEST = operator.attrgetter("digest")
+_FILE_AND_PLACE = operator.attrgetter("file", "chunk", "offset")
+
+Refusal = tuple[Record, Reason, str]
+
+
+def list_units(element: tuple[int, Iterable[list[tuple]]]) -> Iterator[tuple[int, list[Sighting]]]:
+    """(bucket of digests, lists of records) -> (bucket of units, sightings), without images that will be refused."""
+    buckets: dict[int, set[Sighting]] = collections.defaultdict(set)
+    for copies in copies_in_order(element[1]):
+        if len({record.label for record in copies}) == 1:
+            for record in copies:
+                buckets[bucket_of(record.unit)].add((record.unit, record.label, record.named))
+    yield from ((bucket, list(sightings)) for bucket, sightings in buckets.items())
+
+
+class WriteBucket(beam.DoFn):
+    """(bucket of digests, lists of records), plan -> nothing: writes the bucket's part of each split, and a note."""
+
+    def __init__(self, fractions: SplitOptions, folder: str):
+        self._fractions = fractions
+        self._folder = folder
+
+    def setup(self) -> None:
+        self._shards = shards.ShardReader(self._folder)
+
+    def teardown(self) -> None:
+        self._shards.close()
+
+    def process(self, element: tuple[int, Iterable[list[tuple]]], plan: dict[bytes, str]) -> Iterable[None]:
+        bucket, lists = element
+        rejected: list[list[str]] = []
+        used: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        duplicates = 0
+        with shards.PartWriter(self._folder, bucket) as writer:
+            for copies in copies_in_order(lists):
+                kept, split, refused = resolve(copies, plan, self._fractions)
+                for record in kept:
+                    writer.write(split, record, self._shards.read(record))
+                    used[split][record.label] += 1
+                rejected += [[record.file, record.label, str(reason), detail] for record, reason, detail in refused]
+                duplicates += max(0, len(kept) - 1)
+        note = {"used": used, "rejected": rejected, "duplicates": duplicates, "parts": writer.note()}
+        shards.write_note(self._folder, f"bucket-{bucket:03d}", note)
+        return ()
+
+
+def copies_in_order(lists: Iterable[list[tuple]]) -> Iterator[list[Record]]:
+    """The records with one digest together, digests in order, copies by file: an order that no listing decides."""
+    records = sorted(map(Record._make, itertools.chain.from_iterable(lists)), key=_DIGEST)
+    for _, copies in itertools.groupby(records, _DIGEST):
+        yield sorted(copies, key=_FILE_AND_PLACE)
+
+
+def resolve(
+    copies: list[Record], plan: dict[bytes, str], fractions: SplitOptions
+) -> tuple[list[Record], str, list[Refusal]]:
+    """Decides between copies of one image, and whether they may stay.
+
+    Copies under several labels are all refused, for nobody can say which label is right. Of copies in several splits
+    those in the held-out one stay (test before eval before train): a training copy would leak. So it is with the
+    images of a group.
+
+    Args:
+      copies: Copies of one image, ordered.
+      plan: What `plan.make_plan` returned.
+      fractions: Of the splits.
+
+    Returns:
+      The records that stay, the split they are in, and the refused records with reason and detail.
+    """
+    if len(copies) == 1 and copies[0].named is None:  # nearly always
+        return copies, plan.get(copies[0].unit) or _by_hash(copies[0].unit, fractions), []
+    labels = sorted({record.label for record in copies})
+    if len(labels) > 1:
+        files = ", ".join(f"{record.file} as {record.label}" for record in copies[:4])
+        detail = f"same bytes under {', '.join(labels)}: {files}{', ...' if len(copies) > 4 else ''}"
+        return [], "", [(record, Reason.LABEL_CONFLICT, detail) for record in copies]
+    places = [plan.get(record.unit) or record.named or _by_hash(record.unit, fractions) for record in copies]
+    winner = next(split for split in PRECEDENCE if split in places)
+    # Where a training image is in a group with held-out ones, its name is not the split of its unit.
+    stands = [record.named or place for record, place in zip(copies, places, strict=True)]
+    kept = [record for record, split in zip(copies, stands, strict=True) if split == winner]
+    group = next(record.group for record, place in zip(copies, places, strict=True) if place == winner)
+    where = f"in {winner} as {kept[0].file}" if kept else f"its group {group!r} is in {winner}"
+    refused = [
+        (record, Reason.SPLIT_CONFLICT, f"in {split}, and {where}")
+        for record, split in zip(copies, stands, strict=True)
+        if split != winner
+    ]
+    return kept, winner, refused
+
+
+def _by_hash(unit: bytes, fractions: SplitOptions) -> str:
+    return assign_split(unit, eval_fraction=fractions.eval, test_fraction=fractions.test)
