@@ -8,8 +8,9 @@ depend on seeds, order, batch size or learning rate.
 
 The solver is L-BFGS (Liu and Nocedal, Mathematical Programming 45, 1989; SciPy's implementation) in coordinates in
 which the Hessian at the start is near the identity. Its eigenvectors are those of the features' covariance, read off a
-sample of rows (Nystrom preconditioning: Frangella, Tropp and Udell, SIAM J. Matrix Anal. Appl. 44, 2023). Features are
-read in slices, so memory-mapped ones need not fit in memory.
+sample of rows (Nystrom preconditioning: Frangella, Tropp and Udell, SIAM J. Matrix Anal. Appl. 44, 2023). Where there
+are fewer examples than features the optimum lies in the span of the examples, and nothing beyond it is computed.
+Features are read in slices, so memory-mapped ones need not fit in memory.
 """
 
 import dataclasses
@@ -129,6 +130,10 @@ class Solver:
         if not math.isfinite(self.variance):
             raise _not_finite("train")
         self._values, self._vectors = self._spectrum()
+        self._centre = self._mean
+        self._span: np.ndarray | None = None
+        if len(examples.labels) <= min(self._width, _SAMPLE):
+            self._enter_span()
         self._start = np.zeros((self._width + 1, classes))
 
     def solve(self, l2: float) -> tuple[Linear, int, bool]:
@@ -156,6 +161,8 @@ class Solver:
         point = found.x.reshape(self._start.shape)
         kernel, bias = scale(point[:-1], 1), point[-1]
         self._start = np.concatenate([kernel, bias[None]])
+        if self._span is not None:
+            kernel = self._span @ kernel
         bias = bias - self._mean @ kernel
         converged = float(np.abs(found.jac).max()) <= _ROUNDING
         return Linear(kernel.astype(np.float32), bias.astype(np.float32)), int(found.nit), converged
@@ -163,7 +170,7 @@ class Solver:
     def _loss(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Mean loss of centred features without the penalty, and its gradients."""
         narrow = kernel.astype(np.float32)
-        shift = (bias - self._mean @ kernel).astype(np.float32)
+        shift = (bias - self._centre @ kernel).astype(np.float32)
         loss, towards_kernel = 0.0, np.zeros(kernel.shape)
         towards_bias = np.zeros(bias.shape)
         for features, labels, weights in self._examples.slices():
@@ -177,8 +184,16 @@ class Solver:
             residual *= weights[:, None]
             towards_kernel += features.T @ residual
             towards_bias += residual.sum(axis=0, dtype=np.float64)
-        towards_kernel -= np.outer(self._mean, towards_bias)
+        towards_kernel -= np.outer(self._centre, towards_bias)
         return loss / self._total, towards_kernel / self._total, towards_bias / self._total
+
+    def _enter_span(self) -> None:
+        """Goes on with the centred features in the coordinates of their own span: no more of them than examples."""
+        self._span = self._vectors
+        inside = (np.asarray(self._examples.features[:], np.float64) - self._mean) @ self._span
+        self._examples = Examples(inside.astype(np.float32), self._examples.labels, self._examples.weights)
+        self._width = inside.shape[1]
+        self._centre = np.zeros(self._width)
 
     def _moments(self) -> tuple[np.ndarray, float]:
         """The weighted mean of the features [d], and their total variance."""
@@ -222,6 +237,8 @@ class Solver:
         def multiply(matrix: np.ndarray, power: int) -> np.ndarray:
             outside = rest ** (-power / 2)
             inside = np.maximum(curvature, 1e-12) ** (-power / 2)
+            if self._span is not None:
+                return inside[:, None] * matrix
             return outside * matrix + self._vectors @ ((inside - outside)[:, None] * (self._vectors.T @ matrix))
 
         return multiply
