@@ -115,7 +115,8 @@ class Client:
     def _predict_chunk(self, chunk: Sequence[bytes]) -> list[Prediction]:
         array = np.empty(len(chunk), np.object_)
         array[:] = chunk
-        outputs = self.predict({"image_bytes": array}, outputs=("classes", "probabilities", "label"))
+        # All outputs, as warm-up asks: the first call with a filter of its own waits until the server has prepared it.
+        outputs = self.predict({"image_bytes": array})
         answers = zip(outputs["classes"], outputs["probabilities"], outputs["label"], strict=True)
         return [
             Prediction(label.decode(), {name.decode(): float(p) for name, p in zip(classes, row, strict=True)})

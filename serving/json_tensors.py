@@ -86,6 +86,7 @@ def parse_inputs(document: dict[str, Any], inputs: Mapping[str, Any]) -> tuple[d
     Raises:
         ServingError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that JSON does not carry in columnar form.
     """
+    inputs = dict(inputs)  # a map of a message fails on names that are no Unicode text
     if "instances" in document and "inputs" in document:
         raise invalid("Not formatted correctly expecting only one of 'instances' or 'inputs' keys to exist")
     if "instances" in document:

@@ -195,6 +195,7 @@ def test_outputs_without_a_batch_dimension(post):
         ({"instances": [{"x": 1}, [2]]}, "Expecting object but got list at item 1"),
         ({"instances": [1, {"x": 2}]}, "Expecting value/list but got object at item 1"),
         ({"instances": [{"z": 1}]}, "does not have named input: z"),
+        ({"instances": [{"\ud800": 1}]}, "does not have named input"),
         ({"signature_name": "both", "instances": [{"a": 1}]}, "keys must be equal to: a,b"),
         ({"signature_name": "both", "inputs": {"a": [1]}}, "Missing named input: b in 'inputs' object"),
         ({"inputs": {"x": [1], "z": [1]}}, "no inputs of the signature: z"),
