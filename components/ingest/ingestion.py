@@ -39,7 +39,7 @@ def ingest(
 
     Raises:
       GraftError: There is nothing to read, a container is damaged, no image can be used, there are fewer than two
-        classes, or a class is missing from a split.
+        classes, a split is empty, or a class is missing from train.
     """
     start = time.monotonic()
     spans = open_sources(options)

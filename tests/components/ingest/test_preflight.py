@@ -1,9 +1,15 @@
 """The quick check: what it counts and what it refuses."""
 
+import collections
+import random
+
 import pytest
 
-from components.ingest.options import DataOptions
+from components.ingest import preflight
+from components.ingest.options import DataOptions, SplitOptions
+from components.ingest.plan import make_plan, take_census
 from components.ingest.preflight import check_source
+from components.ingest.splits import SPLITS, assign_split
 from models.errors import GraftError
 
 
@@ -101,3 +107,16 @@ def test_class_names_that_match_nothing(make_folder):
 def test_real_photos(graft_data):
     report = check(graft_data / "trashnet")
     assert set(report.classes.values()) == {60} and len(report.classes) == 6
+
+
+def test_what_small_classes_reach_is_what_the_plan_gives_them():
+    rng = random.Random(0)
+    for trial in range(500):
+        fractions = SplitOptions(eval=rng.choice([0.0, 0.2]), test=rng.choice([0.0, 0.3]))
+        names = [rng.choice([None, None, *SPLITS]) for _ in range(rng.randint(1, 5))]
+        sightings = [(rng.randbytes(32), "cat", name) for name in names]
+        plan = make_plan(take_census(sightings, fractions), fractions)
+        shares = {"eval_fraction": fractions.eval, "test_fraction": fractions.test}
+        found = {plan.get(unit) or name or assign_split(unit, **shares) for unit, _, name in sightings}
+        options = DataOptions(source="csv", path="x", split=fractions)
+        assert set(preflight._reached(options, collections.Counter(names))) == found, trial
