@@ -291,6 +291,7 @@ def _summary(outcomes: dict[str, list[Outcome]], seeds: list[int], epochs: int) 
         verdict = "better than" if all(g.high < 0 for g in gaps.values()) else "not distinguishable from"
         named = best
     told = gaps[named]
+    over_all = f" over all {len(gaps)} references" if len(gaps) > 1 else ""
     return {
         "seeds": seeds,
         "test_images": model.shape[1],
@@ -303,7 +304,7 @@ def _summary(outcomes: dict[str, list[Outcome]], seeds: list[int], epochs: int) 
         "statement": (
             f"Transferring is {verdict} not transferring: the gap to {named} is {told.mean:+.3f} in error rate "
             f"(interval {told.low:+.3f} to {told.high:+.3f} over {len(seeds)} seeds and {model.shape[1]} test images, "
-            f"{gap.FALSE_ALARMS:.0%} false alarms at most over all {len(gaps)} references); above 0 the source hurts."
+            f"{gap.FALSE_ALARMS:.0%} false alarms at most{over_all}); above 0 the source hurts."
         ),
     }
 

@@ -70,7 +70,7 @@ class Executor(base_executor.BaseExecutor):
         gates.write_gates(str(output), verdict)
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         gates.bless(blessing, verdict)
-        blessing.set_int_custom_property(BEST, _still_best(figures["best"]))
+        blessing.set_int_custom_property(BEST, still_best(figures["best"]))
 
 
 def _rival(candidate: predictions.Predictions, version: dict[str, Any], files: list[str]) -> dict[str, Any]:
@@ -78,10 +78,15 @@ def _rival(candidate: predictions.Predictions, version: dict[str, Any], files: l
     return {"version": version["version"], **compare(candidate, answers)}
 
 
-def _still_best(best: dict[str, Any] | None) -> int:
-    """The best version so far if the candidate answers fewer of the shared images rightly, else 0."""
-    shared = best["shared"] if best else None
-    return best["version"] if best and shared and shared["examples"] and shared["gap"] > 0 else 0
+def still_best(best: dict[str, Any] | None) -> int:
+    """The best version so far if the candidate answers fewer of the shared images rightly, else 0.
+
+    Args:
+        best: figures of `components.quality_gate.rivals` and `version`; None where nothing was served before.
+    """
+    if best is None or not best["shared"]["examples"]:
+        return 0
+    return best["version"] if best["shared"]["gap"] > 0 else 0
 
 
 def read_evaluation(uri: str) -> tuple[dict[str, float], dict[tuple[str, str], dict[str, float]]]:
