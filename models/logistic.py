@@ -25,9 +25,10 @@ from models.errors import GraftError
 
 _SLICE_BYTES = 64 * 2**20
 _SAMPLE = 1024
+_DIRECTIONS = 128
 _ITERATIONS = 1000
-_MEMORY = 20
-_GRADIENT = 1e-5
+_MEMORY = 10
+_GRADIENT = 5e-5
 _ROUNDING = 1e-4
 _STEPS, _STEPS_A_DECADE = 19, 2
 _PATIENCE = 2
@@ -134,6 +135,10 @@ class Solver:
         self._span: np.ndarray | None = None
         if len(examples.labels) <= min(self._width, _SAMPLE):
             self._enter_span()
+        else:
+            # The others change the number of iterations by next to nothing, and cost as much as the features do.
+            self._values = self._values[-_DIRECTIONS:]
+            self._vectors = np.ascontiguousarray(self._vectors[:, -_DIRECTIONS:])
         self._start = np.zeros((self._width + 1, classes))
 
     def solve(self, l2: float) -> tuple[Linear, int, bool]:
