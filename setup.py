@@ -31,6 +31,7 @@ setup(
         "pillow",
         "psutil",
         "pyarrow",
+        "pyarrow-hotfix",
         "pydantic>=2",
         "pyyaml",
         "rich",

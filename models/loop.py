@@ -1,10 +1,10 @@
 """The training loop that all transfer methods share.
 
 One or several phases run one after the other. A linear head on cached features is solved; in other phases, after each
-epoch the eval loss decides: better weights are kept, too
-many epochs without any end the phase. At the end the best weights over all phases are put back. The state after an
-epoch (weights, optimizer, dropout seeds, best weights, patience) goes to the checkpoint; shuffling and augmentation
-are functions of seed and epoch. So a killed and continued run ends with the weights of an uninterrupted one.
+epoch the eval loss decides: better weights are kept, too many epochs without any end the phase. At the end the best
+weights over all phases are put back. The state after an epoch (weights, optimizer, dropout seeds, best weights,
+patience) goes to the checkpoint; shuffling and augmentation are functions of seed and epoch. So a killed and continued
+run ends with the weights of an uninterrupted one.
 """
 
 import dataclasses

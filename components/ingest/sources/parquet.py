@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow_hotfix  # before pyarrow 14 reading a schema could run code from the file (CVE-2023-47248)
 
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
@@ -39,7 +40,7 @@ class ParquetChunk(Chunk):
         name = self.prefix + as_text(pathlib.Path(self.path).name)
         number = self.first_row
         try:
-            file = pq.ParquetFile(self.path)
+            file = open_file(self.path)
             names = class_names(file.schema_arrow, self.options)
             for batch in file.iter_batches(_BATCH_ROWS, row_groups=list(self.groups)):
                 for row in batch.to_pylist():
@@ -91,16 +92,34 @@ class Parquet(Source):
 
     def _open(self, path: str) -> pq.ParquetFile:
         image = self.options.image_column
-        try:
-            file = pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise GraftError(f"data.path {as_text(path)}: not Parquet: {error}") from error
+        file = open_file(path)
         check_columns(path, file.schema_arrow.names, self.options)
         kind = file.schema_arrow.field(image).type
         nested = pa.types.is_struct(kind) and "bytes" in {kind[i].name for i in range(kind.num_fields)}
         if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or nested):
             raise GraftError(f"data.path {as_text(path)}: column {image!r} is of {kind}; it must hold bytes")
         return file
+
+
+def open_file(path: str) -> pq.ParquetFile:
+    """Opens a file and reads its schema.
+
+    Raises:
+      GraftError: It is no Parquet, or its schema names types that only code of the file's own can read.
+    """
+    pyarrow_hotfix.install()
+    try:
+        file = pq.ParquetFile(path)
+        _ = file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise GraftError(f"data.path {as_text(path)}: not Parquet: {error}") from error
+    # The hotfix raises RuntimeError, or what the pickle that it lists makes of it.
+    except (RuntimeError, ValueError) as error:
+        raise GraftError(
+            f"data.path {as_text(path)}: its schema holds pickled Python code (arrow.py_extension_type), which is not "
+            "run; write the columns with plain types"
+        ) from error
+    return file
 
 
 def class_names(schema: pa.Schema, options: DataOptions) -> tuple[str, ...] | None:

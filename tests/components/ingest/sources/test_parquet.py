@@ -1,6 +1,12 @@
 """Parquet: bytes, Hugging Face's layout, row groups and damage."""
 
 import json
+import os
+import pathlib
+import pickle
+import re
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -95,3 +101,54 @@ def test_damaged_file(tmp_path, encode, ingest):
     path.write_bytes(whole[:100] + bytes(2000) + whole[2100:])
     with pytest.raises(GraftError, match=r"a.parquet: row \d+ cannot be read"):
         ingest(source="parquet", path=path)
+
+
+class Payload:
+    """What an attacker pickles: loading it makes a folder."""
+
+    def __init__(self, folder: pathlib.Path):
+        self._folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self._folder,)
+
+
+READ = """
+import sys
+from components.ingest.options import DataOptions
+from components.ingest.preflight import check_source
+from components.ingest.sources.parquet import ParquetChunk
+from models.errors import GraftError
+options = DataOptions(source="parquet", path=sys.argv[1])
+for read in (lambda: check_source(options), lambda: list(ParquetChunk(sys.argv[1], (0,), 1, 0, options, "").read())):
+    try:
+        read()
+    except GraftError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("content", ["code", "no pickle"])
+def test_a_file_that_holds_code_is_refused_and_nothing_runs(tmp_path, content):
+    """In a process of its own: Beam loads the hotfix too, and later than the quick check reads the file."""
+    mark = tmp_path / "ran"
+    pickled = pickle.dumps(Payload(mark)) if content == "code" else b"\xff\x00"
+    metadata = {"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": pickled}
+    schema = pa.schema([pa.field("image", pa.binary(), metadata=metadata), pa.field("label", pa.string())])
+    pq.write_table(pa.table({"image": [b"1"], "label": ["a"]}, schema), tmp_path / "a.parquet")
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(tmp_path / "a.parquet")], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2 and all(
+        "pickled Python code (arrow.py_extension_type), which is not run" in x for x in lines
+    )
+    assert not mark.exists()
+
+
+def test_no_module_of_ours_reads_arrow_without_the_hotfix():
+    top = pathlib.Path(__file__).parents[4]
+    reads = re.compile(r"^(import|from) pyarrow\b(?!_hotfix)", re.MULTILINE)
+    files = [path for name in ("components", "models", "pipeline", "serving") for path in (top / name).rglob("*.py")]
+    found = [path for path in files if reads.search(path.read_text(encoding="utf-8"))]
+    assert found and all("import pyarrow_hotfix" in path.read_text(encoding="utf-8") for path in found)
