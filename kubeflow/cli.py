@@ -1,11 +1,11 @@
 """`graft kubeflow`: the commands this layer adds to the command line."""
 
 import argparse
-import json
 import pathlib
 from collections.abc import Callable
 
 from kubeflow.defaults import DEFAULT_ROOT
+from pipeline.output import answer
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
@@ -32,5 +32,5 @@ def _compile(args: argparse.Namespace) -> int:
     from kubeflow.compile import compile_pipeline
 
     compile_pipeline(config, args.output, args.image, args.pipeline_root)
-    print(json.dumps({"pipeline": str(args.output)}) if args.json else f"wrote {args.output} (pipeline spec 2.1)")
+    answer(args, {"pipeline": str(args.output)}, f"wrote {args.output} (pipeline spec 2.1)")
     return 0

@@ -8,14 +8,15 @@ import logging
 import os
 import pathlib
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NoReturn
 
 import absl.logging
 
 from models.errors import GraftError
+from models.text import LogFormatter, printable, say, traceback_lines
+from pipeline.output import answer, table
 
 EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
 
@@ -38,11 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         message, code = _explain(error)
         if args.json:
-            print(json.dumps({"status": "error", "error": message}))
-        print(f"graft: {message}", file=sys.stderr)
+            say(json.dumps({"status": "error", "error": message}))
+        say(f"graft: {message}", file=sys.stderr)
         return code
     except KeyboardInterrupt:
-        print("graft: interrupted", file=sys.stderr)
+        say("graft: interrupted", file=sys.stderr)
         return 130
 
 
@@ -55,14 +56,21 @@ def _explain(error: Exception) -> tuple[str, int]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = "; free some space and run the same command again" if full else ""
         return f"{where}{error.strerror or error}{advice}", EXIT_ERROR
-    traceback.print_exception(error)
+    say(*traceback_lines(error), file=sys.stderr)
     return f"{type(error).__name__}: {error}", EXIT_FAULT
 
 
+class _Parser(argparse.ArgumentParser):
+    """Arguments that it repeats in an error may hold anything."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="graft", description="A production pipeline for transfer learning.")
+    parser = _Parser(prog="graft", description="A production pipeline for transfer learning.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON object on stdout; logs go to stderr")
     common.add_argument("-v", "--verbose", action="store_true", help="show what TFX and TensorFlow log")
 
@@ -139,21 +147,13 @@ def _quiet(verbose: bool) -> None:
     """Before TensorFlow is imported: Keras 3 for every process started from here, and no chatter on stderr."""
     os.environ["TF_USE_LEGACY_KERAS"] = "0"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
     if not verbose:
         # absl sets the level of its own logger, whatever the root says.
         absl.logging.set_verbosity(absl.logging.ERROR)
         warnings.simplefilter("ignore")
-
-
-def _print(args: argparse.Namespace, value: Any, text: str) -> None:
-    print(json.dumps(value, default=str) if args.json else text)
-
-
-def _table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> str:
-    cells = [[str(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
 
 
 def _init(args: argparse.Namespace) -> int:
@@ -163,7 +163,7 @@ def _init(args: argparse.Namespace) -> int:
         raise GraftError(f"{args.path}: exists already; give another name")
     args.path.parent.mkdir(parents=True, exist_ok=True)
     args.path.write_text(starter_config(args.path.stem, args.data, args.backbone), encoding="utf-8")
-    _print(args, {"config": str(args.path)}, f"wrote {args.path}; next: graft run {args.path} --dry-run")
+    answer(args, {"config": str(args.path)}, f"wrote {args.path}; next: graft run {args.path} --dry-run")
     return 0
 
 
@@ -180,23 +180,22 @@ def _run(args: argparse.Namespace) -> int:
         classes = ", ".join(f"{name} {count}" for name, count in found.classes.items())
         few = "".join(f" No {name} in {' and '.join(missing)}." for name, missing in found.unmeasured.items())
         splits = ", ".join(f"{name} about {count}" for name, count in found.splits.items())
-        _print(args, value, f"{args.config}: sound. Classes: {classes}. Splits: {splits}.{few} Nothing was run.")
+        answer(args, value, f"{args.config}: sound. Classes: {classes}. Splits: {splits}.{few} Nothing was run.")
         return 0
     with ProgressView() as view:
         result = run.run(config, view, from_stage=args.from_stage, wait=args.wait)
     message, code = _explain(result.failure) if result.failure else (result.reason, EXIT_GATE if result.reason else 0)
     if args.json:
-        print(json.dumps(result.to_json() | ({"error": message} if result.failure else {})))
+        say(json.dumps(result.to_json() | ({"error": message} if result.failure else {})))
     else:
         rows = [
             (s.name, f"{s.seconds:.1f}", "cached" if s.cached else "run", s.result or s.status) for s in result.stages
         ]
-        print(_table(rows, ("stage", "seconds", "cached", "result")))
-        for gate in result.gates:
-            print(f"{'open  ' if gate.passed else 'CLOSED'}  {gate}")
-        print(f"report: {result.report}")
+        say(*table(rows, ("stage", "seconds", "cached", "result")))
+        say(*(f"{'open  ' if gate.passed else 'CLOSED'}  {gate}" for gate in result.gates))
+        say(f"report: {result.report}")
     if message:
-        print(f"graft: {message}", file=sys.stderr)
+        say(f"graft: {message}", file=sys.stderr)
     return code
 
 
@@ -212,8 +211,7 @@ def _serve(args: argparse.Namespace) -> int:
     logging.getLogger("serving").setLevel(logging.INFO)
 
     def ready(grpc: str, rest: str | None) -> None:
-        _print(args, {"grpc": grpc, "rest": rest}, f"ready: gRPC {grpc}" + (f", REST {rest}" if rest else ""))
-        sys.stdout.flush()
+        answer(args, {"grpc": grpc, "rest": rest}, f"ready: gRPC {grpc}" + (f", REST {rest}" if rest else ""))
 
     return serve(
         args.store,
@@ -246,7 +244,7 @@ def _predict(args: argparse.Namespace) -> int:
         {"file": str(path), "label": p.label, "probabilities": p.probabilities}
         for path, p in zip(args.files, predictions, strict=True)
     ]
-    _print(args, {"predictions": value}, _table(rows, ("file", "label", "probability")))
+    answer(args, {"predictions": value}, *table(rows, ("file", "label", "probability")))
     return 0
 
 
@@ -261,37 +259,9 @@ def _only_model(store: str) -> str:
 
 
 def _models(args: argparse.Namespace) -> int:
-    from serving.store import ModelStore
+    from pipeline import store_commands
 
-    store = ModelStore(args.store)
-    if args.verb == "verify":
-        names = [args.model] if args.model else store.models()
-        faults = [fault for name in names for fault in store.verify(name, args.version)]
-        _print(args, {"faults": faults}, "\n".join(faults) or f"{', '.join(names)}: every file is as its manifest says")
-        return EXIT_GATE if faults else 0
-    if args.verb == "list":
-        rows = []
-        for name in [args.model] if args.model else store.models():
-            pointer = store.current(name)
-            if pointer is None:
-                raise GraftError(f"{store.path}: no model {name}; there are: {', '.join(store.models()) or 'none'}")
-            for version in store.versions(name):
-                served = version == pointer.version
-                state = ("served, pinned" if pointer.pinned else "served") if served else ""
-                rows.append((name, version, store.manifest(name, version)["time"], state))
-        value = [dict(zip(("model", "version", "time", "state"), row, strict=True)) for row in rows]
-        _print(args, {"models": value}, _table(rows, ("model", "version", "pushed", "state")))
-        return 0
-    if args.verb == "unpin":
-        pointer = store.unpin(args.model)
-    elif args.verb == "pin":
-        pointer = store.pin(args.model, args.version)
-    else:
-        pointer = store.rollback(args.model, args.version)
-    pinned = "pinned: pushes do not move it until `graft models unpin`" if pointer.pinned else "pushes move it again"
-    moved = {"model": args.model, "version": pointer.version, "pinned": pointer.pinned}
-    _print(args, moved, f"{args.model}: version {pointer.version} is served; {pinned}")
-    return 0
+    return store_commands.run(args)
 
 
 def _pipelines(root: pathlib.Path, name: str | None) -> list[pathlib.Path]:
@@ -309,7 +279,7 @@ def _runs(args: argparse.Namespace) -> int:
 
     value = [row for path in _pipelines(args.root, args.name) for row in describe_runs(path.name, Metadata(path))]
     header = tuple(value[0]) if value else ("pipeline", "run")
-    _print(args, {"runs": value}, _table([list(row.values()) for row in value], header))
+    answer(args, {"runs": value}, *table([list(row.values()) for row in value], header))
     return 0
 
 
@@ -325,7 +295,7 @@ def _lineage(args: argparse.Namespace) -> int:
     if store:
         store.models()  # a mistyped path must fail, not become a store
     value, text = describe_lineage(Metadata(found[0]), args.version, store.store_id if store else None)
-    _print(args, value, text)
+    answer(args, value, *text.split("\n"))
     return 0
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from models.errors import GraftError
 from models.natural import natural_key
+from models.text import printable
 from pipeline.metadata import Execution, Metadata
-from pipeline.text import printable
 
 _METRICS = ("accuracy", "macro_f1", "calibration_error", "examples")
 _GATED = (("data_gate", "blessing"), ("quality_gate", "blessing"), ("serving_check", "blessing"))

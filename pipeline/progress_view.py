@@ -6,6 +6,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from models.text import printable, say
 from pipeline.stages import Stage
 
 _LINE_EVERY_S = 5.0
@@ -68,6 +69,6 @@ class ProgressView:
     def line(self, text: str) -> None:
         """One plain line."""
         if self._bar:
-            self._bar.console.print(text, highlight=False, markup=False)
+            self._bar.console.print(printable(text), highlight=False, markup=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(text, file=sys.stderr)

@@ -8,11 +8,11 @@ from typing import Any
 import jinja2
 
 from models.errors import GraftError
+from models.text import markdown, printable
 from pipeline import report_parts
 from pipeline.config import Config
 from pipeline.metadata import Artifact
 from pipeline.result import RunResult
-from pipeline.text import markdown, printable
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def _environment(html: bool) -> jinja2.Environment:
     environment.filters.update(
         printable=lambda text: printable(str(text)),
         markdown=lambda text: markdown(str(text)),
-        quote=lambda text: shlex.quote(str(text)),
+        quote=lambda text: printable(shlex.quote(str(text))),
         figure=lambda value, digits=3: "-" if value is None else f"{value:.{digits}f}",
         general=lambda value: "-" if value is None else f"{value:.6g}",
         signed=lambda value: f"{value:+.3f}",

@@ -1,13 +1,15 @@
 """Writes that survive a crash: nothing is visible under its final name before all of its bytes are on disk."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import pathlib
 import shutil
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from models.errors import GraftError
 
@@ -39,16 +41,43 @@ def write_synced(path: pathlib.Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def write_atomic(path: pathlib.Path, content: bytes) -> None:
-    """Replaces `path` in one step: readers see the old bytes or the new ones, also after a crash. Raises OSError."""
+@contextlib.contextmanager
+def staged(path: pathlib.Path, content: bytes) -> Iterator[Callable[[], None]]:
+    """Writes `content` beside `path` and yields what puts it there; without that call nothing stays. Raises OSError."""
     temporary = temporary_path(path.parent)
+
+    def replace() -> None:
+        temporary.replace(path)
+        sync_folder(path.parent)
+
     try:
         write_synced(temporary, content)
-        temporary.replace(path)
-    except BaseException:
+        yield replace
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+
+
+def write_atomic(path: pathlib.Path, content: bytes) -> None:
+    """Replaces `path` in one step: readers see the old bytes or the new ones, also after a crash. Raises OSError."""
+    with staged(path, content) as replace:
+        replace()
+
+
+def read_small(path: pathlib.Path, limit: int) -> bytes:
+    """The bytes of a plain file of at most `limit` bytes. Never waits: a pipe in the file's place is an error.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: it cannot be read, is no plain file or is larger.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file")
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"larger than the {limit} bytes that it may have")
+    return content
 
 
 def copy_tree(source: pathlib.Path, target: pathlib.Path, files: list[str], folders: list[str]) -> None:
@@ -82,11 +111,16 @@ def discard(path: pathlib.Path) -> None:
 
 def sweep(folder: pathlib.Path) -> list[str]:
     """Deletes what killed processes left in `folder`, and returns the names. The caller holds the folder's lock."""
-    left = sorted(folder.glob(f"{TEMPORARY_PREFIX}*"))
-    for path in left:
-        discard(path)
+    swept = []
+    for path in sorted(folder.glob(f"{TEMPORARY_PREFIX}*")):
+        try:
+            discard(path)
+        except OSError as error:
+            logger.error("%s was left by a push that did not end and cannot be deleted: %s", path, error.strerror)
+            continue
         logger.warning("%s was left by a push that did not end: deleted", path)
-    return [path.name for path in left]
+        swept.append(path.name)
+    return swept
 
 
 @contextlib.contextmanager

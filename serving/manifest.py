@@ -7,9 +7,11 @@ from typing import Any
 
 from models.errors import GraftError
 from models.hashing import hash_file
+from serving import durable
 
 NAME = "graft_manifest.json"
 FORMAT = 1
+_MAX_BYTES = 64 << 20
 
 
 def list_tree(folder: pathlib.Path) -> tuple[list[str], list[str]]:
@@ -65,7 +67,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     """The manifest of the version in `folder`. Raises GraftError if it is missing, unreadable or was altered."""
     path = folder / NAME
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(durable.read_small(path, _MAX_BYTES))
     except OSError as error:
         raise GraftError(f"{path}: {error.strerror}; a whole version has this file") from error
     except (ValueError, RecursionError) as error:
@@ -77,12 +79,39 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     return content
 
 
-def problems(folder: pathlib.Path) -> list[str]:
-    """What in `folder` is not as its manifest says: one line a fault, empty if the version is whole."""
+def leaving_links(folder: pathlib.Path, root: pathlib.Path) -> list[str]:
+    """Symbolic links at or below `folder`, and on the way from `root` to it, that lead out of `root`: `link -> target`.
+
+    Raises:
+        RuntimeError: links go round in a circle.
+    """
+    inside = root.resolve()
+    way = [folder, *folder.parents]
+    above = way[: way.index(root)] if root in way else []
+    found = []
+    for path in [*reversed(above), *sorted(folder.rglob("*"))]:
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            found.append(f"{path.relative_to(root).as_posix()} -> {path.readlink()}")
+    return found
+
+
+def problems(folder: pathlib.Path, store: pathlib.Path | None = None) -> list[str]:
+    """What in `folder` is not as its manifest says: one line a fault, empty if the version is whole.
+
+    A link that leads out of the store is a fault whatever is there: that content can change, and the link can show
+    what nobody meant to serve, without anybody writing to the store.
+
+    Args:
+        folder: of one version.
+        store: the store it lies in; None for a folder in no store, which links must not leave either.
+    """
     try:
+        leaving = leaving_links(folder, store or folder)
+        if leaving:
+            return [f"a link leads out of the store: {link}" for link in leaving]
         expected = read(folder)["files"]
         found = describe(folder)
-    except (GraftError, OSError) as error:
+    except (GraftError, OSError, RuntimeError) as error:
         return [str(error)]
     faults = [f"{name}: missing" for name in sorted(expected.keys() - found.keys())]
     faults += [f"{name}: not in the manifest" for name in sorted(found.keys() - expected.keys())]

@@ -6,8 +6,10 @@ import json
 import pathlib
 
 from models.errors import GraftError
+from serving import durable
 
 NAME = "CURRENT"
+_MAX_BYTES = 1 << 16
 
 
 class StoreError(GraftError):
@@ -42,7 +44,7 @@ class Pointer:
 def read(path: pathlib.Path) -> Pointer:
     """Raises FileNotFoundError if there is no file, PointerError if it cannot be read or is no pointer."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(durable.read_small(path, _MAX_BYTES))
         pointer = Pointer(content["version"], content["pinned"], content["previous"], content["time"])
     except FileNotFoundError:
         raise

@@ -225,7 +225,7 @@ class EmbeddedServer:
         # Every version of a store has a manifest; a plain folder may have none.
         stored = self._store is not None and path.is_relative_to(self._store)
         if self._verify and (stored or (path / manifest.NAME).exists()):
-            faults = manifest.problems(path)
+            faults = manifest.problems(path, self._store if stored else None)
             if faults:
                 raise ServingError(grpc.StatusCode.DATA_LOSS, f"{path} is not whole: {'; '.join(faults)}")
         engine = Engine(path, freeze=self._freeze)

@@ -17,16 +17,20 @@ import dataclasses
 import logging
 import pathlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from models.errors import GraftError
 from serving import durable, manifest, model_config, pointer
 from serving.pointer import Pointer, PointerError, StoreError
-from serving.versions import check_model_name, is_model_name, version_folders
+from serving.versions import MAX_VERSION, check_model_name, is_model_name, version_folders, version_number
 
 STORE_ID = "STORE"
 MODELS_CONFIG = "models.config"
+_RESERVED = (STORE_ID, MODELS_CONFIG)
 _LOCK = ".lock"
+_MAX_ID_BYTES = 4096
+_MAX_CONFIG_BYTES = 64 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +114,7 @@ class ModelStore:
     def verify(self, model: str, version: int | None = None) -> list[str]:
         """Faults of one version, or of all versions and the pointer: a line each, empty if all is whole."""
         if version is not None:
-            return [f"{model}/{version}/{fault}" for fault in manifest.problems(self.version_path(model, version))]
+            return [f"{model}/{version}/{fault}" for fault in self._problems(self.version_path(model, version))]
         faults = []
         try:
             if self.current(model) is None:
@@ -118,13 +122,17 @@ class ModelStore:
         except PointerError as error:
             faults.append(str(error))
         for number, folder in self._folders(model).items():
-            faults += [f"{model}/{number}/{fault}" for fault in manifest.problems(folder)]
+            faults += [f"{model}/{number}/{fault}" for fault in self._problems(folder)]
         return faults
 
     @property
     def store_id(self) -> str:
         """A uuid that tells this store from others; made at first use."""
-        return self._create().read_text().strip()
+        path = self._create()
+        try:
+            return str(uuid.UUID(durable.read_small(path, _MAX_ID_BYTES).decode().strip()))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path}: no id of a store ({error}); it holds one uuid, made at first use") from error
 
     # Writing: always with the model's lock held.
 
@@ -147,7 +155,7 @@ class ModelStore:
 
         Raises:
             StoreError: no SavedModel there, or it could not be written (disk full, ...): nothing new stays in the
-                store, and the version served before still is.
+                store, and the message says what is served.
         """
         source = pathlib.Path(saved_model_dir)
         if not (source / "saved_model.pb").is_file() and not (source / "saved_model.pbtxt").is_file():
@@ -168,7 +176,7 @@ class ModelStore:
                 logger.info("%s version %d has the same content: not copied again", model, version)
                 self._serve_pushed(model, version, current)
                 return version
-        version = max([0, *versions]) + 1
+        version = self._next_version(base)
         temporary, target = durable.temporary_path(base), base / str(version)
         try:
             content = manifest.encode(model, version, pointer.now(), files, metadata)
@@ -178,10 +186,13 @@ class ModelStore:
             durable.write_synced(temporary / manifest.NAME, content)
             durable.sync_folder(temporary)
             temporary.rename(target)
+        except BaseException:
+            durable.discard(temporary)
+            raise
+        try:
             durable.sync_folder(base)
             self._serve_pushed(model, version, current)
         except BaseException:
-            durable.discard(temporary)
             if not self._is_served(model, version):
                 durable.discard(target)
             raise
@@ -231,16 +242,38 @@ class ModelStore:
 
     def write_models_config(self) -> pathlib.Path:
         """Writes `models.config` for tensorflow_model_server from the pointers as they are now; returns its path."""
+        path = self.path / MODELS_CONFIG
         with durable.locked(self.path / _LOCK):
             durable.sweep(self.path)
-            entries = [
-                (name, self.path / name, version)
-                for name in self.models()
-                if (version := self.served(name)) is not None
-            ]
-            path = self.path / MODELS_CONFIG
-            durable.write_atomic(path, model_config.format_models_config(entries).encode())
+            durable.write_atomic(path, self._models_config({}).encode())
         return path
+
+    def config_follows(self) -> bool:
+        """Whether `models.config` says what the pointers say; a write that died between the two leaves it behind."""
+        path = self.path / MODELS_CONFIG
+        try:
+            return durable.read_small(path, _MAX_CONFIG_BYTES).decode() == self._models_config({})
+        except (OSError, ValueError):
+            return False
+
+    def foreign(self) -> list[str]:
+        """What lies in the store and is not the store's: a line each. It is never touched, listed or served."""
+        found = []
+        for path in sorted(self.path.iterdir()):
+            if path.name in _RESERVED or path.name.startswith("."):
+                continue
+            if not is_model_name(path.name) or not path.is_dir():
+                found.append(f"{path.name!r}: no folder of a model; left alone")
+                continue
+            try:
+                inside = sorted(path.iterdir())
+            except OSError as error:
+                found.append(f"{path.name!r}: cannot be listed: {error.strerror}")
+                continue
+            names = {folder.name for folder in self._folders(path.name).values()} | {pointer.NAME}
+            strays = [entry.name for entry in inside if entry.name not in names and not entry.name.startswith(".")]
+            found += [f"'{path.name}/{name}': no version of the model; left alone" for name in strays]
+        return found
 
     def _create(self) -> pathlib.Path:
         path = self.path / STORE_ID
@@ -252,7 +285,12 @@ class ModelStore:
         return path
 
     def _base(self, model: str) -> pathlib.Path:
+        if model in _RESERVED:
+            raise StoreError(f"model name {model!r} is not allowed: the store has a file of that name")
         return self.path / check_model_name(model)
+
+    def _problems(self, folder: pathlib.Path) -> list[str]:
+        return manifest.problems(folder, self.path)
 
     def _folders(self, model: str) -> dict[int, pathlib.Path]:
         base = self._base(model)
@@ -260,7 +298,7 @@ class ModelStore:
 
     @contextlib.contextmanager
     def _writing(self, model: str, action: str, create: bool = False) -> Iterator[None]:
-        """Holds the model's lock; starts without leftovers of dead writers and ends with a models.config that fits."""
+        """Holds the model's lock; starts without leftovers of dead writers. A failure says what is served now."""
         base = self._base(model)
         if not create and not base.is_dir():
             raise StoreError(f"{self.path}: no model {model}; there are: {', '.join(self.models()) or 'none'}")
@@ -269,22 +307,21 @@ class ModelStore:
                 self._create()
                 base.mkdir(exist_ok=True)
                 durable.sync_folder(self.path)
+            leaving = manifest.leaving_links(base, self.path) if base.is_symlink() else []
+            if leaving:
+                raise StoreError(f"{action} of {model}: a link leads out of the store {self.path}: {leaving[0]}")
             with durable.locked(base / _LOCK):
                 durable.sweep(base)
                 yield
-                self._follow()
         except OSError as error:
-            raise StoreError(
-                f"{action} of {model} in {self.path} failed: {error}; the version served before still is"
-            ) from error
+            raise StoreError(f"{action} of {model} in {self.path} failed: {error}; {self._serving(model)}") from error
 
-    def _follow(self) -> None:
+    def _serving(self, model: str) -> str:
         try:
-            self.write_models_config()
-        except OSError as error:
-            # The pointer has moved and cannot be taken back safely; the derived file is written again by the next
-            # change and by `graft serve`.
-            logger.error("%s could not be written: %s", self.path / MODELS_CONFIG, error)
+            current = self.current(model)
+        except (GraftError, OSError):
+            return "what the pointer says cannot be read now; see `graft models verify`"
+        return f"version {current.version} is served" if current else "no version is served"
 
     def _has_versions(self, base: pathlib.Path) -> bool:
         try:
@@ -296,7 +333,7 @@ class ModelStore:
 
     def _newest_whole(self, model: str) -> int | None:
         for version, folder in reversed(self._folders(model).items()):
-            if not manifest.problems(folder):
+            if not self._problems(folder):
                 return version
         return None
 
@@ -315,7 +352,7 @@ class ModelStore:
 
     def _holds(self, model: str, version: int, files: dict[str, Any]) -> bool:
         folder = self.version_path(model, version)
-        return not manifest.problems(folder) and manifest.read(folder)["files"] == files
+        return not self._problems(folder) and manifest.read(folder)["files"] == files
 
     def _is_served(self, model: str, version: int) -> bool:
         try:
@@ -324,10 +361,18 @@ class ModelStore:
             return False
         return current is not None and current.version == version
 
+    def _next_version(self, base: pathlib.Path) -> int:
+        # Files and links with such names count too: a push replaces nothing that it did not make.
+        taken = [number for path in base.iterdir() if (number := version_number(path.name)) is not None]
+        if max(taken, default=0) == MAX_VERSION:
+            raise StoreError(f"{base}: version {MAX_VERSION} is there, and no larger number exists; remove that folder")
+        return max(taken, default=0) + 1
+
     def _serve_pushed(self, model: str, version: int, current: Pointer | None) -> None:
-        if current is not None and current.version == version:
-            return
-        if current is not None and current.pinned:
+        moved = None
+        if current is None or (current.version != version and not current.pinned):
+            moved = Pointer(version, False, current.version if current else None, pointer.now())
+        elif current.version != version:
             logger.warning(
                 "%s is pinned to version %d: version %d is stored but not served; `graft models unpin` and push again, "
                 "or pin the new version",
@@ -335,8 +380,7 @@ class ModelStore:
                 current.version,
                 version,
             )
-            return
-        self._write_pointer(model, Pointer(version, False, current.version if current else None, pointer.now()))
+        self._write_pointer(model, moved)
 
     def _pin_locked(self, model: str, version: int) -> Pointer:
         faults = self.verify(model, version)
@@ -350,13 +394,58 @@ class ModelStore:
         self._write_pointer(model, pinned)
         return pinned
 
-    def _write_pointer(self, model: str, moved: Pointer) -> None:
-        durable.write_atomic(self._base(model) / pointer.NAME, moved.encode())
-        logger.info("%s: version %d is served%s", model, moved.version, " (pinned)" if moved.pinned else "")
+    def _write_pointer(self, model: str, moved: Pointer | None) -> None:
+        """Moves the pointer (None leaves it) and makes models.config follow. The caller holds the model's lock.
+
+        All that can be refused is written beside its place before the pointer moves; then only names change.
+
+        Raises:
+            OSError, GraftError: nothing has moved, or (fsync of the folder failed) nobody knows what a crash leaves.
+        """
+        config, path = self.path / MODELS_CONFIG, self._base(model) / pointer.NAME
+        with durable.locked(self.path / _LOCK):
+            durable.sweep(self.path)
+            if config.is_dir():
+                raise StoreError(f"{config}: a folder; the store writes a file there. Nothing has moved; remove it")
+            text = self._models_config({model: moved.version} if moved else {})
+            with durable.staged(config, text.encode()) as replace:
+                try:
+                    if moved is not None:
+                        durable.write_atomic(path, moved.encode())
+                finally:
+                    if moved is None or self._is_served(model, moved.version):
+                        try:
+                            replace()
+                        except OSError as error:
+                            # Not taken back: the pointer is what counts, and the next change writes the file anew.
+                            logger.error("%s could not follow the pointer of %s: %s", config, model, error)
+        if moved is not None:
+            logger.info("%s: version %d is served%s", model, moved.version, " (pinned)" if moved.pinned else "")
+
+    def _models_config(self, moved: Mapping[str, int]) -> str:
+        """The text of models.config; `moved` goes before the pointers."""
+        names = sorted({*(self.models() if self.path.is_dir() else ()), *moved})
+        served = {name: moved[name] if name in moved else self._served_if_readable(name) for name in names}
+        return model_config.format_models_config(
+            [(name, self.path / name, version) for name, version in served.items() if version is not None]
+        )
+
+    def _served_if_readable(self, model: str) -> int | None:
+        try:
+            return self.served(model)
+        except (GraftError, OSError) as error:
+            # A model that cannot be read must not stop the others.
+            logger.error("%s: left out of %s: %s", model, MODELS_CONFIG, error)
+            return None
 
     def _retain(self, model: str, protect: Iterable[int]) -> None:
-        current = self.current(model)
-        folders = self._folders(model)
+        try:
+            current = self.current(model)
+            folders = self._folders(model)
+        except (GraftError, OSError) as error:
+            # The push itself is done; the next one tries again.
+            logger.error("%s: old versions are not deleted: %s", model, error)
+            return
         wanted = {*list(folders)[-self.keep :], *((current.version, current.previous) if current else ()), *protect}
         for version, folder in folders.items():
             if version in wanted:
@@ -364,7 +453,6 @@ class ModelStore:
             try:
                 durable.discard(folder)
             except OSError as error:
-                # The push itself is done; what could not be deleted is swept or tried again by the next one.
                 logger.error("%s could not be deleted: %s", folder, error)
             else:
                 logger.info("%s version %d deleted: the store keeps the newest %d", model, version, self.keep)

@@ -31,6 +31,11 @@ def is_model_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and ".." not in name and not name.startswith(".")
 
 
+def version_number(name: str) -> int | None:
+    """The version that a name in a base path stands for, None if it is no int64 number."""
+    return int(name) if _VERSION.fullmatch(name) and int(name) <= MAX_VERSION else None
+
+
 def version_folders(base: pathlib.Path) -> dict[int, pathlib.Path]:
     """`{version: folder}` of the folders of `base` whose name is an int64 number, in rising order.
 
@@ -41,12 +46,11 @@ def version_folders(base: pathlib.Path) -> dict[int, pathlib.Path]:
     """
     found: dict[int, pathlib.Path] = {}
     for path in sorted(base.iterdir()):
-        if not _VERSION.fullmatch(path.name) or int(path.name) > MAX_VERSION or not path.is_dir():
+        number = version_number(path.name)
+        if number is None or not path.is_dir():
             continue
-        if int(path.name) in found:
-            logger.warning(
-                "%s: version %d is already given by %s: ignored", path, int(path.name), found[int(path.name)]
-            )
+        if number in found:
+            logger.warning("%s: version %d is already given by %s: ignored", path, number, found[number])
             continue
-        found[int(path.name)] = path
+        found[number] = path
     return dict(sorted(found.items()))

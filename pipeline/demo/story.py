@@ -11,6 +11,7 @@ from typing import Any
 
 from models.errors import GraftError
 from models.gap import LEAST_SEEDS
+from models.text import say
 from pipeline.config import Config, parse
 from pipeline.demo import data
 from pipeline.progress_view import ProgressView
@@ -70,9 +71,9 @@ def demo(root: pathlib.Path, seeds: int, as_json: bool) -> int:
     with ProgressView() as view:
         value = _tell(folder, seeds, view)
     value["seconds"] = time.monotonic() - started
-    print(json.dumps(value) if as_json else describe(value))
+    say(*([json.dumps(value)] if as_json else describe(value).split("\n")))
     for reason in value["reasons"]:
-        print(f"graft: demo: {reason}", file=sys.stderr)
+        say(f"graft: demo: {reason}", file=sys.stderr)
     return 1 if value["reasons"] else 0
 
 

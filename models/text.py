@@ -1,0 +1,47 @@
+"""Text from outside (file names, class names, keys, messages of libraries) in terminals, HTML and Markdown."""
+
+import logging
+import re
+import sys
+import traceback
+from typing import TextIO
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
+
+
+def printable(text: str) -> str:
+    """One visible line: control characters, line breaks and marks that turn the direction of writing are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def markdown(text: str) -> str:
+    """The same, such that Markdown and the HTML inside it mean nothing."""
+    escaped = _MARKDOWN.sub(r"\\\1", printable(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def say(*lines: str, file: TextIO | None = None) -> None:
+    """Prints lines, each `printable`; on stdout if `file` is None. Nothing in Graft prints in another way.
+
+    A value from outside can neither end its line nor move the cursor, so it cannot pass for a line of Graft's own.
+    """
+    print(*(printable(line) for line in lines), sep="\n", file=file or sys.stdout, flush=True)
+
+
+def traceback_lines(error: BaseException | None) -> list[str]:
+    """The traceback of an exception. Each line is indented: the exception's own words may hold line breaks."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return [f"  {printable(line)}" for line in lines]
+
+
+class LogFormatter(logging.Formatter):
+    """Formats a record as lines that are each `printable`: the message is one, those of a traceback are indented."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text."""
+        clean = logging.makeLogRecord(record.__dict__ | {"msg": printable(record.getMessage()), "args": None})
+        return super().format(clean)
+
+    def formatException(self, ei) -> str:
+        """The traceback."""
+        return "\n".join(traceback_lines(ei[1]))
