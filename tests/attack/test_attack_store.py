@@ -157,7 +157,7 @@ def test_the_server_refuses_a_version_with_a_link_out_of_the_store(store, tmp_pa
     shutil.move(file, tmp_path / "secret")
     file.symlink_to(tmp_path / "secret")
     with pytest.raises(ServerError, match=r"other/1 is not whole: a link leads out of the store"):
-        EmbeddedServer(store.path, rest_port=None)
+        EmbeddedServer(store.path, rest_port=None).start()
 
 
 @pytest.mark.parametrize("action", ["push", "rollback", "pin"])
