@@ -16,6 +16,7 @@ from kubeflow.defaults import DEFAULT_ROOT
 from models.errors import GraftError
 from pipeline.config import Config
 from pipeline.graph import Keys, build_pipeline
+from serving.durable import write_atomic
 
 REFUSED_EXECUTORS = ("resolver", "customJob")
 """Kinds that the open-source compiler answers with an error (kubeflow/pipelines, argocompiler/dag.go)."""
@@ -73,7 +74,7 @@ def compile_pipeline(config: Config, output: pathlib.Path, image: str, pipeline_
     name_for_argo(spec)
     check_spec(spec)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(yaml.safe_dump(spec, sort_keys=True), encoding="utf-8")
+    write_atomic(output, yaml.safe_dump(spec, sort_keys=True).encode())
 
 
 def name_for_argo(spec: dict[str, Any]) -> None:

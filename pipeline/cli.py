@@ -19,6 +19,7 @@ from models.text import LogFormatter, printable, say, traceback_lines
 from pipeline.output import answer, table
 
 EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
+_MAX_FILE_BYTES = 256 << 20  # of an image to predict; a TIFF shrinks before it is sent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -158,11 +159,12 @@ def _quiet(verbose: bool) -> None:
 
 def _init(args: argparse.Namespace) -> int:
     from pipeline.reference import starter_config
+    from serving.durable import write_atomic
 
     if args.path.exists():
         raise GraftError(f"{args.path}: exists already; give another name")
     args.path.parent.mkdir(parents=True, exist_ok=True)
-    args.path.write_text(starter_config(args.path.stem, args.data, args.backbone), encoding="utf-8")
+    write_atomic(args.path, starter_config(args.path.stem, args.data, args.backbone).encode())
     answer(args, {"config": str(args.path)}, f"wrote {args.path}; next: graft run {args.path} --dry-run")
     return 0
 
@@ -227,11 +229,12 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     from serving.client import Client, ClientError
+    from serving.durable import read_small
 
     images = []
     for path in args.files:
         try:
-            images.append(path.read_bytes())
+            images.append(read_small(path, _MAX_FILE_BYTES))
         except OSError as error:
             raise GraftError(f"{path}: {error.strerror}") from None
     with Client(args.server, args.model or _only_model(args.store), deadline_s=args.deadline) as client:

@@ -42,19 +42,31 @@ def write_synced(path: pathlib.Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
+def _named(path: pathlib.Path) -> Iterator[None]:
+    """Names `path` in an OSError: a full disk names no file, and a temporary name tells nobody anything."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
 def staged(path: pathlib.Path, content: bytes) -> Iterator[Callable[[], None]]:
     """Writes `content` beside `path` and yields what puts it there; without that call nothing stays. Raises OSError."""
     temporary = temporary_path(path.parent)
 
     def replace() -> None:
-        temporary.replace(path)
-        sync_folder(path.parent)
+        with _named(path):
+            temporary.replace(path)
+            sync_folder(path.parent)
 
     try:
-        write_synced(temporary, content)
+        with _named(path):
+            write_synced(temporary, content)
         yield replace
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may never have been made: its folder is none, or full
+            temporary.unlink()
 
 
 def write_atomic(path: pathlib.Path, content: bytes) -> None:

@@ -92,6 +92,23 @@ def test_an_unreadable_file_to_predict(graft, tmp_path):
     assert (code, stderr) == (2, "graft: secret.png: Is a directory\n")
 
 
+def test_a_pipe_or_a_huge_file_to_predict_is_refused_at_once(graft, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    args = ("--server", "localhost:1", "--model", "birds")
+    assert graft("predict", "pipe.png", *args) == (2, "", "graft: pipe.png: not a plain file\n")
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(1 << 40)
+    assert "huge.png: larger than the 268435456 bytes" in graft("predict", "huge.png", *args)[2]
+
+
+@pytest.mark.parametrize("target", ["taken/my.yaml", "/dev/full/my.yaml"])
+def test_init_into_a_place_that_takes_no_file(graft, tmp_path, target):
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    code, out, err = graft("init", target)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert target.split("/my")[0] in err and ".tmp-" not in err
+
+
 def test_no_server_to_predict(graft, tmp_path):
     (tmp_path / "bird.png").write_bytes(b"png")
     code, stdout, stderr = graft(

@@ -1,0 +1,55 @@
+"""Writes that are whole or not there, and reads that neither wait nor fill the memory."""
+
+import errno
+import os
+
+import pytest
+
+from serving import durable
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_names_the_target(tmp_path, monkeypatch):
+    target = tmp_path / "file"
+    durable.write_atomic(target, b"old")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError) as raised:
+        durable.write_atomic(target, b"new")
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(target))
+    assert target.read_bytes() == b"old" and names(tmp_path) == ["file"]
+
+
+def test_a_folder_that_is_not_there_names_the_target(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised:
+        durable.write_atomic(tmp_path / "absent" / "file", b"")
+    assert raised.value.filename == str(tmp_path / "absent" / "file")
+
+
+def test_staged_content_is_not_there_unless_asked_for(tmp_path):
+    with durable.staged(tmp_path / "file", b"x"):
+        assert not (tmp_path / "file").exists()
+    assert names(tmp_path) == []
+    with durable.staged(tmp_path / "file", b"x") as replace:
+        replace()
+    assert (tmp_path / "file").read_bytes() == b"x"
+
+
+def test_read_small_takes_plain_files_within_the_limit(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"12345")
+    assert durable.read_small(file, 5) == b"12345"
+    with pytest.raises(OSError, match="larger than the 4 bytes"):
+        durable.read_small(file, 4)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(OSError):
+            durable.read_small(tmp_path / name, 5)
+    with pytest.raises(FileNotFoundError):
+        durable.read_small(tmp_path / "absent", 5)
