@@ -85,7 +85,7 @@ def test_tfma_can_evaluate_the_pushed_model_by_its_own_signatures(workshop, firs
 
 def test_models_verify_of_the_pushed_version(workshop, first_run):
     outcome = workshop.graft("models", "verify", "shapes", "1", "--store", str(workshop.store))
-    assert (outcome.code, outcome.value) == (0, {"faults": []})
+    assert (outcome.code, outcome.value) == (0, {"faults": [], "foreign": []})
 
 
 def test_runs(workshop, first_run):
