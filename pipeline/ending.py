@@ -163,6 +163,10 @@ class Ending:
             self._code = code
             self._end_children()
 
+    @property
+    def _stage(self) -> str:
+        return self._result.stage if self._result is not None else ""
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.number = self.number or number
         if not self._raised and not self._closing:
@@ -171,9 +175,9 @@ class Ending:
 
     def _thread_died(self, args: threading.ExceptHookArgs) -> None:
         """Others may wait for ever for a thread that died of want."""
-        kind = failures.kind_of(args.exc_value) if args.exc_value else None
-        if kind in (failures.MEMORY, failures.THREADS):
-            self.failing(failures.EXHAUSTED[kind], failures.EXIT_ERROR)
+        error = args.exc_value
+        if error is not None and failures.kind_of(error) in (failures.MEMORY, failures.THREADS):
+            self.failing(*failures.explain(error, self._stage))
         else:
             self._hook(args)
 
@@ -210,7 +214,7 @@ class Ending:
         reason, code = self._failure or ("", 0)
         if self.number is not None:
             reason, code = (
-                interrupted_by(self.number, self._result.stage if self._result else ""),
+                interrupted_by(self.number, self._stage),
                 exit_code(self.number),
             )
         try:
