@@ -25,7 +25,8 @@ def say(*lines: str, file: TextIO | None = None) -> None:
 
     A value from outside can neither end its line nor move the cursor, so it cannot pass for a line of Graft's own.
     """
-    print(*(printable(line) for line in lines), sep="\n", file=file or sys.stdout, flush=True)
+    if lines:
+        print(*(printable(line) for line in lines), sep="\n", file=file or sys.stdout, flush=True)
 
 
 def traceback_lines(error: BaseException | None) -> list[str]:

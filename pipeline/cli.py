@@ -1,16 +1,16 @@
 """The `graft` command. Heavy packages are imported by the commands that need them, so that help is at once there."""
 
 import argparse
-import errno
 import importlib.metadata
 import json
 import logging
 import os
 import pathlib
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import absl.logging
 
@@ -18,8 +18,12 @@ from models.errors import GraftError
 from models.text import LogFormatter, printable, say, traceback_lines
 from pipeline.output import answer, table
 
+if TYPE_CHECKING:
+    from pipeline.ending import Ending
+
 EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
 _MAX_FILE_BYTES = 256 << 20  # of an image to predict; a TIFF shrinks before it is sent
+_OURS = ("pipeline", "components", "models", "serving", "monitoring", "kubeflow")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,9 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if all went well, 1 if a gate closed or a check found a fault, 2 for an error the user can mend, 3 for a
-        fault of Graft itself.
+        fault of Graft itself, 128 and its number for a signal.
     """
     args = _parser().parse_args(argv)
+    args.process = argv is None  # else a program calls, which goes on
     _quiet(args.verbose)
     try:
         return args.command(args)
@@ -43,22 +48,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             say(json.dumps({"status": "error", "error": message}))
         say(f"graft: {message}", file=sys.stderr)
         return code
-    except KeyboardInterrupt:
-        say("graft: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        # Of a command that does not await signals, or of `run` and `demo` before a run had begun.
+        message = str(error) or "interrupted by SIGINT"
+        if args.json:
+            say(json.dumps({"status": "interrupted", "error": message}))
+        say(f"graft: {message}", file=sys.stderr)
+        return 128 + getattr(error, "number", signal.SIGINT)
 
 
 def _explain(error: Exception) -> tuple[str, int]:
     """The one line for the user, and the exit code; shows the traceback of a fault of Graft."""
-    if isinstance(error, GraftError):
-        return str(error), EXIT_ERROR
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "; free some space and run the same command again" if full else ""
-        return f"{where}{error.strerror or error}{advice}", EXIT_ERROR
-    say(*traceback_lines(error), file=sys.stderr)
-    return f"{type(error).__name__}: {error}", EXIT_FAULT
+    # Imported here: `graft --help` does without.
+    from pipeline import failures
+
+    message, code = failures.explain(error)
+    if code == EXIT_FAULT:
+        say(*traceback_lines(error), file=sys.stderr)
+    return message, code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -148,12 +155,16 @@ def _quiet(verbose: bool) -> None:
     """Before TensorFlow is imported: Keras 3 for every process started from here, and no chatter on stderr."""
     os.environ["TF_USE_LEGACY_KERAS"] = "0"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "INFO" if verbose else "NONE")
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
+    # What TFX and Beam log of a failure, with its traceback, also comes as an exception, and is explained.
+    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL, handlers=[handler])
     if not verbose:
+        for name in _OURS:
+            logging.getLogger(name).setLevel(logging.ERROR)
         # absl sets the level of its own logger, whatever the root says.
-        absl.logging.set_verbosity(absl.logging.ERROR)
+        absl.logging.set_verbosity(absl.logging.FATAL)
         warnings.simplefilter("ignore")
 
 
@@ -170,6 +181,13 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from pipeline.ending import Ending
+
+    with Ending(args.json, args.process) as end:
+        return _run_until(args, end)
+
+
+def _run_until(args: argparse.Namespace, end: "Ending") -> int:
     from pipeline import config as configs
 
     config = configs.load(args.config, args.set)
@@ -185,8 +203,11 @@ def _run(args: argparse.Namespace) -> int:
         answer(args, value, f"{args.config}: sound. Classes: {classes}. Splits: {splits}.{few} Nothing was run.")
         return 0
     with ProgressView() as view:
-        result = run.run(config, view, from_stage=args.from_stage, wait=args.wait)
-    message, code = _explain(result.failure) if result.failure else (result.reason, EXIT_GATE if result.reason else 0)
+        result = run.run(config, view, from_stage=args.from_stage, wait=args.wait, end=end)
+    message, code = result.reason, result.exit_code
+    end.over(code)
+    if code == EXIT_FAULT:
+        say(*traceback_lines(result.failure), file=sys.stderr)
     if args.json:
         say(json.dumps(result.to_json() | ({"error": message} if result.failure else {})))
     else:
@@ -195,7 +216,8 @@ def _run(args: argparse.Namespace) -> int:
         ]
         say(*table(rows, ("stage", "seconds", "cached", "result")))
         say(*(f"{'open  ' if gate.passed else 'CLOSED'}  {gate}" for gate in result.gates))
-        say(f"report: {result.report}")
+        if result.report:
+            say(f"report: {result.report}")
     if message:
         say(f"graft: {message}", file=sys.stderr)
     return code
@@ -203,8 +225,10 @@ def _run(args: argparse.Namespace) -> int:
 
 def _demo(args: argparse.Namespace) -> int:
     from pipeline.demo import demo
+    from pipeline.ending import Ending
 
-    return demo(pathlib.Path(args.root), args.seeds, args.json)
+    with Ending(args.json, args.process) as end:
+        return demo(pathlib.Path(args.root), args.seeds, args.json, end)
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -1,25 +1,68 @@
 """Runs a pipeline on this machine: TFX's LocalDagRunner, told apart stage by stage."""
 
+import functools
+import logging
 import time
+from collections.abc import Callable
 
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import local_dag_runner, runner_utils
-from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable import data_types, launcher, outputs_utils, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from models.errors import GraftError
-from pipeline.stages import Listener, Stage, peak_memory
+from pipeline.stages import Listener, Stage, peak_memory, require_threads
+
+log = logging.getLogger(__name__)
 
 
-class _Launcher(launcher.Launcher):
-    """TFX's launcher, which remembers whether the executor ran."""
+class Launcher(launcher.Launcher):
+    """TFX's launcher, which remembers whether the executor ran, and ends however that ends.
+
+    TFX's `launch` starts a gRPC server for every execution, which remote jobs tell of their progress. None runs here,
+    and to stop a server whose thread could not be started, for want of memory or threads, waits for ever.
+    """
 
     executed = False
+    failing: Callable[[BaseException], None] = staticmethod(lambda error: None)
+    """Is told of an error before what it left is cleaned up."""
 
-    def _run_executor(self, execution_info):
+    def launch(self) -> data_types.ExecutionInfo:
+        """As TFX's, without that server; what interrupts the executor is cleaned up after as well.
+
+        Raises:
+            BaseException: what the executor raised. Nothing that goes wrong in cleaning up hides it.
+        """
+        prepared = self._prepare_execution()
+        info = prepared.execution_info
+        if not prepared.is_execution_needed:
+            return info
         self.executed = True
-        return super()._run_executor(execution_info)
+        try:
+            output = self._run_executor(info)
+        except BaseException as error:
+            self.failing(error)
+            output = getattr(error, "executor_output", None)
+            for clean in (
+                lambda: outputs_utils.remove_output_dirs(info.output_dict),  # TFX does so after an Exception only
+                lambda: self._publish_failed_execution(info.execution_id, prepared.contexts, output),
+                lambda: self._clean_up_stateless_execution_info(info),
+                lambda: self._clean_up_stateful_execution_info(info),
+            ):
+                _try(clean)
+            raise
+        self._clean_up_stateless_execution_info(info)
+        self._clean_up_stateful_execution_info(info)
+        self._publish_successful_execution(info.execution_id, prepared.contexts, info.output_dict, output)
+        return info
+
+
+def _try(clean: Callable[[], None]) -> None:
+    try:
+        clean()
+    except Exception as error:  # the next run removes what stays, see `Metadata.remove_unfinished`
+        log.info("after a failure: %s: %s", type(error).__name__, error)
 
 
 class LocalRunner(local_dag_runner.LocalDagRunner):
@@ -62,8 +105,9 @@ class LocalRunner(local_dag_runner.LocalDagRunner):
             self._listener.stage_started(stage)
             start = time.perf_counter()
             try:
+                require_threads()
                 with peak_memory(stage):
-                    component_launcher = _Launcher(
+                    component_launcher = Launcher(
                         pipeline_node=node,
                         mlmd_connection=metadata.Metadata(connection_config),
                         pipeline_info=pipeline.pipeline_info,
@@ -71,6 +115,7 @@ class LocalRunner(local_dag_runner.LocalDagRunner):
                         executor_spec=runner_utils.extract_executor_spec(deployment, name),
                         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
                     )
+                    component_launcher.failing = functools.partial(self._listener.stage_failing, stage)
                     component_launcher.launch()
                 stage.cached = not component_launcher.executed
                 stage.seconds = time.perf_counter() - start

@@ -115,6 +115,17 @@ class Metadata:
             shutil.rmtree(folder)
         return removed
 
+    def give_up(self, run_id: str) -> None:
+        """Ends what a run that is over has left: its unfinished executions count as failed, their folders go."""
+        self.remove_unfinished()  # first: on a full disk it makes the room to write the rest
+        context = self._store.get_context_by_type_and_name(_RUN, run_id)
+        found = self._store.get_executions_by_context(context.id) if context else []
+        running = [e for e in found if e.last_known_state == pb.Execution.RUNNING]
+        for execution in running:
+            execution.last_known_state = pb.Execution.FAILED
+        if running:
+            self._store.put_executions(running)
+
     def work(self, run_id: str) -> list[Execution]:
         """The executions behind a run's finished stages, in the order of the stages.
 

@@ -13,6 +13,7 @@ from pipeline import report_parts
 from pipeline.config import Config
 from pipeline.metadata import Artifact
 from pipeline.result import RunResult
+from serving.durable import write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,12 @@ _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 
 
 def write_report(
-    config: Config, result: RunResult, outputs: dict[str, dict[str, Artifact]], folder: pathlib.Path
-) -> pathlib.Path:
+    config: Config,
+    result: RunResult,
+    outputs: dict[str, dict[str, Artifact]],
+    folder: pathlib.Path,
+    why_plain: str | None = None,
+) -> pathlib.Path | None:
     """Writes `report.html` and, if a model was trained, `model_card.md`.
 
     A part whose stage was not reached, or whose artifacts cannot be read, says so. Nothing is raised: the report must
@@ -33,18 +38,22 @@ def write_report(
         result: how the run went.
         outputs: artifacts of the finished stages.
         folder: of the run.
+        why_plain: why no artifact may be read: there is no memory or no thread for TensorFlow, which might abort.
 
     Returns:
-        path of the report.
+        path of the report; None if it could not be written.
     """
     path = folder / REPORT_FILE
     try:
-        context = {"config": config, "result": result, "part": build_parts(config, result, outputs)}
+        plain = {builder.__name__: f"Not shown: {why_plain}." for builder in report_parts.BUILDERS}
+        part = build_parts(config, result, outputs) if why_plain is None else plain
+        context = {"config": config, "result": result, "part": part}
         _write(path, _environment(html=True).get_template("report.html.j2").render(context))
         if "train" in outputs:
             _write(folder / CARD_FILE, _environment(html=False).get_template("model_card.md.j2").render(context))
-    except Exception:  # see above
-        log.exception("%s: the report could not be written", path)
+    except Exception as error:  # see above
+        log.error("%s: the report could not be written: %s", path, error, exc_info=log.isEnabledFor(logging.INFO))
+        return None
     return path
 
 
@@ -88,6 +97,4 @@ def _environment(html: bool) -> jinja2.Environment:
 
 def _write(path: pathlib.Path, text: str) -> None:
     """Whole or not at all. Names that are not UTF-8 come as lone surrogates and are written escaped."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    partial.replace(path)
+    write_atomic(path, text.encode(errors="backslashreplace"))

@@ -1,10 +1,15 @@
 """How a run went: what it shows, writes to `run.json` and gives to the report."""
 
 import dataclasses
+import json
+import pathlib
 from typing import Any
 
 from components.gates import Gate
 from pipeline.stages import Stage
+from serving.durable import write_atomic
+
+FILE_NAME = "run.json"
 
 
 @dataclasses.dataclass
@@ -13,15 +18,16 @@ class RunResult:
 
     Attributes:
         run_id: its name in the metadata store.
-        status: passed, gate_closed or failed.
+        status: passed, gate_closed, failed or interrupted.
         reason: why it stopped, empty if it did not.
         stages: in order, up to the one that stopped the run.
         gates: every gate that was checked.
         metrics: of the candidate on the test split, and its baseline.
         rejected: images not used: total, and count by reason.
         model_version: the pushed version, None without one.
-        report: path of the HTML report.
-        failure: the exception of a failed run.
+        report: path of the HTML report, None where it could not be written.
+        failure: the exception of a failed or interrupted run.
+        exit_code: of the command, as docs/errors.md lists them.
     """
 
     run_id: str
@@ -33,10 +39,20 @@ class RunResult:
     rejected: dict[str, Any] = dataclasses.field(default_factory=dict)
     model_version: int | None = None
     report: str | None = None
-    failure: Exception | None = None
+    failure: BaseException | None = None
+    exit_code: int = 0
+
+    @property
+    def stage(self) -> str:
+        """The stage that was begun last, empty before the first."""
+        return self.stages[-1].name if self.stages else ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON types; the reason stands for the failure."""
         value = dataclasses.asdict(dataclasses.replace(self, failure=None))
-        del value["failure"]
+        del value["failure"], value["exit_code"]
         return value
+
+    def save(self, folder: pathlib.Path) -> None:
+        """Writes `run.json`, whole or not at all. Raises OSError."""
+        write_atomic(folder / FILE_NAME, json.dumps(self.to_json(), indent=1).encode())

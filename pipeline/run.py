@@ -4,7 +4,8 @@ import datetime
 import json
 import logging
 import pathlib
-from collections.abc import Collection
+import signal
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from components.ingest.preflight import SourceReport, check_source
 from models import progress
 from models.errors import GraftError
 from models.natural import natural_key
-from pipeline import prepare
+from pipeline import failures, prepare
+from pipeline import result as result_file
 from pipeline.config import Config
+from pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
 from pipeline.metadata import FILE_NAME, Artifact, Metadata
 from pipeline.progress_view import ProgressView
 from pipeline.result import RunResult
@@ -100,7 +103,12 @@ def check_backbone(config: Config) -> None:
 
 
 def run(
-    config: Config, view: ProgressView, run_id: str | None = None, from_stage: str | None = None, wait: bool = False
+    config: Config,
+    view: ProgressView,
+    run_id: str | None = None,
+    from_stage: str | None = None,
+    wait: bool = False,
+    end: Ending | None = None,
 ) -> RunResult:
     """Runs the pipeline once.
 
@@ -110,13 +118,15 @@ def run(
         run_id: name of the run; by default the time.
         from_stage: this stage and those after it run even if the cache has them.
         wait: wait for another run of this pipeline instead of refusing.
+        end: of the command that runs it; it hears of signals and bounds the end of a run that cannot go on.
 
     Returns:
-        the result; a closed gate is a result, and so is a stage that failed.
+        the result; a closed gate is a result, and so is a stage that failed, and a signal.
 
     Raises:
         GraftError: bad data, backbone or settings, found before the first stage.
     """
+    end = end or Ending()
     prepare.check_paths(config)  # before anything is written there
     root = config.run_root.absolute()
     with one_run_at_a_time(root, wait, view.line):
@@ -133,27 +143,69 @@ def run(
         result = RunResult(run_id or new_run_id())
         folder = root / "runs" / result.run_id
         folder.mkdir(parents=True)
-        follower = _Follower(root, result, view)
+        follower = _Follower(root, result, view, end)
         sink = progress.set_sink(view.report)
         try:
+            end.begin(result, folder)
             _run_graph(config, root, follower, from_stage)
             result.status = "passed"
-        except GateClosed as closed:
-            result.status, result.reason = "gate_closed", str(closed)
-            if closed.stage == "data_gate":
-                result.gates.extend(closed.gates)
-        except Exception as error:
-            result.failure = error
-            result.reason = str(error) if isinstance(error, GraftError) else f"{type(error).__name__}: {error}"
-        finally:
-            progress.set_sink(sink)
-            # Written for a failed run too: that is when it is read.
-            # Imported here: it reads artifacts with TensorFlow.
-            from pipeline.report import write_report
-
-            result.report = str(write_report(config, result, follower.outputs, folder))
-            (folder / "run.json").write_text(json.dumps(result.to_json(), indent=1), encoding="utf-8")
+        except BaseException as error:
+            _judge(result, error, end, root)
+        end.closing()
+        progress.set_sink(sink)
+        _write(config, root, result, follower.outputs, folder)
         return result
+
+
+def _judge(result: RunResult, error: BaseException, end: Ending, root: pathlib.Path) -> None:
+    """Status, reason and exit code of a run that did not pass."""
+    if isinstance(error, GateClosed):
+        result.status, result.reason, result.exit_code = "gate_closed", str(error), failures.EXIT_GATE
+        if error.stage == "data_gate":
+            result.gates.extend(error.gates)
+        return
+    result.failure = error
+    if end.number is not None or isinstance(error, KeyboardInterrupt):
+        # Beam and others answer an interrupt with errors of their own.
+        number = end.number or signal.SIGINT
+        result.status, result.reason, result.exit_code = (
+            INTERRUPTED,
+            interrupted_by(number, result.stage),
+            exit_code(number),
+        )
+    else:
+        result.reason, result.exit_code = failures.explain(error, result.stage, root)
+
+
+def _write(
+    config: Config,
+    root: pathlib.Path,
+    result: RunResult,
+    outputs: dict[str, dict[str, Artifact]],
+    folder: pathlib.Path,
+) -> None:
+    """Leaves nothing half-done, then writes what is known of the run, the important first; raises nothing."""
+    if result.failure is not None and (root / FILE_NAME).exists():
+        _try("what the run left", lambda: Metadata(root).give_up(result.run_id))
+    # Before the report, which may take long or fail, and after it, when its path is known.
+    _try(result_file.FILE_NAME, lambda: result.save(folder))
+    # For a failed run too: that is when it is read.
+    # Imported here: it reads artifacts with TensorFlow.
+    from pipeline.report import write_report
+
+    kind = failures.kind_of(result.failure) if result.failure is not None else None
+    why_plain = failures.EXHAUSTED[kind] if kind in (failures.MEMORY, failures.THREADS) else None
+    report = write_report(config, result, outputs, folder, why_plain)
+    if report is not None:
+        result.report = str(report)
+        _try(result_file.FILE_NAME, lambda: result.save(folder))
+
+
+def _try(what: str, write: Callable[[], object]) -> None:
+    try:
+        write()
+    except Exception as error:  # it must not hide how the run went
+        log.error("%s could not be written: %s", what, error)
 
 
 def new_run_id() -> str:
@@ -199,11 +251,12 @@ def make_keys(config: Config):
 class _Follower:
     """Listens to the runner: shows each stage, reads its outputs, stops the run at a closed gate."""
 
-    def __init__(self, root: pathlib.Path, result: RunResult, view: ProgressView):
-        self.root, self.result, self._view = root, result, view
+    def __init__(self, root: pathlib.Path, result: RunResult, view: ProgressView, end: Ending):
+        self.root, self.result, self._view, self._end = root, result, view, end
         self.outputs: dict[str, dict[str, Artifact]] = {}
 
     def stage_started(self, stage: Stage) -> None:
+        self._end.go_on()
         self.result.stages.append(stage)
         self._view.started(stage)
 
@@ -216,8 +269,13 @@ class _Follower:
             raise GateClosed(stage.name, gates.read_gates(self.outputs[stage.name]["blessing"].uri))
         self._view.ended(stage)
 
+    def stage_failing(self, stage: Stage, error: BaseException) -> None:
+        if failures.kind_of(error) is not None:
+            self._end.failing(*failures.explain(error, stage.name, self.root))
+
     def stage_failed(self, stage: Stage, error: BaseException) -> None:
-        stage.status = "closed" if isinstance(error, GateClosed) else "failed"
+        interrupted = self._end.number is not None or isinstance(error, KeyboardInterrupt)
+        stage.status = "closed" if isinstance(error, GateClosed) else INTERRUPTED if interrupted else "failed"
         self._view.ended(stage)
 
 

@@ -14,6 +14,7 @@ import psutil
 from models.errors import GraftError
 
 _SAMPLE_S = 0.05
+_THREADS, _THREADS_PER_CORE = 16, 4
 
 
 class Busy(GraftError):
@@ -29,7 +30,7 @@ class Stage:
         seconds: wall time.
         cached: whether an earlier result was taken.
         peak_mb: largest resident memory of this process and its children during the stage, MB (10^6 bytes).
-        status: done, failed or closed.
+        status: done, failed, closed or interrupted.
         result: a few words on what came out.
     """
 
@@ -50,8 +51,11 @@ class Listener(Protocol):
     def stage_done(self, stage: Stage) -> None:
         """`stage` has ended well; its artifacts are in the metadata store."""
 
+    def stage_failing(self, stage: Stage, error: BaseException) -> None:
+        """`stage` raised; it is not cleaned up after yet."""
+
     def stage_failed(self, stage: Stage, error: BaseException) -> None:
-        """`stage` raised."""
+        """`stage` raised, and is cleaned up after."""
 
 
 @contextlib.contextmanager
@@ -79,6 +83,27 @@ def peak_memory(stage: Stage) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def require_threads() -> None:
+    """Starts as many threads as a stage may need, and ends them: TensorFlow aborts the process where it gets none.
+
+    It keeps a few pools with a thread for each core; gRPC and Beam start some more.
+
+    Raises:
+        RuntimeError: they cannot be started (`can't start new thread`).
+    """
+    ended = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for _ in range(_THREADS + _THREADS_PER_CORE * len(os.sched_getaffinity(0))):
+            thread = threading.Thread(target=ended.wait, name="probe", daemon=True)
+            thread.start()
+            started.append(thread)
+    finally:
+        ended.set()
+        for thread in started:
+            thread.join()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import signal
 import statistics
 import sys
 import time
@@ -14,6 +15,7 @@ from models.gap import LEAST_SEEDS
 from models.text import say
 from pipeline.config import Config, parse
 from pipeline.demo import data
+from pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
 from pipeline.progress_view import ProgressView
 
 CANVAS, RAW = "digits", "digits-raw"
@@ -46,17 +48,18 @@ class Told:
     seconds: float
 
 
-def demo(root: pathlib.Path, seeds: int, as_json: bool) -> int:
+def demo(root: pathlib.Path, seeds: int, as_json: bool, end: Ending | None = None) -> int:
     """Runs the demo and prints what came out; progress goes to standard error.
 
     Args:
         root: every demo makes a folder of its own in it, with data, backbones, runs and the model store.
         seeds: trainings of each kind, 3 to 20.
         as_json: one JSON object instead of text.
+        end: of the command, see `pipeline.run.run`.
 
     Returns:
         0 if transfer helped on the canvases, its models were pushed and answered, and the gate closed on the raw
-        digits; else 1, and what went otherwise is on standard error.
+        digits; else 1, and what went otherwise is on standard error. After a signal 128 and its number.
 
     Raises:
         GraftError: the number of seeds is out of range, or a run failed.
@@ -68,26 +71,38 @@ def demo(root: pathlib.Path, seeds: int, as_json: bool) -> int:
     folder = root.absolute() / new_run_id()
     folder.mkdir(parents=True)
     started = time.monotonic()
-    with ProgressView() as view:
-        value = _tell(folder, seeds, view)
+    end = end or Ending()
+    try:
+        with ProgressView() as view:
+            value = _tell(folder, seeds, view, end)
+    except KeyboardInterrupt:
+        number = end.number or signal.SIGINT
+        end.over(exit_code(number))
+        message = f"demo: {interrupted_by(number)}"
+        if as_json:
+            say(json.dumps({"status": INTERRUPTED, "error": message, "folder": str(folder)}))
+        say(f"graft: {message}; what there is lies in {folder}", file=sys.stderr)
+        return exit_code(number)
     value["seconds"] = time.monotonic() - started
+    end.over(1 if value["reasons"] else 0)
     say(*([json.dumps(value)] if as_json else describe(value).split("\n")))
     for reason in value["reasons"]:
         say(f"graft: demo: {reason}", file=sys.stderr)
     return 1 if value["reasons"] else 0
 
 
-def _tell(folder: pathlib.Path, seeds: int, view: ProgressView) -> dict[str, Any]:
+def _tell(folder: pathlib.Path, seeds: int, view: ProgressView, end: Ending) -> dict[str, Any]:
     """Everything the demo does; JSON types."""
     canvas, source = _prepare(folder, CANVAS, data.CANVAS_SIDE, _PLACEMENTS, CANVAS_LABELS, view)
-    frozen = _run(_canvas_config(folder, {"method": "frozen"}, seeds, ["raw", "scratch"]), view)
+    frozen = _run(_canvas_config(folder, {"method": "frozen"}, seeds, ["raw", "scratch"]), view, end)
     # Half as many epochs as the frozen run's network from scratch, which is not trained a second time.
     fine_tune = {"method": "fine_tune", "epochs": 8, "learning_rate": 1e-3}
-    fine_tuned = _run(_canvas_config(folder, fine_tune, seeds, ["raw"]), view)
+    fine_tuned = _run(_canvas_config(folder, fine_tune, seeds, ["raw"]), view, end)
     server, predictions = _predict(folder, fine_tuned.result["model_version"], canvas, view)
 
+    end.go_on()
     _, raw_source = _prepare(folder, RAW, data.DIGIT_SIDE, 1, RAW_LABELS, view)
-    raw = _run(_raw_config(folder, seeds), view)
+    raw = _run(_raw_config(folder, seeds), view, end)
 
     accuracy = {**frozen.comparison["accuracy"], "fine_tuned": fine_tuned.comparison["accuracy"]["transferred"]}
     value = {
@@ -241,13 +256,15 @@ def _config(
     )
 
 
-def _run(config: Config, view: ProgressView) -> Told:
+def _run(config: Config, view: ProgressView, end: Ending) -> Told:
     from pipeline import run
     from pipeline.metadata import Metadata
 
     view.line(f"{config.name}: transfer {config.transfer['method']}")
     started = time.monotonic()
-    result = run.run(config, view)
+    result = run.run(config, view, end=end)
+    if result.status == INTERRUPTED:
+        raise KeyboardInterrupt from result.failure
     outputs = Metadata(config.run_root).outputs(result.run_id)
     if "negative_transfer" not in outputs:
         raise GraftError(

@@ -203,6 +203,7 @@ def Push(examples: InputArtifact[Examples], pushed_model: OutputArtifact[PushedM
 class Listener:
     def stage_started(self, stage): pass
     def stage_done(self, stage): print(stage.name, stage.cached)
+    def stage_failing(self, stage, error): pass
     def stage_failed(self, stage, error): print(stage.name, stage.status, type(error).__name__)
 
 root = pathlib.Path(sys.argv[1])
