@@ -198,8 +198,6 @@ class RestApp:
         claim = self._budget.claim()
         try:
             body = await self._body(request, claim)
-            if self._pool.full:
-                raise self._pool.refusal()
             end = time.monotonic() + self._timeout_s
             running = self._pool.submit(functools.partial(self._post, body, *match.groups(), end=end))
         except BaseException:

@@ -48,6 +48,7 @@ class EmbeddedServer:
         poll_s: seconds between two looks at the store or the folders.
         max_message_bytes: cap of one request, gRPC or REST.
         rest_timeout_s: a REST request that runs longer is stopped.
+        grpc_timeout_s: a gRPC call that runs longer is stopped, whatever its own deadline.
         drain_s: seconds that calls under way get when the server stops.
         verify: refuse a store's version whose files are not as its manifest says.
         threads: predictions worked on at once, gRPC and REST together; four a core if None.
@@ -72,6 +73,7 @@ class EmbeddedServer:
         poll_s: float = 1.0,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         rest_timeout_s: float = 30.0,
+        grpc_timeout_s: float = 120.0,
         drain_s: float = 30.0,
         verify: bool = True,
         threads: int | None = None,
@@ -91,7 +93,8 @@ class EmbeddedServer:
         self._host, self._port, self._rest_port = host, port, rest_port
         self._freeze, self._verify = freeze, verify
         self._poll_s, self._drain_s = poll_s, drain_s
-        self._max_message_bytes, self._rest_timeout_s = max_message_bytes, rest_timeout_s
+        self._max_message_bytes = max_message_bytes
+        self._rest_timeout_s, self._grpc_timeout_s = rest_timeout_s, grpc_timeout_s
         if max_message_bytes * 4 > limits.pending_bytes * 3:
             raise ServerError(
                 f"limits.pending_bytes is {limits.pending_bytes}; with requests of up to {max_message_bytes} bytes "
@@ -205,7 +208,15 @@ class EmbeddedServer:
     def _open(self) -> None:
         try:
             address = f"{self._bracketed}:{self._port}"
-            self._grpc = GrpcServer(self.handlers, address, self._max_message_bytes, self._pool)
+            self._grpc = GrpcServer(
+                self.handlers,
+                address,
+                self._max_message_bytes,
+                self._pool,
+                self._limits,
+                self._budget,
+                self._grpc_timeout_s,
+            )
         except RuntimeError as error:
             raise ServerError(f"gRPC port {self._port} on {self._host} cannot be opened: {error}") from error
         if self._rest_port is not None:
