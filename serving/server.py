@@ -102,7 +102,7 @@ class EmbeddedServer:
             )
         self._limits, self._budget = limits, ByteBudget(limits.pending_bytes)
         self._pool = PredictionPool(threads)
-        self._data_plane = DataPlane(max_batch)
+        self._data_plane = DataPlane(max_batch, limits.pixels)
         self._required = set(models or {})
         self._reported: set[str] = set()
         self.registry = ModelRegistry(self._load, retry_s=retry_s)
