@@ -12,7 +12,9 @@ import numpy as np
 
 from models.convert import ConversionError, to_supported
 from models.errors import GraftError
+from models.image_header import HeaderError, announced
 from serving import tensors
+from serving.limits import Limits
 from serving.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -64,6 +66,7 @@ class Client:
         max_message_bytes: largest request to send; bigger batches of images go in several. Graft's server takes
             64 MiB by default.
         max_images: most images in one request.
+        max_pixels: most pixels that the images of one request may announce.
     """
 
     def __init__(
@@ -76,10 +79,11 @@ class Client:
         retries: int = 5,
         max_message_bytes: int = 60 << 20,
         max_images: int = 64,
+        max_pixels: int = Limits.pixels,
     ):
         self.address, self.model, self.version = address, model, version
         self._deadline_s, self._retries = deadline_s, retries
-        self._max_message_bytes, self._max_images = max_message_bytes, max_images
+        self._max_message_bytes, self._max_images, self._max_pixels = max_message_bytes, max_images, max_pixels
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(address, options=unlimited)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
@@ -200,7 +204,7 @@ class Client:
         """What goes into one message each; made one after the other, as a PNG is several times larger than its WebP."""
         limit = self._max_message_bytes - _OVERHEAD_BYTES
         chunk: list[bytes] = []
-        size = 0
+        size = pixels = 0
         for number, original in enumerate(images):
             try:
                 image = to_supported(original)
@@ -210,11 +214,14 @@ class Client:
                 kind = "" if image is original else " as PNG"
                 message = f"image {number} has {len(image)} bytes{kind}; one message takes at most {limit}"
                 raise ClientError(message, image=number)
-            if chunk and (size + len(image) > limit or len(chunk) >= self._max_images):
+            more = _pixels(image)
+            full = len(chunk) >= self._max_images or pixels + more > self._max_pixels
+            if chunk and (full or size + len(image) > limit):
                 yield chunk
-                chunk, size = [], 0
+                chunk, size, pixels = [], 0, 0
             chunk.append(image)
             size += len(image)
+            pixels += more
         if chunk:
             yield chunk
 
@@ -241,6 +248,14 @@ class Client:
         model = self.model if self.version is None else f"{self.model} version {self.version}"
         tried = f" after {attempt + 1} attempts" if attempt else ""
         return f"{self.address}: model {model}: {error.code().name}{tried}: {error.details()}"
+
+
+def _pixels(image: bytes) -> int:
+    try:
+        header = announced(image)
+    except HeaderError:
+        return 0  # for the server to refuse, by its number
+    return 0 if header is None else header.pixels
 
 
 def _described(infos: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

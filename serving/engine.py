@@ -22,6 +22,7 @@ from tensorflow.python.util import deprecation
 
 from models.images import decode_error_reason
 from serving import freezing, tensors
+from serving.pixels import decodes_images
 from serving.status import CODES, ServingError, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -43,6 +44,7 @@ class Engine:
     Attributes:
         signatures: SignatureDef by name.
         frozen: names of the signatures that run frozen.
+        decodes_images: whether the model decodes images.
 
     Raises:
         ServingError: NOT_FOUND without a SavedModel or meta graph; else the code of the failed restore.
@@ -52,9 +54,9 @@ class Engine:
         self.path = pathlib.Path(path)
         self._session = _new_session()
         try:
-            self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(
-                _load(self._session, self.path, tags).signature_def
-            )
+            meta_graph = _load(self._session, self.path, tags)
+            self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
+            self.decodes_images = decodes_images(meta_graph.graph_def)
             runnable = self._runnable()
             frozen = self._freeze(runnable) if freeze else {}
             self.frozen = frozenset(frozen)

@@ -3,25 +3,25 @@
 Calls that are not served yet (Classify, Regress, MultiInference, HandleReloadConfigRequest) answer UNIMPLEMENTED.
 """
 
-import concurrent.futures
 import functools
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from serving.connections import connections_allowed
 from serving.handlers import Handlers
+from serving.limits import ByteBudget, Limits
 from serving.prediction_pool import PredictionPool
+from serving.reception import Reception
 from serving.status import ServingError
 
 MAX_ERROR_LENGTH = 1024
 HEALTH_NAMES = ("", "ModelService", "PredictionService")
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
-_CONTROL_THREADS = 4
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +29,6 @@ logger = logging.getLogger(__name__)
 def truncated(message: str) -> str:
     """gRPC carries error texts in a header of limited size, so they are cut as TensorFlow Serving cuts them."""
     return message if len(message) <= MAX_ERROR_LENGTH else f"{message[:MAX_ERROR_LENGTH]}...TRUNCATED"
-
-
-def _remaining(context: grpc.ServicerContext) -> float | None:
-    # Without a deadline gRPC says some 300 years, more than a RunOptions can hold.
-    remaining = context.time_remaining()
-    return None if remaining is None or remaining > 1e6 else remaining
 
 
 def _answering(call: Callable) -> Callable:
@@ -49,18 +43,14 @@ def _answering(call: Callable) -> Callable:
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict, in the threads of `pool`, and GetModelMetadata."""
+    """Predict and GetModelMetadata."""
 
-    def __init__(self, handlers: Handlers, pool: PredictionPool):
+    def __init__(self, handlers: Handlers):
         self._handlers = handlers
-        predict: Any = functools.partial(self._predict)
-        # grpcio's own way to give a method other threads than the server's; its health service uses it too.
-        predict.experimental_thread_pool = pool
-        self.Predict = predict
 
     @_answering
-    def _predict(self, request, context):
-        return self._handlers.predict(request, _remaining(context))
+    def Predict(self, request, context):
+        return self._handlers.predict(request, context.time_remaining())
 
     @_answering
     def GetModelMetadata(self, request, context):
@@ -78,24 +68,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return self._handlers.get_model_status(request)
 
 
-class _Admission(grpc.ServerInterceptor):
-    """Refuses predictions while their pool is full, before their threads or their messages are touched."""
-
-    def __init__(self, pool: PredictionPool):
-        self._pool = pool
-        # Of the streaming kind, which does not wait for the message.
-        self._refusal = grpc.stream_unary_rpc_method_handler(self._refuse)
-
-    def intercept_service(self, continuation, details):
-        if details.method == _PREDICT and self._pool.full:
-            return self._refusal
-        return continuation(details)
-
-    def _refuse(self, _, context):
-        error = self._pool.refusal()
-        context.abort(error.code, error.message)
-
-
 class GrpcServer:
     """A listening gRPC server.
 
@@ -104,6 +76,9 @@ class GrpcServer:
         address: "HOST:PORT", port 0 for a free one.
         max_message_bytes: larger requests get RESOURCE_EXHAUSTED.
         pool: where predictions run; the other calls have threads of their own.
+        limits: for connections, calls and messages under way.
+        budget: of bytes, shared with REST.
+        timeout_s: a call that takes longer is stopped, whatever its own deadline.
 
     Attributes:
         port: the port it listens on.
@@ -118,18 +93,18 @@ class GrpcServer:
         address: str,
         max_message_bytes: int,
         pool: PredictionPool,
+        limits: Limits,
+        budget: ByteBudget,
+        timeout_s: float,
     ):
-        self._control = concurrent.futures.ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="grpc")
+        self._reception = Reception(_PREDICT, pool, limits, budget, timeout_s)
         self._server = grpc.server(
-            self._control,
-            interceptors=[_Admission(pool)],
-            options=[
-                ("grpc.max_receive_message_length", max_message_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
-            ],
+            self._reception.threads,
+            interceptors=[self._reception],
+            maximum_concurrent_rpcs=self._reception.most_calls,
+            options=_options(max_message_bytes, limits, timeout_s),
         )
-        service = PredictionService(handlers, pool)
+        service = PredictionService(handlers)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(handlers), self._server)
         self._health = health.HealthServicer()
@@ -153,4 +128,30 @@ class GrpcServer:
 
     def close(self) -> None:
         """Gives the threads back, after the event of `refuse`."""
-        self._control.shutdown(wait=False)
+        self._reception.close()
+
+
+def _options(max_message_bytes: int, limits: Limits, timeout_s: float) -> list[tuple[str, int]]:
+    """Channel arguments of gRPC's core, see its `grpc/impl/channel_arg_names.h`; times are in milliseconds."""
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
+        ("grpc.max_allowed_incoming_connections", connections_allowed(limits.connections)),
+        ("grpc.max_concurrent_streams", limits.streams),
+        ("grpc.max_metadata_size", limits.header_bytes),
+        ("grpc.absolute_max_metadata_size", limits.header_bytes),
+        # What is no gRPC, or goes no further than its first bytes.
+        ("grpc.server_handshake_timeout_ms", round(limits.header_s * 1000)),
+        ("grpc.http2.settings_timeout", round(limits.header_s * 1000)),
+        ("grpc.max_connection_idle_ms", round(limits.idle_s * 1000)),
+        ("grpc.max_connection_age_ms", round(limits.connection_age_s * 1000)),
+        ("grpc.max_connection_age_grace_ms", round((timeout_s + 2 * limits.body_s) * 1000)),
+        # A peer that is gone without a word; clients may ping as often as every 10 s.
+        ("grpc.keepalive_time_ms", round(limits.idle_s * 1000)),
+        ("grpc.keepalive_timeout_ms", round(limits.stall_s * 1000)),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        # Streams that nobody reads from yet hold no more than this; a message that is read is given what it needs.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 1 << 16),
+    ]

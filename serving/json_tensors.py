@@ -39,7 +39,7 @@ _KINDS = {
 }
 
 
-def parse_request(body: bytes) -> dict[str, Any]:
+def parse_request(body: bytes | bytearray) -> dict[str, Any]:
     """The JSON object at the start of `body`; text after it is ignored, as upstream's parser does.
 
     Raises:

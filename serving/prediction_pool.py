@@ -12,7 +12,7 @@ _WAITING_PER_THREAD = 31
 
 
 class PredictionPool(concurrent.futures.ThreadPoolExecutor):
-    """An executor that knows when it is full; transports ask before they submit.
+    """An executor that takes no more than so many calls; transports may ask before they submit.
 
     Status, metadata and health have threads of their own, so they never queue behind predictions.
 
@@ -42,10 +42,16 @@ class PredictionPool(concurrent.futures.ThreadPoolExecutor):
         )
 
     def submit(self, fn, /, *args, **kwargs) -> concurrent.futures.Future:
-        """As the executor's own."""
-        future = super().submit(fn, *args, **kwargs)
+        """As the executor's own. Raises ServingError if it is full."""
         with self._counting:
+            if self._calls >= self.max_calls:
+                raise self.refusal()
             self._calls += 1
+        try:
+            future = super().submit(fn, *args, **kwargs)
+        except BaseException:
+            self._ended(None)
+            raise
         future.add_done_callback(self._ended)
         return future
 

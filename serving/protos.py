@@ -25,6 +25,7 @@ def _stand_in() -> types.ModuleType | None:
 
 _package = _stand_in()
 try:
+    from tensorflow.core.example import example_pb2
     from tensorflow.core.framework import tensor_pb2, types_pb2
     from tensorflow_serving.apis import (
         get_model_metadata_pb2,
@@ -39,6 +40,7 @@ finally:
         del sys.modules["tensorflow"]
 
 __all__ = [
+    "example_pb2",
     "get_model_metadata_pb2",
     "get_model_status_pb2",
     "model_pb2",

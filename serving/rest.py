@@ -1,16 +1,17 @@
 """The REST side: routes, codes and error bodies of TensorFlow Serving's HTTP API, on starlette and uvicorn."""
 
 import asyncio
+import dataclasses
 import functools
 import json
 import logging
+import math
 import re
 import socket
 import threading
 import time
 import urllib.parse
 import zlib
-from collections.abc import Callable
 
 import anyio.to_thread
 import grpc
@@ -21,8 +22,10 @@ from starlette.responses import Response
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from serving import json_tensors
+from serving.connections import GuardedProtocol, GuardedServer, connections_allowed
 from serving.engine import DEFAULT_SIGNATURE
 from serving.handlers import Handlers
+from serving.limits import ByteBudget, Claim, Limits
 from serving.prediction_pool import PredictionPool
 from serving.status import ServingError, invalid
 
@@ -56,11 +59,18 @@ _CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 
+# What a run that is stopped at its time limit gets to say so itself.
+_STOPPING_S = 1.0
+
 logger = logging.getLogger(__name__)
 
 
-class _TooLarge(Exception):
-    """The body is over the cap; answered with HTTP 413."""
+class _Refused(Exception):
+    """A request that HTTP has a status of its own for."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
 
 
 class RestApp:
@@ -70,6 +80,8 @@ class RestApp:
         handlers: what answers.
         pool: where predictions run; the other calls have threads of their own.
         max_body_bytes: cap of a body, as sent and as unpacked.
+        limits: for headers.
+        budget: of bytes that the bodies of all requests share.
         timeout_s: a prediction that takes longer, its wait for a thread included, is stopped.
         cors: add the CORS headers to every answer.
 
@@ -78,12 +90,20 @@ class RestApp:
     """
 
     def __init__(
-        self, handlers: Handlers, pool: PredictionPool, max_body_bytes: int, timeout_s: float, cors: bool = False
+        self,
+        handlers: Handlers,
+        pool: PredictionPool,
+        max_body_bytes: int,
+        limits: Limits,
+        budget: ByteBudget,
+        timeout_s: float,
+        cors: bool = False,
     ):
         self.ending = False
         self._handlers = handlers
         self._pool = pool
         self._max_body_bytes = max_body_bytes
+        self._limits, self._budget = limits, budget
         self._timeout_s = timeout_s
         self._headers = _CORS if cors else {}
 
@@ -107,16 +127,18 @@ class RestApp:
         try:
             if self.ending:
                 raise ServingError(_Code.UNAVAILABLE, "the server is ending and takes no new requests")
+            if len(request.scope["headers"]) > self._limits.headers:
+                sent = len(request.scope["headers"])
+                raise _Refused(431, f"the request has {sent} header lines; this server takes {self._limits.headers}")
             if request.method == "GET" and (match := _GET.fullmatch(path)):
                 return self._json(200, await anyio.to_thread.run_sync(functools.partial(self._get, *match.groups())))
             if request.method == "POST" and (match := _POST.fullmatch(path)):
-                body = await self._body(request)
-                return self._json(200, await self._predict(functools.partial(self._post, body, *match.groups())))
+                return self._json(200, await self._predict(request, match))
             raise invalid(f"Malformed request: {request.method} {path}")
         except ServingError as error:
             return self._json(HTTP_STATUS[error.code], _error(error.message))
-        except _TooLarge as error:
-            return self._json(413, _error(str(error)))
+        except _Refused as error:
+            return self._json(error.status, _error(str(error)))
         except ClientDisconnect:
             return self._json(499, _error("the client closed the connection"))
         except Exception as error:
@@ -127,24 +149,39 @@ class RestApp:
     def _json(self, status: int, body: str) -> Response:
         return Response(body, status, headers=self._headers, media_type="application/json")
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, request: Request, claim: Claim) -> bytearray:
         packed = "gzip" in request.headers.get("content-encoding", "").lower()
         inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if packed else None
-        chunks, size, sent = [], 0, 0
+        announced = request.headers.get("content-length", "0")
+        if int(announced) > self._max_body_bytes:
+            raise self._too_large()
+        if not self._budget.fits(int(announced)):
+            raise self._no_room()
+        body, sent = bytearray(), 0
         async for chunk in request.stream():
             sent += len(chunk)
             if inflater is not None:
                 try:
-                    chunk = inflater.decompress(chunk, self._max_body_bytes - size + 1)
+                    chunk = inflater.decompress(chunk, self._max_body_bytes - len(body) + 1)
                 except zlib.error as error:
                     raise invalid(f"the body is not gzip, though Content-Encoding says so: {error}") from error
-            size += len(chunk)
-            if max(size, sent) > self._max_body_bytes:
-                raise _TooLarge(f"the request body is larger than {self._max_body_bytes} bytes")
-            chunks.append(chunk)
+            if max(len(body) + len(chunk), sent) > self._max_body_bytes:
+                raise self._too_large()
+            if not claim.grow(len(chunk)):
+                raise self._no_room()
+            body += chunk
         if inflater is not None and sent and not inflater.eof:
             raise invalid("the gzip body ends too early")
-        return b"".join(chunks)
+        return body
+
+    def _too_large(self) -> _Refused:
+        return _Refused(413, f"the request body is larger than {self._max_body_bytes} bytes")
+
+    def _no_room(self) -> ServingError:
+        return ServingError(
+            _Code.UNAVAILABLE,
+            f"the requests under way hold {self._budget.held} bytes; this server holds at most {self._budget.total}",
+        )
 
     def _get(self, name: str | None, version: str | None, label: str | None, metadata: str | None) -> str:
         if name is None:
@@ -157,13 +194,27 @@ class RestApp:
         _fill_spec(status.model_spec, name, version, label)
         return _message_json(self._handlers.get_model_status(status))
 
-    async def _predict(self, call: Callable[..., str]) -> str:
-        if self._pool.full:
-            raise self._pool.refusal()
-        call = functools.partial(call, end=time.monotonic() + self._timeout_s)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+    async def _predict(self, request: Request, match: re.Match) -> str:
+        claim = self._budget.claim()
+        try:
+            body = await self._body(request, claim)
+            end = time.monotonic() + self._timeout_s
+            running = self._pool.submit(functools.partial(self._post, body, *match.groups(), end=end))
+        except BaseException:
+            claim.release()
+            raise
+        # With the thread and not with the request: a run that is stopped late still holds its body.
+        running.add_done_callback(lambda _: claim.release())
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(running), self._timeout_s + _STOPPING_S)
+        except TimeoutError as error:
+            raise ServingError(_Code.DEADLINE_EXCEEDED, f"Timed out after {self._timeout_s:g} s") from error
 
-    def _post(self, body: bytes, name: str, version: str | None, label: str | None, method: str, *, end: float) -> str:
+    def _post(
+        self, body: bytearray, name: str, version: str | None, label: str | None, method: str, *, end: float
+    ) -> str:
+        if time.monotonic() > end:
+            raise ServingError(_Code.DEADLINE_EXCEEDED, "Timed out before the run could start")
         if method.lower() != "predict":
             raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
         number = _version_number(version)
@@ -184,7 +235,7 @@ class RestServer:
     """The application listening in a thread of its own.
 
     Args:
-        handlers, pool, max_body_bytes, timeout_s, cors: as for `RestApp`.
+        handlers, pool, max_body_bytes, limits, budget, timeout_s, cors: as for `RestApp`.
         host: address to listen on.
         port: 0 takes a free one.
 
@@ -203,9 +254,12 @@ class RestServer:
         port: int,
         *,
         max_body_bytes: int,
+        limits: Limits,
+        budget: ByteBudget,
         timeout_s: float,
         cors: bool = False,
     ):
+        limits = dataclasses.replace(limits, connections=connections_allowed(limits.connections))
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # With its protocol named: asyncio turns Nagle's algorithm off (TCP_NODELAY) only where it says TCP, and without
         # that every answer on a kept connection waits for the client's delayed ACK, 40 ms.
@@ -218,13 +272,22 @@ class RestServer:
             self._socket.close()
             raise
         self.port = self._socket.getsockname()[1]
-        self._app = RestApp(handlers, pool, max_body_bytes, timeout_s, cors)
+        self._socket.setblocking(False)
+        self._app = RestApp(handlers, pool, max_body_bytes, limits, budget, timeout_s, cors)
         # An upgrade to WebSocket is answered as the plain request it is, like upstream's server does.
         config = uvicorn.Config(
-            self._app, lifespan="off", ws="none", log_level="warning", log_config=None, access_log=False
+            self._app,
+            http=GuardedProtocol,
+            lifespan="off",
+            ws="none",
+            log_level="warning",
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=math.ceil(limits.idle_s),
+            h11_max_incomplete_event_size=limits.header_bytes,
         )
         self._config = config
-        self._server = uvicorn.Server(config)
+        self._server = GuardedServer(config, limits)
         self._thread = threading.Thread(target=self._run, name="rest", daemon=True)
         self._thread.start()
 

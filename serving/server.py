@@ -4,6 +4,7 @@ Speaks TensorFlow Serving's gRPC and REST API where the real binary is not at ha
 """
 
 import logging
+import math
 import pathlib
 import threading
 import time
@@ -12,11 +13,12 @@ from collections.abc import Mapping
 import grpc
 
 from models.errors import GraftError
-from serving import manifest, warmup
+from serving import log_rate, manifest, warmup
 from serving.data_plane import DEFAULT_MAX_BATCH, DataPlane
 from serving.engine import Engine
 from serving.grpc_service import GrpcServer
 from serving.handlers import Handlers
+from serving.limits import ByteBudget, Limits
 from serving.prediction_pool import PredictionPool
 from serving.registry import ModelRegistry
 from serving.sources import FolderSource, Source, StoreSource
@@ -46,15 +48,17 @@ class EmbeddedServer:
         poll_s: seconds between two looks at the store or the folders.
         max_message_bytes: cap of one request, gRPC or REST.
         rest_timeout_s: a REST request that runs longer is stopped.
+        grpc_timeout_s: a gRPC call that runs longer is stopped, whatever its own deadline.
         drain_s: seconds that calls under way get when the server stops.
         verify: refuse a store's version whose files are not as its manifest says.
         threads: predictions worked on at once, gRPC and REST together; four a core if None.
         tensor_content: answer with raw tensor bytes in place of typed fields.
         max_batch: most images in one request; more are INVALID_ARGUMENT.
         retry_s: pause before a version that failed to load is tried again.
+        limits: what is taken of all clients together, and how long it is waited for any.
 
     Raises:
-        ServerError: neither a store nor models are given.
+        ServerError: neither a store nor models are given, or the limits do not go together.
     """
 
     def __init__(
@@ -69,12 +73,14 @@ class EmbeddedServer:
         poll_s: float = 1.0,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         rest_timeout_s: float = 30.0,
+        grpc_timeout_s: float = 120.0,
         drain_s: float = 30.0,
         verify: bool = True,
         threads: int | None = None,
         tensor_content: bool = False,
         max_batch: int = DEFAULT_MAX_BATCH,
         retry_s: float = 60.0,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
     ):
         if store is None and not models:
             raise ServerError("nothing to serve: give a store or models by name")
@@ -87,9 +93,16 @@ class EmbeddedServer:
         self._host, self._port, self._rest_port = host, port, rest_port
         self._freeze, self._verify = freeze, verify
         self._poll_s, self._drain_s = poll_s, drain_s
-        self._max_message_bytes, self._rest_timeout_s = max_message_bytes, rest_timeout_s
+        self._max_message_bytes = max_message_bytes
+        self._rest_timeout_s, self._grpc_timeout_s = rest_timeout_s, grpc_timeout_s
+        if max_message_bytes * 4 > limits.pending_bytes * 3:
+            raise ServerError(
+                f"limits.pending_bytes is {limits.pending_bytes}; with requests of up to {max_message_bytes} bytes "
+                f"it must be at least {math.ceil(max_message_bytes * 4 / 3)}"
+            )
+        self._limits, self._budget = limits, ByteBudget(limits.pending_bytes)
         self._pool = PredictionPool(threads)
-        self._data_plane = DataPlane(max_batch)
+        self._data_plane = DataPlane(max_batch, limits.pixels)
         self._required = set(models or {})
         self._reported: set[str] = set()
         self.registry = ModelRegistry(self._load, retry_s=retry_s)
@@ -136,6 +149,7 @@ class EmbeddedServer:
         Raises:
             ServerError: a model could not be loaded, nothing to serve came in time, or a port is taken.
         """
+        log_rate.install()
         try:
             if not self._wait_until_available(wait_s):
                 self.stop(0)
@@ -194,7 +208,15 @@ class EmbeddedServer:
     def _open(self) -> None:
         try:
             address = f"{self._bracketed}:{self._port}"
-            self._grpc = GrpcServer(self.handlers, address, self._max_message_bytes, self._pool)
+            self._grpc = GrpcServer(
+                self.handlers,
+                address,
+                self._max_message_bytes,
+                self._pool,
+                self._limits,
+                self._budget,
+                self._grpc_timeout_s,
+            )
         except RuntimeError as error:
             raise ServerError(f"gRPC port {self._port} on {self._host} cannot be opened: {error}") from error
         if self._rest_port is not None:
@@ -216,6 +238,8 @@ class EmbeddedServer:
                 self._host,
                 port,
                 max_body_bytes=self._max_message_bytes,
+                limits=self._limits,
+                budget=self._budget,
                 timeout_s=self._rest_timeout_s,
             )
         except OSError as error:

@@ -10,6 +10,9 @@ from serving.status import ServingError
 class Echo:
     """An engine that answers what it was asked."""
 
+    def __init__(self, decodes_images=False):
+        self.decodes_images = decodes_images
+
     def run(self, *arguments):
         return arguments
 
@@ -24,3 +27,12 @@ def test_too_many_strings_are_refused(shape):
     inputs = {"size": np.zeros(50), "image_bytes": np.full(shape, b"1", dtype=object)}
     with pytest.raises(ServingError, match="input image_bytes has 3 strings; this server takes at most 2"):
         DataPlane(max_batch=2).predict(Echo(), "s", inputs)
+
+
+def test_pixels_are_counted_over_all_images_of_a_request(png):
+    images = np.array([png((0, 0, 0), (10, 10))] * 3, dtype=object)
+    plane = DataPlane(max_pixels=500)
+    assert plane.predict(Echo(True), "s", {"a": images, "b": images[:2]})
+    with pytest.raises(ServingError, match="announce 600 pixels; this server takes at most 500"):
+        plane.predict(Echo(True), "s", {"a": images, "b": images})
+    assert plane.predict(Echo(False), "s", {"a": images, "b": images}), "a model of texts has no pixels"

@@ -1,0 +1,229 @@
+"""Clients that connect and do not go on: the others are answered, and nothing is held for ever."""
+
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import socket
+import time
+
+import pytest
+from server_process import ServerProcess
+from small_models import save_linear
+
+BODY = b'{"inputs": [2.0]}'
+PREDICT = "POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\n"
+WHOLE = f"{PREDICT}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
+STATUS = b"GET /v1/models/m HTTP/1.1\r\nHost: x\r\n\r\n"
+# Far above what a check waits for a limit, far below what would make a hang look like an answer.
+PATIENCE_S = 60.0
+SHORT = {"idle_s": 1.5, "header_s": 1.0, "body_s": 3.0, "stall_s": 1.0, "connections": 60}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_linear(tmp_path_factory.mktemp("model") / "1", 0.5, 2.0)
+
+
+@pytest.fixture(scope="module")
+def server(model, tmp_path_factory):
+    """A server with short limits."""
+    with ServerProcess(tmp_path_factory.mktemp("log") / "log", models={"m": model}, limits=SHORT) as running:
+        yield running
+
+
+def connect(server) -> socket.socket:
+    return socket.create_connection(server.rest, timeout=PATIENCE_S)
+
+
+def answer(connection: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    received = b""
+    while chunk := connection.recv(1 << 16):
+        received += chunk
+    return received
+
+
+def predict(server) -> tuple[int, dict]:
+    connection = http.client.HTTPConnection(*server.rest, timeout=PATIENCE_S)
+    try:
+        connection.request("POST", "/v1/models/m:predict", BODY)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def settle(server, files: int) -> None:
+    """Waits until the server has given its connections back."""
+    end = time.monotonic() + PATIENCE_S
+    while server.usage().files > files:
+        assert time.monotonic() < end, f"{server.usage().files} files are still open, not {files}"
+        time.sleep(0.05)
+
+
+HALVES = {
+    "nothing": (b"", b""),
+    "half a line": (b"POST /v1/mod", b"the headers of the request did not come within 1 s"),
+    "half the headers": (PREDICT.encode(), b"the headers of the request did not come within 1 s"),
+    "no body": (f"{PREDICT}Content-Length: 100\r\n\r\n".encode(), b"nothing of the request body came for 1 s"),
+    "half a body": (
+        f"{PREDICT}Content-Length: 100\r\n\r\n".encode() + BODY,
+        b"nothing of the request body came for 1 s",
+    ),
+    "half a chunk": (f"{PREDICT}Transfer-Encoding: chunked\r\n\r\n5\r\n".encode(), b"nothing of the request body came"),
+    "half an extension": (
+        f"{PREDICT}Transfer-Encoding: chunked\r\n\r\n5;{'a' * 9000}".encode(),
+        b"nothing of the request body came",
+    ),
+    "100-continue": (
+        f"{PREDICT}Content-Length: 9\r\nExpect: 100-continue\r\n\r\n".encode(),
+        b"nothing of the request body came",
+    ),
+    "half of a body nobody waits for": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + BODY,
+        b"Not Found",
+    ),
+    "idle after an answer": (STATUS, b"AVAILABLE"),
+}
+
+
+def test_a_client_that_stops_is_let_go(server):
+    before = server.usage().files
+    connections = {name: connect(server) for name in HALVES}
+    try:
+        for name, connection in connections.items():
+            connection.sendall(HALVES[name][0])
+        for name, connection in connections.items():
+            received = answer(connection)
+            assert HALVES[name][1] in received, name
+        settle(server, before)
+    finally:
+        for connection in connections.values():
+            connection.close()
+
+
+@pytest.mark.parametrize("head", [b"", f"{PREDICT}Content-Length: 100000\r\n\r\n".encode()], ids=["header", "body"])
+def test_a_client_that_drips_is_let_go(server, head):
+    with connect(server) as connection:
+        connection.sendall(head or b"GET / HTTP/1.1\r\nA: ")
+        connection.settimeout(0.2)
+        received, end = b"", time.monotonic() + PATIENCE_S
+        while b"408" not in received:
+            assert time.monotonic() < end
+            with contextlib.suppress(TimeoutError):
+                connection.sendall(b"a")
+                received += connection.recv(1 << 16)
+    assert b"did not come within" in received
+
+
+def test_a_client_that_does_not_take_its_answers_is_let_go(server):
+    before = server.usage().files
+    with connect(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+        connection.setblocking(False)
+        metadata = STATUS.replace(b"/m ", b"/m/metadata ")
+        end = time.monotonic() + PATIENCE_S
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            while True:
+                assert time.monotonic() < end
+                try:
+                    connection.send(metadata * 10)
+                except BlockingIOError:
+                    time.sleep(0.02)
+    settle(server, before)
+
+
+def test_many_slow_clients_do_not_shut_out_the_others(server):
+    before = server.usage()
+    attackers = [connect(server) for _ in range(400)]
+    try:
+        for number, connection in enumerate(attackers):
+            connection.setblocking(False)
+            with contextlib.suppress(OSError):  # it may have had to give way already
+                connection.send((b"", b"GET /v1/", f"{PREDICT}Content-Length: 100\r\n\r\n".encode())[number % 3])
+        assert [predict(server) for _ in range(10)] == [(200, {"outputs": [3.0]})] * 10
+        assert server.usage().files < before.files + SHORT["connections"] + 20
+        settle(server, before.files)
+    finally:
+        for connection in attackers:
+            connection.close()
+
+
+def test_whoever_is_at_work_is_not_closed_for_a_newcomer(server):
+    """Idle connections give way in the order of their age; requests that are being answered do not."""
+    with connect(server) as kept:
+        kept.sendall(STATUS)
+        received = b""
+        while b"AVAILABLE" not in received:
+            received += kept.recv(1 << 16)
+        idle = [connect(server) for _ in range(SHORT["connections"])]
+        try:
+            with concurrent.futures.ThreadPoolExecutor(20) as callers:
+                answers = list(callers.map(lambda _: predict(server), range(100)))
+            assert answers == [(200, {"outputs": [3.0]})] * 100
+            assert answer(kept) in (b"", b"\n}\n", b"}"), "the oldest idle one gave way"
+        finally:
+            for connection in idle:
+                connection.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 400),
+        (STATUS[:-2] + b"A: b\r\n" * 200 + b"\r\n", 431),
+        (STATUS[:-2] + b"A: " + b"b" * 100_000, 400),
+        (f"{PREDICT}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode(), 400),
+        (f"{PREDICT}Transfer-Encoding: chunked\r\n\r\n1;{'a' * 100_000}".encode(), 400),
+        (f"{PREDICT}Content-Length: 99999999999999999\r\n\r\n".encode(), 413),
+        (f"{PREDICT}Content-Length: -1\r\n\r\n".encode(), 400),
+        (b"POST /v1/models/m:predict HTTP/1.0\r\nContent-Length: 17\r\n\r\n" + BODY, 200),
+        (b"GET /v1/models/m HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 200),
+    ],
+)
+def test_odd_http(server, sent, status):
+    with connect(server) as connection:
+        connection.sendall(sent)
+        received = connection.recv(1 << 16)
+    expected = {400: b" 400 ", 431: b" 431 ", 413: b" 413 ", 200: b" 200 "}[status]
+    assert expected in received.partition(b"\r\n")[0] + b" ", received
+    assert predict(server)[0] == 200
+
+
+def test_pipelined_requests_are_all_answered(server):
+    with connect(server) as connection:
+        connection.sendall(WHOLE * 50)
+        received = b""
+        while received.count(b'{"outputs": [3.0]}') < 50:
+            chunk = connection.recv(1 << 16)
+            assert chunk, received
+            received += chunk
+
+
+def test_the_log_does_not_grow_with_what_is_sent(server):
+    before = server.log.stat().st_size
+    for _ in range(300):
+        with connect(server) as connection:
+            connection.sendall(b"nonsense\r\n\r\n")
+            assert b"400" in connection.recv(1 << 16)
+    assert server.log.stat().st_size - before < 5000
+
+
+def test_at_the_limit_of_open_files_callers_are_answered_and_the_log_stays_small(model, tmp_path):
+    with ServerProcess(tmp_path / "log", files=400, models={"m": model}, limits={"connections": 2000}) as server:
+        assert "this process may open 400 files" in server.log.read_text()
+        server.allow_files(server.usage().files + 20)
+        attackers = []
+        try:
+            for _ in range(200):
+                attackers.append(connect(server))
+                attackers[-1].setblocking(False)
+            assert [predict(server) for _ in range(5)] == [(200, {"outputs": [3.0]})] * 5
+            assert "open files are the limit" in server.log.read_text()
+            assert server.log.stat().st_size < 20_000
+        finally:
+            for connection in attackers:
+                connection.close()
+        assert server.stop() == 0

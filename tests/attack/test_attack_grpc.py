@@ -1,0 +1,173 @@
+"""gRPC callers that do not go on: predictions, those of REST too, and health are answered, and nothing is held."""
+
+import contextlib
+import socket
+import threading
+import time
+
+import grpc
+import http2
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from server_process import ServerProcess
+from small_models import save_linear
+
+from serving import tensors
+from serving.client import Client
+from serving.protos import predict_pb2, prediction_service_pb2_grpc
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+WATCH = "/grpc.health.v1.Health/Watch"
+PATIENCE_S = 60.0
+X = np.float32([2.0])
+SHORT = {"idle_s": 1.0, "header_s": 1.0, "body_s": 2.0, "stall_s": 1.0, "connections": 40, "receiving": 8}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    model = save_linear(tmp_path_factory.mktemp("model") / "1", 0.5, 2.0)
+    log = tmp_path_factory.mktemp("log") / "log"
+    with ServerProcess(log, models={"m": model}, limits=SHORT, threads=2, grpc_timeout_s=2) as running:
+        yield running
+
+
+def connect(server) -> socket.socket:
+    host, _, port = server.grpc.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+
+
+def answer(connection: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while chunk := connection.recv(1 << 16):
+            received += chunk
+    return received
+
+
+def request() -> predict_pb2.PredictRequest:
+    sent = predict_pb2.PredictRequest()
+    sent.model_spec.name = "m"
+    sent.inputs["x"].CopyFrom(tensors.to_proto(X))
+    return sent
+
+
+def answered(server) -> bool:
+    with Client(server.grpc, "m", deadline_s=PATIENCE_S) as client:
+        return client.predict({"x": X})["y"].tolist() == [3.0] and client.status()[0]["state"] == "AVAILABLE"
+
+
+def settle(server, files: int) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while server.usage().files > files:
+        assert time.monotonic() < end, f"{server.usage().files} files are still open, not {files}"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("method", [PREDICT, STATUS, WATCH])
+def test_half_a_message_takes_no_thread_from_predictions(server, method):
+    before = server.usage()
+    connections = [connect(server) for _ in range(3)]
+    try:
+        attackers = [http2.Peer(connection) for connection in connections]
+        for attacker in attackers:
+            for stream in range(1, 101, 2):
+                attacker.send(http2.call(stream, method) + http2.message(stream, b"half", claimed=1 << 20))
+        for _ in range(5):
+            assert answered(server)
+        assert all(attacker.closed(PATIENCE_S) for attacker in attackers), "idle, once their calls had been ended"
+    finally:
+        for connection in connections:
+            connection.close()
+    settle(server, before.files)
+
+
+def test_a_caller_that_keeps_its_connection_alive_and_sends_no_message_is_cut_off(server):
+    """Its connection is sound and its deadline far: only the server's own limit ends the calls."""
+    gate = threading.Event()
+
+    def never():
+        gate.wait(PATIENCE_S)
+        yield b""
+
+    with grpc.insecure_channel(server.grpc) as channel:
+        calls = [channel.stream_unary(method).future(never()) for method in (PREDICT, STATUS) for _ in range(30)]
+        for _ in range(5):
+            assert answered(server)
+        assert {call.code() for call in calls} == {grpc.StatusCode.CANCELLED}
+        gate.set()
+    assert "its message did not come" in server.log.read_text()
+
+
+def test_answers_that_are_not_taken_hold_nothing_for_long(server):
+    before = server.usage()
+    sent = request()
+    sent.inputs["x"].tensor_shape.dim[0].size = 100_000  # one value stands for all, and the answer has 400 KB
+    with connect(server) as connection:
+        attacker = http2.Peer(connection, window=0)
+        for stream in range(1, 41, 2):
+            attacker.send(http2.call(stream, PREDICT) + http2.message(stream, sent.SerializeToString()))
+        for _ in range(5):
+            assert answered(server)
+        assert attacker.closed(PATIENCE_S)
+    settle(server, before.files)
+
+
+@pytest.mark.parametrize("sent", [b"", http2.PREFACE[:10], b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01" * 100])
+def test_connections_that_never_become_grpc_are_closed(server, sent):
+    before = server.usage().files
+    with connect(server) as connection:
+        connection.sendall(sent)
+        assert answer(connection).find(b"grpc-status") < 0
+    settle(server, before)
+
+
+def test_idle_connections_are_closed_and_their_number_is_bounded(server):
+    before = server.usage().files
+    attackers = [connect(server) for _ in range(3 * SHORT["connections"])]
+    try:
+        peers = []
+        for connection in attackers:
+            with contextlib.suppress(OSError):  # refused already
+                peers.append(http2.Peer(connection))
+        assert server.usage().files < before + 2 * SHORT["connections"]
+        assert all(peer.closed(PATIENCE_S) for peer in peers)
+        assert answered(server)
+        settle(server, before)
+    finally:
+        for connection in attackers:
+            connection.close()
+
+
+def code_of(call, sent, **options) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call(sent, timeout=PATIENCE_S, **options)
+    return caught.value.code(), caught.value.details()
+
+
+def test_bytes_that_are_no_message_are_the_callers_fault(server):
+    with grpc.insecure_channel(server.grpc) as channel:
+        for method in (PREDICT, STATUS):
+            code, text = code_of(channel.unary_unary(method), b"\xff" * 100)
+            assert code is grpc.StatusCode.INVALID_ARGUMENT and "cannot be read" in text
+        code, text = code_of(channel.stream_unary(PREDICT), iter([]))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "without a message" in text
+        # One message is what the call takes; what follows it is not read.
+        assert channel.stream_unary(PREDICT)(iter([request().SerializeToString()] * 3), timeout=PATIENCE_S)
+    assert answered(server)
+
+
+def test_metadata_is_bounded(server):
+    with grpc.insecure_channel(server.grpc) as channel:
+        call = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        code, _ = code_of(call, request(), metadata=[("a", "b" * 100_000)])
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert answered(server)
+
+
+def test_a_watch_on_health_would_stay_open_for_ever(server):
+    with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
+        list(health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S))
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

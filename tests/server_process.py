@@ -1,0 +1,122 @@
+"""The embedded server as a process of its own, to be attacked and measured. Run as a program, it is that process."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import urllib.parse
+from typing import Any
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+class ServerProcess:
+    """A running server; a context manager.
+
+    Args:
+        log: file for what it logs.
+        files: how many files it may open; None leaves that as it is.
+        limits: fields of `serving.limits.Limits` that are not the default.
+        options: arguments of `EmbeddedServer`.
+
+    Attributes:
+        grpc: "host:port".
+        rest: (host, port).
+    """
+
+    def __init__(
+        self, log: pathlib.Path, *, files: int | None = None, limits: dict[str, Any] | None = None, **options: Any
+    ):
+        self.log = log
+        settings = json.dumps({"files": files, "limits": limits or {}, "options": options}, default=str)
+        with log.open("w") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, settings],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            )
+        assert self._process.stdout is not None
+        addresses = self._process.stdout.readline()
+        if not addresses:
+            raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")
+        found = json.loads(addresses)
+        self.grpc: str = found["grpc"]
+        rest = urllib.parse.urlsplit(found["rest"])
+        self.rest = (rest.hostname or "", rest.port or 0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def usage(self) -> "Usage":
+        """What the process takes now."""
+        folder = pathlib.Path("/proc", str(self._process.pid))
+        pages = int((folder / "statm").read_text().split()[1])
+        threads = next(line for line in (folder / "status").read_text().splitlines() if line.startswith("Threads:"))
+        return Usage(
+            memory=pages * os.sysconf("SC_PAGE_SIZE"),
+            files=sum(1 for _ in (folder / "fd").iterdir()),
+            threads=int(threads.split()[1]),
+        )
+
+    def allow_files(self, count: int) -> None:
+        """Lets the process open no more than `count` files from now on."""
+        _, most = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (count, most))
+
+    def stop(self) -> int:
+        """Ends the process as an operator would; its exit status."""
+        if self.alive:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> "ServerProcess":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+
+@dataclasses.dataclass(frozen=True)
+class Usage:
+    """Resident bytes, open files and threads of a process."""
+
+    memory: int
+    files: int
+    threads: int
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Serves until SIGTERM."""
+    if settings["files"]:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (settings["files"], most))
+    import logging
+
+    from serving.limits import Limits
+    from serving.server import EmbeddedServer
+
+    logging.basicConfig(level=logging.INFO)
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    server = EmbeddedServer(limits=Limits(**settings["limits"]), **settings["options"])
+    server.start()
+    print(json.dumps({"grpc": server.grpc_address, "rest": server.rest_address}), flush=True)
+    ended.wait()
+    server.stop(5)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
