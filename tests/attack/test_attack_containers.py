@@ -88,6 +88,19 @@ def test_a_gzipped_tfrecord_that_unpacks_to_gigabytes(graft, config, tmp_path, e
     assert summary["rejected"] == {"too_large": 1} and sum(map(len, summary["used"].values())) == 6
 
 
+def test_a_parquet_file_of_3_kb_that_names_40_mb_in_each_row(refused, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    big = pa.DictionaryArray.from_arrays(pa.array([0] * 140, pa.int32()), pa.array([bytes(40_000_000)], pa.string()))
+    path = tmp_path / "a.parquet"
+    table = pa.table({"image": pa.array([b"x"] * 140), "label": big})
+    pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=2**30)
+    path.write_bytes(path.read_bytes().replace(b"ARROW:schema", b"XRROW:schema"))  # else it is read as a dictionary
+    assert path.stat().st_size < 4000
+    refused("a.parquet: reading it takes more than 2048 MiB of memory", source="parquet", path=path)
+
+
 @pytest.fixture(scope="session")
 def encode_png():
     """encode_png(seed) -> a small PNG."""
