@@ -19,8 +19,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 TOP = pathlib.Path(__file__).parents[2]
-SECONDS = 120
+SECONDS = 60
 """A call that takes longer hangs; the attacks here take seconds at most, also on a busy machine."""
+
+_MOST_MEMORY = 6 * 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +123,8 @@ def _end(kind: str, arguments: list, said: int, printed: int) -> None:
     code = 70
     try:
         os.setpgid(0, 0)
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, hard))  # the machine is not to suffer
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(printed, 1)
         os.dup2(said, 2)

@@ -1,7 +1,11 @@
 """Files that claim what they do not hold, hold what nobody can hold, or lead in circles."""
 
 import gzip
+import itertools
 import json
+import os
+import pathlib
+import shutil
 import struct
 
 import google_crc32c
@@ -99,6 +103,58 @@ def test_a_parquet_file_of_3_kb_that_names_40_mb_in_each_row(refused, tmp_path):
     path.write_bytes(path.read_bytes().replace(b"ARROW:schema", b"XRROW:schema"))  # else it is read as a dictionary
     assert path.stat().st_size < 4000
     refused("a.parquet: reading it takes more than 2048 MiB of memory", source="parquet", path=path)
+
+
+@pytest.fixture
+def folders(tmp_path, encode_png):
+    """A folder of two classes with 30 images each."""
+    root = tmp_path / "data"
+    for number in range(60):
+        label = root / ("cat", "dog")[number % 2]
+        label.mkdir(parents=True, exist_ok=True)
+        (label / f"{number}.png").write_bytes(encode_png(number))
+    return root
+
+
+def test_46_links_are_not_65_thousand_images(graft, folders, tmp_path):
+    pool = [tmp_path / "pool" / str(level) for level in range(16)]
+    for folder in pool:
+        folder.mkdir(parents=True)
+    for folder, deeper in itertools.pairwise(pool):
+        for name in ("left", "middle", "right"):
+            (folder / name).symlink_to(deeper)
+    shutil.copy(folders / "cat" / "0.png", pool[-1])
+    (folders / "cat" / "pool").symlink_to(pool[0])
+    done = graft.ingest(tmp_path / "out", source="image_folder", path=folders)
+    assert done.code == 0, done
+    summary = json.loads(done.output)
+    assert sum(sum(labels.values()) for labels in summary["used"].values()) == 61 and summary["duplicates"] == 1
+
+
+def test_one_folder_under_two_classes(refused, folders):
+    (folders / "cat" / "dogs").symlink_to(folders / "dog")
+    refused("'cat/dogs' and 'dog' are one folder", source="image_folder", path=folders)
+
+
+def test_folders_deeper_than_a_path_is_long(refused, folders, monkeypatch):
+    monkeypatch.chdir(folders / "cat")
+    for _ in range(25):
+        os.mkdir("d" * 200)  # noqa: PTH102
+        monkeypatch.chdir("d" * 200)
+    refused("File name too long", source="image_folder", path=folders)
+
+
+@pytest.mark.parametrize("source", ["image_folder", "csv", "tfrecord", "parquet", "tfds", "idx"])
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_a_fifo_or_a_device_in_the_place_of_data(graft, config, tmp_path, source, kind):
+    path = pathlib.Path("/dev/zero")
+    if kind == "fifo":
+        path = tmp_path / "fifo"
+        os.mkfifo(path)
+    more = {"tfds": {"name": "x"}, "idx": {"pairs": [{"images": str(path), "labels": str(path)}]}}
+    assert graft.graft("run", config(source=source, path=path, **more.get(source, {})), "--dry-run").refused(
+        "data.path"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,9 @@ _HEADER, _FOOTER = 12, 4
 _GZIP = b"\x1f\x8b"
 _SKIPPED_AT_ONCE = 2**20
 
+_FEWEST_RECORDS, _RECORD_BYTES = 4096, 16
+"""A gzip may have so many records, and one more for so many bytes: what has more repeats itself without end."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TooLong:
@@ -52,12 +55,16 @@ def read_records(path: str, most: int) -> Iterator[bytes | TooLong]:
     with open_regular(path) as file:
         packed = file.read(2) == _GZIP
         file.seek(0)
+        size = os.fstat(file.fileno()).st_size
         if not packed:
-            yield from _records(file, most, os.fstat(file.fileno()).st_size)
+            yield from _records(file, most, size)
             return
         with gzip.GzipFile(fileobj=file) as unpacked:
             try:
-                yield from _records(unpacked, most, None)
+                for number, record in enumerate(_records(unpacked, most, None)):
+                    if number >= _FEWEST_RECORDS + size // _RECORD_BYTES:
+                        raise DamagedError(f"there are more than {number}, which {size} bytes cannot hold")
+                    yield record
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
                 raise DamagedError(f"truncated or corrupted gzip: {error}") from error
 

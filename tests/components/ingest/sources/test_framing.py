@@ -93,6 +93,19 @@ def test_memory_does_not_grow_with_what_is_unpacked(path):
     assert peak < 10**7
 
 
+def test_records_without_end(path):
+    """A gzip of a million empty records takes some kilobytes."""
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(b"")
+    with open(path, "rb") as file:  # noqa: PTH123
+        empty = file.read()
+    put(path, gzip.compress(empty * 10**6))
+    with pytest.raises(DamagedError, match=r"there are more than \d+, which \d+ bytes cannot hold"):
+        for record in read_records(path, 200):
+            assert record == b""
+    assert sum(1 for _ in read_records(put(path, gzip.compress(empty * 4096)), 200)) == 4096
+
+
 def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path, message in ((tmp_path / "fifo", "is a FIFO"), (tmp_path, "is a folder"), (tmp_path / "no", "No such")):
