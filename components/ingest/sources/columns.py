@@ -9,6 +9,9 @@ from components.ingest.reasons import Reason
 from components.ingest.sources.base import Item, as_text
 from models.errors import GraftError
 
+_SHOWN_COLUMNS = 50
+_SHOWN_TEXT = 2000
+
 MAX_TEXT = 1000
 """Longest extra value in bytes; longer ones are no slices but data."""
 
@@ -28,8 +31,10 @@ def check_columns(where: str, found: Iterable[str], options: DataOptions) -> Non
     needed |= {f"data.slices[{number}]": name for number, name in enumerate(options.slices)}
     missing = [f"{key} is {name!r}" for key, name in needed.items() if name not in found]
     if missing:
+        there = ", ".join(sorted(found)[:_SHOWN_COLUMNS])
+        more = f" and {len(found) - _SHOWN_COLUMNS} more" if len(found) > _SHOWN_COLUMNS else ""
         raise GraftError(
-            f"{as_text(where)}: no such column: {', '.join(missing)}; there are {', '.join(sorted(found))}"
+            f"{as_text(where)}: no such column: {', '.join(missing)}; there are {there[:_SHOWN_TEXT]}{more}"
         )
 
 

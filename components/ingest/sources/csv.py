@@ -1,15 +1,20 @@
 """A CSV file with a row an image: path, label, optional split, and any extra columns, which become slices."""
-# ruff: noqa: PTH118, PTH120, PTH123
+# ruff: noqa: PTH118, PTH120
 # os.path, for names that are many and need not be UTF-8.
 
 import csv
+import io
+import itertools
 import os
 from collections.abc import Iterator
+from typing import TextIO
 
 from components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
 from components.ingest.sources.columns import check_columns, extra_columns, group_text, label_text, split_text
-from components.ingest.sources.files import FileChunk, FileRef
+from components.ingest.sources.files import FileChunk, FileRef, open_regular
 from models.errors import GraftError
+
+_LONGEST_LINE = 2**20
 
 
 class Csv(Source):
@@ -40,17 +45,19 @@ class Csv(Source):
         where = f"data.path {as_text(self.path)}"
         try:
             # Bytes that are not UTF-8 must survive: they may be part of a file's name.
-            with open(self.path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-                rows = csv.DictReader(file, delimiter="\t" if self.path.endswith(".tsv") else ",")
+            with io.TextIOWrapper(
+                open_regular(self.path), newline="", encoding="utf-8-sig", errors="surrogateescape"
+            ) as file:
+                rows = csv.DictReader(_lines(file), delimiter="\t" if self.path.endswith(".tsv") else ",")
                 names = rows.fieldnames or []
                 check_columns(self.path, names, self.options)
                 if len(set(names)) != len(names):
-                    raise GraftError(f"{where}: two columns have one name; there are {', '.join(names)}")
+                    raise GraftError(f"{where}: two columns have one name; there are {', '.join(names)[:1000]}")
                 for row in rows:
                     if None in row:
                         raise GraftError(
                             f"{where}, line {rows.line_num}: {len(names) + len(row[None])} fields, "
-                            f"but {len(names)} columns ({', '.join(names)})"
+                            f"but {len(names)} columns ({', '.join(names)[:1000]})"
                         )
                     yield FileRef(
                         row[image] or "",
@@ -63,3 +70,14 @@ class Csv(Source):
             raise GraftError(f"{where}: {error.strerror}; it must be a CSV file") from error
         except csv.Error as error:
             raise GraftError(f"{where}: not CSV: {error}") from error
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file; csv.Error where one goes on and on, as it does in a file of another kind."""
+    for number in itertools.count(1):
+        line = file.readline(_LONGEST_LINE)
+        if not line:
+            return
+        if len(line) == _LONGEST_LINE:
+            raise csv.Error(f"line {number} has more than {_LONGEST_LINE} characters")
+        yield line

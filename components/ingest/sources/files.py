@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from components.ingest.header import Refused
 from components.ingest.reasons import Reason
@@ -54,14 +54,10 @@ def read_file(path: str, max_bytes: int) -> bytes:
       Refused: It is missing, may not be read, is no regular file, or is larger.
     """
     try:
-        # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        descriptor, status = _open(path)
+    except OSError as error:
         raise Refused(Reason.UNREADABLE, _reason(error)) from error
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Refused(Reason.UNREADABLE, f"is {_kind(status.st_mode)}, not a regular file")
         if status.st_size > max_bytes:
             raise Refused(Reason.TOO_LARGE, f"{status.st_size} bytes, at most {max_bytes} are read")
         return os.read(descriptor, status.st_size)
@@ -71,9 +67,29 @@ def read_file(path: str, max_bytes: int) -> bytes:
         os.close(descriptor)
 
 
-def _reason(error: OSError | ValueError) -> str:
-    if isinstance(error, ValueError):
-        return str(error)
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Opens a regular file; waits for nobody, as `open` does at a FIFO.
+
+    Raises:
+      OSError: It is missing, may not be read or is no regular file; `strerror` says which.
+    """
+    return os.fdopen(_open(path)[0], "rb")
+
+
+def _open(path: str | os.PathLike) -> tuple[int, os.stat_result]:
+    try:
+        # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # a NUL in the name, or what no file system can spell
+        raise OSError(errno.EINVAL, str(error)) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, f"is {_kind(status.st_mode)}, not a regular file")
+    return descriptor, status
+
+
+def _reason(error: OSError) -> str:
     if error.errno == errno.ELOOP:
         return "symbolic links go round in a circle"
     return error.strerror or str(error)

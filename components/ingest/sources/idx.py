@@ -17,11 +17,15 @@ from typing import BinaryIO
 from components.ingest.options import DataOptions, IdxPair
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
 from components.ingest.sources.columns import label_text
+from components.ingest.sources.files import open_regular
 from models.errors import GraftError
 
 _UNSIGNED_BYTE = 8
 _STORED_BLOCK = 65535
 _LABELS_AT_ONCE = 65536
+
+_FEWEST_IMAGES, _IMAGE_BYTES = 4096, 4
+"""A file may have so many images, and one more for so many bytes; a gzip that unpacks to more repeats itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +93,8 @@ def read_images(folder: str, pair: IdxPair, max_pixels: int) -> Iterator[bytes]:
             raise file.error(f"holds {count} images, but {pair.labels} holds {labels} labels")
         if not 0 < height * width <= max_pixels:
             raise file.error(f"has images of {width} x {height} pixels; 1 to {max_pixels} in all (data.max_pixels) fit")
+        if count > _FEWEST_IMAGES + file.size // _IMAGE_BYTES:
+            raise file.error(f"announces {count} images, which {file.size} bytes cannot hold")
         depth = channels[0] if channels else 1
         for _ in range(count):
             yield encode_png(file.read(height * width * depth), width, height, depth)
@@ -101,24 +107,24 @@ class _Idx:
         self._path = pathlib.Path(folder, name)
         self._file: BinaryIO | gzip.GzipFile
         self.shape: tuple[int, ...] = ()
+        self.size = 0
 
     def __enter__(self) -> "_Idx":
         try:
-            self._file = self._path.open("rb")
-            if self._file.read(2) == b"\x1f\x8b":
-                self._file.close()
-                self._file = gzip.open(self._path, "rb")
-            else:
-                self._file.seek(0)
+            self._file = file = open_regular(self._path)
         except OSError as error:
             raise self.error(f"{error.strerror}") from error
+        if file.read(2) == b"\x1f\x8b":
+            self._file = gzip.GzipFile(fileobj=file)
+        file.seek(0)
+        self.size = os.fstat(file.fileno()).st_size
         zero, kind, dimensions = struct.unpack(">HBB", self.read(4))
         if zero or kind != _UNSIGNED_BYTE or not dimensions:
             raise self.error("is no IDX file of unsigned bytes")
         self.shape = struct.unpack(f">{dimensions}I", self.read(4 * dimensions))
         if not isinstance(self._file, gzip.GzipFile):  # how much a gzipped file holds only reading tells
             announced = math.prod(self.shape)
-            there = os.fstat(self._file.fileno()).st_size - self._file.tell()
+            there = self.size - self._file.tell()
             if there < announced:
                 raise self.error(f"ends too early: {announced} bytes were to follow, {there} do")
         return self

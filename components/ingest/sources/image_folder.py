@@ -1,14 +1,18 @@
 """A folder a class: `path/<class>/**/<image>`, or `path/<split>/<class>/**/<image>`."""
-# ruff: noqa: PTH116, PTH118
+# ruff: noqa: PTH114, PTH116, PTH118, PTH120
 # os.scandir and os.path, for names that are many: a Path costs as much as reading a small file.
 
 import os
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
 from components.ingest.sources.files import FileChunk, FileRef
 from components.ingest.splits import parse_split
 from models.errors import GraftError
+
+_SHOWN = 200
+"""Characters of a path that a message shows."""
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -16,10 +20,13 @@ IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".
 class ImageFolder(Source):
     """Class folders, read recursively.
 
-    Hidden files are skipped, links are followed but never in a circle. Where all folders of the first level are named
-    like splits and one of them is train, they are the splits and the classes are a level below. Where train and another
-    split stand beside folders of other names, nobody can say which of the two is meant: an error. Images that lie
-    beside the class folders have no label; other files there (a README, a licence) are none of ours.
+    Hidden files are skipped. Links are followed, but a folder is read once: not in a circle, and not again under a
+    second name. Under two classes or splits it is an error, for nobody can say which is meant.
+
+    Where all folders of the first level are named like splits and one of them is train, they are the splits and the
+    classes are a level below. Where train and another split stand beside folders of other names, nobody can say which
+    of the two is meant: an error. Images that lie beside the class folders have no label;
+    other files there (a README, a licence) are none of ours.
     """
 
     def files(self) -> Iterator[str]:
@@ -50,42 +57,93 @@ class ImageFolder(Source):
                 f"{len(others)} beside them are not ({', '.join(map(repr, others[:10]))}); move those away, "
                 f"or rename {', '.join(named)} if they are classes"
             )
+        walk = _Walk(self.path)
         if all(splits) and "train" in splits:
             for entry, split in zip(folders, splits, strict=True):
-                yield from self._classes(entry.path, f"{entry.name}/", split)
+                yield from self._classes(walk, entry.path, f"{entry.name}/", split)
         else:
-            yield from self._classes(self.path, "", None)
+            yield from self._classes(walk, self.path, "", None)
 
-    def _classes(self, folder: str, above: str, split: str | None) -> Iterator[FileRef]:
+    def _classes(self, walk: "_Walk", folder: str, above: str, split: str | None) -> Iterator[FileRef]:
         for entry in _scan(folder):
             if _is_folder(entry):
                 label = as_text(entry.name)
-                for path in _walk(entry.path, f"{above}{entry.name}/", ()):
+                for path in walk.files(entry.path, f"{above}{entry.name}"):
                     yield FileRef(path, label, split)
             elif entry.name.lower().endswith(IMAGE_EXTENSIONS):
                 yield FileRef(above + entry.name, "", split)
 
 
-def _walk(folder: str, relative: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """Files below `folder`.
+class _Visit(NamedTuple):
+    """Where a folder was met: the class folder it is part of, its own path, and whether a link led there."""
 
-    Args:
-      folder: Where to look.
-      relative: Its path as it is to be yielded, with a slash at the end.
-      above: Device and inode of the folders it lies in.
+    place: str
+    path: str
+    linked: bool
 
-    Yields:
-      Paths, `relative` in front.
-    """
-    status = os.stat(folder)
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        return
-    for entry in _scan(folder):
-        if _is_folder(entry):
-            yield from _walk(entry.path, f"{relative}{entry.name}/", (*above, identity))
-        else:
-            yield relative + entry.name
+
+class _Walk:
+    """Lists files below class folders and remembers the folders, by device and inode."""
+
+    def __init__(self, root: str):
+        self._root = root
+        self._seen: dict[tuple[int, int], _Visit] = {}
+
+    def files(self, folder: str, place: str) -> Iterator[str]:
+        """Files below a class folder.
+
+        Args:
+          folder: The class folder.
+          place: Its path below the root.
+
+        Yields:
+          Paths below the root.
+
+        Raises:
+          GraftError: A folder may not be read, or was met in another class folder.
+        """
+        circle = {self._identity(self._root), self._identity(os.path.dirname(folder))}
+        # No recursion: folders may be a thousand deep.
+        visits = [_Visit(place, place, os.path.islink(folder))]
+        open_folders = [iter(self._enter(visits[0], circle))]
+        while open_folders:
+            entry = next(open_folders[-1], None)
+            if entry is None:
+                open_folders.pop()
+                visits.pop()
+                continue
+            path = f"{visits[-1].path}/{entry.name}"
+            if _is_folder(entry):
+                visits.append(_Visit(place, path, visits[-1].linked or entry.is_symlink()))
+                open_folders.append(iter(self._enter(visits[-1], circle)))
+            else:
+                yield path
+
+    def _enter(self, visit: _Visit, circle: set[tuple[int, int]]) -> list[os.DirEntry]:
+        """What is in a folder; nothing where it was read before."""
+        folder = os.path.join(self._root, visit.path)
+        identity = self._identity(folder)
+        before = self._seen.setdefault(identity, visit)
+        # Without a link on the way no folder is met twice, whatever a file system gives as its number.
+        if visit.linked or before.linked:
+            if identity in circle:
+                return []
+            if before.place != visit.place:
+                raise GraftError(
+                    f"data.path {as_text(self._root)}: {as_text(before.path)!r} and {as_text(visit.path)!r} are one "
+                    "folder, linked under two classes or splits; remove one of them"
+                )
+            if before is not visit:
+                return []
+        return _scan(folder)
+
+    @staticmethod
+    def _identity(folder: str) -> tuple[int, int]:
+        try:
+            status = os.stat(folder)
+        except OSError as error:
+            raise _unreadable(folder, error) from error
+        return status.st_dev, status.st_ino
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -100,8 +158,14 @@ def _scan(folder: str) -> list[os.DirEntry]:
     try:
         with os.scandir(folder) as entries:
             shown = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise GraftError(
-            f"data.path {as_text(folder)}: {error.strerror}; it must be a folder that may be read"
-        ) from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder, error) from error
     return sorted(shown, key=lambda entry: os.fsencode(entry.name))
+
+
+def _unreadable(folder: str, error: OSError | ValueError) -> GraftError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)  # ValueError: a NUL in the name
+    name = as_text(folder)
+    if len(name) > _SHOWN:
+        name = f"{name[:_SHOWN]}... ({len(name)} characters)"
+    return GraftError(f"data.path {name}: {reason}; it must be a folder that may be read")

@@ -24,7 +24,12 @@ def find_files(path: str, kind: str, suffixes: tuple[str, ...]) -> list[str]:
       GraftError: There is none.
     """
     if os.path.isdir(path):
-        names = (name for name in os.listdir(path) if not name.startswith("."))
+        try:
+            names = [name for name in os.listdir(path) if not name.startswith(".")]
+        except OSError as error:
+            raise GraftError(
+                f"data.path {as_text(path)}: {error.strerror}; it must be a folder that may be read"
+            ) from error
         found = [os.path.join(path, name) for name in names if any(suffix in name for suffix in suffixes)]
         wanted = f"files with {' or '.join(suffixes)} in their name"
     elif os.path.exists(path):
@@ -39,7 +44,7 @@ def find_files(path: str, kind: str, suffixes: tuple[str, ...]) -> list[str]:
 
 def group(paths: list[str]) -> list[tuple[str, ...]]:
     """Joins small files, in order, so that a chunk is worth its shards."""
-    sizes = [os.path.getsize(path) for path in paths]
+    sizes = [_size(path) for path in paths]
     enough = max(_MIN_CHUNK_BYTES, sum(sizes) // _CHUNKS_WANTED)
     groups: list[list[str]] = []
     filled = enough
@@ -50,3 +55,10 @@ def group(paths: list[str]) -> list[tuple[str, ...]]:
         groups[-1].append(path)
         filled += size
     return [tuple(paths) for paths in groups]
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:  # gone since it was listed: reading will say so
+        return 0

@@ -12,11 +12,14 @@ from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
 from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
+from components.ingest.sources.framing import DamagedError, TooLong, read_records
 from components.ingest.sources.paths import find_files, group
 from models.errors import GraftError
-from models.images import decode_error_reason
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec", ".record")
+
+_BESIDE_IMAGE = 2**20
+_SHOWN_VALUES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +34,10 @@ class TfRecordChunk(Chunk):
         image = self.options.image_column
         for path in self.paths:
             name = self.prefix + as_text(pathlib.Path(path).name)
-            for number, row in enumerate(read_rows(path)):
+            for number, row in enumerate(read_rows(path, longest(self.options))):
+                if isinstance(row, TooLong):
+                    yield too_long_item(f"{name}#{number}", row, self.options)
+                    continue
                 encoded = row.get(image)
                 item = Item(
                     f"{name}#{number}",
@@ -57,7 +63,9 @@ class TfRecord(Source):
         columns = self.options.columns
         self._check_first()
         for path in self.files():
-            for row in read_rows(path):
+            for row in read_rows(path, longest(self.options)):
+                if isinstance(row, TooLong):
+                    continue
                 label = label_text(row.get(columns.label), self.options.class_names)
                 yield Entry(label, split_text(row, self.options))
 
@@ -68,37 +76,57 @@ class TfRecord(Source):
 
     def _check_first(self) -> None:
         path = next(self.files())
-        row = next(read_rows(path), None)
+        row = next(read_rows(path, longest(self.options)), None)
         if row is None:
             raise GraftError(f"data.path {as_text(path)}: holds no record")
-        check_columns(path, row, self.options)
+        if not isinstance(row, TooLong):
+            check_columns(path, row, self.options)
 
 
-def read_rows(path: str) -> Iterator[dict[str, Any]]:
+def read_rows(path: str, most: int) -> Iterator[dict[str, Any] | TooLong]:
     """The features of each tf.Example: bytes, int or float where there is one value, a list where there are more.
+
+    Args:
+      path: The file.
+      most: Longest record that is read, bytes; one that is longer is passed over and only announced.
 
     Raises:
       GraftError: The file is damaged or holds something else, with the number of the record.
     """
     number = 0
     try:
-        with pathlib.Path(path).open("rb") as file:
-            compression = "GZIP" if file.read(2) == b"\x1f\x8b" else ""
-        for record in tf.data.TFRecordDataset(path, compression).as_numpy_iterator():
-            features = tf.train.Example.FromString(record).features.feature
-            yield {name: _value(feature) for name, feature in features.items()}
+        for record in read_records(path, most):
+            yield record if isinstance(record, TooLong) else parse_example(record)
             number += 1
-    except tf.errors.OpError as error:
-        raise GraftError(
-            f"data.path {as_text(path)}: record {number} cannot be read: {decode_error_reason(error)}"
-        ) from error
+    except DamagedError as error:
+        raise GraftError(f"data.path {as_text(path)}: record {number} cannot be read: {error}") from error
     except OSError as error:
         raise GraftError(f"data.path {as_text(path)}: {error.strerror}") from error
     except message.DecodeError as error:
         raise GraftError(f"data.path {as_text(path)}: record {number} is no tf.Example") from error
 
 
+def parse_example(record: bytes) -> dict[str, Any]:
+    """The features of a serialized tf.Example, see `read_rows`; of a list the first values, which tell that it is one.
+
+    Raises:
+      google.protobuf.message.DecodeError: It is none.
+    """
+    return {name: _value(feature) for name, feature in tf.train.Example.FromString(record).features.feature.items()}
+
+
+def longest(options: DataOptions) -> int:
+    """The longest record that is read, bytes: an image of `max_bytes` and what else an example holds."""
+    return options.max_bytes + _BESIDE_IMAGE
+
+
+def too_long_item(name: str, record: TooLong, options: DataOptions) -> Item:
+    """What is told of a record that was passed over."""
+    detail = f"record of {record.length} bytes, at most {longest(options)} are read"
+    return Item(name, "", reason=Reason.TOO_LARGE, detail=detail, group=None if options.group is None else "")
+
+
 def _value(feature: tf.train.Feature) -> Any:
     kind = feature.WhichOneof("kind")
-    values = list(getattr(feature, kind).value) if kind else []
-    return values[0] if len(values) == 1 else values
+    values = getattr(feature, kind).value if kind else []
+    return values[0] if len(values) == 1 else list(values[:_SHOWN_VALUES])

@@ -1,6 +1,7 @@
 """CSV: columns, splits, slices and damage."""
 
 import collections
+import os
 import re
 
 import pytest
@@ -115,6 +116,9 @@ def test_integer_labels_index_class_names(table, ingest):
         ("path,label,path\na,b,c\n", {}, "two columns have one name"),
         ("", {}, "no such column"),
         ("path,label\n" + "a" * 200_000 + ",b\n", {}, "not CSV: field larger"),
+        ('path,label\n"' + "a,b\n" * 50_000, {}, "not CSV: field larger"),  # a quote that is not closed
+        ("path,label\n" + "," * 2_000_000, {}, "not CSV: line 2 has more than 1048576 characters"),
+        (",".join(f"column{n}" for n in range(10_000)), {}, "no such column: .{,2000} and 9950 more$"),
     ],
 )
 def test_damage_is_an_error_everywhere(tmp_path, ingest, text, data, message):
@@ -130,3 +134,19 @@ def test_missing_file(tmp_path):
     source = load(DataOptions(source="csv", path="x"), str(tmp_path / "none.csv"))
     with pytest.raises(GraftError, match=r"none.csv: No such file or directory; it must be a CSV file"):
         list(source.chunks())
+
+
+def test_a_name_that_no_file_system_can_spell(tmp_path):
+    (tmp_path / "labels.csv").write_text('path,label\n"a\0b",cat\n"' + "n" * 5000 + '",dog\n')
+    (chunk,) = load(DataOptions(source="csv", path="x"), str(tmp_path / "labels.csv")).chunks()
+    assert [(item.reason, item.detail) for item in chunk.read()] == [
+        ("unreadable", "embedded null byte"),
+        ("unreadable", "File name too long"),
+    ]
+
+
+def test_what_is_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "labels.csv")
+    for path, message in ((tmp_path / "labels.csv", "is a FIFO"), (tmp_path, "is a folder"), ("/dev/zero", "a device")):
+        with pytest.raises(GraftError, match=f"{message}, not a regular file; it must be a CSV file"):
+            list(load(DataOptions(source="csv", path="x"), str(path)).chunks())

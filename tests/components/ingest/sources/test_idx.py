@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import struct
 
 import numpy as np
@@ -105,6 +106,23 @@ def test_labels_are_read_piece_by_piece(pair, tmp_path, monkeypatch):
     with pytest.raises(GraftError, match=r"labels.gz: ends too early: 65536 bytes .*, 100 do"):
         list(Idx(DataOptions(**options(tmp_path)), str(tmp_path)).entries())
     assert max(asked) < 10**5
+
+
+def test_images_without_end(pair, tmp_path):
+    """A gzip of a million images of one pixel takes a kilobyte."""
+    count = 10**6
+    (tmp_path / "images").write_bytes(gzip.compress(idx(np.zeros((count, 1, 1), np.uint8))))
+    (tmp_path / "labels.gz").write_bytes(gzip.compress(idx(np.zeros(count, np.uint8))))
+    (chunk,) = Idx(DataOptions(**options(tmp_path)), str(tmp_path)).chunks()
+    with pytest.raises(GraftError, match=r"images: announces 1000000 images, which \d+ bytes cannot hold"):
+        next(chunk.read())
+
+
+def test_a_fifo(pair, tmp_path):
+    (tmp_path / "labels.gz").unlink()
+    os.mkfifo(tmp_path / "labels.gz")
+    with pytest.raises(GraftError, match=r"labels.gz: is a FIFO, not a regular file"):
+        check_source(DataOptions(**options(tmp_path)))
 
 
 def test_missing_file(pair, tmp_path):

@@ -1,6 +1,9 @@
 """Class folders: odd names, links, and files that cannot be read."""
 
+import itertools
 import os
+import pathlib
+import shutil
 import socket
 
 import pytest
@@ -159,3 +162,97 @@ def test_no_class_folder_is_an_error(tmp_path):
     (tmp_path / "a.png").write_bytes(b"1")
     with pytest.raises(GraftError, match="holds no folders"):
         listed(tmp_path)
+
+
+def test_a_folder_is_read_once_however_many_links_lead_there(make_folder, tmp_path, encode):
+    """Each of 16 folders links twice to the next: 2^16 ways to the last."""
+    root = make_folder({"cat": 1, "dog": 1})
+    pool = [tmp_path / "pool" / str(level) for level in range(16)]
+    for folder in pool:
+        folder.mkdir(parents=True)
+    for folder, deeper in itertools.pairwise(pool):
+        (folder / "left").symlink_to(deeper)
+        (folder / "right").symlink_to(deeper)
+    (pool[-1] / "one.png").write_bytes(encode(7))
+    (root / "cat" / "pool").symlink_to(pool[0])
+    assert set(listed(root)) == {"cat/00000.png", f"cat/pool/{'left/' * 15}one.png", "dog/00001.png"}
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "message"),
+    [
+        ("kitten", "cat", "'cat' and 'kitten' are one folder, linked under two classes or splits; remove one"),
+        ("cat/dogs", "dog", "'cat/dogs' and 'dog' are one folder"),
+        ("dog/cats/deep", "cat/deep", "'cat/deep' and 'dog/cats/deep' are one folder"),
+    ],
+)
+def test_a_folder_under_two_classes_is_an_error(make_folder, link, target, message):
+    root = make_folder({"cat": 1, "dog": 1, "cat/deep": 1})
+    (root / link).parent.mkdir(exist_ok=True)
+    (root / link).symlink_to(root / target)
+    with pytest.raises(GraftError, match=message):
+        listed(root)
+
+
+def test_a_folder_under_two_splits_is_an_error(make_folder, tmp_path):
+    for split in ("train", "test"):
+        make_folder({"cat": 1, "dog": 1}, f"data/{split}")
+    (tmp_path / "data" / "test" / "cow").symlink_to(tmp_path / "data" / "train" / "cat")
+    with pytest.raises(GraftError, match="'test/cow' and 'train/cat' are one folder"):
+        listed(tmp_path / "data")
+
+
+def test_a_link_to_what_lies_above_is_passed_over(make_folder):
+    root = make_folder({"cat": 1, "dog": 1})
+    (root / "cat" / "all").symlink_to(root)
+    (root / "everything").symlink_to(root)
+    assert listed(root) == {"cat/00000.png": "cat", "dog/00001.png": "dog"}
+
+
+def test_folders_a_thousand_deep(make_folder, encode):
+    root = make_folder({"cat": 1, "dog": 1})
+    here = os.getcwd()  # noqa: PTH109
+    os.chdir(root / "cat")
+    for _ in range(1100):
+        os.mkdir("d")  # noqa: PTH102
+        os.chdir("d")
+    pathlib.Path("one.png").write_bytes(encode(7))
+    os.chdir(here)
+    assert f"cat/{'d/' * 1100}one.png" in listed(root)
+
+
+def test_folders_deeper_than_a_path_is_long(make_folder):
+    root = make_folder({"cat": 1, "dog": 1})
+    here = os.getcwd()  # noqa: PTH109
+    os.chdir(root / "cat")
+    for _ in range(25):
+        os.mkdir("d" * 200)  # noqa: PTH102
+        os.chdir("d" * 200)
+    os.chdir(here)
+    with pytest.raises(
+        GraftError, match=r"data.path .{200}\.\.\. \(\d+ characters\): File name too long; it must be a folder"
+    ):
+        listed(root)
+
+
+def test_a_folder_that_goes_away_while_it_is_listed(make_folder):
+    root = make_folder({"cat": 1, "dog": 1, "dog/more": 1})
+    names = load(DataOptions(source="image_folder", path=str(root)), str(root)).files()
+    next(names)
+    shutil.rmtree(root / "dog")
+    with pytest.raises(GraftError, match=r"dog: No such file or directory; it must be a folder that may be read"):
+        list(names)
+
+
+def test_a_file_that_goes_away_or_changes_after_it_was_listed(make_folder, encode):
+    root = make_folder({"cat": 2, "dog": 1})
+    (chunk,) = load(DataOptions(source="image_folder", path=str(root)), str(root)).chunks()
+    (root / "cat" / "00000.png").unlink()
+    (root / "cat" / "00001.png").write_bytes(b"")
+    os.remove(root / "dog" / "00002.png")  # noqa: PTH107
+    os.mkfifo(root / "dog" / "00002.png")
+    assert [(item.reason, item.encoded) for item in chunk.read()] == [
+        ("unreadable", b""),
+        (None, b""),
+        ("unreadable", b""),
+    ]

@@ -152,3 +152,120 @@ def test_no_module_of_ours_reads_arrow_without_the_hotfix():
     files = [path for name in ("components", "models", "pipeline", "serving") for path in (top / name).rglob("*.py")]
     found = [path for path in files if reads.search(path.read_text(encoding="utf-8"))]
     assert found and all("import pyarrow_hotfix" in path.read_text(encoding="utf-8") for path in found)
+
+
+def repeated(path: pathlib.Path, rows: int, size: int, column: str = "image") -> pathlib.Path:
+    """A file whose column holds one value of `size` zeros in a dictionary, named in each row."""
+    values = {"image": pa.array([b"x"] * rows), "label": pa.array([("cat", "dog")[row % 2] for row in range(rows)])}
+    kind = pa.binary() if column == "image" else pa.string()
+    values[column] = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([bytes(size)], kind))
+    pq.write_table(pa.table(values), path, compression="zstd", dictionary_pagesize_limit=2**30)
+    # Arrow's own schema would say that this is a dictionary; the values are to be plain bytes.
+    path.write_bytes(path.read_bytes().replace(b"ARROW:schema", b"XRROW:schema"))
+    return path
+
+
+def test_a_value_that_is_named_in_each_row(tmp_path, ingest):
+    path = repeated(tmp_path / "a.parquet", 100, 40_000_000)
+    assert path.stat().st_size < 5000
+    with pytest.raises(GraftError, match=r"a.parquet: reading it takes more than 2048 MiB of memory"):
+        ingest(source="parquet", path=path)
+
+
+def test_a_file_that_takes_its_reader_down_is_rejected_where_there_are_others(tmp_path, encode, ingest, caplog):
+    pq.write_table(pa.table(columns(encode)), tmp_path / "good.parquet")
+    repeated(tmp_path / "bad.parquet", 100, 40_000_000, "label")
+    assert check_source(DataOptions(source="parquet", path=str(tmp_path))).classes == {"cat": 60, "dog": 60}
+    assert "bad.parquet: reading it takes more than 2048 MiB of memory; its images will be rejected" in caplog.text
+    result = ingest(source="parquet", path=tmp_path)
+    assert result.summary.used_count == 120 and result.summary.rejected == {"unreadable": 100}
+    assert set(result.rejected) == {f"bad.parquet#{row}" for row in range(100)}
+    assert "takes more than 2048 MiB of memory" in result.rejected["bad.parquet#0"]["detail"]
+
+
+def test_a_file_whose_opening_takes_its_reader_down(tmp_path, encode, ingest, monkeypatch):
+    """As a defect of the library would: it is listed by its name, for nobody knows how many rows there are."""
+    pq.write_table(pa.table(columns(encode)), tmp_path / "good.parquet")
+    (tmp_path / "bad.parquet").write_bytes(b"")
+    from components.ingest.sources import parquet
+
+    sizes = parquet.parquet_reader.group_sizes
+    stream = parquet.worker.stream
+
+    def crashing(function, *arguments):
+        bad = function is sizes and arguments[0].endswith("bad.parquet")
+        return stream(os.abort) if bad else stream(function, *arguments)
+
+    monkeypatch.setattr(parquet.worker, "stream", crashing)
+    result = ingest(source="parquet", path=tmp_path)
+    assert result.summary.used_count == 120
+    assert result.rejected["bad.parquet"]["detail"].startswith("its reader ended by signal SIGABRT")
+
+
+def test_rows_without_end(tmp_path):
+    """A run of 10 million equal labels takes some bytes."""
+    rows = 10**7
+    table = pa.table({"image": pa.nulls(rows, pa.binary()), "label": pa.array(["a"]).take(pa.array([0] * rows))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(GraftError, match=r"a.parquet: announces 10000000 rows, which \d+ bytes cannot hold"):
+        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+
+
+def test_large_images_are_read_a_few_at_a_time(tmp_path):
+    from components.ingest.sources.parquet import ParquetChunk
+
+    images = [os.urandom(2**24) for _ in range(5)] + [bytes(100)]
+    pq.write_table(pa.table({"image": images, "label": ["a"] * 6}), tmp_path / "a.parquet", compression=None)
+    options = DataOptions(source="parquet", path=str(tmp_path), max_bytes=2**24)
+    items = list(ParquetChunk(str(tmp_path / "a.parquet"), (0,), 6, 0, options, "").read())
+    assert [item.encoded for item in items] == images
+    small = options.model_copy(update={"max_bytes": 1000})
+    items = list(ParquetChunk(str(tmp_path / "a.parquet"), (0,), 6, 0, small, "").read())
+    assert [item.reason for item in items] == ["too_large"] * 5 + [None]
+
+
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        ("{words", "Expecting property name"),
+        ("[" * 10_000, "recursion"),
+        ("[]", r"\[\] stands where a mapping with 'info' belongs"),
+        ({"info": 3}, "3 stands where a mapping with 'features' belongs"),
+        ({"info": {"features": ["label"]}}, "stands where a mapping with 'label' belongs"),
+        ({"info": {"features": {"label": {"names": "cat"}}}}, "the names of the classes are cat, not a list of texts"),
+        ({"info": {"features": {"label": {"names": [1, {}]}}}}, r"the names of the classes are \[1, \{\}\]"),
+    ],
+)
+def test_hugging_face_metadata_that_is_none(tmp_path, info, message):
+    text = info if isinstance(info, str) else json.dumps(info)
+    table = pa.table({"image": [b"1"], "label": [0]}).replace_schema_metadata({"huggingface": text})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(
+        GraftError, match=f"a.parquet: the metadata 'huggingface' of its schema cannot be read: .*{message}"
+    ):
+        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("info", [{}, {"info": None}, {"info": {"features": {"label": {"dtype": "string"}}}}])
+def test_hugging_face_metadata_without_names(tmp_path, info, encode, ingest):
+    table = pa.table(columns(encode)).replace_schema_metadata({"huggingface": json.dumps(info)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert ingest(source="parquet", path=tmp_path).summary.classes == ["cat", "dog"]
+
+
+def test_text_that_is_no_utf_8(tmp_path):
+    label = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers())
+    pq.write_table(pa.table({"image": [b"1"], "label": label}), tmp_path / "a.parquet")
+    with pytest.raises(GraftError, match=r"a.parquet: row 0 cannot be read: .*utf-8"):
+        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+
+
+def test_a_fifo_and_two_columns_of_one_name(tmp_path):
+    os.mkfifo(tmp_path / "a.parquet")
+    with pytest.raises(GraftError, match=r"a.parquet: not Parquet: .*is a FIFO, not a regular file"):
+        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+    (tmp_path / "a.parquet").unlink()
+    table = pa.Table.from_arrays([pa.array([b"1"]), pa.array(["a"]), pa.array(["b"])], ["image", "label", "label"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(GraftError, match=r"a.parquet: two columns have one name"):
+        check_source(DataOptions(source="parquet", path=str(tmp_path)))

@@ -1,0 +1,109 @@
+"""Records of a TFRecord file, plain or gzipped: every length is checked before memory is taken for it.
+
+TensorFlow's own reader believes the length: 16 bytes that claim 2^60 with the right checksum end the process.
+
+The format: length (8 bytes, little-endian), its masked CRC-32C (4), the record, its masked CRC-32C (4)
+(https://www.tensorflow.org/tutorials/load_data/tfrecord).
+"""
+
+import dataclasses
+import gzip
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import google_crc32c
+
+from components.ingest.sources.files import open_regular
+
+_HEADER, _FOOTER = 12, 4
+_GZIP = b"\x1f\x8b"
+_SKIPPED_AT_ONCE = 2**20
+
+_FEWEST_RECORDS, _RECORD_BYTES = 4096, 16
+"""A gzip may have so many records, and one more for so many bytes: what has more repeats itself without end."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TooLong:
+    """A record that is passed over.
+
+    Attributes:
+      length: What its header announces, bytes.
+    """
+
+    length: int
+
+
+class DamagedError(Exception):
+    """The file is no TFRecord, or no whole one; the message says how."""
+
+
+def read_records(path: str, most: int) -> Iterator[bytes | TooLong]:
+    """Reads the records one after the other.
+
+    Args:
+      path: A regular file.
+      most: Longest record that is read, bytes. Memory holds one of them, however small the file is compressed.
+
+    Raises:
+      OSError: It cannot be opened or read.
+      DamagedError: It is cut or corrupted; what stands before that was given.
+    """
+    with open_regular(path) as file:
+        packed = file.read(2) == _GZIP
+        file.seek(0)
+        size = os.fstat(file.fileno()).st_size
+        if not packed:
+            yield from _records(file, most, size)
+            return
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            try:
+                for number, record in enumerate(_records(unpacked, most, None)):
+                    if number >= _FEWEST_RECORDS + size // _RECORD_BYTES:
+                        raise DamagedError(f"there are more than {number}, which {size} bytes cannot hold")
+                    yield record
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise DamagedError(f"truncated or corrupted gzip: {error}") from error
+
+
+def _records(file: BinaryIO | gzip.GzipFile, most: int, size: int | None) -> Iterator[bytes | TooLong]:
+    """`size` is that of the whole file, or None where only unpacking tells."""
+    position = 0
+    while header := file.read(_HEADER):
+        if len(header) < _HEADER:
+            raise DamagedError(f"truncated record at {position}: {len(header)} bytes of its header")
+        length, check = struct.unpack("<QI", header)
+        if _masked(header[:8]) != check:
+            raise DamagedError(f"corrupted record at {position}: the checksum of its length is wrong")
+        position += _HEADER
+        if size is not None and length + _FOOTER > size - position:
+            raise DamagedError(f"truncated record at {position}: {length} bytes were to follow, {size - position} do")
+        if length > most:
+            _skip(file, length + _FOOTER, position)
+            yield TooLong(length)
+        else:
+            body = file.read(length + _FOOTER)
+            if len(body) < length + _FOOTER:
+                raise DamagedError(f"truncated record at {position}: {length} bytes were to follow, {len(body)} do")
+            record = body[:-_FOOTER]
+            if _masked(record) != int.from_bytes(body[-_FOOTER:], "little"):
+                raise DamagedError(f"corrupted record at {position}: its checksum is wrong")
+            yield record
+        position += length + _FOOTER
+
+
+def _skip(file: BinaryIO | gzip.GzipFile, count: int, position: int) -> None:
+    left = count
+    while left:
+        passed = len(file.read(min(left, _SKIPPED_AT_ONCE)))
+        if not passed:
+            raise DamagedError(f"truncated record at {position}: {count} bytes were to follow, {count - left} do")
+        left -= passed
+
+
+def _masked(data: bytes) -> int:
+    check = google_crc32c.value(data)
+    return ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -1,0 +1,114 @@
+"""TFRecord framing: what TensorFlow writes is read, and no length is believed."""
+
+import gzip
+import os
+import struct
+import tracemalloc
+
+import google_crc32c
+import pytest
+import tensorflow as tf
+
+from components.ingest.sources.framing import DamagedError, TooLong, read_records
+
+RECORDS = [b"", b"a", b"words " * 50, bytes(3000)]
+
+
+def header(length: int) -> bytes:
+    """The length of a record with the checksum that fits."""
+    packed = struct.pack("<Q", length)
+    check = google_crc32c.value(packed)
+    return packed + struct.pack("<I", ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "a.tfrecord")
+
+
+def put(path: str, content: bytes) -> str:
+    with open(path, "wb") as file:  # noqa: PTH123
+        file.write(content)
+    return path
+
+
+@pytest.mark.parametrize("compression", ["", "GZIP"])
+def test_what_tensorflow_writes_is_read(path, compression):
+    with tf.io.TFRecordWriter(path, compression) as writer:
+        for record in RECORDS:
+            writer.write(record)
+    assert list(read_records(path, 10_000)) == RECORDS
+    assert list(read_records(path, 300)) == [*RECORDS[:3], TooLong(3000)]
+    assert list(read_records(path, 299)) == [*RECORDS[:2], TooLong(300), TooLong(3000)]
+
+
+def test_a_gzip_of_several_members(path):
+    parts = []
+    for record in RECORDS:
+        with tf.io.TFRecordWriter(path, "GZIP") as writer:
+            writer.write(record)
+        with open(path, "rb") as file:  # noqa: PTH123
+            parts.append(file.read())
+    assert list(read_records(put(path, b"".join(parts)), 10_000)) == RECORDS
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("length", [2**60, 2**64 - 1, 2**40, 101])
+def test_a_length_that_the_file_does_not_hold(path, pack, length):
+    put(path, pack(header(length) + b"x" * 100))
+    with pytest.raises(DamagedError, match=r"truncated record at 12: \d+ bytes were to follow, 100 do"):
+        list(read_records(path, 200))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_every_cut_and_every_changed_byte_is_told(path, pack):
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(b"some words")
+    with open(path, "rb") as file:  # noqa: PTH123
+        whole = file.read()
+    for end in range(1, len(whole)):
+        with pytest.raises(DamagedError, match="truncated record at"):
+            list(read_records(put(path, pack(whole[:end])), 200))
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        with pytest.raises(DamagedError, match="corrupted record at"):
+            list(read_records(put(path, pack(bytes(changed))), 200))
+
+
+def test_a_damaged_gzip(path):
+    packed = gzip.compress(header(100) + os.urandom(104))
+    for content in (packed[:-20], packed[:40] + b"\xff" * 10 + packed[50:], packed[:12]):
+        with pytest.raises(DamagedError):
+            list(read_records(put(path, content), 200))
+
+
+def test_memory_does_not_grow_with_what_is_unpacked(path):
+    """100 kB that hold a record of 100 MB."""
+    put(path, gzip.compress(header(10**8) + bytes(10**8 + 4)))
+    tracemalloc.start()
+    assert list(read_records(path, 10**6)) == [TooLong(10**8)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10**7
+
+
+def test_records_without_end(path):
+    """A gzip of a million empty records takes some kilobytes."""
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(b"")
+    with open(path, "rb") as file:  # noqa: PTH123
+        empty = file.read()
+    put(path, gzip.compress(empty * 10**6))
+    with pytest.raises(DamagedError, match=r"there are more than \d+, which \d+ bytes cannot hold"):
+        for record in read_records(path, 200):
+            assert record == b""
+    assert sum(1 for _ in read_records(put(path, gzip.compress(empty * 4096)), 200)) == 4096
+
+
+def test_what_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path, message in ((tmp_path / "fifo", "is a FIFO"), (tmp_path, "is a folder"), (tmp_path / "no", "No such")):
+        with pytest.raises(OSError) as error:
+            list(read_records(str(path), 200))
+        assert message in error.value.strerror
