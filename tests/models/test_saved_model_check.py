@@ -282,8 +282,8 @@ def test_what_graft_and_keras_publish_passes(tmp_path, training_input):
 
 @pytest.mark.slow
 def test_networks_of_keras_applications_pass(tmp_path):
-    """One of each kind of arithmetic: hard swish, squeeze and excitation, layer scale, grouped convolutions."""
-    for name in ("MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny", "NASNetMobile"):
+    """Hard swish, squeeze and excitation; layer scale, layer normalisation."""
+    for name in ("MobileNetV3Small", "ConvNeXtTiny"):
         network = getattr(keras.applications, name)(
             weights=None, include_top=False, input_shape=(64, 64, 3), pooling="avg"
         )
