@@ -37,8 +37,24 @@ def require_plain_layers(path: pathlib.Path) -> None:
     """Refuses a `.keras` file that holds more than layers of Keras.
 
     Raises:
-        GraftError: it names a class that is none of Keras' plain ones, holds a path that leads out of it, unpacks to
-            far more than its size, or cannot be read.
+        GraftError: it does (see `find_fault`), or it cannot be read.
+    """
+    fault = find_fault(path)
+    if fault:
+        raise GraftError(
+            f"backbone {str(path)!r} holds {fault}; allowed: layers of Keras that only compute. Set backbone.trust: "
+            "true only if you trust who made it, and pin it by backbone.sha256"
+        )
+
+
+def find_fault(path: pathlib.Path) -> str | None:
+    """What a `.keras` file holds besides layers of Keras.
+
+    That is a class that is none of Keras' plain ones, a path that leads out of the file, or content that unpacks to far
+    more than its size.
+
+    Raises:
+        GraftError: it cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -49,12 +65,7 @@ def require_plain_layers(path: pathlib.Path) -> None:
         raise GraftError(
             f"backbone {str(path)!r} cannot be loaded: it is no `.keras` file or damaged: {error}"
         ) from error
-    fault = fault or next(_config_faults(config), None)
-    if fault:
-        raise GraftError(
-            f"backbone {str(path)!r} holds {fault}; allowed: layers of Keras that only compute. Set backbone.trust: "
-            "true only if you trust who made it, and pin it by backbone.sha256"
-        )
+    return fault or next(_config_faults(config), None)
 
 
 def _archive_fault(archive: zipfile.ZipFile, size: int) -> str | None:

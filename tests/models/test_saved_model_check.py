@@ -281,14 +281,10 @@ def test_what_graft_and_keras_publish_passes(tmp_path, training_input):
 
 
 @pytest.mark.slow
-def test_networks_of_keras_applications_pass(tmp_path):
-    """Hard swish, squeeze and excitation; layer scale, layer normalisation."""
-    for name in ("MobileNetV3Small", "ConvNeXtTiny"):
-        network = getattr(keras.applications, name)(
-            weights=None, include_top=False, input_shape=(64, 64, 3), pooling="avg"
-        )
-        publish_backbone(network, tmp_path / name, (64, 64))
-        assert find_faults(tmp_path / name) == []
+def test_a_network_of_keras_applications_passes(tmp_path):
+    network = keras.applications.MobileNetV3Small(weights=None, include_top=False, input_shape=(32, 32, 3))
+    publish_backbone(network, tmp_path, (32, 32))
+    assert find_faults(tmp_path) == []
 
 
 def test_a_graph_of_tensorflow_1_passes(tmp_path):
