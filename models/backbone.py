@@ -13,12 +13,13 @@ from models import applications
 from models.batch_statistics import STATISTIC
 from models.empty_batch import never_empty
 from models.errors import GraftError
-from models.hashing import backbone_hash
+from models.hashing import require_identity
 from models.hub_layer import HubLayer
 from models.images import preprocess
 from models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
 from models.keras_identity import model_identity
 from models.keras_layers import kept_frozen, learning_layers, open_top, set_trainable
+from models.options import BackboneOptions
 from models.probe import find_fault
 
 _PROBES = 8
@@ -154,8 +155,13 @@ def load_backbone(
     value_range: tuple[float, float],
     feature_layer: str | None = None,
     trainable: bool = False,
+    sha256: str | None = None,
+    trust: bool = False,
+    allow_http: bool = False,
 ) -> Backbone:
     """Loads a backbone from what `handle` names.
+
+    The arguments but `trainable` are the keys of `models.options.BackboneOptions`.
 
     Args:
         handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (cached by `tensorflow_hub`); a `.keras` file; or a
@@ -165,17 +171,24 @@ def load_backbone(
         feature_layer: for Keras networks, the layer to cut at; by default the last one. Maps are averaged over
             height and width.
         trainable: whether the whole network trains.
+        sha256: the `identity` that it must have. Nothing of another file or folder is loaded; a network of
+            `keras.applications` has its identity only once it is built.
+        trust: whether a SavedModel or a `.keras` file may do more than compute.
+        allow_http: whether a URL may begin with http://.
 
     Raises:
-        GraftError: if it is not there, is not a feature vector, or does not take such images.
+        GraftError: if it is not there, has another content, does more than compute, is not a feature vector, or does
+            not take such images.
     """
     if applications.is_application(handle):
         model = applications.build_application(handle, image_size, value_range)
         body: keras.layers.Layer = cut_model(model, handle, feature_layer)
         identity = model_identity(body)
+        if sha256 is not None:
+            require_identity(handle, identity, sha256)
     elif handle.endswith(".keras"):
-        body = cut_model(load_keras_file(handle), handle, feature_layer)
-        identity = backbone_hash(pathlib.Path(handle))
+        identity, model = load_keras_file(handle, sha256, trust)
+        body = cut_model(model, handle, feature_layer)
     else:
         if feature_layer is not None:
             raise GraftError(
@@ -188,7 +201,7 @@ def load_backbone(
                 f"backbone {handle!r} is neither a file nor a network of keras.applications; did you mean "
                 f"{', '.join(near)}?"
             )
-        body = HubLayer(handle)
+        body = HubLayer(handle, identity=sha256, trust=trust, allow_http=allow_http)
         identity = body.identity
     feature_dim = _check_shapes(body, handle, image_size)
     return Backbone(
@@ -201,6 +214,11 @@ def load_backbone(
         feature_layer=feature_layer,
         unfrozen=float(trainable),
     )
+
+
+def configured_backbone(options: BackboneOptions) -> Backbone:
+    """`load_backbone` with what a configuration says."""
+    return load_backbone(**options.model_dump(exclude={"check_range"}))
 
 
 def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = (), judge_range: bool = True) -> None:

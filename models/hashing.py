@@ -6,12 +6,16 @@ import pathlib
 import time
 from collections.abc import Iterable
 
+from models.errors import GraftError
+
 _SETTLED_SECONDS = 2.0
 _known: dict[tuple, str] = {}
 
 
 def hash_file(path: pathlib.Path) -> str:
-    """sha256 of a file's content, in hex."""
+    """sha256 of a file's content, in hex. Raises GraftError if it is no plain file: a pipe would never end."""
+    if not path.is_file():
+        raise GraftError(f"{path}: cannot be read: it is no plain file, or a link to nothing")
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -19,7 +23,7 @@ def hash_file(path: pathlib.Path) -> str:
 def hash_folder(folder: pathlib.Path, files: Iterable[pathlib.Path] | None = None) -> str:
     """sha256 in hex over the relative names and the contents of files under `folder`; all of them by default.
 
-    Links to folders are followed: what lies behind them is read by whoever reads the folder.
+    Links to folders are followed, each folder once: what lies behind them is read by whoever reads the folder.
     """
     total = hashlib.sha256()
     for file in sorted(_files(folder) if files is None else files):
@@ -44,6 +48,23 @@ def backbone_hash(path: pathlib.Path) -> str:
     return value
 
 
+def require_identity(handle: str, found: str, expected: str) -> None:
+    """Raises GraftError unless a backbone's content is the one that was asked for."""
+    if found != expected:
+        raise GraftError(
+            f"backbone {handle!r} is not the one that was asked for: its sha256 is {found}, expected {expected}"
+        )
+
+
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    walk = os.walk(folder, followlinks=True)
-    return [pathlib.Path(top, name) for top, _, names in walk for name in names]
+    found, seen = [], set()
+    for top, folders, names in os.walk(folder, followlinks=True):
+        # In the order of the names, so that of two ways to a folder always the same one counts.
+        folders.sort()
+        status = pathlib.Path(top).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        found += [pathlib.Path(top, name) for name in names]
+    return found

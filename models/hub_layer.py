@@ -13,34 +13,31 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from models.download import REMOTE, fetch
 from models.errors import GraftError
-from models.hashing import backbone_hash
+from models.hashing import backbone_hash, require_identity
+from models.saved_model_check import require_allowed
 
 _log = logging.getLogger(__name__)
 
-_REMOTE = ("http://", "https://", "gs://")
+_http_handles: set[str] = set()
+_trusted: set[str] = set()
+"""Handles that may be http, and identities that may do more than compute, because a configuration of this process says
+so: a layer that is made of a saved configuration is not asked, and a file must not be able to grant itself either."""
 
 
-def resolve_handle(handle: str) -> pathlib.Path:
-    """Finds the folder of a SavedModel, downloading it into tensorflow_hub's cache if it is remote.
+def resolve_handle(handle: str, allow_http: bool = False) -> pathlib.Path:
+    """Finds the folder of a SavedModel, downloading it into a private cache if it is remote.
 
     Args:
         handle: a local folder, or a TF-Hub or Kaggle URL, or the URL of a .tar.gz of a SavedModel.
+        allow_http: whether an address may begin with http://.
 
     Raises:
-        GraftError: if nothing is there, or the download fails.
+        GraftError: if nothing is there, or the download fails (see `models.download`).
     """
-    if handle.startswith(_REMOTE):
-        import tensorflow_hub  # only here: it imports Keras 2 where that is installed
-
-        try:
-            return pathlib.Path(tensorflow_hub.resolve(handle))
-        # OSError covers urllib's; tarfile and the resolvers raise the others.
-        except (OSError, ValueError, RuntimeError, EOFError, tf.errors.OpError) as error:
-            raise GraftError(
-                f"backbone {handle!r} cannot be downloaded: {error}. Check the address and the network, or download it "
-                "elsewhere and give the folder that holds saved_model.pb"
-            ) from error
+    if handle.startswith(REMOTE):
+        return fetch(handle, allow_http)
     path = pathlib.Path(handle)
     if not path.exists():
         raise GraftError(f"backbone {handle!r} does not exist")
@@ -66,6 +63,9 @@ class HubLayer(keras.layers.Layer):
         trainable: whether the publisher's trainable variables train.
         identity: sha256 that the folder must have; what `get_config` writes, so that a saved model never loads on
             another backbone than its own.
+        trust: whether the SavedModel may do more than compute (see `models.saved_model_check`); holds for its content
+            until the process ends.
+        allow_http: whether the handle may begin with http://; holds until the process ends.
 
     Attributes:
         identity: sha256 of the SavedModel's files.
@@ -73,18 +73,36 @@ class HubLayer(keras.layers.Layer):
         has_training_trace: whether `__call__` was traced for `training=True`.
 
     Raises:
-        GraftError: if it cannot be found or read, has another identity, or cannot be trained though `trainable`.
+        GraftError: if it cannot be found or read, has another identity, would do more than compute, or cannot be
+            trained though `trainable`.
     """
 
-    def __init__(self, handle: str, trainable: bool = False, identity: str | None = None, name: str | None = None):
+    def __init__(
+        self,
+        handle: str,
+        trainable: bool = False,
+        identity: str | None = None,
+        name: str | None = None,
+        trust: bool = False,
+        allow_http: bool = False,
+    ):
         super().__init__(trainable=False, name=name, dtype="float32")
         self.supports_jit = False  # a restored graph may hold operations that XLA lacks
         self.handle = handle
-        folder = resolve_handle(handle)
+        if allow_http:
+            _http_handles.add(handle)
+        folder = resolve_handle(handle, handle in _http_handles)
         self.identity = backbone_hash(folder)
-        if identity is not None and identity != self.identity:
-            raise GraftError(
-                f"backbone {handle!r} has changed: its sha256 is {self.identity}, the model was made with {identity}"
+        if identity is not None:
+            require_identity(handle, self.identity, identity)
+        if trust:
+            _trusted.add(self.identity)
+        if self.identity not in _trusted:
+            require_allowed(
+                folder,
+                f"backbone {handle!r}",
+                "a SavedModel is a program, so set backbone.trust: true only if you trust who made it, and pin it by "
+                "backbone.sha256",
             )
         try:
             self._module = tf.saved_model.load(str(folder))

@@ -7,30 +7,46 @@ import re
 import keras
 
 from models.errors import GraftError
+from models.hashing import backbone_hash, require_identity
+from models.keras_archive import require_plain_layers
 
 CLASSIFIER_NAMES = "logits|predictions|probabilities|softmax|classifier"
 """What the outputs of published classifiers are called, as a regular expression."""
 
 
-def load_keras_file(handle: str) -> keras.Model:
+def load_keras_file(handle: str, sha256: str | None = None, trust: bool = False) -> tuple[str, keras.Model]:
     """Loads a `.keras` file without its compile state.
 
+    Args:
+        handle: the file.
+        sha256: the hash that it must have.
+        trust: whether it may hold more than layers of Keras. Python code in it is refused all the same.
+
+    Returns:
+        The sha256 of the file, and the network.
+
     Raises:
-        GraftError: if it is not there, cannot be read, or is not a functional or sequential model with one input.
+        GraftError: if it is not there, has another content, holds more than layers of Keras, cannot be read, or is
+            not a functional or sequential model with one input.
     """
     path = pathlib.Path(handle)
     if not path.is_file():
         beside = sorted(p.name for p in path.parent.glob("*.keras")) if path.parent.is_dir() else []
         hint = f"; that folder holds {', '.join(beside)}" if beside else ""
         raise GraftError(f"backbone {handle!r} does not exist{hint}")
+    identity = backbone_hash(path)
+    if sha256 is not None:
+        require_identity(handle, identity, sha256)
+    if not trust:
+        require_plain_layers(path)
     try:
-        model = keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
     # Keras raises many kinds for a broken or foreign file: zipfile's, h5py's, TypeError for unknown classes.
     except Exception as error:
         raise GraftError(f"backbone {handle!r} cannot be loaded by Keras {keras.__version__}: {error}") from error
     if len(getattr(model, "inputs", None) or ()) != 1:
         raise GraftError(f"backbone {handle!r} must be a functional or sequential model with one input")
-    return model
+    return identity, model
 
 
 def cut_model(model: keras.Model, handle: str, feature_layer: str | None) -> keras.Model:

@@ -139,6 +139,18 @@ class BackboneOptions(BaseModel):
     handle: str = Field(
         description="SavedModel folder, TF-Hub or Kaggle URL, `.keras` file or keras.applications name."
     )
+    sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="Hash that the backbone's content must have, as `graft backbone check` prints it; null: any.",
+    )
+    trust: bool = Field(
+        default=False,
+        description="Run a backbone that does more than compute, for instance reads or writes files. See backbones.md.",
+    )
+    allow_http: bool = Field(
+        default=False, description="Download from http://, which anybody on the way can change; use it with `sha256`."
+    )
     image_size: tuple[int, int] = Field(
         default=(224, 224), description="Height and width the backbone expects, 8 to 2048 pixels."
     )

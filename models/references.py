@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import gap, logistic, loop, progress
-from models.backbone import Backbone, load_backbone, scratch_backbone
+from models.backbone import Backbone, configured_backbone, scratch_backbone
 from models.datasets import ArraySplit, ImageSplit, read_classes
 from models.errors import GraftError
 from models.features import check_same_backbone
@@ -249,8 +249,7 @@ def negative_transfer(
             f"negative_transfer.seeds: received {len(seeds)}; allowed: at least {gap.LEAST_SEEDS}, for fewer "
             "trainings say next to nothing of the luck of training"
         )
-    options = comparison.settings.backbone
-    published = load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
+    published = configured_backbone(comparison.settings.backbone)
     check_same_backbone(comparison.settings.features_path, published)
     shared = None if get_method(comparison.settings.transfer["method"]).READS_IMAGES else published
     pixels = raw_pixels(comparison) if "raw" in references else {}

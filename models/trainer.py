@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.backbone import Backbone, load_backbone
+from models.backbone import Backbone, configured_backbone
 from models.checkpoint import Checkpoint
 from models.datasets import read_classes, read_encoded
 from models.errors import GraftError
@@ -157,7 +157,7 @@ def build_task(
         raise GraftError(f"transfer: {error}") from error
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
-        backbone = backbone or _load(backbone_options)
+        backbone = backbone or configured_backbone(backbone_options)
         head = build_head(len(classes), backbone.feature_dim, head_options, training.seed)
     return Task(classes, backbone, head, train, eval, method_settings, training, strategy, head_options=head_options)
 
@@ -175,10 +175,6 @@ def make_deterministic(seed: int) -> None:
     keras.utils.set_random_seed(seed)
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
-
-
-def _load(options: BackboneOptions) -> Backbone:
-    return load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
 
 
 def _identity(settings: Settings, task: Task) -> dict[str, Any]:
@@ -204,7 +200,7 @@ def _off_strategy(task: Task, settings: Settings) -> tuple[Backbone, keras.Model
     """The trained parts with plain variables: mirrored ones are copied into a fresh backbone and head."""
     if task.strategy.num_replicas_in_sync == 1:
         return task.backbone, task.head
-    backbone = _load(settings.backbone)
+    backbone = configured_backbone(settings.backbone)
     head = build_head(len(task.classes), backbone.feature_dim, settings.head, settings.train.seed)
     for plain, mirrored in ((backbone, task.backbone), (head, task.head)):
         for target, source in zip(plain.variables, mirrored.variables, strict=True):

@@ -16,6 +16,7 @@ import absl.logging
 
 from models.errors import GraftError
 from models.text import LogFormatter, printable, say, traceback_lines
+from pipeline import backbone_command
 from pipeline.output import answer, table
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     lineage.add_argument("--name", help="name of the pipeline; may be left out if there is one only")
     lineage.add_argument("--store", help="folder of the store; needed if the version was pushed to several")
     lineage.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
+
+    backbone_command.add_commands(commands, add)
 
     # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").
     for entry in sorted(importlib.metadata.entry_points(group="graft.commands"), key=lambda e: e.name):

@@ -6,8 +6,10 @@ import json
 import pathlib
 import re
 
+from models.download import REMOTE, fetch
 from models.errors import GraftError
-from models.hashing import backbone_hash, hash_folder
+from models.hashing import backbone_hash, hash_folder, require_identity
+from models.options import BackboneOptions
 from pipeline.config import Config
 
 _PACKAGES = ("components", "models", "serving")
@@ -52,7 +54,7 @@ def code_version() -> str:
     return hashlib.sha256(json.dumps([sources, versions]).encode()).hexdigest()
 
 
-def backbone_identity(handle: str) -> str:
+def backbone_identity(options: BackboneOptions) -> str:
     """What stands for a backbone in the cache keys.
 
     For a file or a folder, and for a URL as well, the hex sha256 of the content, the `identity` that `models.backbone`
@@ -61,15 +63,15 @@ def backbone_identity(handle: str) -> str:
     holds the identity of that content, and who reads it compares.
 
     Raises:
-        GraftError: a URL that cannot be downloaded.
+        GraftError: a URL that cannot be downloaded, or a content other than `backbone.sha256`.
     """
-    path = pathlib.Path(handle)
-    if "://" in handle:
-        from models.hub_layer import resolve_handle  # only for a URL: it imports TensorFlow
-
-        path = resolve_handle(handle)
+    handle = options.handle
+    path = fetch(handle, options.allow_http) if handle.startswith(REMOTE) else pathlib.Path(handle)
     if path.exists():
-        return backbone_hash(path)
+        identity = backbone_hash(path)
+        if options.sha256 is not None:
+            require_identity(handle, identity, options.sha256)
+        return identity
     return f"{handle}, keras {importlib.metadata.version('keras')}"
 
 

@@ -77,7 +77,7 @@ def check_backbone(config: Config) -> None:
     Raises:
         GraftError: it cannot be loaded, is no feature vector, or does not fit (see `models.backbone.check_backbone`).
     """
-    identity = prepare.backbone_identity(config.backbone.handle)
+    identity = prepare.backbone_identity(config.backbone)
     judged = [config.backbone.model_dump(), config.transfer, config.data.model_dump(mode="json")]
     content = json.dumps([*judged, identity, prepare.code_version()])
     marker = config.run_root / "checked_backbone"
@@ -89,7 +89,7 @@ def check_backbone(config: Config) -> None:
     from models.transfer import get_method
 
     options = config.backbone
-    loaded = backbones.load_backbone(options.handle, options.image_size, options.value_range, options.feature_layer)
+    loaded = backbones.configured_backbone(options)
     images = sample_images(config.data, _PROBED_IMAGES)
     if len(images) < 2:
         log.warning("backbone: %d usable images at the start of the data; it is checked on noise", len(images))
@@ -232,7 +232,7 @@ def make_keys(config: Config):
 
     store = ModelStore(config.store)
     data, code = fingerprint(config.data), prepare.code_version()
-    backbone = prepare.backbone_identity(config.backbone.handle)
+    backbone = prepare.backbone_identity(config.backbone)
     key = prepare.run_key(config, data, code, backbone)
     return Keys(
         fingerprint=data,

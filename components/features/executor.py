@@ -13,10 +13,11 @@ from tfx.types import artifact_utils
 from components.examples import read_examples, split_files
 from models import progress
 from models.applications import is_application
-from models.backbone import load_backbone
+from models.backbone import configured_backbone
 from models.datasets import read_classes
 from models.errors import GraftError
 from models.features import extract_features, write_backbone
+from models.options import BackboneOptions
 
 
 class Executor(base_executor.BaseExecutor):
@@ -36,15 +37,14 @@ class Executor(base_executor.BaseExecutor):
         Raises:
             GraftError: the backbone is not the one whose identity the run began with.
         """
-        options = json.loads(exec_properties["backbone"])
-        backbone = load_backbone(
-            options["handle"], tuple(options["image_size"]), tuple(options["value_range"]), options["feature_layer"]
-        )
-        known = options.get("identity")
+        given = json.loads(exec_properties["backbone"])
+        known = given.pop("identity", None)
+        options = BackboneOptions.model_validate(given)
+        backbone = configured_backbone(options)
         # A network of keras.applications is known by its name until it is built; see `pipeline.prepare`.
-        if known and known != backbone.identity and not is_application(options["handle"]):
+        if known and known != backbone.identity and not is_application(options.handle):
             raise GraftError(
-                f"backbone {options['handle']!r} changed during the run: its sha256 was {known} at the start and is "
+                f"backbone {options.handle!r} changed during the run: its sha256 was {known} at the start and is "
                 f"{backbone.identity} now; run again"
             )
         classes = read_classes(artifact_utils.get_single_uri(input_dict["transform_graph"]))

@@ -53,6 +53,7 @@ def test_a_result_with_hostile_slices_and_paths(capsys, monkeypatch, tmp_path, a
 
     result = RunResult("run")
     result.status, result.reason, result.report = "gate_closed", f"gate closed: {FORGED}", f"{tmp_path}/{FORGED}"
+    result.exit_code = 1
     result.gates = [Gate("accuracy", 0.1, 0.5, False, f"slice {FORGED}")]
     stage = Stage("ingest")
     stage.result = FORGED

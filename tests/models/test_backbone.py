@@ -281,7 +281,7 @@ def test_not_a_feature_vector(tmp_path):
 
 def test_file_that_keras_cannot_read(handles, tmp_path):
     (tmp_path / "broken.keras").write_bytes(b"no zip file")
-    with pytest.raises(GraftError, match="cannot be loaded by Keras"):
+    with pytest.raises(GraftError, match=r"cannot be loaded: it is no `.keras` file or damaged"):
         load_backbone(str(tmp_path / "broken.keras"), SIZE, RANGE)
     with pytest.raises(GraftError, match=r"does not exist; that folder holds net\.keras"):
         load_backbone(handles["keras"].replace("net", "nett"), SIZE, RANGE)

@@ -7,28 +7,43 @@ import shutil
 import pytest
 from workshop import STAGES, write_backbone
 
+from models import hub_layer
+from models.errors import GraftError
 from models.hashing import hash_file, hash_folder
+from models.options import BackboneOptions
 from pipeline import prepare
 from pipeline.prepare import backbone_identity, code_version
 
 
+def identity(handle: str, **options) -> str:
+    return backbone_identity(BackboneOptions(handle=handle, **options))
+
+
 def test_a_local_backbone_is_known_by_its_content(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"one")
-    assert backbone_identity(str(tmp_path)) == hash_folder(tmp_path)
+    assert identity(str(tmp_path)) == hash_folder(tmp_path)
     file = tmp_path / "saved_model.pb"
-    assert backbone_identity(str(file)) == hash_file(file)
+    assert identity(str(file)) == hash_file(file)
+
+
+def test_another_content_than_the_pinned_one_is_refused(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"one")
+    pinned = hash_folder(tmp_path)
+    assert identity(str(tmp_path), sha256=pinned) == pinned
+    (tmp_path / "saved_model.pb").write_bytes(b"two")
+    with pytest.raises(GraftError, match=f"its sha256 is {hash_folder(tmp_path)}, expected {pinned}"):
+        identity(str(tmp_path), sha256=pinned)
 
 
 def test_a_backbone_behind_a_url_is_known_by_its_content(tmp_path, monkeypatch):
     """A cache that was filled anew holds other content under the same address."""
-    tensorflow_hub = pytest.importorskip("tensorflow_hub")
-    monkeypatch.setattr(tensorflow_hub, "resolve", lambda handle: str(tmp_path / "cache"))
+    monkeypatch.setattr(prepare, "fetch", lambda *_: tmp_path / "cache")
     found = []
     for content in (b"one", b"two", b"one"):
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
         (tmp_path / "cache").mkdir()
         (tmp_path / "cache" / "saved_model.pb").write_bytes(content)
-        found.append(backbone_identity("https://example.com/model/1"))
+        found.append(identity("https://example.com/model/1"))
         assert found[-1] == hash_folder(tmp_path / "cache")
     assert found[0] == found[2] != found[1]
 
@@ -36,9 +51,9 @@ def test_a_backbone_behind_a_url_is_known_by_its_content(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_other_content_behind_a_url_is_no_cache_hit(workshop, tmp_path, monkeypatch):
     """Old features met the new network: good eval figures, a served model that guesses."""
-    tensorflow_hub = pytest.importorskip("tensorflow_hub")
     cache = shutil.copytree(workshop.config.parent / "backbone", tmp_path / "cache")
-    monkeypatch.setattr(tensorflow_hub, "resolve", lambda handle: str(cache))
+    for module in (prepare, hub_layer):
+        monkeypatch.setattr(module, "fetch", lambda *_: cache)
     beside = workshop.beside(tmp_path / "url")
     options = ("--set", "backbone.handle=https://example.com/shapes/1")
     ran = []
@@ -56,10 +71,10 @@ def test_other_content_behind_a_url_is_no_cache_hit(workshop, tmp_path, monkeypa
 
 
 def test_a_network_of_keras_is_known_by_name_and_version(monkeypatch):
-    known = backbone_identity("MobileNetV2")
-    assert known != backbone_identity("MobileNetV2?weights=none")
+    known = identity("MobileNetV2")
+    assert known != identity("MobileNetV2?weights=none")
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.0")
-    assert backbone_identity("MobileNetV2") != known
+    assert identity("MobileNetV2") != known
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from components.quality_gate import rules
 from models.backbone import load_backbone
 from models.errors import GraftError
 from models.features import check_same_backbone
+from models.options import BackboneOptions
 from pipeline.prepare import backbone_identity
 
 pytestmark = pytest.mark.slow
@@ -66,11 +67,13 @@ def test_rows_keep_the_order_of_the_shards(inputs, features):
 def test_the_artifact_says_which_backbone_made_it(features, backbone):
     check_same_backbone(features.uri, load_backbone(backbone["handle"], (24, 24), (0, 1)))
     made = json.loads((pathlib.Path(features.uri) / "backbone.json").read_text())
-    assert made["handle"] == backbone["handle"] and made["identity"] == backbone_identity(backbone["handle"])
+    assert made["handle"] == backbone["handle"] and made["identity"] == backbone_identity(
+        BackboneOptions.model_validate(backbone)
+    )
 
 
 def test_a_backbone_that_changed_since_the_start_is_refused(inputs, backbone, tmp_path):
-    known = {**backbone, "identity": backbone_identity(backbone["handle"])}
+    known = {**backbone, "identity": backbone_identity(BackboneOptions.model_validate(backbone))}
     extract(inputs, known, tmp_path / "same", ["eval"])
     with pytest.raises(GraftError, match=r"changed during the run: its sha256 was 0+ at the start"):
         extract(inputs, {**backbone, "identity": "0" * 64}, tmp_path / "other", ["eval"])

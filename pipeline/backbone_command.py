@@ -1,0 +1,101 @@
+"""`graft backbone check`: what a backbone is, before anything runs it."""
+
+import argparse
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from models.errors import GraftError
+from models.options import BackboneOptions
+from pipeline.output import answer
+
+EXIT_FAULT = 1
+_CONFIGS = (".yaml", ".yml")
+
+
+def add_commands(commands: Any, add: Callable) -> None:
+    """Adds `backbone check` to the command line (see `pipeline.cli`)."""
+    group = commands.add_parser("backbone", help="look at a backbone before it is used")
+    verbs = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    check = add("check", _check, "hash, kind, size and what it would do besides computing; runs nothing unsafe", verbs)
+    check.add_argument("backbone", metavar="HANDLE_OR_CONFIG", help="a handle, or the YAML file of a pipeline")
+    check.add_argument("--allow-http", action="store_true", help="download from http:// too")
+
+
+def _check(args: argparse.Namespace) -> int:
+    if args.backbone.endswith(_CONFIGS):
+        from pipeline import config as configs
+
+        options = configs.load(args.backbone).backbone
+    else:
+        options = BackboneOptions(handle=args.backbone)
+    options.allow_http = options.allow_http or args.allow_http
+    found = examine(options)
+    answer(args, found, *_lines(found))
+    return EXIT_FAULT if found["faults"] else 0
+
+
+def examine(options: BackboneOptions) -> dict[str, Any]:
+    """What a backbone is. It is loaded only if it does no more than compute, or is trusted and the pinned one.
+
+    Returns:
+        `handle`, `kind`, `sha256`, `bytes`, `faults` (what it would do besides computing, and another hash than the
+        pinned one), `feature_dim` (None where it is not known), `not_loaded` (why it is not), `config` (the lines that
+        pin it).
+
+    Raises:
+        GraftError: there is no such backbone, or its file is damaged.
+    """
+    # Imported here: `graft --help` knows neither Keras nor TensorFlow.
+    from models import applications, hub_layer, keras_archive, saved_model_check
+    from models.backbone import configured_backbone
+    from models.hashing import backbone_hash
+
+    handle = options.handle
+    found: dict[str, Any] = {"handle": handle, "feature_dim": None, "not_loaded": None}
+    faults: list[str] = []
+    loaded = None
+    unpinned = options.model_copy(update={"sha256": None})
+    if applications.is_application(handle):
+        loaded = configured_backbone(unpinned)
+        size = sum(variable.value.dtype.size * variable.value.shape.num_elements() for variable in loaded.variables)
+        found |= {"kind": "keras.applications", "sha256": loaded.identity, "bytes": size}
+    elif handle.endswith(".keras"):
+        path = pathlib.Path(handle)
+        if not path.is_file():
+            raise GraftError(f"backbone {handle!r} does not exist")
+        fault = keras_archive.find_fault(path)
+        faults = [fault] if fault else []
+        found |= {"kind": "Keras file", "sha256": backbone_hash(path), "bytes": path.stat().st_size}
+    else:
+        folder = hub_layer.resolve_handle(handle, options.allow_http)
+        faults = saved_model_check.find_faults(folder)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        found |= {"kind": "SavedModel", "sha256": backbone_hash(folder), "bytes": size}
+    other = options.sha256 not in (None, found["sha256"])
+    if loaded is None and (other or (faults and not options.trust)):
+        found["not_loaded"] = "it is not the pinned one" if other else "it does more than compute"
+    else:
+        try:
+            found["feature_dim"] = (loaded or configured_backbone(unpinned)).feature_dim
+        except GraftError as error:  # the size or the range of the images may be another; the rest is known
+            found["not_loaded"] = str(error)
+    if other:
+        faults.append(f"its sha256 is not the pinned {options.sha256}")
+    found["faults"] = faults
+    found["config"] = f"backbone:\n  handle: {json.dumps(handle)}\n  sha256: {found['sha256']}"
+    return found
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    rows = [
+        ("backbone", found["handle"]),
+        ("kind", found["kind"]),
+        ("sha256", found["sha256"]),
+        ("size", f"{found['bytes'] / 1e6:.1f} MB"),
+        ("features", found["feature_dim"] or f"not loaded: {found['not_loaded']}"),
+        *(("MORE THAN COMPUTES", fault) for fault in found["faults"]),
+    ]
+    lines = [f"{name + ':':<20}{value}" for name, value in rows]
+    return [*lines, "To pin it:", *found["config"].split("\n")]
