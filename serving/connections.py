@@ -90,6 +90,11 @@ class GuardedProtocol(H11Protocol):
         self._received += len(data)
         super().data_received(data)
 
+    def on_response_complete(self) -> None:
+        """As uvicorn's; the connection is idle from here, not from when it was last heard."""
+        self._heard = self.loop.time()
+        super().on_response_complete()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP; it would fail where an answer is under way."""
         self.refuse(400, msg)
@@ -122,7 +127,7 @@ class GuardedProtocol(H11Protocol):
         if self._unsent and (now - self._taken > limits.stall_s or now - self._sending_since > limits.body_s):
             self.transport.abort()
             return
-        age, silence = now - self._since, now - max(self._since, self._heard)
+        age, silence = now - self._since, now - self._heard
         if self._phase is Phase.IDLE and silence > limits.idle_s and not self._unsent:
             self.transport.close()
         elif self._phase is Phase.HEADER and age > limits.header_s:
@@ -136,13 +141,13 @@ class GuardedProtocol(H11Protocol):
         """Rank among those that may be closed for a newcomer, the least first; None if it may not."""
         now = self.loop.time()
         self._look(now)
-        age, silence = now - self._since, now - max(self._since, self._heard)
+        age, silence = now - self._since, now - self._heard
         if self.gone:
             return None
         if self._unsent:
             return (2, self._taken) if now - self._taken > _GRACE_S else None
         if self._phase is Phase.IDLE:
-            return 0, max(self._since, self._heard)
+            return 0, self._heard
         if self._phase is Phase.HEADER and age > _GRACE_S:
             return 1, self._since
         slow = age > _SLOW_AFTER_S and self._received < age * _SLOW_BYTES_PER_S

@@ -20,7 +20,6 @@ class ServerProcess:
 
     Args:
         log: file for what it logs.
-        files: how many files it may open; None leaves that as it is.
         limits: fields of `serving.limits.Limits` that are not the default.
         options: arguments of `EmbeddedServer`.
 
@@ -29,11 +28,9 @@ class ServerProcess:
         rest: (host, port).
     """
 
-    def __init__(
-        self, log: pathlib.Path, *, files: int | None = None, limits: dict[str, Any] | None = None, **options: Any
-    ):
+    def __init__(self, log: pathlib.Path, *, limits: dict[str, Any] | None = None, **options: Any):
         self.log = log
-        settings = json.dumps({"files": files, "limits": limits or {}, "options": options}, default=str)
+        settings = json.dumps({"limits": limits or {}, "options": options}, default=str)
         with log.open("w") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, settings],
@@ -67,10 +64,11 @@ class ServerProcess:
             threads=int(threads.split()[1]),
         )
 
-    def allow_files(self, count: int) -> None:
-        """Lets the process open no more than `count` files from now on."""
-        _, most = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
+    def allow_files(self, count: int) -> int:
+        """Lets the process open no more than `count` files from now on; returns how many it could before."""
+        before, most = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (count, most))
+        return before
 
     def stop(self) -> int:
         """Ends the process as an operator would; its exit status."""
@@ -100,9 +98,6 @@ class Usage:
 
 def main(settings: dict[str, Any]) -> None:
     """Serves until SIGTERM."""
-    if settings["files"]:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (settings["files"], most))
     import logging
 
     from serving.limits import Limits
