@@ -101,6 +101,9 @@ class GuardedProtocol(H11Protocol):
 
     def refuse(self, status: int, message: str) -> None:
         """Answers with an error if nothing was answered yet, and closes."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # what the application is still to say goes nowhere
+            self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
             body = json.dumps({"error": message}).encode()
             headers = [
