@@ -10,7 +10,11 @@ import subprocess
 import sys
 import threading
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
+from small_models import save_images, save_linear
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -94,6 +98,22 @@ class Usage:
     memory: int
     files: int
     threads: int
+
+
+SHORT = {
+    **{"idle_s": 2.0, "header_s": 2.0, "body_s": 4.0, "stall_s": 2.0},
+    **{"connections": 60, "receiving": 8, "pixels": 1 << 20},
+}
+"""Limits of `attacked`."""
+
+
+@pytest.fixture(scope="session")
+def attacked(tmp_path_factory) -> Iterator[ServerProcess]:
+    """A server with short limits and two models, "m" and "images"; it must stay sound whatever a test does to it."""
+    root = tmp_path_factory.mktemp("attacked")
+    models = {"m": save_linear(root / "m" / "1", 0.5, 2.0), "images": save_images(root / "images" / "1")}
+    with ServerProcess(root / "log", models=models, limits=SHORT, threads=2, grpc_timeout_s=5) as running:
+        yield running
 
 
 def main(settings: dict[str, Any]) -> None:
