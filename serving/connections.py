@@ -90,12 +90,20 @@ class GuardedProtocol(H11Protocol):
         self._received += len(data)
         super().data_received(data)
 
+    def on_response_complete(self) -> None:
+        """As uvicorn's; the connection is idle from here, not from when it was last heard."""
+        self._heard = self.loop.time()
+        super().on_response_complete()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP; it would fail where an answer is under way."""
         self.refuse(400, msg)
 
     def refuse(self, status: int, message: str) -> None:
         """Answers with an error if nothing was answered yet, and closes."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # what the application is still to say goes nowhere
+            self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
             body = json.dumps({"error": message}).encode()
             headers = [
@@ -104,8 +112,8 @@ class GuardedProtocol(H11Protocol):
                 ("Connection", "close"),
             ]
             head = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
-            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+            events = (head, h11.Data(data=body), h11.EndOfMessage())
+            self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
         self.transport.close()
 
     @property
@@ -122,7 +130,7 @@ class GuardedProtocol(H11Protocol):
         if self._unsent and (now - self._taken > limits.stall_s or now - self._sending_since > limits.body_s):
             self.transport.abort()
             return
-        age, silence = now - self._since, now - max(self._since, self._heard)
+        age, silence = now - self._since, now - self._heard
         if self._phase is Phase.IDLE and silence > limits.idle_s and not self._unsent:
             self.transport.close()
         elif self._phase is Phase.HEADER and age > limits.header_s:
@@ -136,13 +144,13 @@ class GuardedProtocol(H11Protocol):
         """Rank among those that may be closed for a newcomer, the least first; None if it may not."""
         now = self.loop.time()
         self._look(now)
-        age, silence = now - self._since, now - max(self._since, self._heard)
+        age, silence = now - self._since, now - self._heard
         if self.gone:
             return None
         if self._unsent:
             return (2, self._taken) if now - self._taken > _GRACE_S else None
         if self._phase is Phase.IDLE:
-            return 0, max(self._since, self._heard)
+            return 0, self._heard
         if self._phase is Phase.HEADER and age > _GRACE_S:
             return 1, self._since
         slow = age > _SLOW_AFTER_S and self._received < age * _SLOW_BYTES_PER_S

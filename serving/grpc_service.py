@@ -38,6 +38,10 @@ def _answering(call: Callable) -> Callable:
             return call(self, request, context)
         except ServingError as error:
             context.abort(error.code, truncated(error.message))
+        except Exception as error:
+            # A fault of ours: the client gets a status as REST gives it, the log the trace.
+            logger.exception("%s failed", call.__name__)
+            context.abort(grpc.StatusCode.INTERNAL, f"Internal error: {type(error).__name__}")
 
     return answer
 

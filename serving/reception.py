@@ -183,4 +183,8 @@ def _work(handler: grpc.RpcMethodHandler, content: list[bytes], context: _Bounde
         request = handler.request_deserializer(content.pop())
     except message.DecodeError as error:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message cannot be read: {error}")
-    return handler.unary_unary(request, context)
+    try:
+        return handler.unary_unary(request, context)
+    except NotImplementedError:
+        # What the stubs raise for methods that nobody wrote; grpcio would log it with its traceback, call by call.
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server does not serve the method")

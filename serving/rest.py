@@ -283,6 +283,8 @@ class RestServer:
             log_level="warning",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
+            server_header=False,
             timeout_keep_alive=math.ceil(limits.idle_s),
             h11_max_incomplete_event_size=limits.header_bytes,
         )

@@ -10,7 +10,11 @@ import subprocess
 import sys
 import threading
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
+from small_models import save_images, save_linear
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -20,7 +24,6 @@ class ServerProcess:
 
     Args:
         log: file for what it logs.
-        files: how many files it may open; None leaves that as it is.
         limits: fields of `serving.limits.Limits` that are not the default.
         options: arguments of `EmbeddedServer`.
 
@@ -29,11 +32,9 @@ class ServerProcess:
         rest: (host, port).
     """
 
-    def __init__(
-        self, log: pathlib.Path, *, files: int | None = None, limits: dict[str, Any] | None = None, **options: Any
-    ):
+    def __init__(self, log: pathlib.Path, *, limits: dict[str, Any] | None = None, **options: Any):
         self.log = log
-        settings = json.dumps({"files": files, "limits": limits or {}, "options": options}, default=str)
+        settings = json.dumps({"limits": limits or {}, "options": options}, default=str)
         with log.open("w") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, settings],
@@ -67,10 +68,11 @@ class ServerProcess:
             threads=int(threads.split()[1]),
         )
 
-    def allow_files(self, count: int) -> None:
-        """Lets the process open no more than `count` files from now on."""
-        _, most = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
+    def allow_files(self, count: int) -> int:
+        """Lets the process open no more than `count` files from now on; returns how many it could before."""
+        before, most = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (count, most))
+        return before
 
     def stop(self) -> int:
         """Ends the process as an operator would; its exit status."""
@@ -98,11 +100,24 @@ class Usage:
     threads: int
 
 
+SHORT = {
+    **{"idle_s": 2.0, "header_s": 2.0, "body_s": 4.0, "stall_s": 2.0},
+    **{"connections": 60, "receiving": 8, "pixels": 1 << 20},
+}
+"""Limits of `attacked`."""
+
+
+@pytest.fixture(scope="session")
+def attacked(tmp_path_factory) -> Iterator[ServerProcess]:
+    """A server with short limits and two models, "m" and "images"; it must stay sound whatever a test does to it."""
+    root = tmp_path_factory.mktemp("attacked")
+    models = {"m": save_linear(root / "m" / "1", 0.5, 2.0), "images": save_images(root / "images" / "1")}
+    with ServerProcess(root / "log", models=models, limits=SHORT, threads=2, grpc_timeout_s=5) as running:
+        yield running
+
+
 def main(settings: dict[str, Any]) -> None:
     """Serves until SIGTERM."""
-    if settings["files"]:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (settings["files"], most))
     import logging
 
     from serving.limits import Limits

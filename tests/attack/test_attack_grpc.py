@@ -10,8 +10,7 @@ import http2
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from server_process import ServerProcess
-from small_models import save_linear
+from server_process import SHORT
 
 from serving import tensors
 from serving.client import Client
@@ -22,15 +21,6 @@ STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 WATCH = "/grpc.health.v1.Health/Watch"
 PATIENCE_S = 60.0
 X = np.float32([2.0])
-SHORT = {"idle_s": 1.0, "header_s": 1.0, "body_s": 2.0, "stall_s": 1.0, "connections": 40, "receiving": 8}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    model = save_linear(tmp_path_factory.mktemp("model") / "1", 0.5, 2.0)
-    log = tmp_path_factory.mktemp("log") / "log"
-    with ServerProcess(log, models={"m": model}, limits=SHORT, threads=2, grpc_timeout_s=2) as running:
-        yield running
 
 
 def connect(server) -> socket.socket:
@@ -66,25 +56,24 @@ def settle(server, files: int) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("method", [PREDICT, STATUS, WATCH])
-def test_half_a_message_takes_no_thread_from_predictions(server, method):
-    before = server.usage()
-    connections = [connect(server) for _ in range(3)]
+def test_half_a_message_takes_no_thread_from_predictions(attacked):
+    before = attacked.usage()
+    connections = [connect(attacked) for _ in range(3)]
     try:
         attackers = [http2.Peer(connection) for connection in connections]
-        for attacker in attackers:
+        for attacker, method in zip(attackers, (PREDICT, STATUS, WATCH), strict=True):
             for stream in range(1, 101, 2):
                 attacker.send(http2.call(stream, method) + http2.message(stream, b"half", claimed=1 << 20))
         for _ in range(5):
-            assert answered(server)
+            assert answered(attacked)
         assert all(attacker.closed(PATIENCE_S) for attacker in attackers), "idle, once their calls had been ended"
     finally:
         for connection in connections:
             connection.close()
-    settle(server, before.files)
+    settle(attacked, before.files)
 
 
-def test_a_caller_that_keeps_its_connection_alive_and_sends_no_message_is_cut_off(server):
+def test_a_caller_that_keeps_its_connection_alive_and_sends_no_message_is_cut_off(attacked):
     """Its connection is sound and its deadline far: only the server's own limit ends the calls."""
     gate = threading.Event()
 
@@ -92,50 +81,50 @@ def test_a_caller_that_keeps_its_connection_alive_and_sends_no_message_is_cut_of
         gate.wait(PATIENCE_S)
         yield b""
 
-    with grpc.insecure_channel(server.grpc) as channel:
+    with grpc.insecure_channel(attacked.grpc) as channel:
         calls = [channel.stream_unary(method).future(never()) for method in (PREDICT, STATUS) for _ in range(30)]
         for _ in range(5):
-            assert answered(server)
+            assert answered(attacked)
         assert {call.code() for call in calls} == {grpc.StatusCode.CANCELLED}
         gate.set()
-    assert "its message did not come" in server.log.read_text()
+    assert "its message did not come" in attacked.log.read_text()
 
 
-def test_answers_that_are_not_taken_hold_nothing_for_long(server):
-    before = server.usage()
+def test_answers_that_are_not_taken_hold_nothing_for_long(attacked):
+    before = attacked.usage()
     sent = request()
     sent.inputs["x"].tensor_shape.dim[0].size = 100_000  # one value stands for all, and the answer has 400 KB
-    with connect(server) as connection:
+    with connect(attacked) as connection:
         attacker = http2.Peer(connection, window=0)
         for stream in range(1, 41, 2):
             attacker.send(http2.call(stream, PREDICT) + http2.message(stream, sent.SerializeToString()))
         for _ in range(5):
-            assert answered(server)
+            assert answered(attacked)
         assert attacker.closed(PATIENCE_S)
-    settle(server, before.files)
+    settle(attacked, before.files)
 
 
 @pytest.mark.parametrize("sent", [b"", http2.PREFACE[:10], b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01" * 100])
-def test_connections_that_never_become_grpc_are_closed(server, sent):
-    before = server.usage().files
-    with connect(server) as connection:
+def test_connections_that_never_become_grpc_are_closed(attacked, sent):
+    before = attacked.usage().files
+    with connect(attacked) as connection:
         connection.sendall(sent)
         assert answer(connection).find(b"grpc-status") < 0
-    settle(server, before)
+    settle(attacked, before)
 
 
-def test_idle_connections_are_closed_and_their_number_is_bounded(server):
-    before = server.usage().files
-    attackers = [connect(server) for _ in range(3 * SHORT["connections"])]
+def test_idle_connections_are_closed_and_their_number_is_bounded(attacked):
+    before = attacked.usage().files
+    attackers = [connect(attacked) for _ in range(3 * SHORT["connections"])]
     try:
         peers = []
         for connection in attackers:
             with contextlib.suppress(OSError):  # refused already
                 peers.append(http2.Peer(connection))
-        assert server.usage().files < before + 2 * SHORT["connections"]
+        assert attacked.usage().files < before + 2 * SHORT["connections"]
         assert all(peer.closed(PATIENCE_S) for peer in peers)
-        assert answered(server)
-        settle(server, before)
+        assert answered(attacked)
+        settle(attacked, before)
     finally:
         for connection in attackers:
             connection.close()
@@ -147,8 +136,8 @@ def code_of(call, sent, **options) -> tuple[grpc.StatusCode, str]:
     return caught.value.code(), caught.value.details()
 
 
-def test_bytes_that_are_no_message_are_the_callers_fault(server):
-    with grpc.insecure_channel(server.grpc) as channel:
+def test_bytes_that_are_no_message_are_the_callers_fault(attacked):
+    with grpc.insecure_channel(attacked.grpc) as channel:
         for method in (PREDICT, STATUS):
             code, text = code_of(channel.unary_unary(method), b"\xff" * 100)
             assert code is grpc.StatusCode.INVALID_ARGUMENT and "cannot be read" in text
@@ -156,18 +145,18 @@ def test_bytes_that_are_no_message_are_the_callers_fault(server):
         assert code is grpc.StatusCode.INVALID_ARGUMENT and "without a message" in text
         # One message is what the call takes; what follows it is not read.
         assert channel.stream_unary(PREDICT)(iter([request().SerializeToString()] * 3), timeout=PATIENCE_S)
-    assert answered(server)
+    assert answered(attacked)
 
 
-def test_metadata_is_bounded(server):
-    with grpc.insecure_channel(server.grpc) as channel:
+def test_metadata_is_bounded(attacked):
+    with grpc.insecure_channel(attacked.grpc) as channel:
         call = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
         code, _ = code_of(call, request(), metadata=[("a", "b" * 100_000)])
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert answered(server)
+    assert answered(attacked)
 
 
-def test_a_watch_on_health_would_stay_open_for_ever(server):
-    with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
+def test_a_watch_on_health_would_stay_open_for_ever(attacked):
+    with grpc.insecure_channel(attacked.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
         list(health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S))
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
