@@ -50,10 +50,15 @@ class Ended:
 
 
 class Caller:
-    """Makes the calls. Use `calling`."""
+    """Makes the calls. Use `calling`.
 
-    def __init__(self, process: subprocess.Popen):
+    Attributes:
+      folder: Their working directory, in which modules are found too.
+    """
+
+    def __init__(self, process: subprocess.Popen, folder: pathlib.Path):
         self._process = process
+        self.folder = folder
 
     def graft(self, *argv: str | os.PathLike) -> Ended:
         """Runs `graft` with these arguments."""
@@ -73,14 +78,14 @@ class Caller:
 
 @contextlib.contextmanager
 def calling(folder: pathlib.Path) -> Iterator[Caller]:
-    """Starts the process that forks; calls have `folder` as their working directory."""
-    environment = os.environ | {"PYTHONPATH": str(TOP), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    """Starts the process that forks."""
+    environment = os.environ | {"PYTHONPATH": f"{TOP}{os.pathsep}{folder}", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-W", "ignore", __file__]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder, env=environment, start_new_session=True
     )
     with process:
-        yield Caller(process)
+        yield Caller(process, folder)
 
 
 def _serve() -> None:
