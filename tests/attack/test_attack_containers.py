@@ -11,17 +11,16 @@ import struct
 import google_crc32c
 import pytest
 import yaml
-from attack_process import calling
+from attack_process import caller
 
 MEMORY = 2**30
 """What an attack may take beyond the imports: the file's own images are tiny."""
 
 
 @pytest.fixture(scope="module")
-def graft(tmp_path_factory):
+def graft():
     """Runs `graft` and ingestion in processes of their own."""
-    with calling(tmp_path_factory.mktemp("attacks")) as caller:
-        yield caller
+    return caller()
 
 
 @pytest.fixture
