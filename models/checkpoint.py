@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,15 @@ class Checkpoint:
             identity: whatever decides the outcome (data hashes, options), as JSON types. Another identity is another
                 file, so a changed setting never continues an old run.
         """
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        self.path = Path(folder) / f"{digest[:32]}.npz"
+        self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        self.path = Path(folder) / f"{self._identity[:32]}.npz"
 
     def save(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Writes the state beside the old one, then takes its place: a reader sees the old or the new, whole."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         with partial.open("wb") as file:
-            np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+            np.savez(file, identity=np.array(self._identity), meta=np.array(json.dumps(meta)), **arrays)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.path)
@@ -44,16 +43,24 @@ class Checkpoint:
         """The last state saved, or None where there is none.
 
         Raises:
-            GraftError: the file is there but is not what `save` wrote.
+            GraftError: the file is there but is not what `save` wrote, or not for this training.
         """
         if not self.path.is_file():
             return None
         try:
             with np.load(self.path, allow_pickle=False) as stored:
-                meta = json.loads(str(stored["meta"]))
-                return meta, {name: stored[name] for name in stored.files if name != "meta"}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise GraftError(f"{self.path}: not a readable checkpoint ({error}); delete it to start anew") from error
+                if str(stored["identity"]) != self._identity:
+                    raise ValueError("it holds the state of another training")
+                meta = dict(json.loads(str(stored["meta"])))
+                return meta, {name: stored[name] for name in stored.files if name not in ("identity", "meta")}
+        # NumPy and its zip reader raise about anything on a foreign file: OSError, EOFError, zlib.error...
+        except Exception as error:
+            raise self.unfit(error) from error
+
+    def unfit(self, error: Exception) -> GraftError:
+        """What to raise where the state cannot be read, or cannot be put back."""
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        return GraftError(f"{self.path}: not a readable checkpoint ({reason}); delete it to start anew")
 
     def remove(self) -> None:
         """Deletes the state: the training is done."""

@@ -14,6 +14,7 @@ from models.backbone import Backbone
 from models.errors import GraftError
 from models.frozen import FrozenRunner
 from models.images import decode_error_reason, preprocess
+from models.stored import reading
 
 _CPU_BATCH, _GPU_BATCH = 4, 64
 _BACKBONE = "backbone.json"
@@ -88,9 +89,8 @@ def check_same_backbone(features_path: str | Path, backbone: Backbone) -> None:
         GraftError: they were not, or the artifact does not say.
     """
     path = Path(features_path) / _BACKBONE
-    if not path.is_file():
-        raise GraftError(f"{path}: missing; the features stage writes it")
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    with reading(path, "features"):
+        stored = dict(json.loads(path.read_text(encoding="utf-8")))
     for key, value in _made_by(backbone).items():
         if stored.get(key) != value:
             raise GraftError(

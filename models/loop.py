@@ -203,7 +203,7 @@ class _Run:
 
     def run(self) -> History:
         stored = self._task.checkpoint.load() if self._task.checkpoint else None
-        first = stored[0]["phase"] if stored else 0
+        first = self._first_phase(stored[0]) if stored else 0
         for index in range(first, len(self._phases)):
             phase = self._phases[index]
             if isinstance(phase, SolvedHead):
@@ -213,6 +213,16 @@ class _Run:
         if self._writer:
             self._writer.close()
         return self._history
+
+    def _first_phase(self, meta: dict[str, Any]) -> int:
+        index = meta.get("phase")
+        if (
+            not isinstance(index, int)
+            or not 0 <= index < len(self._phases)
+            or isinstance(self._phases[index], SolvedHead)
+        ):
+            raise self._task.checkpoint.unfit(ValueError(f"there is no phase {index!r}"))
+        return index
 
     def _solve(self, phase: SolvedHead) -> None:
         started = time.monotonic()
@@ -233,7 +243,10 @@ class _Run:
             optimizer.build(phase.trainable)
             first = 0
             if stored:
-                first = self._restore(stored, phase, optimizer)
+                try:
+                    first = self._restore(stored, phase, optimizer)
+                except (AttributeError, LookupError, TypeError, ValueError) as error:  # another network's
+                    raise self._task.checkpoint.unfit(error) from error
             else:
                 self._waited = 0
                 for variable in phase.state:

@@ -15,6 +15,7 @@ from models.checkpoint import Checkpoint
 from models.datasets import ArraySplit, ImageSplit, check_labels
 from models.errors import GraftError
 from models.options import HeadOptions, TrainOptions
+from models.stored import reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,14 +107,16 @@ def load_split(features_path: str | Path, name: str, patterns: Sequence[str] = (
     """Opens one split of the features artifact; features stay on disk until they are read.
 
     Raises:
-        GraftError: a file of the artifact is missing.
+        GraftError: a file of the artifact is missing or damaged.
     """
     folder = Path(features_path) / f"Split-{name}"
-    for file in ("features.npy", "labels.npy"):
-        if not (folder / file).is_file():
-            raise GraftError(f"{folder / file}: missing; the features stage writes it")
-    features = np.load(folder / "features.npy", mmap_mode="r")
-    return Split(features, np.load(folder / "labels.npy"), tuple(patterns))
+    with reading(folder / "features.npy", "features"):
+        features = np.load(folder / "features.npy", mmap_mode="r")
+    with reading(folder / "labels.npy", "features"):
+        labels = np.load(folder / "labels.npy")
+        if features.ndim != 2 or labels.shape != features.shape[:1]:
+            raise ValueError(f"{list(labels.shape)} labels for features of {list(features.shape)}")
+    return Split(features, labels, tuple(patterns))
 
 
 def check_same_classes(features_path: str | Path, classes: Sequence[str]) -> None:
@@ -123,9 +126,8 @@ def check_same_classes(features_path: str | Path, classes: Sequence[str]) -> Non
         GraftError: it does not; its labels would mean other classes.
     """
     path = Path(features_path) / "classes.json"
-    if not path.is_file():
-        raise GraftError(f"{path}: missing; the features stage writes it")
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    with reading(path, "features"):
+        stored = json.loads(path.read_text(encoding="utf-8"))
     if stored != list(classes):
         raise GraftError(f"{path}: holds classes {stored}, but the Transform vocabulary says {list(classes)}")
 

@@ -13,9 +13,11 @@ from models.errors import GraftError
 from models.gap import LEAST_SEEDS
 from models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
 from models.transfer import METHODS, check_options, method_options
-from pipeline.config_faults import explain
+from pipeline import config_yaml
+from pipeline.config_faults import explain, shown
 
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
+_MOST_TEXT = 1000
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -149,20 +151,6 @@ class Config(_Section):
         return pathlib.Path(self.root) / self.name
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML's loader would keep the last, and a floor above it would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice in one mapping", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
     """Reads, overrides, expands and checks a configuration.
 
@@ -174,14 +162,15 @@ def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
         ConfigError: the file cannot be read, or a key, a type or a value is wrong; the message has a line for each.
     """
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-        raw = yaml.load(text, _Loader)
+        text = config_yaml.read_text(path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `graft init` writes a configuration to start from") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 YAML: {error}") from None
+    try:
+        raw = config_yaml.parse(text)
     except (yaml.YAMLError, ValueError) as error:  # a ValueError from a date that is none
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: not valid YAML: {_line(error)}") from None
     if not isinstance(raw, dict):
         raise ConfigError(
             f"{path}: must be a mapping of keys ({', '.join(Config.model_fields)}), got {type(raw).__name__}"
@@ -196,7 +185,9 @@ def parse(raw: dict, source: str) -> Config:
     faults: list[str] = []
     transfer = raw.get("transfer", {"method": "frozen"})
     if not isinstance(transfer, dict) or "method" not in transfer:
-        faults.append(f"transfer: must be a mapping with `method`, one of {', '.join(METHODS)}; received {transfer!r}")
+        faults.append(
+            f"transfer: must be a mapping with `method`, one of {', '.join(METHODS)}; received {shown(transfer)}"
+        )
     else:
         method, given = str(transfer["method"]), {k: v for k, v in transfer.items() if k != "method"}
         try:
@@ -230,12 +221,16 @@ def _override(raw: dict, override: str) -> None:
     for parent in parents:
         child = node.setdefault(parent, {})
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {override!r}: {parent} holds {child!r}, not a mapping")
+            raise ConfigError(f"--set {override!r}: {parent} holds {shown(child)}, not a mapping")
         node = child
     try:
-        node[last] = yaml.load(value, _Loader)
+        node[last] = config_yaml.parse(value)
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:_MOST_TEXT]
 
 
 def _expand(value: Any, source: str, key: str) -> Any:
@@ -249,7 +244,7 @@ def _expand(value: Any, source: str, key: str) -> Any:
     def variable(match: re.Match) -> str:
         name = match.group(1)
         if name not in os.environ:
-            raise ConfigError(f"{source}: {key}: environment variable {name} is not set (in {value!r})")
+            raise ConfigError(f"{source}: {key}: environment variable {name} is not set (in {shown(value)})")
         return os.environ[name]
 
     return _VARIABLE.sub(variable, value)

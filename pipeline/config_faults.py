@@ -7,6 +7,8 @@ from typing import Any
 
 import pydantic
 
+_SHOWN = 200
+_MOST = 50  # a nearest key costs milliseconds, and nobody reads more
 _TYPE_NAMES = {"bool", "float", "int", "str"}
 
 
@@ -21,7 +23,8 @@ def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel], ra
     """
     messages: dict[tuple, list[str]] = {}
     received: dict[tuple, Any] = {}
-    for fault in error.errors():
+    faults = error.errors()
+    for fault in faults[:_MOST]:
         key = _key(fault["loc"], raw)
         messages.setdefault(key, []).append(_message(fault, key, model))
         received[key] = fault.get("input")
@@ -30,15 +33,21 @@ def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel], ra
         # Each member of a union complains; the one that looked deeper into the value is the one that was meant.
         if any(other[: len(key)] == key and len(other) > len(key) for other in messages):
             continue
-        name = prefix + ".".join(map(str, key))
+        name = prefix + ".".join(str(part)[:_SHOWN] for part in key)
         text = " or ".join(dict.fromkeys(texts))
         if text.startswith(("unknown key", "missing")):
             lines.append(f"{name}: {text}")
         elif key:
-            lines.append(f"{name}: {text}; received {received[key]!r} ({type(received[key]).__name__})")
+            lines.append(f"{name}: {text}; received {shown(received[key])} ({type(received[key]).__name__})")
         else:
             lines.append(prefix.rstrip(".") + (": " if prefix else "") + text)
-    return lines
+    return lines + ([f"{len(faults) - _MOST} faults more"] if len(faults) > _MOST else [])
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a message: at most `_SHOWN` characters of it."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
 def _key(location: tuple, raw: Any) -> tuple:
@@ -59,7 +68,7 @@ def _message(fault: Any, key: tuple, model: type[pydantic.BaseModel]) -> str:
         allowed = _allowed_keys(key[:-1], model)
         near = difflib.get_close_matches(str(key[-1]), allowed, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"unknown key (value {fault.get('input')!r}); {hint}allowed: {', '.join(allowed) or 'none'}"
+        return f"unknown key (value {shown(fault.get('input'))}); {hint}allowed: {', '.join(allowed) or 'none'}"
     if fault["type"] == "missing":
         return "missing; it has no default"
     message = fault["msg"].removeprefix("Value error, ")

@@ -14,6 +14,7 @@ from components.ingest.reasons import Reason
 from components.ingest.splits import SPLIT_ADVICE, SPLITS
 from models.errors import GraftError
 from models.natural import natural_key
+from models.stored import reading
 
 log = logging.getLogger(__name__)
 
@@ -133,15 +134,18 @@ def _write_lines(file, rows: list[list[str]], counts: collections.Counter) -> No
 
 
 def read_summary(rejected_uri: str) -> Summary:
-    """Reads what `write_rejected` wrote."""
-    with tf.io.gfile.GFile(f"{rejected_uri}/{SUMMARY_FILE}", "r") as file:
-        values = json.loads(file.read())
-    return Summary(**{field.name: values[field.name] for field in dataclasses.fields(Summary)})
+    """Reads what `write_rejected` wrote; GraftError where the file is damaged."""
+    path = f"{rejected_uri}/{SUMMARY_FILE}"
+    with reading(path, "ingest"):
+        with tf.io.gfile.GFile(path, "r") as file:
+            values = json.loads(file.read())
+        return Summary(**{field.name: values[field.name] for field in dataclasses.fields(Summary)})
 
 
 def read_rejected(rejected_uri: str) -> list[dict[str, str]]:
     """Reads `rejected.jsonl`: file, label, reason and detail of each image that was not used."""
-    with tf.io.gfile.GFile(f"{rejected_uri}/{REJECTED_FILE}", "r") as file:
+    path = f"{rejected_uri}/{REJECTED_FILE}"
+    with reading(path, "ingest"), tf.io.gfile.GFile(path, "r") as file:
         return [json.loads(line) for line in file]
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from components.examples import read_examples
 from models import progress
 from models.predict import SavedModelPredictor, most_probable
+from models.stored import reading
 
 LABEL, PREDICTION, PROBABILITIES = "label", "prediction", "probabilities"
 """Features for TFMA: the true and the most probable class by name, float32 [k]; beside them the slice columns."""
@@ -78,8 +79,9 @@ class Predictions:
 
 
 def load(uri: str) -> Predictions:
-    """Reads what `save` wrote."""
-    with np.load(pathlib.Path(uri) / "predictions.npz") as kept:
+    """Reads what `save` wrote; GraftError where the file is missing or damaged."""
+    path = pathlib.Path(uri) / "predictions.npz"
+    with reading(path, "predict"), np.load(path) as kept:
         classes = kept["classes"].tolist()
         return Predictions(
             classes=classes,

@@ -3,19 +3,21 @@
 They are forked from one process that has the slow imports behind it, so that a call costs a fraction of a second.
 """
 
-import contextlib
+import atexit
 import dataclasses
+import functools
 import os
 import pathlib
 import pickle
 import resource
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 TOP = pathlib.Path(__file__).parents[2]
@@ -50,10 +52,15 @@ class Ended:
 
 
 class Caller:
-    """Makes the calls. Use `calling`."""
+    """Makes the calls. Use `caller`.
 
-    def __init__(self, process: subprocess.Popen):
+    Attributes:
+      folder: Their working directory, in which modules are found too.
+    """
+
+    def __init__(self, process: subprocess.Popen, folder: pathlib.Path):
         self._process = process
+        self.folder = folder
 
     def graft(self, *argv: str | os.PathLike) -> Ended:
         """Runs `graft` with these arguments."""
@@ -71,16 +78,26 @@ class Caller:
         return Ended(*pickle.load(self._process.stdout))
 
 
-@contextlib.contextmanager
-def calling(folder: pathlib.Path) -> Iterator[Caller]:
-    """Starts the process that forks; calls have `folder` as their working directory."""
-    environment = os.environ | {"PYTHONPATH": str(TOP), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-W", "ignore", __file__]
+@functools.cache
+def caller() -> Caller:
+    """The one that all tests of a session share; it ends with them."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="attacks-"))
+    environment = os.environ | {"PYTHONPATH": f"{TOP}{os.pathsep}{folder}", "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder, env=environment, start_new_session=True
+        [sys.executable, "-W", "ignore", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
     )
-    with process:
-        yield Caller(process)
+
+    def end() -> None:
+        process.communicate()
+        shutil.rmtree(folder)
+
+    atexit.register(end)
+    return Caller(process, folder)
 
 
 def _serve() -> None:

@@ -11,17 +11,16 @@ import struct
 import google_crc32c
 import pytest
 import yaml
-from attack_process import calling
+from attack_process import caller
 
 MEMORY = 2**30
 """What an attack may take beyond the imports: the file's own images are tiny."""
 
 
 @pytest.fixture(scope="module")
-def graft(tmp_path_factory):
+def graft():
     """Runs `graft` and ingestion in processes of their own."""
-    with calling(tmp_path_factory.mktemp("attacks")) as caller:
-        yield caller
+    return caller()
 
 
 @pytest.fixture
@@ -103,6 +102,26 @@ def test_a_parquet_file_of_3_kb_that_names_40_mb_in_each_row(refused, tmp_path):
     path.write_bytes(path.read_bytes().replace(b"ARROW:schema", b"XRROW:schema"))  # else it is read as a dictionary
     assert path.stat().st_size < 4000
     refused("a.parquet: reading it takes more than 2048 MiB of memory", source="parquet", path=path)
+
+
+def test_a_tfds_data_set_that_names_a_module_and_claims_an_exabyte(graft, refused, tmp_path):
+    folder = tmp_path / "x" / "1.0.0"
+    folder.mkdir(parents=True)
+    (graft.folder / "evil_module.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    kind = "tensorflow_datasets.core.features"
+    features = {
+        "image": {"pythonClassName": f"{kind}.image_feature.Image", "image": {}},
+        "label": {"pythonClassName": f"{kind}.class_label_feature.ClassLabel", "classLabel": {"numClasses": "2"}},
+        "more": {"pythonClassName": "evil_module.Evil", "jsonFeature": {"json": "{}"}},
+    }
+    content = {"pythonClassName": f"{kind}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
+    (folder / "features.json").write_text(json.dumps(content))
+    info = {"name": "x", "version": "1.0.0", "fileFormat": "tfrecord"}
+    info["splits"] = [{"name": "train", "shardLengths": ["2"], "numBytes": "2"}]
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    (folder / "x-train.tfrecord-00000-of-00001").write_bytes(framed(b"x" * 100, 2**60))
+    refused("00000-of-00001: record 0 cannot be read: truncated record", source="tfds", path=tmp_path, name="x")
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.fixture

@@ -38,10 +38,35 @@ def test_interrupted_write_leaves_the_old_state(tmp_path, monkeypatch):
     assert checkpoint.load()[0] == {"epoch": 1}
 
 
-@pytest.mark.parametrize("damage", [lambda whole: b"not a zip file", lambda whole: whole[: len(whole) // 2]])
-def test_damaged_file_is_named(tmp_path, damage):
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda whole: b"not a zip file", "pickled data"),
+        (lambda whole: b"", "No data left in file"),
+        (lambda whole: whole[: len(whole) // 2], "File is not a zip file"),
+        (lambda whole: whole.replace(b"NUMPY", b"NUMPI"), "."),
+        (lambda whole: b"\x93NUMPY" + bytes(10), "."),
+        (lambda whole: b"PK\x05\x06" + bytes(18), "identity"),
+    ],
+)
+def test_damaged_file_is_named(tmp_path, damage, message):
     checkpoint = Checkpoint(tmp_path, 1)
     checkpoint.save({"epoch": 1}, {"w": np.arange(1000.0)})
     checkpoint.path.write_bytes(damage(checkpoint.path.read_bytes()))
-    with pytest.raises(GraftError, match=r"not a readable checkpoint.*delete it"):
+    with pytest.raises(GraftError, match=rf"not a readable checkpoint \(.*{message}.*\); delete it to start anew"):
+        checkpoint.load()
+
+
+def test_the_state_of_another_training_under_this_name(tmp_path):
+    other, checkpoint = Checkpoint(tmp_path, {"seed": 1}), Checkpoint(tmp_path, {"seed": 2})
+    other.save({"epoch": 1}, {"w": np.zeros(3)})
+    other.path.rename(checkpoint.path)
+    with pytest.raises(GraftError, match="it holds the state of another training"):
+        checkpoint.load()
+
+
+def test_a_foreign_archive(tmp_path):
+    checkpoint = Checkpoint(tmp_path, 1)
+    np.savez(checkpoint.path, weights=np.zeros(3))
+    with pytest.raises(GraftError, match=r"not a readable checkpoint .*identity"):
         checkpoint.load()

@@ -101,6 +101,17 @@ def test_continued_run_ends_as_an_uninterrupted_one(training_input, whole, tmp_p
     assert steps == {entry["epoch"] for entry in history.epochs}, "the killed run's log is gone with its folder"
 
 
+@pytest.mark.parametrize(
+    ("meta", "arrays"),
+    [({}, {}), ({"phase": 7}, {}), ({"phase": 1}, {}), ({"phase": 1, "epoch": 0}, {"state0": np.zeros(3)})],
+)
+def test_a_state_that_does_not_fit_is_an_error(training_input, tmp_path, meta, arrays):
+    checkpoint = Checkpoint(tmp_path, "run")
+    checkpoint.save(meta, arrays)
+    with pytest.raises(GraftError, match=r"not a readable checkpoint \(.+\); delete it to start anew"):
+        fit(training_input.task(FINE_TUNE), checkpoint)
+
+
 def test_without_its_checkpoint_a_run_starts_anew(training_input, tmp_path):
     with pytest.raises(Killed):
         fit(training_input.task(), Checkpoint(tmp_path, "run"), 3)

@@ -1,4 +1,4 @@
-"""A TensorFlow Dataset that is prepared on disk. Nothing is downloaded, and its code is not needed."""
+"""A TensorFlow Dataset that is prepared on disk. Nothing is downloaded, and neither its code nor TFDS is needed."""
 
 import dataclasses
 import functools
@@ -6,52 +6,51 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import tensorflow as tf
-import tensorflow_datasets as tfds
-from google.protobuf import json_format
-
 from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
-from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text, chunk_size
+from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
 from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text
+from components.ingest.sources.framing import TooLong
+from components.ingest.sources.tfds_info import Info, Shard, read_info
+from components.ingest.sources.tfrecord import longest, read_rows, too_long_item
 from components.ingest.splits import parse_split
 from models.errors import GraftError
-from models.images import decode_error_reason
 
 
 @dataclasses.dataclass(frozen=True)
 class TfdsChunk(Chunk):
-    """A range of one split."""
+    """One file of a split."""
 
-    folder: str
-    split: str
-    start: int
-    stop: int
+    info: Info
+    shard: Shard
     options: DataOptions
     prefix: str
 
     @property
     def size(self) -> int:
-        return self.stop - self.start
+        return self.shard.count
 
     def read(self) -> Iterator[Item]:
-        builder = _open(self.folder)
         image = self.options.image_column
-        names = _names(builder, self.options)
-        rows = _rows(builder, self.folder, f"{self.split}[{self.start}:{self.stop}]", image)
-        for number, row in enumerate(rows, self.start):
-            plain = {name: _plain(value) for name, value in row.items()}
+        names = _names(self.info, self.options)
+        for number, row in enumerate(_rows(self.info, self.shard, self.options), self.shard.first):
+            file = f"{self.prefix}{self.shard.split}#{number}"
+            if isinstance(row, TooLong):
+                yield too_long_item(file, row, self.options)
+                continue
+            single = {name: value for name, value in row.items() if self.info.features[name].single}
             item = Item(
-                f"{self.prefix}{self.split}#{number}",
+                file,
                 label_text(row[self.options.columns.label], names),
-                parse_split(self.split),
-                slices=extra_columns(plain, self.options),
+                parse_split(self.shard.split),
+                slices=extra_columns(single, self.options),
             )
-            if isinstance(row[image], bytes):
-                item.encoded = row[image]
+            encoded = row[image]
+            if isinstance(encoded, bytes):
+                item.encoded = encoded
             else:
                 item.reason, item.detail = Reason.UNREADABLE, f"feature {image!r} is no encoded image"
-            yield add_group(item, plain, self.options)
+            yield add_group(item, row, self.options)
 
 
 class Tfds(Source):
@@ -62,19 +61,17 @@ class Tfds(Source):
             yield str(path)
 
     def entries(self) -> Iterator[Entry]:
-        builder = self._builder()
-        label = self.options.columns.label
-        names = _names(builder, self.options)
-        for split in builder.info.splits:
-            for row in _rows(builder, self._folder, split, self.options.image_column):
-                yield Entry(label_text(row[label], names), parse_split(split))
+        info = self._info()
+        names = _names(info, self.options)
+        for shard in info.shards:
+            for row in _rows(info, shard, self.options):
+                if not isinstance(row, TooLong):
+                    yield Entry(label_text(row[self.options.columns.label], names), parse_split(shard.split))
 
     def chunks(self) -> Iterator[Chunk]:
-        for split, info in self._builder().info.splits.items():
-            size = chunk_size(info.num_examples)
-            for start in range(0, info.num_examples, size):
-                stop = min(start + size, info.num_examples)
-                yield TfdsChunk(self._folder, split, start, stop, self.options, self.prefix)
+        info = self._info()
+        for shard in info.shards:
+            yield TfdsChunk(info, shard, self.options, self.prefix)
 
     @functools.cached_property
     def _folder(self) -> str:
@@ -87,42 +84,45 @@ class Tfds(Source):
             )
         return str(max(versions, key=lambda path: [int(part) for part in path.name.split(".") if part.isdecimal()]))
 
-    def _builder(self) -> tfds.core.DatasetBuilder:
-        builder = _open(self._folder)
-        check_columns(self._folder, builder.info.features, self.options)
-        return builder
+    def _info(self) -> Info:
+        info = read_info(self._folder)
+        check_columns(self._folder, info.features, self.options)
+        info.check_kinds(_used(self.options))
+        return info
 
 
-def _open(folder: str) -> tfds.core.DatasetBuilder:
-    try:
-        return tfds.builder_from_directory(folder)
-    except (AttributeError, ImportError, KeyError, OSError, TypeError, ValueError, json_format.Error) as error:
-        raise GraftError(
-            f"data.path {as_text(folder)}: cannot be opened: {error}; dataset_info.json and features.json must be as "
-            "TFDS 4 writes them"
-        ) from error
+def _used(options: DataOptions) -> list[str]:
+    return [options.image_column, options.columns.label, *options.slices, *([options.group] if options.group else [])]
 
 
-def _rows(builder: tfds.core.DatasetBuilder, folder: str, split: str, image: str) -> Iterator[dict[str, Any]]:
-    """The rows of a split, or of a range of it, with the image as encoded; GraftError where a file is damaged."""
-    number = 0
-    try:
-        rows = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()}, shuffle_files=False)
-        for row in tfds.as_numpy(rows):
+def _rows(info: Info, shard: Shard, options: DataOptions) -> Iterator[dict[str, Any] | TooLong]:
+    """The records of a file, by the features of the first level.
+
+    Raises:
+      GraftError: The file is damaged, holds more or fewer records than it is to, or one lacks a feature that is used.
+    """
+    count = 0
+    for row in read_rows(shard.path, longest(options)):
+        count += 1
+        if isinstance(row, TooLong):
             yield row
-            number += 1
-    except tf.errors.OpError as error:
+            continue
+        for name in _used(options):
+            if name not in row:
+                raise GraftError(
+                    f"data.path {as_text(shard.path)}: record {count - 1} has no feature {name!r}, which features.json "
+                    f"announces; there are {', '.join(sorted(row))[:1000]}"
+                )
+        yield {
+            name: bool(value) if feature.truth and isinstance(value, int) else value
+            for name, feature in info.features.items()
+            if (value := row.get(name)) is not None
+        }
+    if count != shard.count:
         raise GraftError(
-            f"data.path {as_text(folder)}: row {number} of split {split} cannot be read: {decode_error_reason(error)}"
-        ) from error
+            f"data.path {as_text(shard.path)}: holds {count} records, but dataset_info.json announces {shard.count}"
+        )
 
 
-def _names(builder: tfds.core.DatasetBuilder, options: DataOptions) -> tuple[str, ...] | None:
-    if options.class_names is not None:
-        return options.class_names
-    return tuple(getattr(builder.info.features[options.columns.label], "names", None) or ()) or None
-
-
-def _plain(value):
-    """NumPy scalars as Python's, arrays as lists."""
-    return value.tolist() if hasattr(value, "tolist") else value
+def _names(info: Info, options: DataOptions) -> tuple[str, ...] | None:
+    return options.class_names if options.class_names is not None else info.class_names(options.columns.label)

@@ -1,6 +1,9 @@
-"""A data set that TFDS itself prepared on disk, read without its code and without a network."""
+"""A data set that TFDS itself prepared on disk, read without its code, without TFDS and without a network."""
 
+import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -70,15 +73,48 @@ def test_quick_check(prepared):
 TRAIN = "pets-train.tfrecord-00000-of-00001"
 
 
+def edited(**changes):
+    """Changes keys of a JSON file."""
+    return lambda old: json.dumps(json.loads(old) | changes).encode()
+
+
+def split(**changes):
+    """Changes keys of each split."""
+
+    def change(old: bytes) -> bytes:
+        content = json.loads(old)
+        content["splits"] = [row | changes for row in content["splits"]]
+        return json.dumps(content).encode()
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        (TRAIN, lambda old: old[:-20], r"pets/1.0.0: row \d+ of split train.* cannot be read: truncated record"),
-        (TRAIN, lambda old: old[:700] + b"xxxxxx" + old[706:], "of split train.* cannot be read: corrupted record"),
-        ("features.json", lambda old: old.replace(b"site", b"town"), "row 0 of split train.*: Feature: town"),
+        (TRAIN, lambda old: old[:-20], r"record 59 cannot be read: truncated record"),
+        (TRAIN, lambda old: old[:700] + b"xxxxxx" + old[706:], r"record \d+ cannot be read: corrupted record"),
+        (TRAIN, lambda old: old + old[: 12 + int.from_bytes(old[:8], "little") + 4], "holds 61 records, but .* 60"),
         ("features.json", lambda old: old[:-20], "pets/1.0.0: cannot be opened: .*; dataset_info.json and features"),
-        ("features.json", lambda old: b"{}", "pets/1.0.0: cannot be opened: "),
-        ("dataset_info.json", lambda old: b"{words", "pets/1.0.0: cannot be opened: Failed to load JSON"),
+        ("features.json", lambda old: b"{}", "pets/1.0.0: cannot be opened: no 'featuresDict'; "),
+        ("features.json", lambda old: b"[" * 100_000, "cannot be opened: .*recursion"),
+        ("features.json", lambda old: b"\xff", "cannot be opened: features.json: 'utf-8' codec"),
+        ("features.json", edited(featuresDict=3), "cannot be opened: featuresDict holds 3, not a mapping"),
+        ("features.json", edited(featuresDict={"features": {"image": 3}}), "feature 'image' holds 3, not a mapping"),
+        ("dataset_info.json", lambda old: b"{words", "pets/1.0.0: cannot be opened: dataset_info.json: Expecting"),
+        ("dataset_info.json", lambda old: b"[]", "cannot be opened: dataset_info.json holds .., not a mapping"),
+        ("dataset_info.json", edited(fileFormat="riegeli"), "its files are of format 'riegeli'; tfrecord is read"),
+        ("dataset_info.json", edited(splits=3), "cannot be opened: 'int' object is not iterable"),
+        ("dataset_info.json", split(name=3), "a split is named 3"),
+        ("dataset_info.json", split(shardLengths=["x"]), "cannot be opened: invalid literal for int"),
+        ("dataset_info.json", split(shardLengths=[2**60]), f"{2**60} records, which \\d+ bytes cannot hold"),
+        ("dataset_info.json", split(shardLengths=[-1]), "-1 records"),
+        ("dataset_info.json", split(shardLengths=["30", "30"]), "pets-train.tfrecord-00000-of-00002: no such file"),
+        ("dataset_info.json", split(shardLengths=["59"]), "train.*: holds 60 records, but dataset_info.json .* 59"),
+        ("dataset_info.json", split(filepathTemplate="../{DATASET}"), "'../pets', which does not lie there"),
+        ("dataset_info.json", split(filepathTemplate="/etc/{SPLIT}"), "'/etc/train', which does not lie there"),
+        ("dataset_info.json", split(filepathTemplate="{SPLIT.__class__}"), "no such file"),
+        ("dataset_info.json", split(filepathTemplate="{HOME}"), "cannot be opened: no 'HOME'"),
     ],
 )
 def test_damage(prepared, tmp_path, ingest, name, change, message):
@@ -102,3 +138,89 @@ def test_damage(prepared, tmp_path, ingest, name, change, message):
 def test_errors(prepared, data, message):
     with pytest.raises(GraftError, match=message):
         check_source(DataOptions(source="tfds", path=str(prepared), **data))
+
+
+def rename_class(folder, feature: str, name: str) -> None:
+    path = folder / "pets" / "1.0.0" / "features.json"
+    content = json.loads(path.read_text())
+    content["featuresDict"]["features"][feature]["pythonClassName"] = name
+    path.write_text(json.dumps(content))
+
+
+def test_a_feature_of_another_class_is_named_and_its_module_is_not_imported(prepared, tmp_path):
+    """TFDS itself imports whatever module stands there."""
+    shutil.copytree(prepared / "pets", tmp_path / "pets")
+    (tmp_path / "attack.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    rename_class(tmp_path, "label", "attack.Evil")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from components.ingest.options import DataOptions
+from components.ingest.preflight import check_source
+from models.errors import GraftError
+try:
+    check_source(DataOptions(source="tfds", path={str(tmp_path)!r}, name="pets"))
+except GraftError as error:
+    print(error)
+assert not [name for name in sys.modules if name.startswith("tensorflow_datasets")]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "feature 'label' is of 'attack.Evil'; read are Image, ClassLabel, " in done.stdout
+    assert not (tmp_path / "ran").exists()
+    rename_class(tmp_path, "label", "tensorflow_datasets.core.features.audio_feature.Audio")
+    with pytest.raises(GraftError, match="feature 'label' is of 'Audio'; read are Image, "):
+        check_source(DataOptions(source="tfds", path=str(tmp_path), name="pets"))
+
+
+def test_features_that_are_not_read_may_be_of_any_class(prepared, tmp_path, ingest):
+    shutil.copytree(prepared / "pets", tmp_path / "pets")
+    rename_class(tmp_path, "site", "attack.Evil")
+    result = ingest(source="tfds", path=tmp_path, name="pets")
+    assert result.summary.used_count == 100 and "site" not in result.rows("test")[0]
+
+
+def test_a_record_without_a_feature_that_is_used(prepared, tmp_path):
+    shutil.copytree(prepared / "pets", tmp_path / "pets")
+    path = tmp_path / "pets" / "1.0.0" / "features.json"
+    path.write_text(path.read_text().replace('"site"', '"town"'))
+    with pytest.raises(
+        GraftError, match=r"record 0 has no feature 'town', which features.json announces; there are image, "
+    ):
+        check_source(DataOptions(source="tfds", path=str(tmp_path), name="pets", slices=["town"]))
+
+
+def test_what_becomes_a_slice(tmp_path):
+    """Numbers and texts as TFDS gives them; lists, pictures and packed tensors are none."""
+    from components.ingest.sources.base import load
+
+    class Many(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        url_infos: dict = {}
+        _generate_examples = None
+
+        def _info(self):
+            kinds = {
+                "image": tfds.features.Image(shape=(None, None, 3)),
+                "label": tfds.features.ClassLabel(names=["cat", "dog"]),
+                "night": tfds.features.Scalar(np.bool_),
+                "weight": tfds.features.Scalar(np.float32),
+                "year": np.int64,
+                "box": tfds.features.BBoxFeature(),
+                "parts": tfds.features.Sequence(np.int64),
+                "place": {"town": tfds.features.Text()},
+                "mask": tfds.features.Image(shape=(None, None, 1)),
+                "packed": tfds.features.Tensor(shape=(2,), dtype=np.float32, encoding="zlib"),
+            }
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(kinds))
+
+        def _split_generators(self, _):
+            pixels = np.zeros((6, 8, 3), np.uint8)
+            row = {"image": pixels, "label": 1, "night": True, "weight": 0.5, "year": 2024}
+            row |= {"box": tfds.features.BBox(0.0, 0.0, 1.0, 1.0), "parts": [7], "place": {"town": "Ulm"}}
+            return {"train": [(0, row | {"mask": pixels[:, :, :1], "packed": np.zeros(2, np.float32)})]}
+
+    Many(data_dir=str(tmp_path)).download_and_prepare()
+    options = DataOptions(source="tfds", path=str(tmp_path), name="many")
+    ((item,),) = ((*chunk.read(),) for chunk in load(options, str(tmp_path)).chunks())
+    assert item.label == "dog" and item.encoded.startswith(b"\x89PNG")
+    assert item.slices == {"night": "True", "weight": "0.5", "year": "2024"}

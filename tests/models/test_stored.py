@@ -1,0 +1,82 @@
+"""Files of earlier stages that are cut or damaged: one line with file and remedy."""
+
+import json
+
+import numpy as np
+import pytest
+
+from models.errors import GraftError
+from models.stored import reading
+from models.task import check_same_classes, load_split
+
+
+@pytest.fixture
+def features(tmp_path):
+    """A features artifact of one split."""
+    folder = tmp_path / "Split-train"
+    folder.mkdir()
+    np.save(folder / "features.npy", np.zeros((10, 4), np.float32))
+    np.save(folder / "labels.npy", np.arange(10))
+    (tmp_path / "classes.json").write_text(json.dumps(["cat", "dog"]))
+    return tmp_path
+
+
+def test_whole_files_are_read(features):
+    split = load_split(features, "train")
+    assert split.features.shape == (10, 4) and list(split.labels) == list(range(10))
+    check_same_classes(features, ["cat", "dog"])
+
+
+@pytest.mark.parametrize("name", ["features.npy", "labels.npy"])
+@pytest.mark.parametrize(
+    "change", [lambda old: b"", lambda old: old[:-8], lambda old: old[:60], lambda old: b"x" * 200]
+)
+def test_a_damaged_array_is_named(features, name, change):
+    path = features / "Split-train" / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(
+        GraftError, match=rf"{name}: damaged or cut \(.+\); run again with --from features, which writes"
+    ):
+        load_split(features, "train")
+
+
+def test_arrays_that_do_not_belong_together(features):
+    np.save(features / "Split-train" / "labels.npy", np.arange(9))
+    with pytest.raises(GraftError, match=r"labels.npy: damaged or cut \(\[9\] labels for features of \[10, 4\]\)"):
+        load_split(features, "train")
+
+
+def test_an_array_of_objects_is_not_unpickled(features):
+    np.save(features / "Split-train" / "labels.npy", np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(GraftError, match=r"labels.npy: damaged or cut .*allow_pickle"):
+        load_split(features, "train")
+
+
+@pytest.mark.parametrize("text", ["", '["cat"', "[" * 100_000, '"\\ud800'])
+def test_a_damaged_list_of_classes(features, text):
+    (features / "classes.json").write_text(text)
+    with pytest.raises(GraftError, match=r"classes.json: damaged or cut \("):
+        check_same_classes(features, ["cat", "dog"])
+
+
+def test_missing_files_and_errors_of_ours(features):
+    (features / "classes.json").unlink()
+    with pytest.raises(GraftError, match=r"classes.json: missing; the features stage writes it"):
+        check_same_classes(features, ["cat", "dog"])
+    with pytest.raises(GraftError, match=r"^told$"), reading("x", "features"):
+        raise GraftError("told")
+
+
+def test_damaged_predictions_and_summary(tmp_path):
+    from components.ingest.summary import read_rejected, read_summary
+    from components.predict import predictions
+
+    for name, read, stage in (
+        ("predictions.npz", predictions.load, "predict"),
+        ("summary.json", read_summary, "ingest"),
+        ("rejected.jsonl", read_rejected, "ingest"),
+    ):
+        for content in (b"{", b"PK\x03\x04" + bytes(100)):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(GraftError, match=rf"{name}: damaged or cut \(.+\); run again with --from {stage}"):
+                read(str(tmp_path))
