@@ -10,7 +10,7 @@ every SavedModel, and are allowed only where the loader says which file:
 """
 
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from google.protobuf import message, text_format
 from tensorflow.core.framework import node_def_pb2, variable_pb2
@@ -42,8 +42,13 @@ def require_allowed(folder: pathlib.Path, what: str, advice: str) -> None:
     """
     faults = find_faults(folder)
     if faults:
-        more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise GraftError(f"{what} does more than compute: {', '.join(faults[:_SHOWN])}{more}; {advice}")
+        raise GraftError(f"{what} {summary(faults)}; {advice}")
+
+
+def summary(faults: Sequence[str]) -> str:
+    """A phrase that names the first of what `find_faults` found."""
+    more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    return f"does more than compute: {', '.join(faults[:_SHOWN])}{more}"
 
 
 def find_faults(folder: pathlib.Path) -> list[str]:
