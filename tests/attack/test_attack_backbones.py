@@ -20,6 +20,8 @@ import tensorflow as tf
 from hostile_models import PLACES, add_write, edit, function, save, write_to
 from workshop import SIDE, write_backbone
 
+from components.quality_gate import executor
+from models.errors import GraftError
 from models.hashing import hash_folder
 from serving.server import EmbeddedServer
 from serving.store import ModelStore
@@ -279,9 +281,9 @@ def test_trust_reaches_every_stage_and_no_server(workshop, tmp_path, evil):
     noted = store.manifest("shapes", 1)["metadata"]["trusted_operations"]
     assert noted and all(note.startswith("WriteFile (node ") for note in noted)
     evil.unlink()
-    # The trust is taken back: what is served is not even compared with.
-    other = beside.again("--set", "train.seed=1")
-    assert other.code == 2 and "the served model" in other.value["error"]
-    with pytest.raises(Exception, match=r"does more than compute: WriteFile .*start the server with --trust"):
+    served = {"version": 1, "path": str(store.version_path("shapes", 1))}
+    with pytest.raises(GraftError, match=r"the served model .* does more than compute"):  # by a run that trusts nothing
+        executor._rival(None, served, [], trusted=False)
+    with pytest.raises(GraftError, match=r"does more than compute: WriteFile .*start the server with --trust"):
         EmbeddedServer(store).start()
     assert not evil.exists()

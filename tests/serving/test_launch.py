@@ -60,7 +60,12 @@ def test_the_real_server_is_used_where_it_is_on_the_path(store, fake_binary, cap
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"host": "10.0.0.7"}, "host"), ({"rest_port": 0}, "port 0"), ({"freeze": False}, "no-freeze")],
+    [
+        ({"host": "10.0.0.7"}, "host"),
+        ({"rest_port": 0}, "port 0"),
+        ({"freeze": False}, "no-freeze"),
+        ({"trusted": ["m"]}, "trust"),
+    ],
 )
 def test_what_the_real_server_cannot_do_is_refused(store, fake_binary, options, named):
     fake_binary("exit 7")
