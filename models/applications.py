@@ -2,13 +2,20 @@
 
 import contextlib
 import difflib
+import os
+import pathlib
 import random
+import socket
 import sys
 import urllib.parse
+from collections.abc import Iterator
 
 import keras
+from keras.src.backend import config as keras_config  # `keras.config` does not say where the weights lie
 
+from models.download import ANSWER_S
 from models.errors import GraftError
+from models.private_folder import require_private
 
 PREFIX = "applications:"
 
@@ -67,7 +74,7 @@ def build_application(handle: str, image_size: tuple[int, int], value_range: tup
 
     Raises:
         GraftError: for an unknown name or option, another value range than the network's, an image size that it
-            refuses, or weights that cannot be downloaded.
+            refuses, a cache that others may write to, or weights that cannot be downloaded.
     """
     name, _, query = handle.removeprefix(PREFIX).partition("?")
     if name not in _VALUE_RANGES:
@@ -78,6 +85,8 @@ def build_application(handle: str, image_size: tuple[int, int], value_range: tup
     weights = options.pop("weights", "imagenet")
     if options or weights not in _WEIGHTS:
         raise GraftError(f"backbone {handle!r}: the one option is weights={'|'.join(_WEIGHTS)}; received {query!r}")
+    if weights == "imagenet":
+        _require_private_cache()
     expected = _VALUE_RANGES[name]
     if tuple(value_range) != expected:
         raise GraftError(
@@ -90,7 +99,7 @@ def build_application(handle: str, image_size: tuple[int, int], value_range: tup
     random.seed(0)
     try:
         # Keras reports a download on stdout, which belongs to the command's own output.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), _answers_in_time():
             network = getattr(keras.applications, name)(
                 include_top=False,
                 weights=None if weights == "none" else weights,
@@ -108,6 +117,26 @@ def build_application(handle: str, image_size: tuple[int, int], value_range: tup
     finally:
         random.setstate(state)
     return keras.Model(images, network.output, name=name.lower())
+
+
+def _require_private_cache() -> None:
+    """Keras keeps weights in its home, or in /tmp/.keras where it cannot, and gives no checksum for some networks."""
+    home = pathlib.Path(keras_config.keras_home()).expanduser()
+    home = home if os.access(home, os.W_OK) else pathlib.Path("/tmp/.keras")  # as keras.utils.get_file does
+    for folder in (home, home / "models"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        require_private(folder, "name another folder as KERAS_HOME")
+
+
+@contextlib.contextmanager
+def _answers_in_time() -> Iterator[None]:
+    """Keras downloads with urllib, which waits for ever unless every socket is told otherwise."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(ANSWER_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _normalise(name: str, images: keras.KerasTensor) -> keras.KerasTensor:

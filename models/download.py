@@ -107,7 +107,7 @@ def _download(handle: str, target: pathlib.Path, allow_http: bool) -> None:
 
 
 @contextlib.contextmanager
-def _open(handle: str, allow_http: bool) -> Iterator[IO[bytes]]:
+def _open(handle: str, allow_http: bool) -> Iterator["IO[bytes] | _Answer"]:
     if handle.startswith("gs://"):
         import tensorflow as tf  # it knows how to ask Google's storage, over https
 
@@ -170,7 +170,7 @@ def _unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
         zipped = packed.read(2) == b"\x1f\x8b"
         packed.seek(0)
         stream = gzip.GzipFile(fileobj=packed) if zipped else packed
-        with tarfile.open(fileobj=_Bounded(stream), mode="r:") as tar:  # type: ignore[arg-type]
+        with tarfile.open(fileobj=_Bounded(stream), mode="r:") as tar:  # type: ignore[call-overload]
             for count, member in enumerate(tar, 1):
                 path = pathlib.PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts or "\0" in member.name:

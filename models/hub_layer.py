@@ -175,7 +175,8 @@ class HubLayer(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)  # Keras would turn a GraftError into a TypeError
+        granted = {key: value for key, value in config.items() if key not in ("trust", "allow_http")}
+        return cls(**granted)  # Keras would turn a GraftError into a TypeError
 
     def _wrap_variables(self, folder: pathlib.Path) -> None:
         """Makes a Keras variable around each restored one: an optimizer step on it moves the restored graph."""

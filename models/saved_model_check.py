@@ -10,10 +10,10 @@ every SavedModel, and are allowed only where the loader says which file:
 """
 
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from google.protobuf import message, text_format
-from tensorflow.core.framework import node_def_pb2, variable_pb2
+from tensorflow.core.framework import node_def_pb2, types_pb2, variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
@@ -26,6 +26,9 @@ MAX_GRAPH_BYTES = 256 << 20
 
 _SHOWN = 3
 _INIT_OP = "__saved_model_init_op"
+_MAX_ON_FILES = 1000  # each is followed through the graph; a model has a few
+_TYPE = {"Const": "dtype", "ParseTensor": "out_type"}
+_HANDLES = (types_pb2.DT_RESOURCE, types_pb2.DT_RESOURCE_REF)
 _PATH_INPUT = dict.fromkeys(READS_CHECKPOINT, 0) | dict.fromkeys(READS_TABLE, 1)
 
 
@@ -42,8 +45,13 @@ def require_allowed(folder: pathlib.Path, what: str, advice: str) -> None:
     """
     faults = find_faults(folder)
     if faults:
-        more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise GraftError(f"{what} does more than compute: {', '.join(faults[:_SHOWN])}{more}; {advice}")
+        raise GraftError(f"{what} {summary(faults)}; {advice}")
+
+
+def summary(faults: Sequence[str]) -> str:
+    """A phrase that names the first of what `find_faults` found."""
+    more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    return f"does more than compute: {', '.join(faults[:_SHOWN])}{more}"
 
 
 def find_faults(folder: pathlib.Path) -> list[str]:
@@ -123,24 +131,39 @@ def _graph_faults(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
         if op_def_registry.get(name) is not None:
             yield f"its function {name!r} is called like an operation of TensorFlow"
     reach = _Reach(meta_graph, graph)
+    on_files = 0
     for place, node in graph.places():
         if node.op in WRITES_CHECKPOINT or node.op in _PATH_INPUT:
+            on_files += 1
+            if on_files > _MAX_ON_FILES:
+                yield f"more than {_MAX_ON_FILES} operations on files"
+                return
             if not _is_in_order(place, node, graph, reach):
                 yield _named(place, node)
-        elif node.op not in ALLOWED and node.op not in graph.functions:
+        elif (node.op not in ALLOWED and node.op not in graph.functions) or _makes_a_handle(node):
             yield _named(place, node)
+
+
+def _makes_a_handle(node: node_def_pb2.NodeDef) -> bool:
+    """Whether it gives a handle that is written in the file, and so may be that of another's variable or table."""
+    return node.attr[_TYPE[node.op]].type in _HANDLES if node.op in _TYPE else False
 
 
 class _Reach:
     """Which nodes of the main graph the signatures, the initialisers and the restore operation run."""
 
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef, graph: Graph):
-        signatures, initialisers = set(), set()
+        signatures: set[str] = set()
+        initialisers: set[str] = set()
         for key, signature in meta_graph.signature_def.items():
             names = {
                 name for info in (*signature.inputs.values(), *signature.outputs.values()) for name in _names(info)
             }
-            (initialisers if key == _INIT_OP else signatures).update(names)
+            # An initialiser is an operation ("NoOp"); a tensor ("NoOp:0") can be asked for by clients too.
+            if key == _INIT_OP:
+                initialisers.update(names)
+                names = {name for name in names if ":" in name}
+            signatures.update(names)
         for collection in meta_graph.collection_def.values():
             initialisers.update(collection.node_list.value)
             initialisers.update(_initialisers(collection.bytes_list.value))

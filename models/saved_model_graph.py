@@ -13,6 +13,8 @@ Place = str
 """The name of a function; "" is the main graph."""
 MAIN: Place = ""
 
+_MAX_STEPS = 200_000
+"""For all paths of a graph together; a path takes a few dozen."""
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _LEAVE_A_VARIABLE = {"ReadVariableOp", "VarIsInitializedOp", "VariableShape", "DestroyResourceOp"}
 
@@ -37,6 +39,7 @@ class Graph:
 
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef, assets: set[str], prefix: str):
         self._assets, self._prefix = assets, prefix
+        self._steps = 0
         library = meta_graph.graph_def.library
         self.functions: dict[str, function_pb2.FunctionDef] = {f.signature.name: f for f in library.function}
         self._bodies: dict[Place, list[node_def_pb2.NodeDef]] = {MAIN: list(meta_graph.graph_def.node)}
@@ -50,6 +53,10 @@ class Graph:
         self._mentioned = set(_mentioned(meta_graph))
         self._callers: dict[str, list[tuple[Place, node_def_pb2.NodeDef]]] = collections.defaultdict(list)
         self._handles: dict[str, int] = collections.Counter()
+        self._consumers: dict[str, list[node_def_pb2.NodeDef]] = collections.defaultdict(list)
+        for node in self._bodies[MAIN]:
+            for name in {node_name(reference) for reference in node.input if not reference.startswith("^")}:
+                self._consumers[name].append(node)
         for place, node in self.places():
             for called in {node.op, *_functions_in(node.attr.values())} & self.functions.keys():
                 self._callers[called].append((place, node))
@@ -102,6 +109,9 @@ class Graph:
             if (place, name) in seen:
                 continue
             seen.add((place, name))
+            self._steps += 1
+            if self._steps > _MAX_STEPS:
+                return {"elsewhere"}
             node = self._nodes[place].get(name)
             if place != MAIN and name in self._args[place]:
                 sources, known = self._argument_sources(place, self._args[place].index(name))
@@ -151,9 +161,7 @@ class Graph:
         if variable is None or variable.op != "VarHandleOp" or self._handles[_shared_name(variable)] != 1:
             return None
         values = []
-        for node in self._bodies[MAIN]:
-            if name not in map(node_name, (reference for reference in node.input if not reference.startswith("^"))):
-                continue
+        for node in self._consumers[name]:
             if node.op == "AssignVariableOp" and len(node.input) > 1 and node_name(node.input[1]) != name:
                 values.append(node_name(node.input[1]))
             elif node.op not in _LEAVE_A_VARIABLE:

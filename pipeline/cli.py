@@ -111,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--rest-port", type=int, default=8501, help="0: a free one, -1: no REST (default: 8501)")
     serve.add_argument("--embedded", action="store_true", help="not tensorflow_model_server, even if it is on the PATH")
     serve.add_argument("--no-freeze", action="store_true", help="do not freeze variables to constants")
+    serve.add_argument(
+        "--trust", action="append", default=[], metavar="MODEL", help="serve it though it does more than compute"
+    )
     serve.add_argument("--drain", type=float, default=30.0, help="seconds for calls under way at the end (default: 30)")
 
     predict = add("predict", _predict, "classify image files by a running server")
@@ -251,6 +254,7 @@ def _serve(args: argparse.Namespace) -> int:
         drain_s=args.drain,
         on_ready=ready,
         freeze=not args.no_freeze,
+        trusted=args.trust,
     )
 
 

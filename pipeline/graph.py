@@ -155,6 +155,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
         store=config.store,
         run_key=keys.run_key,
         served=keys.served,
+        trust=int(config.backbone.trust),
         code=keys.code,
     ).with_id("quality_gate")
     serving_check = ServingCheck(
@@ -164,6 +165,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
         model_blessing=quality_gate.outputs["blessing"],
         model_name=config.name,
         options=json.dumps({**config.serving_check.model_dump(), "latency_ms": config.gates.latency_ms}),
+        trust=int(config.backbone.trust),
         code=keys.code,
     ).with_id("serving_check")
     push = Push(
@@ -185,6 +187,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
             },
             sort_keys=True,
         ),
+        trust=int(config.backbone.trust),
         code=keys.code,
     ).with_id("push")
     return [*stages, quality_gate, serving_check, push]

@@ -14,7 +14,7 @@ from pipeline.config import Config
 
 _PACKAGES = ("components", "models", "serving")
 _LIBRARIES = (
-    *("tensorflow", "keras", "tensorflow-hub"),  # networks, decoders, training
+    *("tensorflow", "keras"),  # networks, decoders, training
     *("tfx", "tfx-bsl", "tensorflow-transform", "tensorflow-data-validation", "tensorflow-model-analysis"),
     *("numpy", "scipy", "scikit-learn"),  # heads, references, metrics
     *("pillow", "pyarrow"),  # what is read of the data

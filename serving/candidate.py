@@ -26,8 +26,13 @@ class Candidate:
 
 
 @contextlib.contextmanager
-def candidate_server(model: str, saved_model: str | pathlib.Path) -> Iterator[Candidate]:
+def candidate_server(model: str, saved_model: str | pathlib.Path, trusted: bool = False) -> Iterator[Candidate]:
     """Serves the SavedModel in folder `saved_model` under the name `model` on a free loopback port.
+
+    Args:
+        model: its name.
+        saved_model: its folder.
+        trusted: whether it may do more than compute. The real server does not ask.
 
     Raises:
         GraftError: the server does not come up; its last words are in the message.
@@ -37,7 +42,7 @@ def candidate_server(model: str, saved_model: str | pathlib.Path) -> Iterator[Ca
         # Imported here: the real server needs no TensorFlow in this process.
         from serving.server import EmbeddedServer
 
-        with EmbeddedServer(models={model: saved_model}, rest_port=None) as server:
+        with EmbeddedServer(models={model: saved_model}, rest_port=None, trusted=[model] if trusted else []) as server:
             yield Candidate(server.grpc_address, "embedded server")
         return
     with tempfile.TemporaryDirectory(prefix="graft-candidate-") as folder:

@@ -20,7 +20,9 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import deprecation
 
+from models.errors import GraftError
 from models.images import decode_error_reason
+from models.saved_model_check import find_faults, summary
 from serving import freezing, tensors
 from serving.pixels import decodes_images
 from serving.status import CODES, ServingError, invalid
@@ -40,6 +42,7 @@ class Engine:
         path: folder of the SavedModel.
         freeze: run signatures with their small variables as constants where that changes no answer.
         tags: of the meta graph to load.
+        trusted: whether the model may do more than compute (see `models.saved_model_check`).
 
     Attributes:
         signatures: SignatureDef by name.
@@ -47,11 +50,15 @@ class Engine:
         decodes_images: whether the model decodes images.
 
     Raises:
-        ServingError: NOT_FOUND without a SavedModel or meta graph; else the code of the failed restore.
+        ServingError: NOT_FOUND without a SavedModel or meta graph; PERMISSION_DENIED for a model that does more than
+            compute and is not trusted; else the code of the failed restore.
     """
 
-    def __init__(self, path: str | pathlib.Path, freeze: bool = True, tags: Sequence[str] = TAGS):
+    def __init__(
+        self, path: str | pathlib.Path, freeze: bool = True, tags: Sequence[str] = TAGS, trusted: bool = False
+    ):
         self.path = pathlib.Path(path)
+        _check(self.path, trusted)
         self._session = _new_session()
         try:
             meta_graph = _load(self._session, self.path, tags)
@@ -243,12 +250,28 @@ def _new_session() -> tf1.Session:
     return tf1.Session(graph=tf.Graph(), config=config)
 
 
-def _load(session: tf1.Session, path: pathlib.Path, tags: Sequence[str]) -> meta_graph_pb2.MetaGraphDef:
+def _check(path: pathlib.Path, trusted: bool) -> None:
+    """Refuses what is no SavedModel, and a program: before TensorFlow reads it, for loading runs its initialisers."""
     if not (path / "saved_model.pb").is_file() and not (path / "saved_model.pbtxt").is_file():
         raise ServingError(
             grpc.StatusCode.NOT_FOUND,
             f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}",
         )
+    if trusted:
+        return
+    try:
+        faults = find_faults(path)
+    except GraftError as error:
+        raise ServingError(grpc.StatusCode.DATA_LOSS, str(error)) from error
+    if faults:
+        raise ServingError(
+            grpc.StatusCode.PERMISSION_DENIED,
+            f"{path} {summary(faults)}; only if you trust who can write there, start the server with --trust and the "
+            "model's name",
+        )
+
+
+def _load(session: tf1.Session, path: pathlib.Path, tags: Sequence[str]) -> meta_graph_pb2.MetaGraphDef:
     try:
         # The loader has been "deprecated" since TF 2.0 and is what the C++ server's loader corresponds to.
         with session.graph.as_default(), deprecation.silence():

@@ -8,7 +8,7 @@ import math
 import pathlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import grpc
 
@@ -55,6 +55,7 @@ class EmbeddedServer:
         tensor_content: answer with raw tensor bytes in place of typed fields.
         max_batch: most images in one request; more are INVALID_ARGUMENT.
         retry_s: pause before a version that failed to load is tried again.
+        trusted: names of the models that may do more than compute (see `models.saved_model_check`).
         limits: what is taken of all clients together, and how long it is waited for any.
 
     Raises:
@@ -80,6 +81,7 @@ class EmbeddedServer:
         tensor_content: bool = False,
         max_batch: int = DEFAULT_MAX_BATCH,
         retry_s: float = 60.0,
+        trusted: Collection[str] = (),
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ):
         if store is None and not models:
@@ -91,7 +93,7 @@ class EmbeddedServer:
             self._store = store.path
             self._sources.append(StoreSource(store))
         self._host, self._port, self._rest_port = host, port, rest_port
-        self._freeze, self._verify = freeze, verify
+        self._freeze, self._verify, self._trusted = freeze, verify, frozenset(trusted)
         self._poll_s, self._drain_s = poll_s, drain_s
         self._max_message_bytes = max_message_bytes
         self._rest_timeout_s, self._grpc_timeout_s = rest_timeout_s, grpc_timeout_s
@@ -252,7 +254,7 @@ class EmbeddedServer:
             faults = manifest.problems(path, self._store if stored else None)
             if faults:
                 raise ServingError(grpc.StatusCode.DATA_LOSS, f"{path} is not whole: {'; '.join(faults)}")
-        engine = Engine(path, freeze=self._freeze)
+        engine = Engine(path, freeze=self._freeze, trusted=model in self._trusted)
         try:
             count = warmup.warm_up(engine, self._data_plane)
         except BaseException:

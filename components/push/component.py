@@ -18,6 +18,7 @@ class PushSpec(ComponentSpec):
         "pointer": ExecutionParameter(type=str),
         "keep": ExecutionParameter(type=int),
         "metadata": ExecutionParameter(type=str),
+        "trust": ExecutionParameter(type=int),
         "code": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -49,6 +50,7 @@ class Push(base_component.BaseComponent):
         pointer: str,
         keep: int,
         metadata: str,
+        trust: int,
         code: str,
     ):
         """Wires the component.
@@ -63,6 +65,7 @@ class Push(base_component.BaseComponent):
             pointer: state of its pointer (`components.baseline`), so that one moved by hand is no cache hit.
             keep: versions to keep.
             metadata: JSON kept in the version's manifest (config, data fingerprint, code, backbone).
+            trust: 1 if the model may do more than compute, as its backbone may.
             code: version of the code, so that a change of it is no cache hit.
         """
         super().__init__(
@@ -76,6 +79,7 @@ class Push(base_component.BaseComponent):
                 pointer=pointer,
                 keep=keep,
                 metadata=metadata,
+                trust=trust,
                 code=code,
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )

@@ -1,6 +1,7 @@
 """Executor of `push`."""
 
 import json
+import pathlib
 from typing import Any
 
 from tfx import types
@@ -10,7 +11,10 @@ from tfx.utils import path_utils
 
 from components import gates
 from components.baseline import BEST, find_baseline, pointer_state
+from models.saved_model_check import find_faults, require_allowed
 from serving.store import ModelStore
+
+_NOTED = 100
 
 
 class Executor(base_executor.BaseExecutor):
@@ -27,6 +31,7 @@ class Executor(base_executor.BaseExecutor):
         Raises:
             GateClosed: a gate did not bless the model.
             StoreError: the store cannot take it; the version served before stays.
+            GraftError: the model does more than compute, and its backbone is not trusted.
         """
         blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
         gates.require_open("quality_gate", blessing)
@@ -40,8 +45,17 @@ class Executor(base_executor.BaseExecutor):
         metadata["pointer_state"] = pointer_state(store, name, metadata["run_key"])
         metadata[BEST] = blessing.get_int_custom_property(BEST)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+        metadata["trusted_operations"] = _trusted_operations(pathlib.Path(model_path), exec_properties["trust"])
         version = store.push(name, model_path, metadata, protect=[metadata[BEST]])
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         pushed.set_string_custom_property("pushed_destination", str(store.version_path(name, version)))
         pushed.set_string_custom_property("pushed_version", str(version))
         pushed.set_string_custom_property("served_version", str(store.served(name)))
+
+
+def _trusted_operations(model: pathlib.Path, trust: int) -> list[str]:
+    """What the model does besides computing, for the manifest. It is a note: what a server allows, its start says."""
+    if trust:
+        return find_faults(model)[:_NOTED]
+    require_allowed(model, f"model {model}", "it is pushed only with backbone.trust: true")
+    return []

@@ -18,6 +18,7 @@ class QualityGateSpec(ComponentSpec):
         "store": ExecutionParameter(type=str),
         "run_key": ExecutionParameter(type=str),
         "served": ExecutionParameter(type=str),
+        "trust": ExecutionParameter(type=int),
         "code": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -55,6 +56,7 @@ class QualityGate(base_component.BaseComponent):
         store: str,
         run_key: str,
         served: str,
+        trust: int,
         code: str,
         comparison: types.BaseChannel | None = None,
     ):
@@ -70,6 +72,7 @@ class QualityGate(base_component.BaseComponent):
             store: folder of the model store, whose served version is the baseline.
             run_key: identity of what goes into the candidate, see `components.baseline`.
             served: the baseline as the caller saw it, so that another one is no cache hit.
+            trust: 1 if the served model, too, may do more than compute.
             code: version of the code, so that a change of it is no cache hit.
             comparison: result of `negative_transfer`; None where that gate is off.
         """
@@ -85,6 +88,7 @@ class QualityGate(base_component.BaseComponent):
                 store=store,
                 run_key=run_key,
                 served=served,
+                trust=trust,
                 code=code,
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
                 quality=types.Channel(type=Quality),

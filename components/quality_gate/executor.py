@@ -17,6 +17,7 @@ from components.examples import split_files
 from components.predict import predictions
 from components.quality_gate import metrics, rules
 from components.quality_gate.rivals import compare
+from models.saved_model_check import require_allowed
 from serving.store import ModelStore
 
 
@@ -29,7 +30,11 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Judges the candidate; a closed gate leaves blessed = 0."""
+        """Judges the candidate; a closed gate leaves blessed = 0.
+
+        Raises:
+            GraftError: the served model does more than compute, and the run does not trust it.
+        """
         output = pathlib.Path(artifact_utils.get_single_uri(output_dict["quality"]))
         output.mkdir(parents=True, exist_ok=True)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
@@ -58,9 +63,10 @@ class Executor(base_executor.BaseExecutor):
         baseline = find_baseline(store, exec_properties["model_name"], exec_properties["run_key"])
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
         if baseline:
-            figures["baseline"] = _rival(candidate, baseline, files)
+            trusted = bool(exec_properties["trust"])
+            figures["baseline"] = _rival(candidate, baseline, files, trusted)
             best = baseline["best"] or baseline
-            figures["best"] = figures["baseline"] if best is baseline else _rival(candidate, best, files)
+            figures["best"] = figures["baseline"] if best is baseline else _rival(candidate, best, files, trusted)
         if input_dict.get("comparison"):
             comparison = pathlib.Path(artifact_utils.get_single_uri(input_dict["comparison"]))
             figures["negative_transfer"] = json.loads((comparison / "comparison.json").read_text(encoding="utf-8"))
@@ -73,7 +79,15 @@ class Executor(base_executor.BaseExecutor):
         blessing.set_int_custom_property(BEST, still_best(figures["best"]))
 
 
-def _rival(candidate: predictions.Predictions, version: dict[str, Any], files: list[str]) -> dict[str, Any]:
+def _rival(
+    candidate: predictions.Predictions, version: dict[str, Any], files: list[str], trusted: bool
+) -> dict[str, Any]:
+    if not trusted:  # whoever can write to the store would run a program here
+        require_allowed(
+            pathlib.Path(version["path"]),
+            f"the served model {version['path']}",
+            "to compare with it, set backbone.trust: true, if you trust who can write to the store",
+        )
     answers = predictions.predict(version["path"], files, "quality_gate")
     return {"version": version["version"], **compare(candidate, answers)}
 

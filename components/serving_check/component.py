@@ -14,6 +14,7 @@ class ServingCheckSpec(ComponentSpec):
     PARAMETERS = {
         "model_name": ExecutionParameter(type=str),
         "options": ExecutionParameter(type=str),
+        "trust": ExecutionParameter(type=int),
         "code": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -42,6 +43,7 @@ class ServingCheck(base_component.BaseComponent):
         model_blessing: types.BaseChannel,
         model_name: str,
         options: str,
+        trust: int,
         code: str,
     ):
         """Wires the component.
@@ -53,6 +55,7 @@ class ServingCheck(base_component.BaseComponent):
             model_blessing: blessing of `quality_gate`; a model that is not blessed is refused.
             model_name: name it is served under.
             options: JSON: examples (count), tolerance, latency_ms (ceiling or null).
+            trust: 1 if the model may do more than compute, as its backbone may.
             code: version of the code, so that a change of it is no cache hit.
         """
         super().__init__(
@@ -63,6 +66,7 @@ class ServingCheck(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 model_name=model_name,
                 options=options,
+                trust=trust,
                 code=code,
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
             )

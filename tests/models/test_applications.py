@@ -110,3 +110,20 @@ def test_weights_that_cannot_be_downloaded(monkeypatch, capsys):
     with pytest.raises(GraftError, match="cannot be downloaded: URL fetch failure"):
         load_backbone("MobileNetV2", (224, 224), (-1, 1))
     assert capsys.readouterr().out == ""
+
+
+def test_weights_in_a_cache_that_others_may_write_to_are_refused(tmp_path, monkeypatch):
+    """Some networks have no checksum, so that a file there would be taken as it is."""
+    monkeypatch.setattr(applications.keras_config, "keras_home", lambda: str(tmp_path / "home"))
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    (tmp_path / "home" / "models").chmod(0o777)
+    with pytest.raises(GraftError, match="home/models: has mode 0777, so that others may write there"):
+        load_backbone("MobileNetV2", SIZE, (-1, 1))
+
+
+def test_a_pinned_network_has_its_identity(monkeypatch):
+    handle = "MobileNetV3Small?weights=none"
+    identity = load_backbone(handle, SIZE, (0, 255)).identity
+    assert load_backbone(handle, SIZE, (0, 255), sha256=identity).identity == identity
+    with pytest.raises(GraftError, match=f"its sha256 is {identity}, expected {'0' * 64}"):
+        load_backbone(handle, SIZE, (0, 255), sha256="0" * 64)

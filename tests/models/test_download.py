@@ -102,6 +102,12 @@ def test_an_archive_is_fetched_once(serve, cache):
     assert folder.name == hashlib.sha1(address.encode()).hexdigest()  # where tensorflow_hub keeps it
 
 
+def test_large_files_come_whole(serve, cache):
+    weights = os.urandom(5_000_001)
+    folder = fetch(serve(content(tar(MODEL, ("variables/data", weights)))), allow_http=True)
+    assert (folder / "variables" / "data").read_bytes() == weights
+
+
 def test_http_needs_a_word(serve, cache):
     asked = []
     address = serve(asked.append)

@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from models import hashing
+from models.errors import GraftError
 from models.hashing import backbone_hash, hash_file, hash_folder
 
 
@@ -61,3 +62,21 @@ def test_a_file_that_comes_or_goes_is_seen(folder, reads):
     assert backbone_hash(folder) != before
     (folder / "assets").unlink()
     assert backbone_hash(folder) == before
+
+
+def test_a_folder_that_leads_back_to_itself_is_read_once(tmp_path):
+    (tmp_path / "weights").write_text("one")
+    before = hash_folder(tmp_path)
+    for number in range(8):  # eight links, forty levels deep: 8 ** 40 files
+        (tmp_path / f"again{number}").symlink_to(tmp_path, target_is_directory=True)
+    assert hash_folder(tmp_path) == before
+
+
+def test_a_pipe_is_no_content(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(GraftError, match="pipe: cannot be read: it is no plain file"):
+        hash_folder(tmp_path)
+    (tmp_path / "pipe").unlink()
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    with pytest.raises(GraftError, match="zeros: cannot be read: it is no plain file"):
+        backbone_hash(tmp_path)

@@ -262,12 +262,53 @@ def test_a_deep_chain_is_followed(harmless, copy):
         body = function(proto, "__inference__traced_restore").node_def
         restore = next(node for node in body if node.op == "RestoreV2")
         source = restore.input[0]
-        for index in range(20_000):
+        for index in range(5000):
             body.add(name=f"hop{index}", op="Identity", input=[source])
             source = f"hop{index}:output:0"
         restore.input[0] = source
 
     assert find_faults(edit(copy(harmless), change)) == []
+
+
+def test_a_chain_without_end_is_refused(harmless, copy):
+    """Each operation on files is followed through the graph: their number and the way are bounded."""
+
+    def change(proto):
+        body = function(proto, "__inference__traced_restore").node_def
+        restore = next(node for node in body if node.op == "RestoreV2")
+        for index in range(20_000):
+            body.add(name=f"hop{index}", op="Identity", input=[f"hop{index + 1}:output:0"])
+        body[-1].input[0] = restore.input[0]
+        for index in range(2000):
+            body.add(name=f"restore{index}", op="RestoreV2", input=["hop0:output:0"])
+
+    faults = find_faults(edit(copy(harmless), change))
+    assert len(faults) < 1100 and faults[-1] == "more than 1000 operations on files"
+
+
+@pytest.mark.parametrize(("operation", "attribute"), [("Const", "dtype"), ("ParseTensor", "out_type")])
+def test_a_handle_that_is_written_in_the_file_is_refused(harmless, copy, operation, attribute):
+    """It could be that of a variable or table of somebody else, or of the path of an asset."""
+
+    def change(proto):
+        node = proto.meta_graphs[0].graph_def.node.add(name="handle", op=operation)
+        node.attr[attribute].type = tf.resource.as_datatype_enum
+
+    assert find_faults(edit(copy(harmless), change)) == [f"{operation} (node 'handle')"]
+
+
+def test_a_table_that_a_client_could_initialise_is_refused(with_table, copy):
+    """Only the loader gives the path of an asset; a client's call would take the one in the file."""
+
+    def change(proto):
+        signature = proto.meta_graphs[0].signature_def["__saved_model_init_op"]
+        initialiser = next(
+            node for node in proto.meta_graphs[0].graph_def.node if "_initializer" in node.attr["f"].func.name
+        )
+        signature.outputs["__saved_model_init_op"].name = f"{initialiser.name}:0"
+
+    (fault,) = find_faults(edit(copy(with_table), change))
+    assert fault.startswith("InitializeTableFromTextFileV2 ")
 
 
 def test_what_graft_and_keras_publish_passes(tmp_path, training_input):

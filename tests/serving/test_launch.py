@@ -60,7 +60,12 @@ def test_the_real_server_is_used_where_it_is_on_the_path(store, fake_binary, cap
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"host": "10.0.0.7"}, "host"), ({"rest_port": 0}, "port 0"), ({"freeze": False}, "no-freeze")],
+    [
+        ({"host": "10.0.0.7"}, "host"),
+        ({"rest_port": 0}, "port 0"),
+        ({"freeze": False}, "no-freeze"),
+        ({"trusted": ["m"]}, "trust"),
+    ],
 )
 def test_what_the_real_server_cannot_do_is_refused(store, fake_binary, options, named):
     fake_binary("exit 7")
@@ -96,7 +101,7 @@ def test_the_embedded_server_is_used_otherwise_and_says_so(store, fake_binary, c
     assert launch.serve(store, embedded=True) == 0
     monkeypatch.setenv("PATH", "")
     assert launch.serve(store, freeze=False) == 0
-    assert len(seen) == 2 and seen[1][-1] is False
+    assert len(seen) == 2 and seen[1][-2:] == (False, ())
     assert caplog.text.count("with Graft's embedded server") == 2
 
 

@@ -4,11 +4,13 @@ import json
 import pathlib
 
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 from tfx.types import standard_artifacts
 
 from components import gates
 from components.baseline import BEST, find_baseline, pointer_state
 from components.push.executor import Executor
+from models.errors import GraftError
 from serving.store import ModelStore
 
 
@@ -21,12 +23,18 @@ def store(tmp_path) -> ModelStore:
 def push(tmp_path, store):
     """push("content", run_key=...) -> custom properties of the PushedModel."""
 
-    def run(content: str, run_key: str = "key", quality: int = 1, infra: int = 1, best: int = 0) -> dict:
+    def run(
+        content: str, run_key: str = "key", quality: int = 1, infra: int = 1, best: int = 0, operations=(), trust=0
+    ) -> dict:
         model = standard_artifacts.Model()
         model.uri = str(tmp_path / f"model-{content}")
         serving = pathlib.Path(model.uri) / "Format-Serving"
         serving.mkdir(parents=True, exist_ok=True)
-        (serving / "saved_model.pb").write_text(content)
+        graph = saved_model_pb2.SavedModel()
+        graph.meta_graphs.add().meta_info_def.tags.append(content)
+        for operation in operations:
+            graph.meta_graphs[0].graph_def.node.add(name=operation[0], op=operation)
+        (serving / "saved_model.pb").write_bytes(graph.SerializeToString())
         blessings = []
         for kind, blessed in ((standard_artifacts.ModelBlessing, quality), (standard_artifacts.InfraBlessing, infra)):
             blessing = kind()
@@ -42,6 +50,7 @@ def push(tmp_path, store):
             "store": str(store.path),
             "keep": 2,
             "metadata": json.dumps({"run_key": run_key, "config": {}}),
+            "trust": trust,
         }
         Executor().Do(inputs, {"pushed_model": [pushed]}, properties)
         return {name: pushed.get_string_custom_property(name) for name in ("pushed_version", "served_version")}
@@ -52,7 +61,19 @@ def push(tmp_path, store):
 def test_a_blessed_model_is_served(push, store):
     assert push("one") == {"pushed_version": "1", "served_version": "1"}
     assert store.served("birds") == 1
-    assert store.manifest("birds", 1)["metadata"]["run_key"] == "key"
+    metadata = store.manifest("birds", 1)["metadata"]
+    assert metadata["run_key"] == "key" and metadata["trusted_operations"] == []
+
+
+def test_a_model_that_does_more_than_compute_is_pushed_only_if_trusted(push, store):
+    push("one")
+    with pytest.raises(
+        GraftError, match=r"does more than compute: WriteFile \(node 'W'\); it is pushed only with backb"
+    ):
+        push("two", operations=["Const", "WriteFile"])
+    assert store.versions("birds") == [1]
+    push("two", operations=["Const", "WriteFile"], trust=1)
+    assert store.manifest("birds", 2)["metadata"]["trusted_operations"] == ["WriteFile (node 'W')"]
 
 
 @pytest.mark.parametrize(("closed", "stage"), [({"quality": 0}, "quality_gate"), ({"infra": 0}, "serving_check")])

@@ -1,0 +1,100 @@
+"""`graft backbone check`, through the command line."""
+
+import json
+import pathlib
+
+import keras
+import pytest
+import yaml
+from hostile_models import SIZE, save, write_to
+
+from models.hashing import hash_file, hash_folder
+from pipeline import cli
+
+
+@pytest.fixture
+def check(capsys):
+    def run(*args) -> tuple[int, dict]:
+        code = cli.main(["backbone", "check", *map(str, args), "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory) -> pathlib.Path:
+    return save(tmp_path_factory.mktemp("harmless"), "nowhere", lambda: None)
+
+
+@pytest.fixture
+def config(harmless, tmp_path):
+    """config(**backbone) -> a configuration file."""
+
+    def write(**backbone) -> pathlib.Path:
+        content = {
+            "name": "x",
+            "data": {"source": "image_folder", "path": "d"},
+            "backbone": {"handle": str(harmless), "image_size": list(SIZE), **backbone},
+        }
+        (tmp_path / "x.yaml").write_text(yaml.safe_dump(content))
+        return tmp_path / "x.yaml"
+
+    return write
+
+
+def test_a_configuration_that_is_sound(check, config, harmless):
+    code, found = check(config())
+    assert code == 0
+    assert found["sha256"] == hash_folder(harmless) and found["kind"] == "SavedModel"
+    assert found["bytes"] == sum(path.stat().st_size for path in harmless.rglob("*") if path.is_file())
+    assert found["faults"] == [] and found["feature_dim"] == 3 and found["not_loaded"] is None
+    pinned = yaml.safe_load(found["config"])["backbone"]
+    code, again = check(config(**pinned))
+    assert code == 0 and again["faults"] == [] and again["feature_dim"] == 3
+
+
+def test_another_content_than_the_pinned_one_is_not_loaded(check, config):
+    code, found = check(config(sha256="0" * 64))
+    assert code == 1
+    assert found["faults"] == [f"its sha256 is not the pinned {'0' * 64}"]
+    assert found["feature_dim"] is None and found["not_loaded"] == "it is not the pinned one"
+
+
+def test_a_program_is_named_and_not_run(check, config, tmp_path, capsys):
+    folder = save(tmp_path / "model", "initialiser", write_to(tmp_path / "evil"))
+    code, found = check(folder)
+    assert code == 1 and "WriteFile (node " in found["faults"][0]
+    assert found["not_loaded"] == "it does more than compute" and not (tmp_path / "evil").exists()
+    assert cli.main(["backbone", "check", str(folder)]) == 1
+    text = capsys.readouterr().out
+    assert "MORE THAN COMPUTES: WriteFile (node " in text and f"sha256: {hash_folder(folder)}" in text
+    code, found = check(config(handle=str(folder), trust=True))
+    assert (
+        code == 1 and found["faults"] and found["feature_dim"] == 3
+    )  # trusted: it was loaded, and is named all the same
+    assert (tmp_path / "evil").exists()
+
+
+def test_a_handle_alone_says_why_it_is_not_loaded(check, harmless):
+    code, found = check(harmless)
+    assert code == 0 and found["feature_dim"] is None and "backbone.image_size is [224, 224]" in found["not_loaded"]
+
+
+def test_a_keras_file_and_a_network_by_name(check, tmp_path):
+    images = keras.Input((32, 32, 3))
+    keras.Model(images, keras.layers.GlobalAveragePooling2D()(images)).save(tmp_path / "net.keras")
+    code, found = check(tmp_path / "net.keras")
+    assert (code, found["kind"], found["sha256"]) == (0, "Keras file", hash_file(tmp_path / "net.keras"))
+    keras.Model(images, keras.layers.Lambda(lambda x: x)(images)).save(tmp_path / "code.keras")
+    code, found = check(tmp_path / "code.keras")
+    assert code == 1 and found["faults"] == ["the class 'Lambda' (keras.layers)"]
+    assert check(tmp_path / "none.keras")[0] == 2
+
+
+def test_a_network_of_keras_applications(check, config):
+    code, found = check(
+        config(handle="MobileNetV3Small?weights=none", image_size=[32, 32], value_range=[0, 255], sha256="0" * 64)
+    )
+    assert code == 1 and found["kind"] == "keras.applications" and found["feature_dim"] == 576
+    assert found["faults"] == [f"its sha256 is not the pinned {'0' * 64}"] and len(found["sha256"]) == 64
+    assert found["bytes"] > 3e6
