@@ -18,8 +18,7 @@ from components.ingest.preflight import SourceReport, check_source
 from models import progress
 from models.errors import GraftError
 from models.natural import natural_key
-from pipeline import failures, prepare
-from pipeline import result as result_file
+from pipeline import failures, prepare, result_file
 from pipeline.config import Config
 from pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
 from pipeline.metadata import FILE_NAME, Artifact, Metadata
@@ -189,7 +188,7 @@ def _write(
         _try("what the run left", lambda: Metadata(root).give_up(result.run_id))
     kind = failures.kind_of(result.failure) if result.failure is not None else None
     # Before the report, which may take long or fail, and after it, when its path is known.
-    if not _try(result_file.FILE_NAME, lambda: result.save(folder), known=kind == failures.DISK):
+    if not _try(result_file.FILE_NAME, lambda: result_file.save(result.to_json(), folder), known=kind == failures.DISK):
         return
     # For a failed run too: that is when it is read.
     # Imported here: it reads artifacts with TensorFlow.
@@ -199,7 +198,7 @@ def _write(
     report = write_report(config, result, outputs, folder, why_plain)
     if report is not None:
         result.report = str(report)
-        _try(result_file.FILE_NAME, lambda: result.save(folder))
+        _try(result_file.FILE_NAME, lambda: result_file.save(result.to_json(), folder))
 
 
 def _try(what: str, write: Callable[[], object], known: bool = False) -> bool:
@@ -260,8 +259,8 @@ class _Follower:
         self.outputs: dict[str, dict[str, Artifact]] = {}
 
     def stage_started(self, stage: Stage) -> None:
-        self._end.go_on()
         self.result.stages.append(stage)
+        self._end.go_on()
         self._view.started(stage)
 
     def stage_done(self, stage: Stage) -> None:
