@@ -33,11 +33,15 @@ class Checkpoint:
         """Writes the state beside the old one, then takes its place: a reader sees the old or the new, whole."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, identity=np.array(self._identity), meta=np.array(json.dumps(meta)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, identity=np.array(self._identity), meta=np.array(json.dumps(meta)), **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.path)
+        except BaseException:  # the disk may be full: the room goes back
+            partial.unlink(missing_ok=True)
+            raise
 
     def load(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The last state saved, or None where there is none.

@@ -22,6 +22,8 @@ import psutil
 
 from models.text import printable
 from pipeline import failures
+from pipeline.companion import Companion
+from pipeline.result_file import save
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = "interrupted"
@@ -29,6 +31,10 @@ SIGNAL_S = 5.0
 """Seconds a stage has to stop after a signal, and then the report to be written: `docker stop` waits 10 s in all."""
 FAILURE_S = 12.0
 """The same after memory, threads or the disk ran out."""
+DIED = (
+    "the process was killed, as the kernel does where memory runs out, or aborted by a library that got no memory or "
+    "no thread"
+)
 _LEAVE_S = 5.0
 _RESERVE = 16 << 20
 
@@ -46,15 +52,10 @@ class Interrupted(KeyboardInterrupt):
 class Result(Protocol):
     """What is known of a run; see `pipeline.result.RunResult`."""
 
-    status: str
-    reason: str
     stage: str
 
     def to_json(self) -> dict[str, Any]:
         """JSON types."""
-
-    def save(self, folder: pathlib.Path) -> None:
-        """Writes `run.json`."""
 
 
 def interrupted_by(number: int, stage: str = "") -> str:
@@ -87,9 +88,12 @@ class Ending:
         self._speaking = threading.Lock()
         self._reserve: bytearray | None = None
         self._writer = -1
+        self._companion: Companion | None = None
 
     def __enter__(self) -> "Ending":
         global _current
+        if self._process:
+            self._companion = Companion(self._say_for_the_dead)  # before there is a thread
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
@@ -115,6 +119,8 @@ class Ending:
             # Other threads, which Python would wait for, may hang.
             self._arm(_LEAVE_S)
             return
+        if self._companion is not None:
+            self._companion.dismiss()
         os.write(self._writer, b"\0")
         self._thread.join()
         os.close(self._reader)
@@ -130,11 +136,13 @@ class Ending:
         self.go_on()
 
     def go_on(self) -> None:
-        """Between two stages, for a signal whose exception somebody swallowed.
+        """Between two stages: keeps what is known by now, and sees to a signal whose exception somebody swallowed.
 
         Raises:
             Interrupted: a signal came.
         """
+        if self._companion is not None and self._result is not None:
+            self._companion.tell({"folder": str(self._folder), "stage": self._stage, "result": self._result.to_json()})
         if self.number is not None:
             raise Interrupted(self.number)
 
@@ -159,6 +167,8 @@ class Ending:
             code: the exit code; 0 and 1 are no bad ends.
         """
         self._speaking.acquire()  # for good: if the last words are under way, so is the end of the process
+        if self._companion is not None:
+            self._companion.dismiss()
         self._deadline = None
         if code > 1:
             self._code = code
@@ -219,20 +229,26 @@ class Ending:
                 exit_code(self.number),
             )
         try:
-            self._say(reason)
+            value = self._result.to_json() if self._result is not None else {}
+            self._say(value, self._folder, INTERRUPTED if self.number else "failed", reason)
+            if self._companion is not None:
+                self._companion.dismiss()
         finally:
             self._end_children()
             os._exit(code)
 
-    def _say(self, reason: str) -> None:
-        status = INTERRUPTED if self.number else "failed"
-        value: dict[str, Any] = {"status": status, "error": reason}
-        if self._result is not None:
-            self._result.status, self._result.reason = status, reason
-            value = self._result.to_json() | {"error": reason}
+    def _say_for_the_dead(self, told: dict[str, Any]) -> None:
+        stage = f"{told['stage']}: " if told["stage"] else ""
+        self._say(told["result"], pathlib.Path(told["folder"]), "failed", f"{stage}{DIED}")
+
+    def _say(self, value: dict[str, Any], folder: pathlib.Path | None, status: str, reason: str) -> None:
+        value |= {"status": status, "reason": reason}
+        for stage in value.get("stages", ())[-1:]:
+            stage["status"] = status
+        if folder is not None:
             with contextlib.suppress(Exception):
-                assert self._folder is not None
-                self._result.save(self._folder)
+                save(value, folder)
+        value["error"] = reason
         if self._as_json:
             _write(1, json.dumps(value))
         if sys.stderr.isatty():
@@ -259,6 +275,8 @@ def _write(descriptor: int, line: str) -> None:
 def _forget() -> None:
     """A forked child has no watching thread, and its signals are its own: they must not reach the parent's pipe."""
     if _current is not None:
+        if _current._companion is not None:
+            _current._companion.forget()
         signal.set_wakeup_fd(-1)
         for number, handler in _current._before.items():
             signal.signal(number, handler)

@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import tempfile
+import textwrap
 from collections.abc import Iterator
 
 from models import memory
@@ -20,7 +21,7 @@ MEMORY, THREADS, DISK = "memory", "threads", "disk"
 EXHAUSTED = {
     MEMORY: "memory ran out",
     THREADS: "no more threads can be started; raise the limit on processes (ulimit -u, or pids of the container)",
-    DISK: "the disk is full",
+    DISK: "the disk or a quota is full",
 }
 """A kind of exhaustion in words, where no more is known."""
 
@@ -34,6 +35,8 @@ LOWER = {
 }
 """Stage -> the keys of the configuration that its need of memory hangs on."""
 
+_LONGEST = 500
+"""Characters of an error that nobody foresaw."""
 _STACKS = 512 << 20
 """Below this, bytes: a thread takes 8 MiB of addresses, and is refused for want of memory."""
 
@@ -117,7 +120,7 @@ def explain(error: BaseException, stage: str = "", root: pathlib.Path | None = N
             return _BEAM.sub("", str(one)), EXIT_ERROR
     if isinstance(error, OSError):
         return f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}", EXIT_ERROR
-    return f"{where}{type(error).__name__}: {' '.join(str(error).split())}", EXIT_FAULT
+    return f"{where}{type(error).__name__}: {textwrap.shorten(str(error), _LONGEST)}", EXIT_FAULT
 
 
 def _full(error: BaseException, root: pathlib.Path | None) -> str:
@@ -127,7 +130,7 @@ def _full(error: BaseException, root: pathlib.Path | None) -> str:
     advice = "free some space and run the same command again"
     if limited:
         return f"{path}: the file is larger than a file may be here (ulimit -f); raise the limit and run again"
-    return f"{path}: {EXHAUSTED[DISK]}, {free_bytes(path):,} bytes are free; {advice}"
+    return f"{path}: {EXHAUSTED[DISK]} ({free_bytes(path):,} bytes are free); {advice}"
 
 
 def _place(error: BaseException, root: pathlib.Path | None) -> pathlib.Path:

@@ -102,9 +102,9 @@ class LocalRunner(local_dag_runner.LocalDagRunner):
         connection_config = getattr(connection, connection.WhichOneof("connection_config"))
         for node, name in zip(nodes, names, strict=True):
             stage = Stage(name)
-            self._listener.stage_started(stage)
             start = time.perf_counter()
             try:
+                self._listener.stage_started(stage)
                 require_threads()
                 with peak_memory(stage):
                     component_launcher = Launcher(

@@ -11,6 +11,7 @@ from models.errors import GraftError
 from models.hashing import backbone_hash, hash_folder, require_identity
 from models.options import BackboneOptions
 from pipeline.config import Config
+from serving.durable import write_atomic
 
 _PACKAGES = ("components", "models", "serving")
 _LIBRARIES = (
@@ -89,9 +90,7 @@ def pin_schema(config: Config) -> str | None:
     target = config.run_root.absolute() / "schemas" / hashlib.sha256(content).hexdigest()[:16] / "schema.pbtxt"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.replace(target)
+        write_atomic(target, content)
     return str(target)
 
 

@@ -1,15 +1,10 @@
 """How a run went: what it shows, writes to `run.json` and gives to the report."""
 
 import dataclasses
-import json
-import pathlib
 from typing import Any
 
 from components.gates import Gate
 from pipeline.stages import Stage
-from serving.durable import write_atomic
-
-FILE_NAME = "run.json"
 
 
 @dataclasses.dataclass
@@ -52,7 +47,3 @@ class RunResult:
         value = dataclasses.asdict(dataclasses.replace(self, failure=None))
         del value["failure"], value["exit_code"]
         return value
-
-    def save(self, folder: pathlib.Path) -> None:
-        """Writes `run.json`, whole or not at all. Raises OSError."""
-        write_atomic(folder / FILE_NAME, json.dumps(self.to_json(), indent=1).encode())

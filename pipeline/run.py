@@ -18,8 +18,7 @@ from components.ingest.preflight import SourceReport, check_source
 from models import progress
 from models.errors import GraftError
 from models.natural import natural_key
-from pipeline import failures, prepare
-from pipeline import result as result_file
+from pipeline import failures, prepare, result_file
 from pipeline.config import Config
 from pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
 from pipeline.metadata import FILE_NAME, Artifact, Metadata
@@ -187,25 +186,29 @@ def _write(
     """Leaves nothing half-done, then writes what is known of the run, the important first; raises nothing."""
     if result.failure is not None and (root / FILE_NAME).exists():
         _try("what the run left", lambda: Metadata(root).give_up(result.run_id))
+    kind = failures.kind_of(result.failure) if result.failure is not None else None
     # Before the report, which may take long or fail, and after it, when its path is known.
-    _try(result_file.FILE_NAME, lambda: result.save(folder))
+    if not _try(result_file.FILE_NAME, lambda: result_file.save(result.to_json(), folder), known=kind == failures.DISK):
+        return
     # For a failed run too: that is when it is read.
     # Imported here: it reads artifacts with TensorFlow.
     from pipeline.report import write_report
 
-    kind = failures.kind_of(result.failure) if result.failure is not None else None
     why_plain = failures.EXHAUSTED[kind] if kind in (failures.MEMORY, failures.THREADS) else None
     report = write_report(config, result, outputs, folder, why_plain)
     if report is not None:
         result.report = str(report)
-        _try(result_file.FILE_NAME, lambda: result.save(folder))
+        _try(result_file.FILE_NAME, lambda: result_file.save(result.to_json(), folder))
 
 
-def _try(what: str, write: Callable[[], object]) -> None:
+def _try(what: str, write: Callable[[], object], known: bool = False) -> bool:
+    """Whether it was written; the reason of the run already says why not where that is `known`."""
     try:
         write()
     except Exception as error:  # it must not hide how the run went
-        log.error("%s could not be written: %s", what, error)
+        log.log(logging.INFO if known else logging.ERROR, "%s could not be written: %s", what, error)
+        return False
+    return True
 
 
 def new_run_id() -> str:
@@ -256,8 +259,8 @@ class _Follower:
         self.outputs: dict[str, dict[str, Artifact]] = {}
 
     def stage_started(self, stage: Stage) -> None:
-        self._end.go_on()
         self.result.stages.append(stage)
+        self._end.go_on()
         self._view.started(stage)
 
     def stage_done(self, stage: Stage) -> None:

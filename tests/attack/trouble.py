@@ -21,16 +21,20 @@ class Troubled(Workshop):
         """Folder of the pipeline."""
         return self.folder / "runs" / "shapes"
 
-    def at(self, stage: str, trouble: Callable[[], None], *args: str) -> Outcome:
-        """Runs from `stage` on in this process; `trouble` is called in the place where its executor begins."""
+    def at(self, stage: str, trouble: Callable[[], None], *args: str, after: bool = False) -> Outcome:
+        """Runs from `stage` on in this process; `trouble` is called where its executor begins, or after it."""
         from pipeline import local
 
         real = local.Launcher._run_executor
 
         def run_executor(launcher, info):
-            if info.pipeline_node.node_info.id == stage:
+            here = info.pipeline_node.node_info.id == stage
+            if here and not after:
                 trouble()
-            return real(launcher, info)
+            output = real(launcher, info)
+            if here and after:
+                trouble()
+            return output
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(local.Launcher, "_run_executor", run_executor)
@@ -54,14 +58,15 @@ class Troubled(Workshop):
 
 
 @contextlib.contextmanager
-def filled(folder: pathlib.Path) -> Iterator[Callable[[], None]]:
-    """A function that takes all the room on the disk of `folder`; it is given back at the end."""
+def filled(folder: pathlib.Path, left: int = 0) -> Iterator[Callable[[], None]]:
+    """A function that takes the room on the disk of `folder` but for `left` bytes; it is given back at the end."""
     ballast = folder / "ballast"
 
     def fill() -> None:
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
             while file.write(bytes(4096)):
                 pass
+        os.truncate(ballast, ballast.stat().st_size - left)
 
     try:
         yield fill

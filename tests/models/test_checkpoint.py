@@ -36,6 +36,7 @@ def test_interrupted_write_leaves_the_old_state(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save({"epoch": 2}, {"w": np.ones(3)})
     assert checkpoint.load()[0] == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [checkpoint.path]
 
 
 @pytest.mark.parametrize(

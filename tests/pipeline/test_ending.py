@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from pipeline.ending import FAILURE_S, SIGNAL_S, Ending, Interrupted
+from pipeline.ending import DIED, FAILURE_S, SIGNAL_S, Ending, Interrupted
 
 _HEAD = """
 import ctypes, os, pathlib, signal, subprocess, sys, threading, time
@@ -113,6 +113,24 @@ def test_the_last_words_are_said_where_the_disk_takes_none(tmp_path):
     """
     code, value, _ = finish(start(tmp_path, body))
     assert (code, value["error"]) == (2, "push: the disk is full")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+def test_a_process_that_is_killed_leaves_words_behind(tmp_path, number):
+    process = start(tmp_path, f"end.begin(result, folder); os.kill(os.getpid(), {int(number)})")
+    code, value, lines = finish(process)
+    assert code == -number
+    assert value["status"] == value["stages"][0]["status"] == "failed"
+    assert value["error"] == f"train: {DIED}" and lines == [f"graft: train: {DIED}"]
+    assert json.loads((tmp_path / "run.json").read_text()) | {"error": value["error"]} == value
+
+
+def test_a_process_that_ends_well_or_says_why_not_leaves_no_more_words(tmp_path):
+    for body in ("pass", "raise KeyError", "end.over(2)", "subprocess.run(['true'])"):
+        process = start(tmp_path, f"end.begin(result, folder); {body}")
+        stdout, stderr = process.communicate(timeout=60)
+        assert stdout == "" and "graft" not in stderr.replace(str(pathlib.Path(__file__).parents[2]), "")
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_what_the_process_started_ends_with_it(tmp_path):
