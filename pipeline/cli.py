@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--embedded", action="store_true", help="not tensorflow_model_server, even if it is on the PATH")
     serve.add_argument("--no-freeze", action="store_true", help="do not freeze variables to constants")
     serve.add_argument("--drain", type=float, default=30.0, help="seconds for calls under way at the end (default: 30)")
+    serve.add_argument("--timeout", type=float, help="seconds a request may run (default: 30 by REST, 120 by gRPC)")
 
     predict = add("predict", _predict, "classify image files by a running server")
     predict.add_argument("files", nargs="+", type=pathlib.Path, metavar="FILE", help="image files")
@@ -224,6 +225,7 @@ def _serve(args: argparse.Namespace) -> int:
         drain_s=args.drain,
         on_ready=ready,
         freeze=not args.no_freeze,
+        timeout_s=args.timeout,
     )
 
 

@@ -42,6 +42,7 @@ def serve(
     embedded: bool | None = None,
     drain_s: float = 30.0,
     freeze: bool = True,
+    timeout_s: float | None = None,
     extra: tuple[str, ...] = (),
     on_ready: Callable[[str, str | None], None] | None = None,
 ) -> int:
@@ -57,6 +58,7 @@ def serve(
         embedded: True or False chooses the server; None takes the real one where it is on the PATH.
         drain_s: seconds for calls under way.
         freeze: as for `serving.server.EmbeddedServer`; only there can it be turned off.
+        timeout_s: a request that runs longer is stopped (embedded server only); None takes that server's own limits.
         extra: more arguments for the real server.
         on_ready: called with the gRPC and the REST address once the ports are open (embedded server only).
 
@@ -75,7 +77,12 @@ def serve(
     if embedded is False and binary is None:
         raise FileNotFoundError(f"{BINARY} is not on the PATH")
     if binary is not None and not embedded:
-        asked = {"host": host is not None, "port 0": 0 in (grpc_port, rest_port), "no-freeze": not freeze}
+        asked = {
+            "host": host is not None,
+            "port 0": 0 in (grpc_port, rest_port),
+            "no-freeze": not freeze,
+            "timeout": timeout_s is not None,
+        }
         unknown = [name for name, given in asked.items() if given]
         if unknown:
             raise GraftError(
@@ -85,7 +92,7 @@ def serve(
         logger.info("serving %s with %s (it listens on all interfaces)", store.path, binary)
         return _run_real(serve_command(binary, store.write_models_config(), grpc_port, rest_port, extra))
     logger.info("serving %s with Graft's embedded server", store.path)
-    return _run_embedded(store, grpc_port, rest_port, host or "127.0.0.1", drain_s, on_ready, freeze)
+    return _run_embedded(store, grpc_port, rest_port, host or "127.0.0.1", drain_s, on_ready, freeze, timeout_s)
 
 
 def _run_real(command: list[str]) -> int:
@@ -109,11 +116,17 @@ def _run_embedded(
     drain_s: float,
     on_ready: Callable[[str, str | None], None] | None,
     freeze: bool,
+    timeout_s: float | None,
 ) -> int:
+    # gRPC's core writes a line for much that a client does wrong, past Python's logging and its filter of repetitions.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here: TensorFlow is not needed to start the real server.
     from serving.server import EmbeddedServer
 
-    server = EmbeddedServer(store, host=host, port=grpc_port, rest_port=rest_port, drain_s=drain_s, freeze=freeze)
+    times = {} if timeout_s is None else {"rest_timeout_s": timeout_s, "grpc_timeout_s": timeout_s}
+    server = EmbeddedServer(
+        store, host=host, port=grpc_port, rest_port=rest_port, drain_s=drain_s, freeze=freeze, **times
+    )
     asked = threading.Event()
 
     def end(number: int, _frame) -> None:
