@@ -115,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         "--trust", action="append", default=[], metavar="MODEL", help="serve it though it does more than compute"
     )
     serve.add_argument("--drain", type=float, default=30.0, help="seconds for calls under way at the end (default: 30)")
+    serve.add_argument("--timeout", type=float, help="seconds a request may run (default: 30 by REST, 120 by gRPC)")
 
     predict = add("predict", _predict, "classify image files by a running server")
     predict.add_argument("files", nargs="+", type=pathlib.Path, metavar="FILE", help="image files")
@@ -255,6 +256,7 @@ def _serve(args: argparse.Namespace) -> int:
         on_ready=ready,
         freeze=not args.no_freeze,
         trusted=args.trust,
+        timeout_s=args.timeout,
     )
 
 

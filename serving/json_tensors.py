@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,10 @@ from serving.status import ServingError, invalid
 
 MAX_DEPTH = 32
 """Deepest nesting of lists in a tensor: the most dimensions an array can have."""
+
+VALUE_BYTES = 96
+"""What a value of JSON takes on its way to an array or back, as an object, as text and in lists (measured)."""
+_CHECK_EVERY = 1 << 14
 
 _FLOATS = {types_pb2.DT_FLOAT: np.float32, types_pb2.DT_DOUBLE: np.float64}
 _INTEGERS: dict[int, type[np.integer]] = {
@@ -37,6 +42,11 @@ _KINDS = {
     list: "Array",
     dict: "Object",
 }
+
+
+def most_values(body: bytes | bytearray) -> int:
+    """The most values, lists and objects that a JSON text may hold, at the cost of looking at its bytes."""
+    return 1 + sum(body.count(mark) for mark in (b",", b"[", b"{", b":"))
 
 
 def parse_request(body: bytes | bytearray) -> dict[str, Any]:
@@ -259,19 +269,20 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def format_response(outputs: Mapping[str, np.ndarray], row_form: bool) -> str:
+def format_response(outputs: Mapping[str, np.ndarray], row_form: bool, end: float = math.inf) -> str:
     """The response body: {"predictions": [...]} in row form, else {"outputs": ...}; one output goes without its name.
 
     Args:
         outputs: arrays by alias.
         row_form: as `parse_inputs` said.
+        end: `time.monotonic()` when the answer is too late.
 
     Raises:
-        ServingError: INVALID_ARGUMENT if an output has a dtype JSON does not carry or, in row form, another 0-th
-            dimension than the first one.
+        ServingError: DEADLINE_EXCEEDED; INVALID_ARGUMENT if an output has a dtype JSON does not carry or, in row form,
+            another 0-th dimension than the first one.
     """
     if not row_form:
-        written = {alias: _write(alias, array) for alias, array in outputs.items()}
+        written = {alias: _write(alias, array, end) for alias, array in outputs.items()}
         if len(written) == 1:
             return f'{{"outputs": {next(iter(written.values()))}}}'
         return f'{{"outputs": {{{_members(written)}}}}}'
@@ -285,9 +296,9 @@ def format_response(outputs: Mapping[str, np.ndarray], row_form: bool) -> str:
             raise invalid(f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {batch}")
     if len(outputs) == 1:
         ((alias, array),) = outputs.items()
-        return f'{{"predictions": {_write(alias, array)}}}'
+        return f'{{"predictions": {_write(alias, array, end)}}}'
     rows = (
-        _members({alias: _write(alias, array[row, ...]) for alias, array in outputs.items()})
+        _members({alias: _write(alias, array[row, ...], end) for alias, array in outputs.items()})
         for row in range(batch or 0)
     )
     return f'{{"predictions": [{", ".join(f"{{{row}}}" for row in rows)}]}}'
@@ -297,10 +308,17 @@ def _members(written: Mapping[str, str]) -> str:
     return ", ".join(f"{json.dumps(alias)}: {text}" for alias, text in sorted(written.items()))
 
 
-def _write(alias: str, array: np.ndarray) -> str:
+def _write(alias: str, array: np.ndarray, end: float) -> str:
     array = np.asarray(array)
+    if time.monotonic() > end:
+        raise _too_late()
     if array.dtype.kind == "f" and array.dtype.itemsize >= 4:
-        texts = [format_float(value) for value in array.ravel()]
+        texts = []
+        flat = array.ravel()
+        for start in range(0, flat.size, _CHECK_EVERY):
+            if time.monotonic() > end:
+                raise _too_late()
+            texts += [format_float(value) for value in flat[start : start + _CHECK_EVERY]]
     elif array.dtype.kind in "iu":
         texts = [str(value) for value in array.ravel().tolist()]
     elif array.dtype.kind == "b":
@@ -310,6 +328,10 @@ def _write(alias: str, array: np.ndarray) -> str:
     else:
         raise invalid(f"Failed to write JSON value for tensor type: {array.dtype.name}")
     return _nest(texts, array.shape)
+
+
+def _too_late() -> ServingError:
+    return ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out while the answer was written")
 
 
 def _nest(texts: list[str], shape: tuple[int, ...]) -> str:

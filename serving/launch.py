@@ -43,6 +43,7 @@ def serve(
     drain_s: float = 30.0,
     freeze: bool = True,
     trusted: Collection[str] = (),
+    timeout_s: float | None = None,
     extra: tuple[str, ...] = (),
     on_ready: Callable[[str, str | None], None] | None = None,
 ) -> int:
@@ -59,6 +60,7 @@ def serve(
         drain_s: seconds for calls under way.
         freeze: as for `serving.server.EmbeddedServer`; only there can it be turned off.
         trusted: as for `serving.server.EmbeddedServer`; the real server trusts every model.
+        timeout_s: a request that runs longer is stopped (embedded server only); None takes that server's own limits.
         extra: more arguments for the real server.
         on_ready: called with the gRPC and the REST address once the ports are open (embedded server only).
 
@@ -82,6 +84,7 @@ def serve(
             "port 0": 0 in (grpc_port, rest_port),
             "no-freeze": not freeze,
             "trust": bool(trusted),
+            "timeout": timeout_s is not None,
         }
         unknown = [name for name, given in asked.items() if given]
         if unknown:
@@ -92,7 +95,9 @@ def serve(
         logger.info("serving %s with %s (it listens on all interfaces)", store.path, binary)
         return _run_real(serve_command(binary, store.write_models_config(), grpc_port, rest_port, extra))
     logger.info("serving %s with Graft's embedded server", store.path)
-    return _run_embedded(store, grpc_port, rest_port, host or "127.0.0.1", drain_s, on_ready, freeze, trusted)
+    return _run_embedded(
+        store, grpc_port, rest_port, host or "127.0.0.1", drain_s, on_ready, freeze, trusted, timeout_s
+    )
 
 
 def _run_real(command: list[str]) -> int:
@@ -117,12 +122,23 @@ def _run_embedded(
     on_ready: Callable[[str, str | None], None] | None,
     freeze: bool,
     trusted: Collection[str],
+    timeout_s: float | None,
 ) -> int:
+    # gRPC's core writes a line for much that a client does wrong, past Python's logging and its filter of repetitions.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here: TensorFlow is not needed to start the real server.
     from serving.server import EmbeddedServer
 
+    times = {} if timeout_s is None else {"rest_timeout_s": timeout_s, "grpc_timeout_s": timeout_s}
     server = EmbeddedServer(
-        store, host=host, port=grpc_port, rest_port=rest_port, drain_s=drain_s, freeze=freeze, trusted=trusted
+        store,
+        host=host,
+        port=grpc_port,
+        rest_port=rest_port,
+        drain_s=drain_s,
+        freeze=freeze,
+        trusted=trusted,
+        **times,
     )
     asked = threading.Event()
 

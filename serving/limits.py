@@ -3,6 +3,8 @@
 import dataclasses
 import threading
 
+from models.errors import GraftError
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
@@ -22,6 +24,9 @@ class Limits:
         streams: calls at once on one gRPC connection.
         connection_age_s: a gRPC connection is asked to make room for a new one; calls under way end on it.
         pixels: of all images of one request, as their headers announce them.
+
+    Raises:
+        GraftError: one of them is not more than 0.
     """
 
     connections: int = 512
@@ -36,6 +41,11 @@ class Limits:
     streams: int = 128
     connection_age_s: float = 1800.0
     pixels: int = 1 << 29
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise GraftError(f"limits.{name} is {value}; it must be more than 0")
 
 
 class ByteBudget:
@@ -60,6 +70,11 @@ class ByteBudget:
         with self._lock:
             return self._held
 
+    @property
+    def largest(self) -> int:
+        """The most that one body may hold."""
+        return self.total * 3 // 4
+
     def fits(self, size: int) -> bool:
         """Whether a body of `size` bytes would be taken now."""
         with self._lock:
@@ -83,7 +98,7 @@ class ByteBudget:
             self._held -= size
 
     def _limit(self, size: int) -> int:
-        return self.total if size <= self.SMALL else self.total * 3 // 4
+        return self.total if size <= self.SMALL else self.largest
 
 
 class Claim:

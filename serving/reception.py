@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 from google.protobuf import message
 
+from serving import screening
 from serving.limits import ByteBudget, Claim, Limits
 from serving.prediction_pool import PredictionPool
 from serving.status import ServingError
@@ -104,6 +105,11 @@ class Reception(grpc.ServerInterceptor):
                     f"{self._budget.total}",
                 )
             bounded = _Bounded(context, call.received + self._timeout_s)
+            if not in_pool and len(content) > screening.SMALL:
+                context.abort(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    f"the message has {len(content)} bytes; only Predict takes more than {screening.SMALL}",
+                )
             work = functools.partial(_work, handler, [content], bounded)
             del content
             if not in_pool:
@@ -180,7 +186,10 @@ def _work(handler: grpc.RpcMethodHandler, content: list[bytes], context: _Bounde
     if not context.time_remaining():
         context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out before the run could start")
     try:
+        screening.check_predict(content[0])
         request = handler.request_deserializer(content.pop())
+    except ServingError as error:
+        context.abort(error.code, error.message)
     except message.DecodeError as error:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message cannot be read: {error}")
     try:

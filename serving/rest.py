@@ -15,6 +15,7 @@ import zlib
 
 import anyio.to_thread
 import grpc
+import numpy as np
 import uvicorn
 from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
@@ -199,7 +200,7 @@ class RestApp:
         try:
             body = await self._body(request, claim)
             end = time.monotonic() + self._timeout_s
-            running = self._pool.submit(functools.partial(self._post, body, *match.groups(), end=end))
+            running = self._pool.submit(functools.partial(self._post, body, *match.groups(), claim=claim, end=end))
         except BaseException:
             claim.release()
             raise
@@ -211,7 +212,15 @@ class RestApp:
             raise ServingError(_Code.DEADLINE_EXCEEDED, f"Timed out after {self._timeout_s:g} s") from error
 
     def _post(
-        self, body: bytearray, name: str, version: str | None, label: str | None, method: str, *, end: float
+        self,
+        body: bytearray,
+        name: str,
+        version: str | None,
+        label: str | None,
+        method: str,
+        *,
+        claim: Claim,
+        end: float,
     ) -> str:
         if time.monotonic() > end:
             raise ServingError(_Code.DEADLINE_EXCEEDED, "Timed out before the run could start")
@@ -221,14 +230,32 @@ class RestApp:
         label = None if label is None else urllib.parse.unquote(label)
         with self._handlers.registry.use(urllib.parse.unquote(name), number, label) as held:
             assert held.engine is not None
+            self._charge(claim, json_tensors.most_values(body), "request")
             document = json_tensors.parse_request(body)
+            body.clear()
             signature = json_tensors.signature_name(document) or DEFAULT_SIGNATURE
             if signature not in held.engine.signatures:
                 raise invalid(f'Serving signature name: "{signature}" not found in signature def')
             inputs, row_form = json_tensors.parse_inputs(document, held.engine.signatures[signature].inputs)
             remaining = max(0.0, end - time.monotonic())
             outputs = self._handlers.data_plane.predict(held.engine, signature, inputs, timeout_s=remaining)
-        return json_tensors.format_response(outputs, row_form)
+        self._charge(claim, sum(np.size(array) for array in outputs.values()), "answer")
+        return json_tensors.format_response(outputs, row_form, end)
+
+    def _charge(self, claim: Claim, values: int, what: str) -> None:
+        """Takes what `values` of JSON need as objects, before there are any: 64 KB of gzip may hold 30 million.
+
+        Raises:
+            _Refused: 413, there can never be as much.
+            ServingError: UNAVAILABLE, there is not as much now.
+        """
+        most = self._budget.largest // json_tensors.VALUE_BYTES
+        if values > most:
+            raise _Refused(
+                413, f"the {what} has up to {values} JSON values; this server takes at most {most}: use gRPC"
+            )
+        if not claim.grow(values * json_tensors.VALUE_BYTES):
+            raise self._no_room()
 
 
 class RestServer:

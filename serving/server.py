@@ -97,6 +97,9 @@ class EmbeddedServer:
         self._poll_s, self._drain_s = poll_s, drain_s
         self._max_message_bytes = max_message_bytes
         self._rest_timeout_s, self._grpc_timeout_s = rest_timeout_s, grpc_timeout_s
+        for name, value in (("rest_timeout_s", rest_timeout_s), ("grpc_timeout_s", grpc_timeout_s)):
+            if value <= 0:
+                raise ServerError(f"{name} is {value}; it must be more than 0")
         if max_message_bytes * 4 > limits.pending_bytes * 3:
             raise ServerError(
                 f"limits.pending_bytes is {limits.pending_bytes}; with requests of up to {max_message_bytes} bytes "

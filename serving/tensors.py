@@ -75,9 +75,10 @@ def _described(proto: tensor_pb2.TensorProto) -> tuple[type, str, list[int]]:
     """NumPy type, field of the values and shape. Raises ServingError if the type or the shape is not sound."""
     if proto.dtype not in _TYPES:
         raise invalid(f"tensor of type {dtype_name(proto.dtype)} cannot be read")
+    rank = len(proto.tensor_shape.dim)
+    if rank > MAX_RANK:
+        raise invalid(f"tensor has {rank} dimensions; this server takes at most {MAX_RANK}")
     shape = [dim.size for dim in proto.tensor_shape.dim]
-    if len(shape) > MAX_RANK:
-        raise invalid(f"tensor has {len(shape)} dimensions; this server takes at most {MAX_RANK}")
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise invalid(f"tensor shape {shape} is not fully defined: every dimension must be 0 or more")
     if math.prod(size for size in shape if size) > _MAX_EXTENT:

@@ -85,8 +85,8 @@ class Fuzz:
         """Requests sent so far."""
         return self._sent
 
-    def run(self, count: int, seed: int) -> None:
-        """Sends `count` requests, fewer if the time is up."""
+    def run(self, count: int, seed: int, out=lambda line: None) -> None:
+        """Sends `count` requests, fewer if the time is up; `out` is told ten times how far it is."""
         clients = [threading.Thread(target=self._client) for _ in range(_CLIENTS)]
         for client in clients:
             client.start()
@@ -94,6 +94,8 @@ class Fuzz:
         while made < count and not self._over:
             made += self._make(min(_ROUND, count - made), seed * 1_000_003 + number)
             number += 1
+            if made * 10 // count > (made - _ROUND) * 10 // count and self.server.alive:
+                out(f"{self.count} requests sent; the server takes {_shown(self.server.usage())}")
         for _ in clients:
             self._queue.put(None)
         for client in clients:
@@ -281,7 +283,7 @@ def fuzz(count: int, seed: int, time_limit: float, failures: pathlib.Path, out=p
         warm_up = max(200, count // 20)
         run.run(warm_up, seed + 1)
         start = usage_after(server, server.usage())
-        run.run(count - warm_up, seed)
+        run.run(count - warm_up, seed, out)
         faults = list(run.faults)
         if not server.alive:
             faults.append(("the server has ended", None))

@@ -148,6 +148,21 @@ def test_bytes_that_are_no_message_are_the_callers_fault(attacked):
     assert answered(attacked)
 
 
+def test_messages_that_grow_when_they_are_read_are_refused(attacked):
+    """16 MB of empty variants would take 1.3 GB, and 16 MB of a status request much of that."""
+    variants = b"\x7a\0" * (8 << 20)
+    sizes = [len(variants), len(variants) + 5]
+    varint = [bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14 & 127 | 128, size >> 21]) for size in sizes]
+    sent = b"\x12" + varint[1] + b"\x12" + varint[0] + variants
+    before = attacked.usage().memory
+    with grpc.insecure_channel(attacked.grpc) as channel:
+        code, text = code_of(channel.unary_unary(PREDICT), sent)
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "resources or variants" in text
+        code, text = code_of(channel.unary_unary(STATUS), sent)
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED and "only Predict takes more than 65536" in text
+    assert attacked.usage().memory - before < 300 << 20
+
+
 def test_metadata_is_bounded(attacked):
     with grpc.insecure_channel(attacked.grpc) as channel:
         call = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict

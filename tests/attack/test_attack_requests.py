@@ -101,6 +101,15 @@ def test_a_gzip_bomb_stops_at_the_cap(attacked):
     assert attacked.usage().memory - before < 200 << 20
 
 
+def test_millions_of_values_in_some_kilobytes_of_gzip_are_refused_before_they_are_read(attacked):
+    packed = gzip.compress(b'{"inputs": [' + b"0," * 30_000_000 + b"0]}")
+    assert len(packed) < 100_000
+    before = attacked.usage().memory
+    status, answer = post(attacked, "m", packed, **{"Content-Encoding": "gzip"})
+    assert status == 413 and "has up to 30000004 JSON values; this server takes at most" in answer["error"]
+    assert attacked.usage().memory - before < 200 << 20
+
+
 def test_pixels_are_counted_before_they_are_decoded(attacked):
     few, many = [bomb(1024)], [bomb(1024)] * 2
     with Client(attacked.grpc, "images", deadline_s=PATIENCE_S, retries=0) as client:

@@ -1,7 +1,6 @@
 """What a `.keras` file holds is looked at before Keras makes objects of it."""
 
 import json
-import os
 import pathlib
 import zipfile
 
@@ -110,7 +109,7 @@ def test_a_bomb_is_refused(plain, tmp_path):
         require_plain_layers(file)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", os.urandom(100)])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", bytes(range(1, 101))])
 def test_damaged_files(tmp_path, content):
     (tmp_path / "net.keras").write_bytes(content)
     with pytest.raises(GraftError, match=r"cannot be loaded: it is no `.keras` file or damaged"):

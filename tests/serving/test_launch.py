@@ -65,6 +65,7 @@ def test_the_real_server_is_used_where_it_is_on_the_path(store, fake_binary, cap
         ({"rest_port": 0}, "port 0"),
         ({"freeze": False}, "no-freeze"),
         ({"trusted": ["m"]}, "trust"),
+        ({"timeout_s": 5.0}, "timeout"),
     ],
 )
 def test_what_the_real_server_cannot_do_is_refused(store, fake_binary, options, named):
@@ -100,8 +101,8 @@ def test_the_embedded_server_is_used_otherwise_and_says_so(store, fake_binary, c
     fake_binary("exit 7")
     assert launch.serve(store, embedded=True) == 0
     monkeypatch.setenv("PATH", "")
-    assert launch.serve(store, freeze=False) == 0
-    assert len(seen) == 2 and seen[1][-2:] == (False, ())
+    assert launch.serve(store, freeze=False, timeout_s=5.0) == 0
+    assert len(seen) == 2 and seen[1][-3:] == (False, (), 5.0)
     assert caplog.text.count("with Graft's embedded server") == 2
 
 
@@ -122,6 +123,12 @@ def test_one_port_for_both_goes_on_without_rest(tmp_path, linear, monkeypatch, c
     assert launch.serve(store, port, port, on_ready=ready) == 0
     assert seen == [(f"127.0.0.1:{port}", None)]
     assert f"REST port {port} is the gRPC port: REST is not served" in caplog.text
+
+
+def test_a_time_limit_of_nothing_is_refused(store, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(GraftError, match="rest_timeout_s is 0; it must be more than 0"):
+        launch.serve(store, 0, 0, timeout_s=0)
 
 
 def test_what_cannot_be_served(store, tmp_path, monkeypatch):

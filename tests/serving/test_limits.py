@@ -2,7 +2,8 @@
 
 import pytest
 
-from serving.limits import ByteBudget
+from models.errors import GraftError
+from serving.limits import ByteBudget, Limits
 from serving.server import EmbeddedServer, ServerError
 
 
@@ -29,3 +30,8 @@ def test_large_bodies_leave_a_quarter_to_the_small_ones():
 def test_a_request_of_the_largest_size_must_fit(models):
     with pytest.raises(ServerError, match=r"limits.pending_bytes is 268435456; .* it must be at least 357913942"):
         EmbeddedServer(models={"m": models["half_plus_two"]}, max_message_bytes=1 << 28)
+
+
+def test_a_limit_of_nothing_is_refused():
+    with pytest.raises(GraftError, match=r"limits\.connections is 0; it must be more than 0"):
+        Limits(connections=0)

@@ -15,7 +15,10 @@ import urllib.parse
 import numpy as np
 import pytest
 
+from serving import json_tensors
+from serving.limits import Limits
 from serving.server import EmbeddedServer
+from serving.status import ServingError
 
 PREDICT = "/v1/models/half_plus_two:predict"
 ODD = "/v1/models/odd:predict"
@@ -339,6 +342,26 @@ def test_a_run_past_the_time_limit_is_504(models):
     with EmbeddedServer(models={"zoo": models["zoo"]}, rest_timeout_s=0.2) as server:
         status, answer, _ = call(server, "POST", "/v1/models/zoo:predict", zoo("slow", inputs=2_000_000_000))
         assert status == 504 and "Timed out" in answer["error"]
+
+
+def test_an_answer_of_more_values_than_fit_is_refused(models):
+    small = {"max_message_bytes": 60_000, "limits": Limits(pending_bytes=100_000)}
+    with EmbeddedServer(models={"m": models["half_plus_two"]}, **small) as server:
+        status, answer, _ = call(server, "POST", "/v1/models/m:predict", {"inputs": [1.0] * 2000})
+        assert (
+            status == 413 and "the request has up to 2003 JSON values; this server takes at most 781" in answer["error"]
+        )
+        status, answer, _ = call(server, "POST", "/v1/models/m:predict", {"inputs": [1.0] * 600})
+        assert status == 503 and "this server holds at most 100000" in answer["error"], "values and their text"
+        assert call(server, "POST", "/v1/models/m:predict", {"inputs": [1.0] * 300})[0] == 200
+        assert server._budget.held == 0
+
+
+def test_the_writing_of_an_answer_has_a_time_limit():
+    outputs = {"y": np.zeros(5, np.float32)}
+    assert json_tensors.format_response(outputs, False, time.monotonic() + 60)
+    with pytest.raises(ServingError, match="Timed out while the answer was written"):
+        json_tensors.format_response(outputs, False, time.monotonic() - 1)
 
 
 def test_calls_not_served_yet_say_so(post):
