@@ -30,7 +30,7 @@ def test_hostile_images_that_pillow_reads_have_the_size_it_says(graft_data):
                 size, kind = image.size, image.format
         except (OSError, ValueError):
             continue
-        refused = "Lab" in path.name or path.name.startswith("crash-0c7e")  # whose tags hold more than the file
+        refused = "Lab" in path.name or path.name[:10] in ("crash-0c7e", "crash-0e16")  # tags too large
         if kind in images.FORMATS + convert.FORMATS and not refused:
             header = read_header(path.read_bytes())
             assert (header.width, header.height, header.format) == (*size, kind), path.name
