@@ -30,7 +30,9 @@ FORMATS = ("WEBP", "TIFF")
 _FIELDS = {1: "B", 3: "H", 4: "I"}
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _TILE_WIDTH, _TILE_HEIGHT, _SAMPLE_FORMAT = 256, 257, 258, 262, 322, 323, 339
 _STRIP_OFFSETS, _TILE_OFFSETS = 273, 324
-_TAGS = (_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _TILE_WIDTH, _TILE_HEIGHT, _SAMPLE_FORMAT)
+_ORIENTATION = 274
+_TAGS = (_ORIENTATION, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _TILE_WIDTH, _TILE_HEIGHT, _SAMPLE_FORMAT)
+_VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _BIT_DEPTHS = (1, 2, 4, 8, 12, 16)
 _PHOTOMETRICS = {0: "white is zero", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr"}
 _SAMPLE_FORMATS = {2: "signed integers", 3: "floating-point numbers", 5: "complex integers", 6: "complex numbers"}
@@ -116,11 +118,7 @@ def to_supported(encoded: bytes) -> bytes:
         if image.width * image.height > header.pixels:
             raise ConversionError(f"{header.format}: the header announces {header.pixels} pixels, then there are more")
         image.load()
-        if header.format == "WEBP":
-            _turn_upright(image)
-        else:
-            image = _grey_of_16_bits(image, encoded)
-        return _png(image)
+        return _png(_turn_upright(image) if header.format == "WEBP" else _grey_of_16_bits(image, encoded))
     except ConversionError:
         raise
     # Pillow raises about anything on a damaged file: OSError, SyntaxError, struct.error, MemoryError, RuntimeError...
@@ -147,13 +145,23 @@ def _webp_size(encoded: bytes) -> tuple[int, int]:
 
 
 def _tiff_tags(encoded: bytes) -> dict[int, int]:
-    """The first value of each tag of `_TAGS` in the first directory; of offsets, how many there are."""
+    """The first value of each tag of `_TAGS` in the first directory; of offsets, how many there are.
+
+    Raises:
+        ConversionError: The values of all tags together are larger than the file: Pillow would read each.
+        struct.error: The directory is cut.
+    """
     order = "<" if encoded[:2] == b"II" else ">"
     (directory,) = struct.unpack_from(order + "I", encoded, 4)
     (count,) = struct.unpack_from(order + "H", encoded, directory)
     tags: dict[int, int] = {}
+    size = 0
     for place in range(directory + 2, directory + 2 + 12 * count, 12):
         tag, kind, values = struct.unpack_from(order + "HHI", encoded, place)
+        length = _VALUE_BYTES.get(kind, 0) * values
+        size += length if length > 4 else 0
+        if size > len(encoded):
+            raise ConversionError(f"TIFF of {len(encoded)} bytes, whose tags hold {size} and more")
         if tag in (_STRIP_OFFSETS, _TILE_OFFSETS):
             tags[tag] = max(tags.get(tag, 0), values)
         elif tag in _TAGS and kind in _FIELDS and values:
@@ -189,12 +197,21 @@ def _open(encoded: bytes, kind: str) -> "Image.Image":
     return plugin(io.BytesIO(encoded))
 
 
-def _turn_upright(image: "Image.Image") -> None:
+def _turn_upright(image: "Image.Image") -> "Image.Image":
     """Turns by the Exif block; a malformed one means upright, as it does in a JPEG. Loading a TIFF turns it already."""
-    from PIL import ImageOps
+    from PIL.Image import Transpose
 
-    with contextlib.suppress(Exception):
-        ImageOps.exif_transpose(image, in_place=True)
+    # Read here and not by Pillow, which would read every tag, and those of all directories below.
+    turns = {
+        **{2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE},
+        **{6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90},
+    }
+    block = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    orientation = 1
+    if block[:4] in (b"II*\0", b"MM\0*"):
+        with contextlib.suppress(struct.error, ConversionError):
+            orientation = _tiff_tags(block).get(_ORIENTATION, 1)
+    return image.transpose(turns[orientation]) if orientation in turns else image
 
 
 def _grey_of_16_bits(image: "Image.Image", encoded: bytes) -> "Image.Image":

@@ -289,3 +289,23 @@ to_supported(b"no image")
 assert not {"tensorflow", "PIL", "numpy"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def tags_that_repeat(count: int, size: int, header: bytes = b"") -> bytes:
+    """A TIFF directory of `count` tags that all name the same bytes."""
+    first = 10 + 12 * count + 4
+    entries = b"".join(struct.pack("<HHII", 40_000 + number, 7, size, first) for number in range(count))
+    return b"II*\0" + struct.pack("<IH", 8, count) + entries + bytes(4) + header + bytes(size)
+
+
+def test_tags_that_hold_more_than_the_file():
+    """3,000 tags of the same megabyte: read one by one they are 3 GB."""
+    with pytest.raises(convert.ConversionError, match=r"TIFF of \d+ bytes, whose tags hold \d+ and more"):
+        convert.to_supported(tags_that_repeat(3000, 10**6))
+
+
+def test_exif_tags_that_hold_more_than_the_block_mean_upright(recwarn):
+    stream = io.BytesIO()
+    Image.new("RGB", (7, 5)).save(stream, "WEBP", exif=b"Exif\0\0" + tags_that_repeat(300, 10**5))
+    assert Image.open(io.BytesIO(convert.to_supported(stream.getvalue()))).size == (7, 5)
+    assert not list(recwarn)

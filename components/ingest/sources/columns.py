@@ -98,7 +98,7 @@ def extra_columns(row: Mapping[str, Any], options: DataOptions) -> dict[str, str
     columns = options.columns
     taken = {options.image_column, columns.label, columns.split, *RESERVED_FEATURES}
     texts = {name: value_text(value) for name, value in row.items() if name not in taken}
-    found = {name: text.rstrip("\0") for name, text in texts.items() if text is not None}
+    found = {as_text(name): text.rstrip("\0") for name, text in texts.items() if text is not None}
     return dict.fromkeys(options.slices, "") | found
 
 

@@ -79,11 +79,18 @@ class Info:
                 )
 
     def class_names(self, label: str) -> tuple[str, ...] | None:
-        """The names of the classes that the feature `label` indexes, None where it names none."""
+        """The names of the classes that the feature `label` indexes, None where it names none.
+
+        Raises:
+          GraftError: Their file cannot be read.
+        """
         path = pathlib.Path(self.folder, f"{label}.labels.txt")
         if self.features[label].kind != "ClassLabel" or "/" in label or not path.exists():
             return None
-        names = (line.strip() for line in _text(path).split("\n"))
+        try:
+            names = [line.strip() for line in _text(path).split("\n")]
+        except ValueError as error:
+            raise _unfit(self.folder, error) from error
         return tuple(name for name in names if name) or None
 
 
@@ -100,12 +107,16 @@ def read_info(folder: str) -> Info:
         features = _features(_json(pathlib.Path(folder, "features.json")))
         shards = _shards(folder, _json(pathlib.Path(folder, "dataset_info.json")))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
-        raise GraftError(
-            f"data.path {as_text(folder)}: cannot be opened: {what}; dataset_info.json and features.json must be as "
-            "TFDS 4 writes them"
-        ) from error
+        raise _unfit(folder, error) from error
     return Info(folder, tuple(shards), features)
+
+
+def _unfit(folder: str, error: Exception) -> GraftError:
+    what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
+    return GraftError(
+        f"data.path {as_text(folder)}: cannot be opened: {what}; dataset_info.json and features.json must be as "
+        "TFDS 4 writes them"
+    )
 
 
 def _text(path: pathlib.Path) -> str:

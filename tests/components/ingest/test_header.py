@@ -30,7 +30,8 @@ def test_hostile_images_that_pillow_reads_have_the_size_it_says(graft_data):
                 size, kind = image.size, image.format
         except (OSError, ValueError):
             continue
-        if kind in images.FORMATS + convert.FORMATS and "Lab" not in path.name:
+        refused = "Lab" in path.name or path.name[:10] in ("crash-0c7e", "crash-0e16")  # tags too large
+        if kind in images.FORMATS + convert.FORMATS and not refused:
             header = read_header(path.read_bytes())
             assert (header.width, header.height, header.format) == (*size, kind), path.name
             seen += 1
