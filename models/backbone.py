@@ -203,7 +203,10 @@ def load_backbone(
             )
         body = HubLayer(handle, identity=sha256, trust=trust, allow_http=allow_http)
         identity = body.identity
-    feature_dim = _check_shapes(body, handle, image_size)
+    try:
+        feature_dim = _check_shapes(body, handle, image_size)
+    except (AttributeError, StopIteration, TypeError) as error:  # objects that only look like functions
+        raise GraftError(f"backbone {handle!r} cannot be read as a SavedModel: {error}") from error
     return Backbone(
         body,
         handle,
@@ -230,8 +233,8 @@ def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = (), judge_rang
         judge_range: whether features of an unexpected size or spread count as a wrong value range.
 
     Raises:
-        GraftError: if the features are not finite, the same for every image, or the probabilities of a classifier, or
-            if the value range does not fit (see `models/probe.py`).
+        GraftError: if it fails, if the features are not finite, the same for every image, or the probabilities of a
+            classifier, or if the value range does not fit (see `models/probe.py`).
     """
     low, high = backbone.value_range
     if not low < high:
@@ -241,7 +244,13 @@ def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = (), judge_rang
     else:
         coarse = np.random.default_rng(0).uniform(low, high, (_PROBES, 7, 7, 3)).astype(np.float32)
         images = tf.image.resize(coarse, backbone.image_size)
-    fault = find_fault(backbone.body, images, judge_range)
+    try:
+        fault = find_fault(backbone.body, images, judge_range)
+    except (GraftError, MemoryError, tf.errors.ResourceExhaustedError):
+        raise
+    except Exception as error:  # a graph of somebody else fails in whatever way
+        reason = " ".join(str(error).split())
+        raise GraftError(f"backbone {backbone.handle!r} fails on images {tuple(images.shape)}: {reason}") from error
     if fault:
         raise GraftError(f"backbone {backbone.handle!r} with value_range {list(backbone.value_range)} {fault}")
 

@@ -57,9 +57,11 @@ def fetch(handle: str, allow_http: bool = False) -> pathlib.Path:
         )
     name = hashlib.sha1(handle.encode()).hexdigest()
     target = hub_cache() / name
+    if _is_whole(target):  # before the lock, which a cache that is only read has no place for
+        return target
     try:
         with _locked(target.with_suffix(".lock")):
-            if target.is_dir() and any(target.iterdir()):
+            if _is_whole(target):
                 return target
             partial = target.with_suffix(".partial")
             _discard(partial)  # of a process that died; a living one would hold the lock
@@ -164,7 +166,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
     """Unpacks plain files and folders; anything else is refused."""
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     total = 0
     with archive.open("rb") as packed:
         zipped = packed.read(2) == b"\x1f\x8b"
@@ -211,6 +213,11 @@ class _Bounded:
 
     def tell(self) -> int:
         return self._stream.tell()
+
+
+def _is_whole(folder: pathlib.Path) -> bool:
+    """A folder gets its name when it is whole; tensorflow_hub may have left an empty one."""
+    return folder.is_dir() and any(folder.iterdir())
 
 
 @contextlib.contextmanager

@@ -105,18 +105,12 @@ class HubLayer(keras.layers.Layer):
                 "backbone.sha256",
             )
         try:
-            self._module = tf.saved_model.load(str(folder))
-        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-            raise GraftError(f"backbone {handle!r} cannot be read as a SavedModel: {error}") from error
-        self._is_reusable = callable(self._module)
-        self._signature = None if self._is_reusable else _single_input_signature(handle, self._module)
-        self._takes_training = self._is_reusable and "training" in inspect.signature(self._module.__call__).parameters
-        self.has_training_trace = self._takes_training and any(
-            _traced_for_training(self._module.__call__, trace) for trace in self.traces
-        )
-        self._scopes: list[list[int]] = []
-        if self._is_reusable and getattr(self._module, "variables", None):
-            self._wrap_variables(folder)
+            self._read(folder)
+        except GraftError:
+            raise
+        except Exception as error:  # TensorFlow's loader takes a graph at its word, and raises whatever comes of it
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise GraftError(f"backbone {handle!r} cannot be read as a SavedModel: {reason}") from error
         self.can_train = bool(self._scopes)
         self.built = True
         self.trainable = trainable
@@ -177,6 +171,18 @@ class HubLayer(keras.layers.Layer):
     def from_config(cls, config):
         granted = {key: value for key, value in config.items() if key not in ("trust", "allow_http")}
         return cls(**granted)  # Keras would turn a GraftError into a TypeError
+
+    def _read(self, folder: pathlib.Path) -> None:
+        self._module = tf.saved_model.load(str(folder))
+        self._is_reusable = callable(self._module)
+        self._signature = None if self._is_reusable else _single_input_signature(self.handle, self._module)
+        self._takes_training = self._is_reusable and "training" in inspect.signature(self._module.__call__).parameters
+        self.has_training_trace = self._takes_training and any(
+            _traced_for_training(self._module.__call__, trace) for trace in self.traces
+        )
+        self._scopes: list[list[int]] = []
+        if self._is_reusable and getattr(self._module, "variables", None):
+            self._wrap_variables(folder)
 
     def _wrap_variables(self, folder: pathlib.Path) -> None:
         """Makes a Keras variable around each restored one: an optimizer step on it moves the restored graph."""

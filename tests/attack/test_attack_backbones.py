@@ -1,11 +1,13 @@
 """Backbones and models made by somebody hostile, through `graft` and the server's sockets."""
 
+import collections
 import hashlib
 import http.server
 import io
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import tarfile
@@ -21,6 +23,7 @@ from hostile_models import PLACES, add_write, edit, function, save, write_to
 from workshop import SIDE, write_backbone
 
 from components.quality_gate import executor
+from models.backbone import check_backbone, load_backbone
 from models.errors import GraftError
 from models.hashing import hash_folder
 from serving.server import EmbeddedServer
@@ -191,6 +194,48 @@ def test_damaged_graphs_are_refused(dry_run, tmp_path):
         (folder / "saved_model.pb").write_bytes(content)
         outcome = dry_run(handle=str(folder))
         assert outcome.code == 2 and "\n" not in outcome.value["error"], outcome
+
+
+def mutated(proto, rng: random.Random) -> None:
+    """Changes one field of a message, wherever it is nested."""
+    found = []
+    queue = [proto]
+    while queue:
+        message = queue.pop()
+        for field, value in message.ListFields():
+            found.append((message, field))
+            if field.type == field.TYPE_MESSAGE:
+                repeated = field.label == field.LABEL_REPEATED
+                parts = (value.values() if hasattr(value, "values") else value) if repeated else [value]
+                queue.extend(part for part in parts if hasattr(part, "ListFields"))
+    message, field = rng.choice(found)
+    value = getattr(message, field.name)
+    if field.label == field.LABEL_REPEATED:
+        del value[rng.choice(list(value)) if hasattr(value, "keys") else rng.randrange(len(value))]
+    elif field.type == field.TYPE_STRING:
+        setattr(message, field.name, rng.choice(["", "x", value[:-1], "__call__"]))
+    elif field.type in (field.TYPE_INT32, field.TYPE_INT64):
+        setattr(message, field.name, rng.choice([-1, 0, 1, 7, 1 << 30]))
+    else:
+        message.ClearField(field.name)
+
+
+def test_graphs_with_a_wrong_field_are_refused_in_one_line(tmp_path):
+    """What the check of operations lets through, TensorFlow's loader takes at its word."""
+    folder = save(tmp_path / "model", "nowhere", lambda: None)
+    whole = (folder / "saved_model.pb").read_bytes()
+    rng = random.Random(0)
+    outcomes = collections.Counter()
+    for _ in range(80):
+        (folder / "saved_model.pb").write_bytes(whole)
+        edit(folder, lambda proto: mutated(proto, rng))
+        try:
+            check_backbone(load_backbone(str(folder), (16, 16), (0, 1)), judge_range=False)
+            outcomes["loaded"] += 1
+        except GraftError as error:
+            assert "\n" not in str(error)
+            outcomes["refused"] += 1
+    assert min(outcomes["loaded"], outcomes["refused"]) > 10, outcomes
 
 
 @pytest.fixture

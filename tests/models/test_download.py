@@ -108,6 +108,14 @@ def test_large_files_come_whole(serve, cache):
     assert (folder / "variables" / "data").read_bytes() == weights
 
 
+def test_a_cache_that_is_only_read_is_used(serve, cache, monkeypatch):
+    address = serve(content(tar(MODEL)))
+    folder = fetch(address, allow_http=True)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(download, "_locked", None)  # as root the tests may write anywhere
+    assert fetch(address, allow_http=True) == folder
+
+
 def test_http_needs_a_word(serve, cache):
     asked = []
     address = serve(asked.append)
