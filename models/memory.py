@@ -1,8 +1,13 @@
 """How many bytes this process may still take, and who sets the bound."""
 
 import dataclasses
+import logging
 import pathlib
 import resource
+
+from models.errors import GraftError
+
+log = logging.getLogger(__name__)
 
 _PROC = pathlib.Path("/proc")
 _CGROUP = pathlib.Path("/sys/fs/cgroup")
@@ -32,6 +37,26 @@ def available() -> Available:
     Page cache that the kernel can drop counts as available. Swap does not: a run in it makes no headway.
     """
     return min((*_machine(), *_groups(), *_limits()), key=lambda one: one.bytes)
+
+
+def require(need: int, stage: str, what: str, lower: str) -> None:
+    """Refuses work that cannot fit, before it begins; warns of work that may not.
+
+    Args:
+        need: a lower bound in bytes. Who gives it says in its docstring what it leaves out.
+        stage: whose work it is.
+        what: takes the bytes, in words.
+        lower: the key of the configuration to lower.
+
+    Raises:
+        GraftError: less is available.
+    """
+    there = available()
+    told = f"{stage}: {what} take at least {need / 1e6:,.0f} MB; {there}"
+    if need > there.bytes:
+        raise GraftError(f"{told}; lower {lower}")
+    if 2 * need > there.bytes:
+        log.warning("%s; if memory runs out, lower %s", told, lower)
 
 
 def _machine() -> list[Available]:

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import gap, logistic, loop, progress
+from models import gap, logistic, loop, memory, progress
 from models.backbone import Backbone, configured_backbone, scratch_backbone
 from models.datasets import ArraySplit, ImageSplit, read_classes
 from models.errors import GraftError
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 REFERENCES = ("raw", "scratch")
 STAGE = "negative_transfer"
 
+_FEWER = "the number of images, or leave raw out of gates.negative_transfer.references"
 _LARGEST_SIDE = 32
 _PIXEL_BYTES = 512 * 2**20
 
@@ -208,6 +209,9 @@ def raw_pixels(comparison: Comparison) -> dict[str, np.ndarray]:
         side //= 2
     height, width = comparison.settings.backbone.image_size
     size = (min(height, side), min(width, side))
+    largest = max(len(split.labels) for split in splits.values())
+    # All rows, and the largest split a second time while its batches are put together: exact, before the rows are grey.
+    memory.require(12 * size[0] * size[1] * (count + largest), STAGE, f"{count} images as rows of pixels", _FEWER)
     pixels = {}
     for name, split in splits.items():
         batches = list(comparison.images(split, size, (0.0, 1.0)).ordered())

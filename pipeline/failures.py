@@ -27,7 +27,7 @@ EXHAUSTED = {
 
 LOWER = {
     "ingest": "data.max_pixels or data.max_bytes",
-    "features": "train.batch_size or backbone.image_size",
+    "features": "backbone.image_size",
     "train": "train.batch_size or backbone.image_size",
     "predict": "backbone.image_size",
     "negative_transfer": "train.batch_size, backbone.image_size or gates.negative_transfer.references",

@@ -41,7 +41,7 @@ def test_memory_runs_out_in_a_stage(troubled, stage):  # noqa: F811
     assert (outcome.code, outcome.value["status"]) == (2, "failed")
     assert outcome.value["error"].startswith(f"{stage}: memory ran out (")
     assert " MB available, bound by " in outcome.value["error"]
-    assert ("train.batch_size" in outcome.value["error"]) == (stage in ("features", "train"))
+    assert ("train.batch_size" in outcome.value["error"]) == (stage == "train")
     assert outcome.value["stages"][-1]["status"] == "failed"
     assert "Not shown: memory ran out" in pathlib.Path(outcome.value["report"]).read_text()
     assert troubled.states(outcome.value["run_id"])[stage] == "FAILED" and troubled.left_over() == []
