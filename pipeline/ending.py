@@ -52,7 +52,9 @@ class Interrupted(KeyboardInterrupt):
 class Result(Protocol):
     """What is known of a run; see `pipeline.result.RunResult`."""
 
-    stage: str
+    @property
+    def stage(self) -> str:
+        """The stage that was begun last, empty before the first."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON types."""

@@ -7,11 +7,11 @@ import logging
 import os
 import pathlib
 import shutil
-import stat
 import uuid
 from collections.abc import Callable, Iterator
 
 from models.errors import GraftError
+from models.regular_file import open_regular
 
 TEMPORARY_PREFIX = ".tmp-"
 _CHUNK = 1 << 20
@@ -76,16 +76,13 @@ def write_atomic(path: pathlib.Path, content: bytes) -> None:
 
 
 def read_small(path: pathlib.Path, limit: int) -> bytes:
-    """The bytes of a plain file of at most `limit` bytes. Never waits: a pipe in the file's place is an error.
+    """The bytes of a regular file of at most `limit` bytes. Waits for nobody: a pipe in its place is an error.
 
     Raises:
         FileNotFoundError: there is no such file.
-        OSError: it cannot be read, is no plain file or is larger.
+        OSError: it cannot be read, is no regular file or is larger.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a plain file")
+    with open_regular(path) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"larger than the {limit} bytes that it may have")

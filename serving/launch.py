@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 from models.errors import GraftError
 from serving.store import ModelStore
@@ -129,7 +130,7 @@ def _run_embedded(
     # Imported here: TensorFlow is not needed to start the real server.
     from serving.server import EmbeddedServer
 
-    times = {} if timeout_s is None else {"rest_timeout_s": timeout_s, "grpc_timeout_s": timeout_s}
+    times: dict[str, Any] = {} if timeout_s is None else {"rest_timeout_s": timeout_s, "grpc_timeout_s": timeout_s}
     server = EmbeddedServer(
         store,
         host=host,

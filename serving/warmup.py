@@ -3,10 +3,10 @@
 import pathlib
 
 import grpc
-import tensorflow as tf
 from google.protobuf import message
 from tensorflow_serving.apis import prediction_log_pb2
 
+from models.tfrecord_file import DamagedError, TooLong, read_records
 from serving import tensors
 from serving.data_plane import DataPlane
 from serving.engine import DEFAULT_SIGNATURE, Engine
@@ -14,6 +14,7 @@ from serving.status import ServingError, invalid
 
 WARMUP_FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
+MAX_RECORD_BYTES = 64 << 20
 
 
 def warm_up(engine: Engine, data_plane: DataPlane) -> int:
@@ -23,18 +24,23 @@ def warm_up(engine: Engine, data_plane: DataPlane) -> int:
         How many requests were run.
 
     Raises:
-        ServingError: a record cannot be parsed, is not a Predict request, is one of more than 1000, or fails; the load
-            of the version then fails with it.
+        ServingError: the file is damaged, a record is longer than 64 MiB, cannot be parsed, is not a Predict request,
+            is one of more than 1000, or fails; the load of the version then fails with it.
     """
     path = engine.path / WARMUP_FILE
     if not path.is_file():
         return 0
     count = 0
-    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        count += 1
-        if count > MAX_RECORDS:
-            raise invalid(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}): {path}")
-        _replay(engine, data_plane, path, record)
+    try:
+        for record in read_records(path, MAX_RECORD_BYTES):
+            count += 1
+            if count > MAX_RECORDS:
+                raise invalid(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}): {path}")
+            if isinstance(record, TooLong):
+                raise invalid(f"warmup record of {record.length} bytes, at most {MAX_RECORD_BYTES} are read: {path}")
+            _replay(engine, data_plane, path, record)
+    except (DamagedError, OSError) as error:
+        raise ServingError(grpc.StatusCode.DATA_LOSS, f"{path}: record {count} cannot be read: {error}") from error
     return count
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 BROKEN_LIBRARY = """
 import os, sys
 def value(data):
-    if sys._getframe(1).f_code.co_filename.endswith("framing.py"):
+    if sys._getframe(1).f_code.co_filename.endswith("tfrecord_file.py"):
         if not os.path.exists({mark!r}):
             os.mkdir({mark!r})
             os.abort()

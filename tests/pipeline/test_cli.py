@@ -89,13 +89,13 @@ def test_a_typo_in_the_configuration(graft, tmp_path):
 def test_an_unreadable_file_to_predict(graft, tmp_path):
     (tmp_path / "secret.png").mkdir()
     code, _, stderr = graft("predict", "secret.png", "--server", "localhost:1", "--model", "birds")
-    assert (code, stderr) == (2, "graft: secret.png: Is a directory\n")
+    assert (code, stderr) == (2, "graft: secret.png: is a folder, not a regular file\n")
 
 
 def test_a_pipe_or_a_huge_file_to_predict_is_refused_at_once(graft, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     args = ("--server", "localhost:1", "--model", "birds")
-    assert graft("predict", "pipe.png", *args) == (2, "", "graft: pipe.png: not a plain file\n")
+    assert graft("predict", "pipe.png", *args) == (2, "", "graft: pipe.png: is a FIFO, not a regular file\n")
     with (tmp_path / "huge.png").open("wb") as file:
         file.truncate(1 << 40)
     assert "huge.png: larger than the 268435456 bytes" in graft("predict", "huge.png", *args)[2]

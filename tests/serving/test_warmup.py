@@ -2,6 +2,7 @@
 
 import shutil
 
+import google_crc32c
 import grpc
 import numpy as np
 import pytest
@@ -54,6 +55,19 @@ def test_no_file_or_an_empty_one_is_fine(models, recorded):
         engine = Engine(folder)
         assert warmup.warm_up(engine, DataPlane()) == 0
         engine.close()
+
+
+def test_a_record_that_claims_the_address_space_is_an_error_not_the_end_of_the_server(recorded):
+    folder = recorded(predict_log())
+    path = folder / warmup.WARMUP_FILE
+    length = (1 << 60).to_bytes(8, "little")
+    check = google_crc32c.value(length)
+    masked = ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    path.write_bytes(path.read_bytes() + length + masked.to_bytes(4, "little"))
+    engine = Engine(folder)
+    with pytest.raises(ServingError, match="tf_serving_warmup_requests: record 1 cannot be read: truncated record"):
+        warmup.warm_up(engine, DataPlane())
+    engine.close()
 
 
 def classify_log():

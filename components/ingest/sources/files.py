@@ -5,13 +5,13 @@
 import dataclasses
 import errno
 import os
-import stat
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from components.ingest.header import Refused
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Item, as_text
+from models.regular_file import open_descriptor
 
 
 class FileRef(NamedTuple):  # not a dataclass: those pickle ten times slower, and there is one for each image
@@ -54,7 +54,7 @@ def read_file(path: str, max_bytes: int) -> bytes:
       Refused: It is missing, may not be read, is no regular file, or is larger.
     """
     try:
-        descriptor, status = _open(path)
+        descriptor, status = open_descriptor(path)
     except OSError as error:
         raise Refused(Reason.UNREADABLE, _reason(error)) from error
     try:
@@ -67,42 +67,7 @@ def read_file(path: str, max_bytes: int) -> bytes:
         os.close(descriptor)
 
 
-def open_regular(path: str | os.PathLike) -> BinaryIO:
-    """Opens a regular file; waits for nobody, as `open` does at a FIFO.
-
-    Raises:
-      OSError: It is missing, may not be read or is no regular file; `strerror` says which.
-    """
-    return os.fdopen(_open(path)[0], "rb")
-
-
-def _open(path: str | os.PathLike) -> tuple[int, os.stat_result]:
-    try:
-        # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError as error:  # a NUL in the name, or what no file system can spell
-        raise OSError(errno.EINVAL, str(error)) from error
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, f"is {_kind(status.st_mode)}, not a regular file")
-    return descriptor, status
-
-
 def _reason(error: OSError) -> str:
     if error.errno == errno.ELOOP:
         return "symbolic links go round in a circle"
     return error.strerror or str(error)
-
-
-def _kind(mode: int) -> str:
-    for test, name in (
-        (stat.S_ISDIR, "a folder"),
-        (stat.S_ISFIFO, "a FIFO"),
-        (stat.S_ISSOCK, "a socket"),
-        (stat.S_ISCHR, "a device"),
-        (stat.S_ISBLK, "a device"),
-    ):
-        if test(mode):
-            return name
-    return f"of mode {mode:o}"

@@ -17,8 +17,8 @@ from typing import BinaryIO
 from components.ingest.options import DataOptions, IdxPair
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
 from components.ingest.sources.columns import label_text
-from components.ingest.sources.files import open_regular
 from models.errors import GraftError
+from models.regular_file import open_regular
 
 _UNSIGNED_BYTE = 8
 _STORED_BLOCK = 65535

@@ -16,8 +16,8 @@ from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Entry, Item, as_text
 from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
-from components.ingest.sources.files import open_regular
 from models.errors import GraftError
+from models.regular_file import open_regular
 
 _BATCH_ROWS = 64
 _BATCH_BYTES = 2**25
@@ -51,7 +51,7 @@ def read_entries(path: str, options: DataOptions) -> Iterator[list[Entry]]:
     (sizes,) = group_sizes(path, options)
     file = _open(path, options)
     names = class_names(path, file.schema_arrow, options)
-    wanted = [label] + ([split] if split in file.schema_arrow.names else [])
+    wanted = [label, split] if split is not None and split in file.schema_arrow.names else [label]
     for _, rows in _batches(path, file, list(range(len(sizes))), wanted, 0):
         yield [Entry(label_text(row[label], names), split_text(row, options)) for row in rows]
 

@@ -10,11 +10,11 @@ from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
 from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text
-from components.ingest.sources.framing import TooLong
 from components.ingest.sources.tfds_info import Info, Shard, read_info
 from components.ingest.sources.tfrecord import longest, read_rows, too_long_item
 from components.ingest.splits import parse_split
 from models.errors import GraftError
+from models.tfrecord_file import TooLong
 
 
 @dataclasses.dataclass(frozen=True)

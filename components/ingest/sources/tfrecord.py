@@ -12,9 +12,9 @@ from components.ingest.options import DataOptions
 from components.ingest.reasons import Reason
 from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
 from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
-from components.ingest.sources.framing import DamagedError, TooLong, read_records
 from components.ingest.sources.paths import find_files, group
 from models.errors import GraftError
+from models.tfrecord_file import DamagedError, TooLong, read_records
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 

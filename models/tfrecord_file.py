@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from components.ingest.sources.files import open_regular
+from models.regular_file import open_regular
 
 _HEADER, _FOOTER = 12, 4
 _GZIP = b"\x1f\x8b"
@@ -41,7 +41,7 @@ class DamagedError(Exception):
     """The file is no TFRecord, or no whole one; the message says how."""
 
 
-def read_records(path: str, most: int) -> Iterator[bytes | TooLong]:
+def read_records(path: str | os.PathLike, most: int) -> Iterator[bytes | TooLong]:
     """Reads the records one after the other.
 
     Args:
