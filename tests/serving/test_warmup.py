@@ -1,6 +1,7 @@
 """Warm-up requests are replayed before a version serves; a bad one fails its load."""
 
 import shutil
+import struct
 
 import grpc
 import numpy as np
@@ -54,6 +55,30 @@ def test_no_file_or_an_empty_one_is_fine(models, recorded):
         engine = Engine(folder)
         assert warmup.warm_up(engine, DataPlane()) == 0
         engine.close()
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The checksum of a TFRecord's parts."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("length", [2**60, 2**63, 100])
+def test_a_record_that_claims_more_than_there_is_fails_the_load(recorded, length):
+    """Its checksum is right; TensorFlow would end the process by SIGSEGV."""
+    folder = recorded(predict_log(2.0))
+    claim = struct.pack("<Q", length)
+    with (folder / warmup.WARMUP_FILE).open("ab") as file:
+        file.write(claim + struct.pack("<I", masked_crc32c(claim)) + b"x")
+    engine = Engine(folder)
+    with pytest.raises(ServingError, match=rf"the warmup record at byte \d+ is cut or claims {length} bytes"):
+        warmup.warm_up(engine, DataPlane())
+    engine.close()
 
 
 def classify_log():
