@@ -25,8 +25,8 @@ def warm_up(engine: Engine, data_plane: DataPlane) -> int:
         How many requests were run.
 
     Raises:
-        ServingError: the file is not whole, a record cannot be parsed, is not a Predict request, is one of more than 1000, or fails; the load
-            of the version then fails with it.
+        ServingError: the file is not whole, a record cannot be parsed, is not a Predict request, is one of more than
+            1000, or fails; the load of the version then fails with it.
     """
     path = engine.path / WARMUP_FILE
     if not path.is_file():
