@@ -18,7 +18,8 @@ from models.errors import GraftError
 
 _PLAIN = {
     *("keras", "keras.activations", "keras.constraints", "keras.dtype_policies", "keras.initializers", "keras.layers"),
-    *("keras.models", "keras.random", "keras.regularizers", "keras.src.models.functional"),
+    *("keras.losses", "keras.metrics", "keras.models", "keras.optimizers", "keras.optimizers.schedules"),
+    *("keras.quantizers", "keras.random", "keras.regularizers", "keras.src.models.functional"),
     *("keras.src.models.sequential", "keras.src.random.seed_generator"),
 }
 _OPERATIONS = "keras.src.ops."
@@ -86,6 +87,8 @@ def _archive_fault(archive: zipfile.ZipFile, size: int) -> str | None:
 
 def _config_faults(config: Any) -> Iterator[str]:
     registered = keras.saving.get_custom_objects().keys() - _OURS
+    if isinstance(config, dict):
+        config = {**config, "compile_config": None}  # a backbone is loaded without it
     queue = [config]
     while queue:
         value = queue.pop()
