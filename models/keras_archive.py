@@ -28,6 +28,7 @@ _PROGRAMS = {"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper
 _READ_FILES = {"IntegerLookup", "StringLookup", "TextVectorization"}
 _OURS = {"graft>ReverseChannels"}
 _NAME = re.compile(r"\w+")
+_PLACE = re.compile(r"[\w.>]+")
 _MAX_CONFIG_BYTES = 64 << 20
 _BOMB_BYTES, _BOMB_RATIO = 64 << 20, 20
 """Keras stores weights uncompressed. An archive larger than the one that unpacks to more than the other times its size
@@ -99,8 +100,8 @@ def _config_faults(config: Any) -> Iterator[str]:
         elif isinstance(value, dict):
             queue.extend(value.values())
             if "class_name" in value and not _is_plain(value):
-                kind, module = value["class_name"], value.get("registered_name") or value.get("module")
-                yield f"the class {str(kind)[:100]!r} ({str(module)[:100]})"
+                kind, module = value["class_name"], str(value.get("registered_name") or value.get("module"))[:100]
+                yield f"the class {str(kind)[:100]!r} ({module if _PLACE.fullmatch(module) else repr(module)})"
 
 
 def _is_plain(described: dict[str, Any]) -> bool:

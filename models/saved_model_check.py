@@ -217,4 +217,5 @@ def _is_in_order(place: Place, node: node_def_pb2.NodeDef, graph: Graph, reach: 
 
 def _named(place: Place, node: node_def_pb2.NodeDef) -> str:
     where = f" of function {place[:100]!r}" if place else ""
-    return f"{node.op[:100]} (node {node.name[:100]!r}{where})"
+    operation = node.op[:100] if node.op.isidentifier() else repr(node.op[:100])
+    return f"{operation} (node {node.name[:100]!r}{where})"

@@ -101,12 +101,14 @@ def described(**changes):
         {"class_name": "__typespec__", "spec_name": "x", "module": "os", "config": [], "registered_name": "x"},
         described(config={"units": 1, "activation": "graft>HubLayer"}),
         described(class_name=["Dense"]),
+        described(class_name="Dense\n", module="\x1b[2Jkeras.layers"),
     ],
 )
 def test_other_classes_are_refused(plain, tmp_path, layer):
     file = rewrite(plain, tmp_path / "net.keras", lambda layers: layers[1]["config"].update(extra={"deep": [layer]}))
-    with pytest.raises(GraftError, match=r"holds the class .*; allowed: layers of Keras that only compute"):
+    with pytest.raises(GraftError, match=r"holds the class .*; allowed: layers of Keras that only compute") as caught:
         require_plain_layers(file)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("name", ["../evil", "assets/../../evil", "/evil", "..\\evil"])
