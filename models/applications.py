@@ -107,7 +107,9 @@ def build_application(handle: str, image_size: tuple[int, int], value_range: tup
                 input_shape=(*image_size, 3),
             )
     except ValueError as error:
-        raise GraftError(f"backbone {handle!r} refuses image_size {list(image_size)}: {error}") from error
+        raise GraftError(
+            f"backbone {handle!r} refuses image_size {list(image_size)}: {' '.join(str(error).split())}"
+        ) from error
     # keras.utils.get_file raises bare Exception when a download fails.
     except Exception as error:
         raise GraftError(

@@ -18,7 +18,8 @@ from models.errors import GraftError
 
 _PLAIN = {
     *("keras", "keras.activations", "keras.constraints", "keras.dtype_policies", "keras.initializers", "keras.layers"),
-    *("keras.models", "keras.random", "keras.regularizers", "keras.src.models.functional"),
+    *("keras.losses", "keras.metrics", "keras.models", "keras.optimizers", "keras.optimizers.schedules"),
+    *("keras.quantizers", "keras.random", "keras.regularizers", "keras.src.models.functional"),
     *("keras.src.models.sequential", "keras.src.random.seed_generator"),
 }
 _OPERATIONS = "keras.src.ops."
@@ -27,6 +28,7 @@ _PROGRAMS = {"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper
 _READ_FILES = {"IntegerLookup", "StringLookup", "TextVectorization"}
 _OURS = {"graft>ReverseChannels"}
 _NAME = re.compile(r"\w+")
+_PLACE = re.compile(r"[\w.>]+")
 _MAX_CONFIG_BYTES = 64 << 20
 _BOMB_BYTES, _BOMB_RATIO = 64 << 20, 20
 """Keras stores weights uncompressed. An archive larger than the one that unpacks to more than the other times its size
@@ -86,6 +88,8 @@ def _archive_fault(archive: zipfile.ZipFile, size: int) -> str | None:
 
 def _config_faults(config: Any) -> Iterator[str]:
     registered = keras.saving.get_custom_objects().keys() - _OURS
+    if isinstance(config, dict):
+        config = {**config, "compile_config": None}  # a backbone is loaded without it
     queue = [config]
     while queue:
         value = queue.pop()
@@ -96,8 +100,8 @@ def _config_faults(config: Any) -> Iterator[str]:
         elif isinstance(value, dict):
             queue.extend(value.values())
             if "class_name" in value and not _is_plain(value):
-                kind, module = value["class_name"], value.get("registered_name") or value.get("module")
-                yield f"the class {str(kind)[:100]!r} ({str(module)[:100]})"
+                kind, module = value["class_name"], str(value.get("registered_name") or value.get("module"))[:100]
+                yield f"the class {str(kind)[:100]!r} ({module if _PLACE.fullmatch(module) else repr(module)})"
 
 
 def _is_plain(described: dict[str, Any]) -> bool:

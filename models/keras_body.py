@@ -43,7 +43,8 @@ def load_keras_file(handle: str, sha256: str | None = None, trust: bool = False)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     # Keras raises many kinds for a broken or foreign file: zipfile's, h5py's, TypeError for unknown classes.
     except Exception as error:
-        raise GraftError(f"backbone {handle!r} cannot be loaded by Keras {keras.__version__}: {error}") from error
+        reason = " ".join(str(error).split())  # of several lines, often
+        raise GraftError(f"backbone {handle!r} cannot be loaded by Keras {keras.__version__}: {reason}") from error
     if len(getattr(model, "inputs", None) or ()) != 1:
         raise GraftError(f"backbone {handle!r} must be a functional or sequential model with one input")
     return identity, model

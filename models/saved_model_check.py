@@ -20,9 +20,12 @@ from tensorflow.python.framework import op_def_registry
 from models.allowed_operations import ALLOWED, READS_CHECKPOINT, READS_TABLE, WRITES_CHECKPOINT
 from models.errors import GraftError
 from models.saved_model_graph import Graph, Place, node_name
+from models.saved_model_size import count_parts
 
-MAX_GRAPH_BYTES = 256 << 20
-"""Largest saved_model.pb that is read: parsed, it takes up to some fifty times as much memory."""
+MAX_GRAPH_BYTES = 128 << 20
+"""Largest saved_model.pb that is read; weights lie beside it. Parsed, it may take twenty times as much memory."""
+MAX_PARTS = 1_000_000
+"""Most nodes, functions and objects; a large network with its gradients has a tenth of it."""
 
 _SHOWN = 3
 _INIT_OP = "__saved_model_init_op"
@@ -86,6 +89,9 @@ def read_saved_model(folder: pathlib.Path) -> saved_model_pb2.SavedModel:
             )
         content = path.read_bytes()
         if path.suffix == ".pb":
+            parts = count_parts(content)
+            if parts > MAX_PARTS:
+                raise GraftError(f"{path}: cannot be read: {parts} nodes and objects; allowed: {MAX_PARTS}")
             found.ParseFromString(content)
         else:
             text_format.Parse(content.decode(), found)
@@ -133,20 +139,19 @@ def _graph_faults(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
     reach = _Reach(meta_graph, graph)
     on_files = 0
     for place, node in graph.places():
-        if node.op in WRITES_CHECKPOINT or node.op in _PATH_INPUT:
+        operation = node.op
+        if operation in WRITES_CHECKPOINT or operation in _PATH_INPUT:
             on_files += 1
             if on_files > _MAX_ON_FILES:
                 yield f"more than {_MAX_ON_FILES} operations on files"
                 return
             if not _is_in_order(place, node, graph, reach):
                 yield _named(place, node)
-        elif (node.op not in ALLOWED and node.op not in graph.functions) or _makes_a_handle(node):
+        elif operation not in ALLOWED and operation not in graph.functions:
             yield _named(place, node)
-
-
-def _makes_a_handle(node: node_def_pb2.NodeDef) -> bool:
-    """Whether it gives a handle that is written in the file, and so may be that of another's variable or table."""
-    return node.attr[_TYPE[node.op]].type in _HANDLES if node.op in _TYPE else False
+        elif operation in _TYPE and node.attr[_TYPE[operation]].type in _HANDLES:
+            # Written in the file, it may be the handle of a variable or table that is somebody else's.
+            yield _named(place, node)
 
 
 class _Reach:
@@ -212,4 +217,5 @@ def _is_in_order(place: Place, node: node_def_pb2.NodeDef, graph: Graph, reach: 
 
 def _named(place: Place, node: node_def_pb2.NodeDef) -> str:
     where = f" of function {place[:100]!r}" if place else ""
-    return f"{node.op[:100]} (node {node.name[:100]!r}{where})"
+    operation = node.op[:100] if node.op.isidentifier() else repr(node.op[:100])
+    return f"{operation} (node {node.name[:100]!r}{where})"

@@ -4,6 +4,7 @@ Nothing of it is run. What cannot be followed counts as coming from elsewhere.
 """
 
 import collections
+import functools
 from collections.abc import Iterable, Iterator
 
 from tensorflow.core.framework import attr_value_pb2, function_pb2, node_def_pb2
@@ -48,20 +49,25 @@ class Graph:
         self._args = {name: [arg.name for arg in f.signature.input_arg] for name, f in self.functions.items()}
         self.ambiguous = _doubles([f.signature.name for f in library.function])
         for place, body in self._bodies.items():
-            self.ambiguous += _doubles([*self._args.get(place, ()), *(node.name for node in body)])
+            args = self._args.get(place, [])
+            if len(self._nodes[place].keys() | set(args)) < len(body) + len(args):
+                self.ambiguous += _doubles([*args, *(node.name for node in body)])
         self._bound = _bound_inputs(meta_graph)
-        self._mentioned = set(_mentioned(meta_graph))
+        self._mentioned = set(_gradients(library))
         self._callers: dict[str, list[tuple[Place, node_def_pb2.NodeDef]]] = collections.defaultdict(list)
         self._handles: dict[str, int] = collections.Counter()
-        self._consumers: dict[str, list[node_def_pb2.NodeDef]] = collections.defaultdict(list)
-        for node in self._bodies[MAIN]:
-            for name in {node_name(reference) for reference in node.input if not reference.startswith("^")}:
-                self._consumers[name].append(node)
         for place, node in self.places():
-            for called in {node.op, *_functions_in(node.attr.values())} & self.functions.keys():
-                self._callers[called].append((place, node))
-            if node.op == "VarHandleOp":
+            operation = node.op
+            called, texts = _named_in(node.attr.values())
+            for name in {*called, operation} & self.functions.keys():
+                self._callers[name].append((place, node))
+            self._mentioned.update(texts)
+            if operation == "VarHandleOp":
                 self._handles[_shared_name(node)] += 1
+        for name, function in self.functions.items():
+            self._mentioned.update(_named_in(function.attr.values())[1])
+            if "api_implements" in function.attr:  # Grappler puts one such function in place of another
+                self._mentioned.add(name)
 
     def places(self) -> Iterator[tuple[Place, node_def_pb2.NodeDef]]:
         """Every node, with the place it stands in."""
@@ -155,13 +161,21 @@ class Graph:
             known.add("asset" if captured >= 0 and bound[captured] else "elsewhere")
         return sources, known
 
+    @functools.cached_property
+    def _consumers(self) -> dict[str, list[node_def_pb2.NodeDef]]:
+        found = collections.defaultdict(list)
+        for node in self._bodies[MAIN]:
+            for name in {node_name(reference) for reference in node.input if not reference.startswith("^")}:
+                found[name].append(node)
+        return found
+
     def _assigned(self, name: str) -> list[str] | None:
         """The nodes whose values a variable of the main graph may hold; None if that cannot be told."""
         variable = self._nodes[MAIN].get(name)
         if variable is None or variable.op != "VarHandleOp" or self._handles[_shared_name(variable)] != 1:
             return None
         values = []
-        for node in self._consumers[name]:
+        for node in self._consumers.get(name, ()):
             if node.op == "AssignVariableOp" and len(node.input) > 1 and node_name(node.input[1]) != name:
                 values.append(node_name(node.input[1]))
             elif node.op not in _LEAVE_A_VARIABLE:
@@ -192,27 +206,27 @@ def _bound_inputs(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, list[boo
     return bound
 
 
-def _functions_in(attributes: Iterable[attr_value_pb2.AttrValue]) -> Iterator[str]:
+def _named_in(attributes: Iterable[attr_value_pb2.AttrValue]) -> tuple[list[str], list[str]]:
+    """The functions that attributes call, and what they hold as text: it may be the name of a function, too."""
+    functions: list[str] = []
+    texts: list[bytes] = []
     queue = list(attributes)
     while queue:
         attribute = queue.pop()
-        for function in (attribute.func, *attribute.list.func):
-            yield function.name
-            queue.extend(function.attr.values())
+        kind = attribute.WhichOneof("value")
+        if kind == "s":
+            texts.append(attribute.s)
+        elif kind == "func" or kind == "list":
+            texts.extend(attribute.list.s)
+            for function in (attribute.func,) if kind == "func" else attribute.list.func:
+                functions.append(function.name)
+                queue.extend(function.attr.values())
+    return functions, [text.decode(errors="replace") for text in texts]
 
 
-def _mentioned(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
-    """Functions that may come to run without a call of theirs: gradients, and what attributes name as text."""
-    library = meta_graph.graph_def.library
+def _gradients(library: function_pb2.FunctionDefLibrary) -> Iterator[str]:
+    """Functions that stand for the gradient of something."""
     for gradient in library.gradient:
         yield from (gradient.function_name, gradient.gradient_func)
     for registered in library.registered_gradients:
         yield registered.gradient_func
-    for function in library.function:
-        if "api_implements" in function.attr:  # Grappler puts one such function in place of another
-            yield function.signature.name
-    nodes = [*meta_graph.graph_def.node, *(node for function in library.function for node in function.node_def)]
-    for holder in (*nodes, *library.function):
-        for attribute in holder.attr.values():
-            for text in (attribute.s, *attribute.list.s):
-                yield text.decode(errors="replace")

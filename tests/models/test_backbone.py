@@ -9,10 +9,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hostile_models import save, write_to
 
 from models.backbone import Backbone, check_backbone, load_backbone, scratch_backbone
 from models.errors import GraftError
 from models.features import feature_runner
+from models.hub_layer import HubLayer
 from models.publish import publish_backbone
 
 pytestmark = pytest.mark.graph
@@ -66,6 +68,18 @@ def test_features_are_the_pooled_map(handles, kind):
     assert backbone(pixels()[:0]).shape == (0, 12)
     assert (backbone.handle, backbone.image_size, backbone.value_range) == (handles[kind], SIZE, RANGE)
     check_backbone(backbone)
+
+
+def test_trust_holds_for_the_content_and_is_not_saved(tmp_path):
+    """The architecture with weights drawn anew is made of a saved configuration, which grants nothing by itself."""
+    folder = str(save(tmp_path / "model", "call", write_to(tmp_path / "evil")))
+    with pytest.raises(GraftError, match="does more than compute"):
+        load_backbone(folder, (16, 16), RANGE)
+    with pytest.raises(GraftError, match="does more than compute"):
+        HubLayer.from_config({"handle": folder, "trust": True})
+    trusted = load_backbone(folder, (16, 16), RANGE, trust=True)
+    assert scratch_backbone(trusted, 0).feature_dim == 3
+    assert "trust" not in trusted.body.get_config()
 
 
 def test_a_batch_of_none_through_convolutions_of_somebody_else(tmp_path):

@@ -45,6 +45,26 @@ def test_a_plain_network_passes(plain):
     require_plain_layers(plain)
 
 
+@keras.saving.register_keras_serializable("theirs")
+class _Loss(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
+def test_a_compiled_network_passes(tmp_path):
+    """How it was trained, by a class of its publisher, is not loaded; how a network inside of it was, is Keras' own."""
+    inner = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
+    inner.compile(keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 9)), "mse", ["mae"])
+    model = keras.Sequential([keras.Input((8,)), inner])
+    model.compile("adam", _Loss())
+    model.save(tmp_path / "net.keras")
+    require_plain_layers(tmp_path / "net.keras")
+    inner.compile("adam", _Loss())
+    model.save(tmp_path / "net.keras")
+    with pytest.raises(GraftError, match="theirs>_Loss"):
+        require_plain_layers(tmp_path / "net.keras")
+
+
 def test_real_networks_pass(graft_data):
     files = list((graft_data / "backbones").glob("*.keras"))
     assert len(files) == 2
@@ -80,12 +100,14 @@ def described(**changes):
         {"class_name": "__typespec__", "spec_name": "x", "module": "os", "config": [], "registered_name": "x"},
         described(config={"units": 1, "activation": "graft>HubLayer"}),
         described(class_name=["Dense"]),
+        described(class_name="Dense\n", module="\x1b[2Jkeras.layers"),
     ],
 )
 def test_other_classes_are_refused(plain, tmp_path, layer):
     file = rewrite(plain, tmp_path / "net.keras", lambda layers: layers[1]["config"].update(extra={"deep": [layer]}))
-    with pytest.raises(GraftError, match=r"holds the class .*; allowed: layers of Keras that only compute"):
+    with pytest.raises(GraftError, match=r"holds the class .*; allowed: layers of Keras that only compute") as caught:
         require_plain_layers(file)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("name", ["../evil", "assets/../../evil", "/evil", "..\\evil"])

@@ -1,5 +1,9 @@
 """Cutting Keras networks at a feature layer."""
 
+import io
+import zipfile
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -50,3 +54,34 @@ def test_file_with_unknown_code_is_refused(tmp_path):
         load_keras_file(str(tmp_path / "code.keras"))
     with pytest.raises(GraftError, match="cannot be loaded by Keras"):  # whose safe mode stays on
         load_keras_file(str(tmp_path / "code.keras"), trust=True)
+
+
+@pytest.mark.parametrize("kind", ["external dataset", "external link", "soft link", "virtual dataset"])
+def test_weights_that_lie_in_another_file_are_refused(tmp_path, kind):
+    """Keras' own guard: an HDF5 file can name any file of the machine as the place of its data."""
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["data"] = np.ones((3, 2), np.float32)
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")]).save(tmp_path / "net.keras")
+    with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(weights, "a") as file:
+        variables = file["layers/dense/vars"]
+        del variables["0"]
+        if kind == "external dataset":
+            variables.create_dataset("0", (3, 2), np.float32, external=[(str(secret), 0, 24)])
+        elif kind == "external link":
+            variables["0"] = h5py.ExternalLink(str(secret), "data")
+        elif kind == "soft link":
+            variables["0"] = h5py.SoftLink("/layers/dense/vars/1")
+        else:
+            layout = h5py.VirtualLayout((3, 2), np.float32)
+            layout[:] = h5py.VirtualSource(str(secret), "data", (3, 2))
+            variables.create_virtual_dataset("0", layout)
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as archive:
+        for name, content in (members | {"model.weights.h5": weights.getvalue()}).items():
+            archive.writestr(name, content)
+    with pytest.raises(GraftError, match="Not allowed") as caught:
+        load_keras_file(str(tmp_path / "net.keras"), trust=True)
+    assert "\n" not in str(caught.value)

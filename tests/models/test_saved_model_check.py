@@ -186,6 +186,13 @@ def test_unknown_operations_are_refused(harmless, copy):
     assert find_faults(edit(copy(harmless), change)) == ["MyOwnOperation (node 'mine')"]
 
 
+def test_names_are_shown_without_their_control_characters(harmless, copy):
+    def change(proto):
+        proto.meta_graphs[0].graph_def.node.add(name="a\nb", op="\x1b[2JGATE OPEN\n")
+
+    assert find_faults(edit(copy(harmless), change)) == [r"'\x1b[2JGATE OPEN\n' (node 'a\nb')"]
+
+
 def test_every_meta_graph_is_looked_at(harmless, copy, tmp_path):
     def change(proto):
         add_write(proto.meta_graphs.add().graph_def.node, tmp_path / "evil", True)
