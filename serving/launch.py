@@ -121,11 +121,18 @@ def _run_embedded(
     # gRPC's core writes a line for much that a client does wrong, past Python's logging and its filter of repetitions.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here: TensorFlow is not needed to start the real server.
+    from serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S
     from serving.server import EmbeddedServer
 
-    times = {} if timeout_s is None else {"rest_timeout_s": timeout_s, "grpc_timeout_s": timeout_s}
     server = EmbeddedServer(
-        store, host=host, port=grpc_port, rest_port=rest_port, drain_s=drain_s, freeze=freeze, **times
+        store,
+        host=host,
+        port=grpc_port,
+        rest_port=rest_port,
+        rest_timeout_s=REST_TIMEOUT_S if timeout_s is None else timeout_s,
+        grpc_timeout_s=GRPC_TIMEOUT_S if timeout_s is None else timeout_s,
+        drain_s=drain_s,
+        freeze=freeze,
     )
     asked = threading.Event()
 

@@ -5,6 +5,10 @@ import threading
 
 from models.errors import GraftError
 
+REST_TIMEOUT_S = 30.0
+"""How long a REST request may take, as upstream; gRPC's may bring a deadline of their own and get more."""
+GRPC_TIMEOUT_S = 120.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
