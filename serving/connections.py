@@ -256,9 +256,11 @@ class _Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno not in _NO_FILES:
-                    raise
-                self._out_of_files(error)
+                if error.errno in _NO_FILES:
+                    self._out_of_files(error)
+                else:  # of the network, as accept(2) says; never a reason to spin
+                    logger.warning("a connection could not be taken: %s", error.strerror)
+                    self._pause()
                 return
             if full:
                 logger.warning("%d REST connections are open and at work: one more was refused", self._open())

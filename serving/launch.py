@@ -9,7 +9,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
 from models.errors import GraftError
 from serving.store import ModelStore
@@ -128,18 +127,19 @@ def _run_embedded(
     # gRPC's core writes a line for much that a client does wrong, past Python's logging and its filter of repetitions.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here: TensorFlow is not needed to start the real server.
+    from serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S
     from serving.server import EmbeddedServer
 
-    times: dict[str, Any] = {} if timeout_s is None else {"rest_timeout_s": timeout_s, "grpc_timeout_s": timeout_s}
     server = EmbeddedServer(
         store,
         host=host,
         port=grpc_port,
         rest_port=rest_port,
+        rest_timeout_s=REST_TIMEOUT_S if timeout_s is None else timeout_s,
+        grpc_timeout_s=GRPC_TIMEOUT_S if timeout_s is None else timeout_s,
         drain_s=drain_s,
         freeze=freeze,
         trusted=trusted,
-        **times,
     )
     asked = threading.Event()
 

@@ -5,6 +5,10 @@ import threading
 
 from models.errors import GraftError
 
+REST_TIMEOUT_S = 30.0
+"""How long a REST request may take, as upstream; gRPC's may bring a deadline of their own and get more."""
+GRPC_TIMEOUT_S = 120.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
@@ -20,7 +24,7 @@ class Limits:
         headers: header lines of a REST request.
         pending_bytes: bodies and messages that are held at once, REST and gRPC together, from their first byte to the
             end of their prediction.
-        receiving: gRPC messages that may be on their way at once; one more ends the oldest.
+        receiving: gRPC messages that may be on their way at once; one more ends the oldest that has taken a second.
         streams: calls at once on one gRPC connection.
         connection_age_s: a gRPC connection is asked to make room for a new one; calls under way end on it.
         pixels: of all images of one request, as their headers announce them.

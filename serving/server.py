@@ -18,7 +18,7 @@ from serving.data_plane import DEFAULT_MAX_BATCH, DataPlane
 from serving.engine import Engine
 from serving.grpc_service import GrpcServer
 from serving.handlers import Handlers
-from serving.limits import ByteBudget, Limits
+from serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S, ByteBudget, Limits
 from serving.prediction_pool import PredictionPool
 from serving.registry import ModelRegistry
 from serving.sources import FolderSource, Source, StoreSource
@@ -73,8 +73,8 @@ class EmbeddedServer:
         freeze: bool = True,
         poll_s: float = 1.0,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
-        rest_timeout_s: float = 30.0,
-        grpc_timeout_s: float = 120.0,
+        rest_timeout_s: float = REST_TIMEOUT_S,
+        grpc_timeout_s: float = GRPC_TIMEOUT_S,
         drain_s: float = 30.0,
         verify: bool = True,
         threads: int | None = None,

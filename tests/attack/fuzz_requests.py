@@ -272,7 +272,11 @@ def load(path: pathlib.Path) -> Sent:
     return Sent(content["kind"], content["target"], headers, base64.b64decode(content["body"]))
 
 
-def fuzz(count: int, seed: int, time_limit: float, failures: pathlib.Path, out=print) -> int:
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def fuzz(count: int, seed: int, time_limit: float, failures: pathlib.Path, out=_say) -> int:
     """Runs it all; the exit code."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from serving import tensors
+from serving.client import Client
 from serving.engine import Engine
 from serving.limits import Limits
 from serving.protos import predict_pb2, prediction_service_pb2_grpc
@@ -138,3 +139,17 @@ def refused(stub, sent) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
         stub.Predict(sent, timeout=PATIENCE_S)
     return caught.value.code(), caught.value.details()
+
+
+def test_a_callers_connection_grows_old_without_a_failed_call(models):
+    old = Limits(connection_age_s=0.2, idle_s=0.2)
+    with (
+        EmbeddedServer(models={"m": models["half_plus_two"]}, limits=old, rest_port=None) as server,
+        Client(server.grpc_address, "m", retries=0, deadline_s=PATIENCE_S) as client,
+    ):
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            assert client.predict({"x": np.float32([2.0])})["y"].tolist() == [3.0]
+        for _ in range(3):
+            time.sleep(0.4)  # closed as idle, and opened anew
+            assert client.predict({"x": np.float32([2.0])})["y"].tolist() == [3.0]
