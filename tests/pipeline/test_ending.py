@@ -173,6 +173,24 @@ def test_a_signal_is_an_interrupt_and_handlers_are_put_back():
     assert before == {number: signal.getsignal(number) for number in before}
 
 
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with Ending() as end:
+            signal.raise_signal(signal.SIGHUP)
+            end.go_on()
+            end.over(0)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_interrupt_while_the_result_is_said_changes_nothing():
+    with pytest.raises(Interrupted), Ending() as end:
+        end.over(0)
+        signal.raise_signal(signal.SIGINT)
+
+
 def test_while_the_end_is_written_no_signal_interrupts_it():
     with Ending() as end:
         end.closing()
