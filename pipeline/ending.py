@@ -86,7 +86,7 @@ class Ending:
         self._failure: tuple[str, int] | None = None
         self._deadline: float | None = None
         self._code: int | None = None
-        self._raised = self._closing = False
+        self._raised = self._closing = self._over = False
         self._speaking = threading.Lock()
         self._reserve: bytearray | None = None
         self._writer = -1
@@ -98,7 +98,9 @@ class Ending:
             self._companion = Companion(self._say_for_the_dead)  # before there is a thread
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        # What is ignored stays so: `nohup` does it with SIGHUP, a shell with SIGINT for what it runs in the background.
+        held = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._handle) for number in held}
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._hook, threading.excepthook = threading.excepthook, self._thread_died
         self._others = {child.pid for child in psutil.Process().children(recursive=True)}
@@ -168,7 +170,10 @@ class Ending:
         Args:
             code: the exit code; 0 and 1 are no bad ends.
         """
+        if self._over:  # an interrupt while the result is said changes nothing
+            return
         self._speaking.acquire()  # for good: if the last words are under way, so is the end of the process
+        self._over = True
         if self._companion is not None:
             self._companion.dismiss()
         self._deadline = None
@@ -220,16 +225,14 @@ class Ending:
 
     def _leave(self) -> None:
         """The last words, and the end of the process."""
-        if self._code is not None:
+        self._deadline = None
+        if self._code is not None and self._process:
             os._exit(self._code)
         if not self._speaking.acquire(blocking=False):
             return
         reason, code = self._failure or ("", 0)
         if self.number is not None:
-            reason, code = (
-                interrupted_by(self.number, self._stage),
-                exit_code(self.number),
-            )
+            reason, code = interrupted_by(self.number, self._stage), exit_code(self.number)
         try:
             value = self._result.to_json() if self._result is not None else {}
             self._say(value, self._folder, INTERRUPTED if self.number else "failed", reason)
@@ -245,8 +248,9 @@ class Ending:
 
     def _say(self, value: dict[str, Any], folder: pathlib.Path | None, status: str, reason: str) -> None:
         value |= {"status": status, "reason": reason}
-        for stage in value.get("stages", ())[-1:]:
-            stage["status"] = status
+        for stage in value.get("stages", ()):
+            if stage["status"] == "running":
+                stage["status"] = status
         if folder is not None:
             with contextlib.suppress(Exception):
                 save(value, folder)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from training_input import weights
 
-from models import loop, progress
+from models import loop, memory, progress
 from models.checkpoint import Checkpoint
 from models.errors import GraftError
 from models.task import Split
@@ -176,3 +176,21 @@ def test_a_network_from_scratch_is_judged_by_statistics_of_its_own_weights(train
     judged = task.backbone(images, training=False).numpy()
     learned = task.backbone(images, training=True).numpy()
     assert np.abs(judged - learned).mean() < 0.1 * learned.std()
+
+
+def test_batches_that_cannot_fit_are_refused_before_training(training_input, monkeypatch):
+    task = training_input.task(FINE_TUNE, batch_size=8)
+    task.backbone.unfreeze(1.0)
+    phase = loop.backbone_phase(task, 1, 1e-3)
+    need, batch = loop.least_bytes(phase, 8)
+    moved = sum(np.prod(variable.shape) for variable in phase.trainable)
+    assert (need, batch) == (3 * 8 * 16 * 16 * 3 * 4 + 16 * moved, 8)
+    # One batch is all there is of 42 images, however large a batch may be.
+    assert loop.least_bytes(phase, 10**9) == (42 * 16 * 16 * 3 * 4 + 16 * moved, 42)
+
+    monkeypatch.setattr(memory, "available", lambda: memory.Available(need - 1, "the container"))
+    with pytest.raises(
+        GraftError, match=r"^train: batches of 8 images of 16 x 16 take at least .* the container; "
+    ) as no:
+        loop.run(task, [phase])
+    assert str(no.value).endswith("lower train.batch_size or backbone.image_size")

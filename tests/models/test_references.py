@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from training_input import make_network
 
-from models import logistic, references
+from models import logistic, memory, references
 from models.errors import GraftError
 from models.task import Split
 
@@ -111,6 +111,15 @@ def test_pixels_are_small_rows_in_zero_to_one(comparison):
 def test_pixels_shrink_where_they_would_not_fit(comparison, monkeypatch):
     monkeypatch.setattr(references, "_PIXEL_BYTES", 78 * 8 * 8 * 3 * 4)
     assert references.raw_pixels(comparison)["train"].shape == (42, 8 * 8 * 3)
+
+
+def test_pixels_that_cannot_fit_are_refused(comparison, monkeypatch):
+    need = (42 + 18 + 18 + 42) * 16 * 16 * 3 * 4
+    monkeypatch.setattr(memory, "available", lambda: memory.Available(need - 1, "the container"))
+    with pytest.raises(
+        GraftError, match=r"^negative_transfer: 78 images as rows of pixels take at least 0 MB; .* lower "
+    ):
+        references.raw_pixels(comparison)
 
 
 @pytest.mark.parametrize("chosen", [[], ["raw", "sratch"]])
