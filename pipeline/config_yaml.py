@@ -77,9 +77,10 @@ def _check(text: str) -> None:
     anchors: dict[str, _Size] = {}
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            if event.anchor in {anchor for anchor, _ in open_nodes}:
-                raise _fault(event, f"the alias *{event.anchor[:100]} stands within what it names")
-            size = anchors.get(event.anchor, _Size())  # an unknown one is told when it is loaded
+            name = event.anchor or ""
+            if name in {anchor for anchor, _ in open_nodes}:
+                raise _fault(event, f"the alias *{name[:100]} stands within what it names")
+            size = anchors.get(name, _Size())  # an unknown one is told when it is loaded
         elif isinstance(event, yaml.ScalarEvent):
             _check_scalar(event)
             size = _Size()
@@ -115,4 +116,4 @@ def _check_scalar(event: yaml.ScalarEvent) -> None:
 
 
 def _fault(event: yaml.Event, what: str) -> yaml.YAMLError:
-    return yaml.constructor.ConstructorError(None, None, what, event.start_mark)
+    return yaml.constructor.ConstructorError(None, None, what, event.start_mark)  # type: ignore[arg-type]

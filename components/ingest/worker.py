@@ -168,7 +168,7 @@ def _answer(request: bytes, answers: BinaryIO) -> None:
         for result in function(*arguments):
             _limit(resource.RLIMIT_CPU, _cpu_seconds() + seconds)
             _send(answers, pickle.dumps(("result", result), pickle.HIGHEST_PROTOCOL))
-        answer = ("end", None)
+        answer: tuple[str, str | None] = ("end", None)
     except GraftError as error:
         answer = ("error", str(error))
     except MemoryError:

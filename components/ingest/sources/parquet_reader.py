@@ -51,7 +51,7 @@ def read_entries(path: str, options: DataOptions) -> Iterator[list[Entry]]:
     (sizes,) = group_sizes(path, options)
     file = _open(path, options)
     names = class_names(path, file.schema_arrow, options)
-    wanted = [label] + ([split] if split in file.schema_arrow.names else [])
+    wanted = [label] + ([split] if split is not None and split in file.schema_arrow.names else [])
     for _, rows in _batches(path, file, list(range(len(sizes))), wanted, 0):
         yield [Entry(label_text(row[label], names), split_text(row, options)) for row in rows]
 
