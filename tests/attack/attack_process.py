@@ -35,7 +35,7 @@ class Ended:
       code: Its exit code; negative: the signal that ended it.
       lines: What it said on stderr.
       output: What it printed on stdout.
-      memory: Most memory it took beyond what the imports take, bytes.
+      memory: Most memory that it or a process of its own took beyond what the imports take, bytes.
     """
 
     code: int
