@@ -134,6 +134,9 @@ class Reception(grpc.ServerInterceptor):
         except TimeoutError:
             running.cancel()
             context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"Timed out after {self._timeout_s:g} s")
+        finally:
+            # It holds the error, which holds this frame: a circle, and with it the message until the next collection.
+            del running
 
     def _ended(self, call: "_Call") -> None:
         with self._lock:

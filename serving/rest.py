@@ -207,9 +207,13 @@ class RestApp:
         # With the thread and not with the request: a run that is stopped late still holds its body.
         running.add_done_callback(lambda _: claim.release())
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(running), self._timeout_s + _STOPPING_S)
+            async with asyncio.timeout(self._timeout_s + _STOPPING_S):
+                return await asyncio.wrap_future(running)
         except TimeoutError as error:
             raise ServingError(_Code.DEADLINE_EXCEEDED, f"Timed out after {self._timeout_s:g} s") from error
+        finally:
+            # It holds the error, which holds this frame: a circle, and with it the body until the next full collection.
+            del running
 
     def _post(
         self,

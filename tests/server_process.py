@@ -38,6 +38,7 @@ class ServerProcess:
         with log.open("w") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, settings],
+                stdin=subprocess.PIPE,  # its end tells the server that nobody is left to stop it
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -117,7 +118,7 @@ def attacked(tmp_path_factory) -> Iterator[ServerProcess]:
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Serves until SIGTERM."""
+    """Serves until SIGTERM, or until the process that started it is gone."""
     import logging
 
     from serving.limits import Limits
@@ -129,6 +130,7 @@ def main(settings: dict[str, Any]) -> None:
     server = EmbeddedServer(limits=Limits(**settings["limits"]), **settings["options"])
     server.start()
     print(json.dumps({"grpc": server.grpc_address, "rest": server.rest_address}), flush=True)
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     ended.wait()
     server.stop(5)
 

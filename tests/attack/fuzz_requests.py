@@ -91,15 +91,17 @@ class Fuzz:
         for client in clients:
             client.start()
         made, number = 0, 0
-        while made < count and not self._over:
-            made += self._make(min(_ROUND, count - made), seed * 1_000_003 + number)
-            number += 1
-            if made * 10 // count > (made - _ROUND) * 10 // count and self.server.alive:
-                out(f"{self.count} requests sent; the server takes {_shown(self.server.usage())}")
-        for _ in clients:
-            self._queue.put(None)
-        for client in clients:
-            client.join()
+        try:
+            while made < count and not self._over:
+                made += self._make(min(_ROUND, count - made), seed * 1_000_003 + number)
+                number += 1
+                if made * 10 // count > (made - _ROUND) * 10 // count and self.server.alive:
+                    out(f"{self.count} requests sent; the server takes {_shown(self.server.usage())}")
+        finally:
+            for _ in clients:
+                self._queue.put(None)
+            for client in clients:
+                client.join()
 
     def send(self, sent: Sent) -> str:
         """Sends one request with connections of its own; what came back."""

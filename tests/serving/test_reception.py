@@ -1,6 +1,7 @@
 """Time limits of gRPC calls, the queue for predictions, and bytes of messages under way."""
 
 import contextlib
+import gc
 import json
 import threading
 import time
@@ -17,6 +18,7 @@ from serving.engine import Engine
 from serving.limits import Limits
 from serving.protos import predict_pb2, prediction_service_pb2_grpc
 from serving.server import EmbeddedServer
+from serving.status import ServingError
 
 PATIENCE_S = 60.0
 
@@ -133,6 +135,29 @@ def test_a_failed_call_gives_its_bytes_back(models):
         assert refused(stub, predict_pb2.PredictRequest())[0] is grpc.StatusCode.INVALID_ARGUMENT
         eventually(lambda: server._budget.held == 0)
         eventually(lambda: not server._grpc._reception._calls)
+
+
+def test_failed_requests_leave_no_circles_that_hold_them(models):
+    """What a full collection has to find stays for long in a process of many objects, bodies and all."""
+    with serving(models["half_plus_two"]) as (server, stub):
+        wrong = request()
+        wrong.model_spec.signature_name = "nothing"
+
+        def fail() -> None:
+            assert refused(stub, wrong)[0] is grpc.StatusCode.FAILED_PRECONDITION
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(f"{server.rest_address}/v1/models/m:predict", b'{"inputs": ["a"]}')
+            caught.value.close()
+
+        fail()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                fail()
+            eventually(lambda: sum(isinstance(found, ServingError) for found in gc.get_objects()) <= 2)
+        finally:
+            gc.enable()
 
 
 def refused(stub, sent) -> tuple[grpc.StatusCode, str]:
