@@ -11,7 +11,7 @@ from models.errors import GraftError
 from models.hashing import backbone_hash, hash_folder, require_identity
 from models.options import BackboneOptions
 from pipeline.config import Config
-from serving.durable import write_atomic
+from serving.durable import read_small, write_atomic
 
 _PACKAGES = ("components", "models", "serving")
 _LIBRARIES = (
@@ -21,6 +21,7 @@ _LIBRARIES = (
     *("pillow", "pyarrow"),  # what is read of the data
 )
 """Whatever may change what a stage gives for the same inputs."""
+_MAX_SCHEMA_BYTES = 16 << 20
 
 
 _PATTERN = re.compile(r"[*?\[\\]")
@@ -82,7 +83,7 @@ def pin_schema(config: Config) -> str | None:
         return None
     source = pathlib.Path(config.data.schema_file)
     try:
-        content = source.read_bytes()
+        content = read_small(source, _MAX_SCHEMA_BYTES)
     except OSError as error:
         raise GraftError(
             f"data.schema: {source}: {error.strerror}; it must be a schema.pbtxt, or null to infer one"
