@@ -112,7 +112,8 @@ class GuardedProtocol(H11Protocol):
                 ("Connection", "close"),
             ]
             head = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
-            events = (head, h11.Data(data=body), h11.EndOfMessage())
+            to_head = self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
+            events = (head, *(() if to_head else (h11.Data(data=body),)), h11.EndOfMessage())
             self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
         self.transport.close()
 

@@ -168,6 +168,7 @@ def test_whoever_is_at_work_is_not_closed_for_a_newcomer(attacked):
         (STATUS[:-2] + b"A: " + b"b" * 100_000, 400),
         (f"{PREDICT}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode(), 400),
         (f"{PREDICT}Transfer-Encoding: chunked\r\n\r\n1;{'a' * 100_000}".encode(), 400),
+        (b"HEAD / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
         (f"{PREDICT}Content-Length: 99999999999999999\r\n\r\n".encode(), 413),
         (f"{PREDICT}Content-Length: -1\r\n\r\n".encode(), 400),
         (b"POST /v1/models/m:predict HTTP/1.0\r\nContent-Length: 17\r\n\r\n" + BODY, 200),
@@ -180,6 +181,7 @@ def test_odd_http(attacked, sent, status):
         received = connection.recv(1 << 16)
     expected = {400: b" 400 ", 431: b" 431 ", 413: b" 413 ", 200: b" 200 "}[status]
     assert expected in received.partition(b"\r\n")[0] + b" ", received
+    assert "Traceback" not in attacked.log.read_text()
     assert predict(attacked)[0] == 200
 
 
