@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         message, code = _explain(error)
         if args.json:
             say(json.dumps({"status": "error", "error": message}))
-        say(f"graft: {message}", file=sys.stderr)
+        faults = error.lines if isinstance(error, GraftError) and len(error.lines) > 1 else (message,)
+        say(*(f"graft: {fault}" for fault in faults), file=sys.stderr)
         return code
     except KeyboardInterrupt as error:
         # Of a command that does not await signals, or of `run` and `demo` before a run had begun.

@@ -208,7 +208,7 @@ def parse(raw: dict, source: str) -> Config:
     except GraftError as error:
         faults.append(str(error))
     if faults:
-        raise ConfigError("\n".join(f"{source}: {fault}" for fault in faults))
+        raise ConfigError(*(f"{source}: {fault}" for fault in faults))
     return config
 
 

@@ -165,22 +165,30 @@ def repeated(path: pathlib.Path, rows: int, size: int, column: str = "image") ->
     return path
 
 
-def test_a_value_that_is_named_in_each_row(tmp_path, ingest):
+@pytest.fixture
+def small_worker(monkeypatch):
+    """To fill the 2 GiB that a worker may take costs seconds."""
+    monkeypatch.setattr("components.ingest.worker.MEMORY", 2**28)
+
+
+def test_a_value_that_is_named_in_each_row(tmp_path, ingest, small_worker):
     path = repeated(tmp_path / "a.parquet", 100, 40_000_000)
     assert path.stat().st_size < 5000
-    with pytest.raises(GraftError, match=r"a.parquet: reading it takes more than 2048 MiB of memory"):
+    with pytest.raises(GraftError, match=r"a.parquet: reading it takes more than 256 MiB of memory"):
         ingest(source="parquet", path=path)
 
 
-def test_a_file_that_takes_its_reader_down_is_rejected_where_there_are_others(tmp_path, encode, ingest, caplog):
+def test_a_file_that_takes_its_reader_down_is_rejected_where_there_are_others(
+    tmp_path, encode, ingest, caplog, small_worker
+):
     pq.write_table(pa.table(columns(encode)), tmp_path / "good.parquet")
     repeated(tmp_path / "bad.parquet", 100, 40_000_000, "label")
     assert check_source(DataOptions(source="parquet", path=str(tmp_path))).classes == {"cat": 60, "dog": 60}
-    assert "bad.parquet: reading it takes more than 2048 MiB of memory; its images will be rejected" in caplog.text
+    assert "bad.parquet: reading it takes more than 256 MiB of memory; its images will be rejected" in caplog.text
     result = ingest(source="parquet", path=tmp_path)
     assert result.summary.used_count == 120 and result.summary.rejected == {"unreadable": 100}
     assert set(result.rejected) == {f"bad.parquet#{row}" for row in range(100)}
-    assert "takes more than 2048 MiB of memory" in result.rejected["bad.parquet#0"]["detail"]
+    assert "takes more than 256 MiB of memory" in result.rejected["bad.parquet#0"]["detail"]
 
 
 def test_a_file_whose_opening_takes_its_reader_down(tmp_path, encode, ingest, monkeypatch):
