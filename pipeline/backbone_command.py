@@ -4,11 +4,13 @@ import argparse
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.errors import GraftError
-from models.options import BackboneOptions
 from pipeline.output import answer
+
+if TYPE_CHECKING:
+    from models.options import BackboneOptions
 
 EXIT_FAULT = 1
 _CONFIGS = (".yaml", ".yml")
@@ -24,6 +26,8 @@ def add_commands(commands: Any, add: Callable) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from models.options import BackboneOptions  # imported here: `graft --help` needs no pydantic
+
     if args.backbone.endswith(_CONFIGS):
         from pipeline import config as configs
 
@@ -36,7 +40,7 @@ def _check(args: argparse.Namespace) -> int:
     return EXIT_FAULT if found["faults"] else 0
 
 
-def examine(options: BackboneOptions) -> dict[str, Any]:
+def examine(options: "BackboneOptions") -> dict[str, Any]:
     """What a backbone is. It is loaded only if it does no more than compute, or is trusted and the pinned one.
 
     Returns:
