@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -21,3 +22,17 @@ def graft_data() -> pathlib.Path:
         if (pathlib.Path(candidate) / "MANIFEST.tsv").is_file():
             return pathlib.Path(candidate)
     pytest.skip(f"needs the data folder: set GRAFT_DATA (looked at {', '.join(candidates)})")
+
+
+@pytest.fixture
+def heard_signals():
+    """Who runs the tests may ignore SIGINT and SIGHUP (`nohup`, a job in the background); children inherit that."""
+    defaults = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

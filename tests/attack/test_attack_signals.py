@@ -13,7 +13,7 @@ import pytest
 from trouble import troubled  # noqa: F401 - a fixture
 from workshop import STAGES
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("heard_signals")]
 
 NAMES = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 

@@ -14,6 +14,8 @@ import pytest
 
 from pipeline.ending import DIED, FAILURE_S, SIGNAL_S, Ending, Interrupted
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 _HEAD = """
 import ctypes, os, pathlib, signal, subprocess, sys, threading, time
 from pipeline import ending, failures
