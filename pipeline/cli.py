@@ -166,14 +166,17 @@ def _quiet(verbose: bool) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "INFO" if verbose else "NONE")
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter("%(levelname)s %(name)s: %(message)s"))
-    # What TFX and Beam log of a failure, with its traceback, also comes as an exception, and is explained.
-    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL, handlers=[handler])
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
     if not verbose:
-        for name in _OURS:
-            logging.getLogger(name).setLevel(logging.ERROR)
+        handler.addFilter(_is_ours)
         # absl sets the level of its own logger, whatever the root says.
         absl.logging.set_verbosity(absl.logging.FATAL)
         warnings.simplefilter("ignore")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """What TFX and Beam log of a failure, with its traceback, also comes as an exception, and is explained."""
+    return record.levelno >= logging.CRITICAL or record.name.partition(".")[0] in _OURS
 
 
 def _init(args: argparse.Namespace) -> int:
@@ -243,6 +246,8 @@ def _serve(args: argparse.Namespace) -> int:
     from serving.launch import serve
 
     logging.getLogger("serving").setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.removeFilter(_is_ours)  # what the transports say counts here
 
     def ready(grpc: str, rest: str | None) -> None:
         answer(args, {"grpc": grpc, "rest": rest}, f"ready: gRPC {grpc}" + (f", REST {rest}" if rest else ""))
