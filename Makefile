@@ -66,11 +66,11 @@ audit: install ## known vulnerabilities of the locked packages, and which of the
 	@$(BIN)/python scripts/audit.py $$(test -x .tools/audit/bin/pip-audit && echo --pip-audit .tools/audit/bin/pip-audit)
 
 fuzz: install ## 100,000 random requests and 20,000 mutated files against the real entry points (SEED=0)
-	@$(BIN)/python tests/attack/fuzz_requests.py --requests 100000 --seed $(SEED) --time-limit 2400
-	@$(BIN)/python tests/attack/fuzz_files.py --files 20000 --seed $(SEED) --time-limit 2400
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -W ignore tests/attack/fuzz_requests.py --requests 100000 --seed $(SEED) --time-limit 2400
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -W ignore tests/attack/fuzz_files.py --files 20000 --seed $(SEED) --time-limit 2400
 
 soak: install ## ten minutes of valid and invalid requests while versions are swapped (MINUTES=10)
-	@$(BIN)/python tests/attack/soak.py --minutes $(MINUTES) --seed $(SEED)
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -W ignore tests/attack/soak.py --minutes $(MINUTES) --seed $(SEED)
 
 # uv itself is pinned and hashed; pip installs it, whatever the index.
 $(UV): requirements-uv.lock
