@@ -29,6 +29,8 @@ from models.hashing import hash_folder
 from serving.server import EmbeddedServer
 from serving.store import ModelStore
 
+pytestmark = pytest.mark.slow
+
 IMAGES = tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32)
 
 

@@ -9,6 +9,8 @@ import time
 import pytest
 from server_process import SHORT
 
+pytestmark = pytest.mark.slow
+
 BODY = b'{"inputs": [2.0]}'
 PREDICT = "POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\n"
 WHOLE = f"{PREDICT}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY

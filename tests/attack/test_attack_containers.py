@@ -14,6 +14,8 @@ import pytest
 import yaml
 from attack_process import caller
 
+pytestmark = pytest.mark.slow
+
 MEMORY = 2**28
 """What an attack may take beyond the imports: the file's own images are tiny."""
 

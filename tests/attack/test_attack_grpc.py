@@ -16,6 +16,8 @@ from serving import tensors
 from serving.client import Client
 from serving.protos import predict_pb2, prediction_service_pb2_grpc
 
+pytestmark = pytest.mark.slow
+
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 WATCH = "/grpc.health.v1.Health/Watch"

@@ -19,6 +19,8 @@ import soak
 from serving.client import Client, ClientError
 from serving.protos import example_pb2
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 60.0
 X = np.float32([2.0])
 

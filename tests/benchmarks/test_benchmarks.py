@@ -15,6 +15,7 @@ TOP = pathlib.Path(__file__).parents[2]
 MODULES = sorted(path.stem for path in (TOP / "benchmarks").glob("*.py") if path.stem != "__init__")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_help(module):
     ended = subprocess.run(

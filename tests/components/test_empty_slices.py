@@ -2,6 +2,7 @@
 
 import apache_beam as beam
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tfx_bsl.tfxio import tf_example_record
@@ -17,6 +18,7 @@ from components.quality_gate.executor import read_evaluation
 ROWS = [{"site": "left"}, {"site": None}, {}, {"site": ["a", "b"]}, {"site": "x" * 1001}, {"site": "left\0"}]
 
 
+@pytest.mark.slow
 def test_tfma_and_the_quality_gate_agree_on_every_slice(tmp_path):
     path = str(tmp_path / "examples.tfrecord")
     options = DataOptions(source="tfrecord", path=path, slices=["site"])

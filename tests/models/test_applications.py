@@ -48,6 +48,7 @@ def test_random_weights_are_the_same_each_time_and_leave_the_seed_alone():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value_range"), [("EfficientNetB0", (0, 255)), ("MobileNetV3Small", (0, 255))])
 def test_identity_is_the_same_in_every_load(name, value_range):
     """Their layers have names that Keras numbers anew each time; the features and a killed training go by it."""

@@ -59,6 +59,7 @@ def test_epochs_are_shuffled_by_seed_and_epoch_alone(images):
     assert sorted(both[0]) == sorted(labels_of(images.ordered()))
 
 
+@pytest.mark.slow
 def test_augmentation_repeats_with_the_seed_and_never_touches_ordered_batches(images):
     def first(augment):
         return next(next(images.shuffled(0, 1, 3, augment)))[0].numpy()

@@ -50,6 +50,7 @@ def in_memory(task, images):
     return features.numpy(), task.head(features, training=False).numpy()
 
 
+@pytest.mark.slow
 def test_all_test_images_get_the_answers_of_the_model_in_memory(exported, loaded, training_input):
     task, _ = exported
     images = training_input.images["test"]
@@ -94,6 +95,7 @@ def test_corrupt_image_is_refused(loaded):
         loaded.signatures["serving_default"](image_bytes=tf.constant([b"no image"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signature", ["serving_default", "features"])
 def test_serving_signatures_can_be_frozen(loaded, training_input, signature):
     images = training_input.images["test"][:3]

@@ -136,6 +136,7 @@ def test_features_without_any_variance_give_the_prior():
     assert path.steps[path.chosen].val_loss == pytest.approx(np.log(3), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_no_slower_than_scikit_learn_on_the_same_path():
     train, held_out = make_examples(1500, width=256), make_examples(300, width=256, seed=2)
     path, ours = timed(lambda: solve_path(train, held_out, 4))

@@ -52,6 +52,7 @@ def finish(process: subprocess.Popen) -> tuple[int, dict, list[str]]:
     return process.returncode, json.loads(stdout.strip().splitlines()[-1]), stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_a_signal_while_native_code_holds_the_main_thread(tmp_path):
     process = start(tmp_path, "end.begin(result, folder); stuck()")
     process.stdout.readline()
