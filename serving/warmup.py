@@ -3,6 +3,7 @@
 import pathlib
 
 import grpc
+import tensorflow as tf  # noqa: F401 - first: the messages below would import it from within themselves
 from google.protobuf import message
 from tensorflow_serving.apis import prediction_log_pb2
 

@@ -81,3 +81,11 @@ def test_help_is_at_once_there():
         seconds.append(time.perf_counter() - start)
     assert "usage: graft" in result.stdout
     assert min(seconds) < 1, seconds
+
+
+def test_client_and_server_in_one_process_in_either_order():
+    """The client's messages come without TensorFlow; the server's then bring it."""
+    for order in (("client", "server"), ("server", "client")):
+        program = "; ".join(f"import serving.{name}" for name in order)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
