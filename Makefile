@@ -34,7 +34,7 @@ install: .venv/.installed ## the locked environment in .venv
 	@test -x $(BIN)/python || $(UV) venv -q .venv --python "$(PYTHON)"
 	@echo "installing the locked environment (about 3.6 GB) ..."
 	@$(UV) pip sync -q --require-hashes --compile-bytecode requirements.lock
-	@$(UV) pip install -q --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
+	@$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: install ## the main job on scikit-learn's digits, no network needed
@@ -53,7 +53,7 @@ check: install ## format, lint, import contracts, types, quick tests
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/lint-imports --no-cache | tail -4
-	@$(BIN)/mypy
+	@mkdir -p .tools/link && ln -sfn ../.. .tools/link/graft && $(BIN)/mypy
 	@$(NO_ONEDNN) $(BIN)/python -m pytest -q -m "not slow" $(SHARED)
 
 format: install ## mends format and lint

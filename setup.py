@@ -14,8 +14,13 @@ setup(
     description="A production pipeline for transfer learning on TensorFlow and Keras 3.",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=find_packages(include=[name for package in PACKAGES for name in (package, f"{package}.*")]),
-    package_data={"pipeline": ["templates/*"]},
+    # The repository is the package `graft`: its folders are imported below that name only.
+    package_dir={"graft": "."},
+    packages=[
+        "graft",
+        *(f"graft.{name}" for name in find_packages(include=[*PACKAGES, *(f"{p}.*" for p in PACKAGES)])),
+    ],
+    package_data={"graft.pipeline": ["templates/*"]},
     install_requires=[
         "tensorflow>=2.16.2,<2.22",
         "keras>=3.15,<3.16",
@@ -53,7 +58,7 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": ["graft = pipeline.cli:main"],
-        "graft.commands": ["kubeflow = kubeflow.cli:add_commands"],
+        "console_scripts": ["graft = graft.pipeline.cli:main"],
+        "graft.commands": ["kubeflow = graft.kubeflow.cli:add_commands"],
     },
 )

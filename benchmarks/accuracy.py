@@ -27,7 +27,7 @@ def run_seed(config: str, overrides: list[str], root: pathlib.Path, seed: int) -
     # The baseline gate has a default, and each seed's model is the baseline of the next.
     settings = ["gates={baseline_tolerance: null}", f"root={root / 'runs'}", f"store={root / 'store'}"]
     settings += [*overrides, f"train.seed={seed}"]
-    command = [sys.executable, "-m", "pipeline.cli", "run", config, "--json"]
+    command = [sys.executable, "-m", "graft.pipeline.cli", "run", config, "--json"]
     command += [part for setting in settings for part in ("--set", setting)]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if ended.returncode:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models import gap
+from graft.models import gap
 
 RIVALS = 3
 IMAGES, SEEDS = (65, 1000), (2, 3, 5, 10)

@@ -21,9 +21,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from models.backbone import Backbone, load_backbone
-from models.features import feature_runner
-from models.images import preprocess
+from graft.models.backbone import Backbone, load_backbone
+from graft.models.features import feature_runner
+from graft.models.images import preprocess
 
 IMAGE_SIZE, VALUE_RANGE = (224, 224), (0.0, 1.0)
 PLAIN_BATCH = 32

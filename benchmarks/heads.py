@@ -28,10 +28,10 @@ Split = dict[str, tuple[np.ndarray, np.ndarray]]
 
 def photo_splits(config_path: pathlib.Path, most: int, splits: int) -> Iterator[Split]:
     """Features and labels by split, for the data and the backbone of a configuration."""
-    from components.ingest.spans import open_sources
-    from models.backbone import load_backbone
-    from models.features import extract_features
-    from pipeline import config as configs
+    from graft.components.ingest.spans import open_sources
+    from graft.models.backbone import load_backbone
+    from graft.models.features import extract_features
+    from graft.pipeline import config as configs
 
     config = configs.load(config_path)
     items = (item for _, source in open_sources(config.data) for chunk in source.chunks() for item in chunk.read())
@@ -50,7 +50,7 @@ def photo_splits(config_path: pathlib.Path, most: int, splits: int) -> Iterator[
 
 def demo_splits(splits: int) -> Iterator[Split]:
     """Features and labels by split, of the demo's canvases behind its source network."""
-    from pipeline.demo import data, source
+    from graft.pipeline.demo import data, source
 
     train, held_out = data.source_images(data.CANVAS_SIDE, 15, 0)
     network, _ = source.train_source(train, held_out, 500, 0)
@@ -66,7 +66,7 @@ def measure(split: Split) -> dict[str, float]:
     """Test accuracies and seconds of both on one split."""
     from sklearn.linear_model import LogisticRegression
 
-    from models import logistic
+    from graft.models import logistic
 
     train, held_out, test = (logistic.Examples(*split[name]) for name in ("train", "eval", "test"))
     classes = int(max(labels.max() for _, labels in split.values())) + 1

@@ -65,9 +65,9 @@ def ingest(folder: pathlib.Path, output: pathlib.Path) -> None:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.beam import LOCAL_BEAM_ARGS
-    from components.ingest import ingestion
-    from components.ingest.options import DataOptions
+    from graft.components.beam import LOCAL_BEAM_ARGS
+    from graft.components.ingest import ingestion
+    from graft.components.ingest.options import DataOptions
 
     ingestion.ingest(
         DataOptions(source="image_folder", path=str(folder)),

@@ -22,7 +22,7 @@ DEFAULT_MODEL = "${GRAFT_DATA}/backbones/hub_style_mobilenet_v2_feature_vector/1
 
 
 def _rate(address: str, inputs: dict[str, np.ndarray], requests: int, clients: int) -> float:
-    from serving.client import Client
+    from graft.serving.client import Client
 
     with Client(address, "m", deadline_s=300) as client, concurrent.futures.ThreadPoolExecutor(clients) as pool:
         start = time.monotonic()
@@ -36,8 +36,8 @@ def measure(model: pathlib.Path, rounds: int, requests: int, batch: int, clients
 
     The model's serving_default must take one float32 tensor [n, height, width, 3].
     """
-    from serving.client import Client
-    from serving.server import EmbeddedServer
+    from graft.serving.client import Client
+    from graft.serving.server import EmbeddedServer
 
     generator = np.random.default_rng(0)
     with (

@@ -59,7 +59,7 @@ def make_backbone(folder: pathlib.Path) -> None:
     """Publishes a small network with random weights."""
     import keras
 
-    from models.publish import publish_backbone
+    from graft.models.publish import publish_backbone
 
     keras.utils.set_random_seed(0)
     network = keras.Sequential(
@@ -109,7 +109,7 @@ def measure(repeats: int) -> dict:
             python = [sys.executable, "-m"]
             commands = {
                 "stock": [*python, "benchmarks.stock_chain.chain", str(root / "examples"), str(folders["stock"])],
-                "graft": [*python, "pipeline.cli", "run", str(config), "--json"],
+                "graft": [*python, "graft.pipeline.cli", "run", str(config), "--json"],
             }
             for run, measured in times.items():
                 for which, command in commands.items():

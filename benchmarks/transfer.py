@@ -47,7 +47,7 @@ def graft_run(config: pathlib.Path, epochs: int, root: pathlib.Path, *arguments:
         "head.l2": L2,
     }
     overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    command = [sys.executable, "-m", "pipeline.cli", "run", str(config), "--json", *overrides, *arguments]
+    command = [sys.executable, "-m", "graft.pipeline.cli", "run", str(config), "--json", *overrides, *arguments]
     return last_object(command)
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from serving.pointer import PointerError
-from serving.store import ModelStore
+from graft.serving.pointer import PointerError
+from graft.serving.store import ModelStore
 
 BEST = "best_version"
 """Key of a manifest's metadata and custom property of the quality gate's blessing: the version that was still better

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:

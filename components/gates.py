@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 if TYPE_CHECKING:
     from tfx import types

@@ -4,8 +4,8 @@ import argparse
 import pathlib
 from collections.abc import Callable
 
-from kubeflow.defaults import DEFAULT_ROOT
-from pipeline.output import answer
+from graft.kubeflow.defaults import DEFAULT_ROOT
+from graft.pipeline.output import answer
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
@@ -25,11 +25,11 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
 
 
 def _compile(args: argparse.Namespace) -> int:
-    from pipeline import config as configs
+    from graft.pipeline import config as configs
 
     config = configs.load(args.config, args.set)
     # Imported here: TFX takes 9 s, and the configuration may be at fault.
-    from kubeflow.compile import compile_pipeline
+    from graft.kubeflow.compile import compile_pipeline
 
     compile_pipeline(config, args.output, args.image, args.pipeline_root)
     answer(args, {"pipeline": str(args.output)}, f"wrote {args.output} (pipeline spec 2.1)")

@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from kubeflow.defaults import DEFAULT_ROOT
-from models.errors import GraftError
-from pipeline.config import Config
-from pipeline.graph import Keys, build_pipeline
-from serving.durable import write_atomic
+from graft.kubeflow.defaults import DEFAULT_ROOT
+from graft.models.errors import GraftError
+from graft.pipeline.config import Config
+from graft.pipeline.graph import Keys, build_pipeline
+from graft.serving.durable import write_atomic
 
 REFUSED_EXECUTORS = ("resolver", "customJob")
 """Kinds that the open-source compiler answers with an error (kubeflow/pipelines, argocompiler/dag.go)."""

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import keras
 from keras.src.backend import config as keras_config  # `keras.config` does not say where the weights lie
 
-from models.download import ANSWER_S
-from models.errors import GraftError
-from models.private_folder import require_private
+from graft.models.download import ANSWER_S
+from graft.models.errors import GraftError
+from graft.models.private_folder import require_private
 
 PREFIX = "applications:"
 

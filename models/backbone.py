@@ -9,18 +9,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import applications
-from models.batch_statistics import STATISTIC
-from models.empty_batch import never_empty
-from models.errors import GraftError
-from models.hashing import require_identity
-from models.hub_layer import HubLayer
-from models.images import preprocess
-from models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
-from models.keras_identity import model_identity
-from models.keras_layers import kept_frozen, learning_layers, open_top, set_trainable
-from models.options import BackboneOptions
-from models.probe import find_fault
+from graft.models import applications
+from graft.models.batch_statistics import STATISTIC
+from graft.models.empty_batch import never_empty
+from graft.models.errors import GraftError
+from graft.models.hashing import require_identity
+from graft.models.hub_layer import HubLayer
+from graft.models.images import preprocess
+from graft.models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
+from graft.models.keras_identity import model_identity
+from graft.models.keras_layers import kept_frozen, learning_layers, open_top, set_trainable
+from graft.models.options import BackboneOptions
+from graft.models.probe import find_fault
 
 _PROBES = 8
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 
 class Checkpoint:

@@ -18,8 +18,8 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from models.errors import GraftError
-from models.image_limits import MAX_PIXELS, MAX_TIFF_PARTS
+from graft.models.errors import GraftError
+from graft.models.image_limits import MAX_PIXELS, MAX_TIFF_PARTS
 
 if TYPE_CHECKING:
     from PIL import Image

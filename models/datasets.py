@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from models.augment import augment as augment_image
-from models.errors import GraftError
-from models.images import preprocess
-from models.options import AugmentOptions
+from graft.models.augment import augment as augment_image
+from graft.models.errors import GraftError
+from graft.models.images import preprocess
+from graft.models.options import AugmentOptions
 
 # Encoded images that wait to be drawn in random order; more would not mix noticeably better.
 _SHUFFLE_BYTES = 256 * 2**20

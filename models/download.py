@@ -23,8 +23,8 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
-from models.errors import GraftError
-from models.private_folder import hub_cache
+from graft.models.errors import GraftError
+from graft.models.private_folder import hub_cache
 
 REMOTE = ("http://", "https://", "gs://")
 ANSWER_S = 30.0

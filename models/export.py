@@ -12,11 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.backbone import Backbone
-from models.datasets import decoder
-from models.errors import GraftError
-from models.images import preprocess
-from models.warmup import synthetic_images, write_warmup
+from graft.models.backbone import Backbone
+from graft.models.datasets import decoder
+from graft.models.errors import GraftError
+from graft.models.images import preprocess
+from graft.models.warmup import synthetic_images, write_warmup
 
 TOLERANCE = 1e-5
 """Largest difference of a probability or feature between the export and the model in memory."""

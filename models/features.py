@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.backbone import Backbone
-from models.errors import GraftError
-from models.frozen import FrozenRunner
-from models.images import decode_error_reason, preprocess
-from models.stored import reading
+from graft.models.backbone import Backbone
+from graft.models.errors import GraftError
+from graft.models.frozen import FrozenRunner
+from graft.models.images import decode_error_reason, preprocess
+from graft.models.stored import reading
 
 _CPU_BATCH, _GPU_BATCH = 4, 64
 _BACKBONE = "backbone.json"

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 
 class FrozenRunner:

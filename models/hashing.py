@@ -6,7 +6,7 @@ import pathlib
 import time
 from collections.abc import Iterable
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 _SETTLED_SECONDS = 2.0
 _known: dict[tuple, str] = {}

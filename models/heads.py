@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.errors import GraftError
-from models.options import HeadOptions
+from graft.models.errors import GraftError
+from graft.models.options import HeadOptions
 
 if TYPE_CHECKING:
     import keras

@@ -13,10 +13,10 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from models.download import REMOTE, fetch
-from models.errors import GraftError
-from models.hashing import backbone_hash, require_identity
-from models.saved_model_check import require_allowed
+from graft.models.download import REMOTE, fetch
+from graft.models.errors import GraftError
+from graft.models.hashing import backbone_hash, require_identity
+from graft.models.saved_model_check import require_allowed
 
 _log = logging.getLogger(__name__)
 

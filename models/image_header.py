@@ -7,8 +7,8 @@ import dataclasses
 import enum
 import struct
 
-from models import convert
-from models.image_limits import MAX_GIF_BLOCKS, MAX_SCANS
+from graft.models import convert
+from graft.models.image_limits import MAX_GIF_BLOCKS, MAX_SCANS
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Steps a header's walk may take, in Python: tens of milliseconds. Cameras write some dozen segments.

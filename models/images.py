@@ -16,7 +16,7 @@ import re
 
 import tensorflow as tf
 
-from models.image_limits import MAX_GIF_BLOCKS, MAX_PIXELS, MAX_SCANS
+from graft.models.image_limits import MAX_GIF_BLOCKS, MAX_PIXELS, MAX_SCANS
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 _PLAIN = {
     *("keras", "keras.activations", "keras.constraints", "keras.dtype_policies", "keras.initializers", "keras.layers"),

@@ -6,9 +6,9 @@ import re
 
 import keras
 
-from models.errors import GraftError
-from models.hashing import backbone_hash, require_identity
-from models.keras_archive import require_plain_layers
+from graft.models.errors import GraftError
+from graft.models.hashing import backbone_hash, require_identity
+from graft.models.keras_archive import require_plain_layers
 
 CLASSIFIER_NAMES = "logits|predictions|probabilities|softmax|classifier"
 """What the outputs of published classifiers are called, as a regular expression."""

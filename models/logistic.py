@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import scipy.optimize
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 _SLICE_BYTES = 64 * 2**20
 _SAMPLE = 1024

@@ -18,13 +18,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import heads, memory, precision, progress
-from models.backbone import Backbone
-from models.batch_statistics import BatchStatistics
-from models.errors import GraftError
-from models.options import AugmentOptions
-from models.solved_head import SolvedHead
-from models.task import Task, class_weights
+from graft.models import heads, memory, precision, progress
+from graft.models.backbone import Backbone
+from graft.models.batch_statistics import BatchStatistics
+from graft.models.errors import GraftError
+from graft.models.options import AugmentOptions
+from graft.models.solved_head import SolvedHead
+from graft.models.task import Task, class_weights
 
 log = logging.getLogger(__name__)
 

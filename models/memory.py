@@ -5,7 +5,7 @@ import logging
 import pathlib
 import resource
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from models.backbone import Backbone
-from models.hub_layer import HubLayer
+from graft.models.backbone import Backbone
+from graft.models.hub_layer import HubLayer
 
 log = logging.getLogger(__name__)
 

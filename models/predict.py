@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from models.errors import GraftError
-from models.frozen import FrozenRunner
+from graft.models.errors import GraftError
+from graft.models.frozen import FrozenRunner
 
 
 class SavedModelPredictor:

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.beam.experimental import PTransformAnalyzer
 
-from models.natural import natural_key
+from graft.models.natural import natural_key
 
 LABEL_VOCABULARY = "label"
 

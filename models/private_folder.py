@@ -4,7 +4,7 @@ import os
 import pathlib
 import stat
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 
 def hub_cache() -> pathlib.Path:

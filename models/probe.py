@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.batch_statistics import STATISTIC
+from graft.models.batch_statistics import STATISTIC
 
 _LARGEST_SIZE = 8.0
 _SMALLEST_SPREAD = 0.03

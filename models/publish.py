@@ -9,8 +9,8 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from models.empty_batch import never_empty
-from models.errors import GraftError
+from graft.models.empty_batch import never_empty
+from graft.models.errors import GraftError
 
 
 def publish_backbone(model: keras.Model, path: str | pathlib.Path, image_size: tuple[int, int]) -> None:

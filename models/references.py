@@ -19,18 +19,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import gap, logistic, loop, memory, progress
-from models.backbone import Backbone, configured_backbone, scratch_backbone
-from models.datasets import ArraySplit, ImageSplit, read_classes
-from models.errors import GraftError
-from models.features import check_same_backbone
-from models.heads import build_head
-from models.loop import History
-from models.options import TrainOptions
-from models.predict import most_probable
-from models.task import Split, Task, check_same_classes, load_split
-from models.trainer import Settings, build_task, make_deterministic
-from models.transfer import frozen, get_method
+from graft.models import gap, logistic, loop, memory, progress
+from graft.models.backbone import Backbone, configured_backbone, scratch_backbone
+from graft.models.datasets import ArraySplit, ImageSplit, read_classes
+from graft.models.errors import GraftError
+from graft.models.features import check_same_backbone
+from graft.models.heads import build_head
+from graft.models.loop import History
+from graft.models.options import TrainOptions
+from graft.models.predict import most_probable
+from graft.models.task import Split, Task, check_same_classes, load_split
+from graft.models.trainer import Settings, build_task, make_deterministic
+from graft.models.transfer import frozen, get_method
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 import logging
 
-from models import heads, logistic, progress
-from models.task import Task, class_weights
+from graft.models import heads, logistic, progress
+from graft.models.task import Task, class_weights
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 
 @contextlib.contextmanager

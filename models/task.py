@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 from pydantic import BaseModel
 
-from models.backbone import Backbone
-from models.checkpoint import Checkpoint
-from models.datasets import ArraySplit, ImageSplit, check_labels
-from models.errors import GraftError
-from models.options import HeadOptions, TrainOptions
-from models.stored import reading
+from graft.models.backbone import Backbone
+from graft.models.checkpoint import Checkpoint
+from graft.models.datasets import ArraySplit, ImageSplit, check_labels
+from graft.models.errors import GraftError
+from graft.models.options import HeadOptions, TrainOptions
+from graft.models.stored import reading
 
 
 @dataclasses.dataclass(frozen=True)

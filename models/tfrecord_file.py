@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from models.regular_file import open_regular
+from graft.models.regular_file import open_regular
 
 _HEADER, _FOOTER = 12, 4
 _GZIP = b"\x1f\x8b"

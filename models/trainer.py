@@ -1,7 +1,7 @@
 """The user code of TFX's Trainer: trains by the configured transfer method and exports the result.
 
-It is named by import path, `run_fn='models.trainer.run_fn'`, and knows nothing of TFX: `fn_args` is anything with the
-attributes below.
+It is named by import path, `run_fn='graft.models.trainer.run_fn'`, and knows nothing of TFX: `fn_args` is anything
+with the attributes below.
 """
 
 import dataclasses
@@ -14,18 +14,18 @@ import keras
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.backbone import Backbone, configured_backbone
-from models.checkpoint import Checkpoint
-from models.datasets import read_classes, read_encoded
-from models.errors import GraftError
-from models.export import export_model
-from models.features import check_same_backbone
-from models.hashing import hash_file
-from models.heads import build_head
-from models.loop import History
-from models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
-from models.task import Split, Task, check_same_classes, load_split
-from models.transfer import check_options, get_method, method_options
+from graft.models.backbone import Backbone, configured_backbone
+from graft.models.checkpoint import Checkpoint
+from graft.models.datasets import read_classes, read_encoded
+from graft.models.errors import GraftError
+from graft.models.export import export_model
+from graft.models.features import check_same_backbone
+from graft.models.hashing import hash_file
+from graft.models.heads import build_head
+from graft.models.loop import History
+from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
+from graft.models.task import Split, Task, check_same_classes, load_split
+from graft.models.transfer import check_options, get_method, method_options
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from models.errors import GraftError
-from pipeline.output import answer
+from graft.models.errors import GraftError
+from graft.pipeline.output import answer
 
 if TYPE_CHECKING:
-    from models.options import BackboneOptions
+    from graft.models.options import BackboneOptions
 
 EXIT_FAULT = 1
 _CONFIGS = (".yaml", ".yml")
@@ -26,10 +26,10 @@ def add_commands(commands: Any, add: Callable) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from models.options import BackboneOptions  # imported here: `graft --help` needs no pydantic
+    from graft.models.options import BackboneOptions  # imported here: `graft --help` needs no pydantic
 
     if args.backbone.endswith(_CONFIGS):
-        from pipeline import config as configs
+        from graft.pipeline import config as configs
 
         options = configs.load(args.backbone).backbone
     else:
@@ -52,9 +52,9 @@ def examine(options: "BackboneOptions") -> dict[str, Any]:
         GraftError: there is no such backbone, or its file is damaged.
     """
     # Imported here: `graft --help` knows neither Keras nor TensorFlow.
-    from models import applications, hub_layer, keras_archive, saved_model_check
-    from models.backbone import configured_backbone
-    from models.hashing import backbone_hash
+    from graft.models import applications, hub_layer, keras_archive, saved_model_check
+    from graft.models.backbone import configured_backbone
+    from graft.models.hashing import backbone_hash
 
     handle = options.handle
     found: dict[str, Any] = {"handle": handle, "feature_dim": None, "not_loaded": None}

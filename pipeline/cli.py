@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, NoReturn
 
 import absl.logging
 
-from models.errors import GraftError
-from models.text import LogFormatter, printable, say, traceback_lines
-from pipeline import backbone_command
-from pipeline.output import answer, table
+from graft.models.errors import GraftError
+from graft.models.text import LogFormatter, printable, say, traceback_lines
+from graft.pipeline import backbone_command
+from graft.pipeline.output import answer, table
 
 if TYPE_CHECKING:
-    from pipeline.ending import Ending
+    from graft.pipeline.ending import Ending
 
 EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
 _MAX_FILE_BYTES = 256 << 20  # of an image to predict; a TIFF shrinks before it is sent
-_OURS = ("pipeline", "components", "models", "serving", "monitoring", "kubeflow")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     """The one line for the user, and the exit code; shows the traceback of a fault of Graft."""
     # Imported here: `graft --help` does without.
-    from pipeline import failures
+    from graft.pipeline import failures
 
     message, code = failures.explain(error)
     if code == EXIT_FAULT:
@@ -176,12 +175,12 @@ def _quiet(verbose: bool) -> None:
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """What TFX and Beam log of a failure, with its traceback, also comes as an exception, and is explained."""
-    return record.levelno >= logging.CRITICAL or record.name.partition(".")[0] in _OURS
+    return record.levelno >= logging.CRITICAL or record.name.partition(".")[0] == "graft"
 
 
 def _init(args: argparse.Namespace) -> int:
-    from pipeline.reference import starter_config
-    from serving.durable import write_atomic
+    from graft.pipeline.reference import starter_config
+    from graft.serving.durable import write_atomic
 
     if args.path.exists():
         raise GraftError(f"{args.path}: exists already; give another name")
@@ -192,18 +191,18 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from pipeline.ending import Ending
+    from graft.pipeline.ending import Ending
 
     with Ending(args.json, args.process) as end:
         return _run_until(args, end)
 
 
 def _run_until(args: argparse.Namespace, end: "Ending") -> int:
-    from pipeline import config as configs
+    from graft.pipeline import config as configs
 
     config = configs.load(args.config, args.set)
-    from pipeline import run
-    from pipeline.progress_view import ProgressView
+    from graft.pipeline import run
+    from graft.pipeline.progress_view import ProgressView
 
     if args.dry_run:
         found = run.check(config)
@@ -235,17 +234,17 @@ def _run_until(args: argparse.Namespace, end: "Ending") -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from pipeline.demo import demo
-    from pipeline.ending import Ending
+    from graft.pipeline.demo import demo
+    from graft.pipeline.ending import Ending
 
     with Ending(args.json, args.process) as end:
         return demo(pathlib.Path(args.root), args.seeds, args.json, end)
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from serving.launch import serve
+    from graft.serving.launch import serve
 
-    logging.getLogger("serving").setLevel(logging.INFO)
+    logging.getLogger("graft.serving").setLevel(logging.INFO)
     for handler in logging.getLogger().handlers:
         handler.removeFilter(_is_ours)  # what the transports say counts here
 
@@ -267,8 +266,8 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from serving.client import Client, ClientError
-    from serving.durable import read_small
+    from graft.serving.client import Client, ClientError
+    from graft.serving.durable import read_small
 
     images = []
     for path in args.files:
@@ -292,7 +291,7 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _only_model(store: str) -> str:
     """The model to ask for where --model is left out."""
-    from serving.store import ModelStore
+    from graft.serving.store import ModelStore
 
     names = ModelStore(store).models()
     if len(names) != 1:
@@ -301,13 +300,13 @@ def _only_model(store: str) -> str:
 
 
 def _models(args: argparse.Namespace) -> int:
-    from pipeline import store_commands
+    from graft.pipeline import store_commands
 
     return store_commands.run(args)
 
 
 def _pipelines(root: pathlib.Path, name: str | None) -> list[pathlib.Path]:
-    from pipeline.metadata import FILE_NAME
+    from graft.pipeline.metadata import FILE_NAME
 
     found = [path.parent for path in sorted(root.glob(f"*/{FILE_NAME}")) if name in (None, path.parent.name)]
     if not found:
@@ -316,8 +315,8 @@ def _pipelines(root: pathlib.Path, name: str | None) -> list[pathlib.Path]:
 
 
 def _runs(args: argparse.Namespace) -> int:
-    from pipeline.lineage import describe_runs
-    from pipeline.metadata import Metadata
+    from graft.pipeline.lineage import describe_runs
+    from graft.pipeline.metadata import Metadata
 
     value = [row for path in _pipelines(args.root, args.name) for row in describe_runs(path.name, Metadata(path))]
     header = tuple(value[0]) if value else ("pipeline", "run")
@@ -326,9 +325,9 @@ def _runs(args: argparse.Namespace) -> int:
 
 
 def _lineage(args: argparse.Namespace) -> int:
-    from pipeline.lineage import describe_lineage
-    from pipeline.metadata import Metadata
-    from serving.store import ModelStore
+    from graft.pipeline.lineage import describe_lineage
+    from graft.pipeline.metadata import Metadata
+    from graft.serving.store import ModelStore
 
     found = _pipelines(args.root, args.name)
     if len(found) > 1:

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
-from components.ingest.options import DataOptions
-from models.errors import GraftError
-from models.gap import LEAST_SEEDS
-from models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
-from models.transfer import METHODS, check_options, method_options
-from pipeline import config_yaml
-from pipeline.config_faults import explain, shown
+from graft.components.ingest.options import DataOptions
+from graft.models.errors import GraftError
+from graft.models.gap import LEAST_SEEDS
+from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
+from graft.models.transfer import METHODS, check_options, method_options
+from graft.pipeline import config_yaml
+from graft.pipeline.config_faults import explain, shown
 
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 _MOST_TEXT = 1000

@@ -20,10 +20,10 @@ from typing import Any, Protocol
 
 import psutil
 
-from models.text import printable
-from pipeline import failures
-from pipeline.companion import Companion
-from pipeline.result_file import save
+from graft.models.text import printable
+from graft.pipeline import failures
+from graft.pipeline.companion import Companion
+from graft.pipeline.result_file import save
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = "interrupted"

@@ -12,8 +12,8 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 
-from models import memory
-from models.errors import GraftError
+from graft.models import memory
+from graft.models.errors import GraftError
 
 EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
 MEMORY, THREADS, DISK = "memory", "threads", "disk"

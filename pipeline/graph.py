@@ -16,17 +16,17 @@ from tfx.orchestration import pipeline
 from tfx.orchestration.metadata import ConnectionConfigType
 from tfx.proto import transform_pb2
 
-from components.data_gate.component import DataGate
-from components.features.component import FeatureExtractor
-from components.ingest.component import Ingest
-from components.negative_transfer.component import NegativeTransfer
-from components.predict.component import BulkPredictor
-from components.predict.predictions import LABEL, PREDICTION
-from components.push.component import Push
-from components.quality_gate.component import QualityGate
-from components.serving_check.component import ServingCheck
-from components.train.component import Trainer
-from pipeline.config import Config
+from graft.components.data_gate.component import DataGate
+from graft.components.features.component import FeatureExtractor
+from graft.components.ingest.component import Ingest
+from graft.components.negative_transfer.component import NegativeTransfer
+from graft.components.predict.component import BulkPredictor
+from graft.components.predict.predictions import LABEL, PREDICTION
+from graft.components.push.component import Push
+from graft.components.quality_gate.component import QualityGate
+from graft.components.serving_check.component import ServingCheck
+from graft.components.train.component import Trainer
+from graft.pipeline.config import Config
 
 METADATA_FEATURES = ("label", "width", "height", "format")
 """What statistics and schema look at beside the slices; image bytes and identifiers say nothing there."""
@@ -78,7 +78,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
     transform = Transform(
         examples=examples,
         schema=schema,
-        preprocessing_fn="models.preprocessing.preprocessing_fn",
+        preprocessing_fn="graft.models.preprocessing.preprocessing_fn",
         custom_config={"class_names": config.data.class_names and list(config.data.class_names)},
         # The graph is all that is used of it: nothing reads transformed examples or statistics of them.
         splits_config=transform_pb2.SplitsConfig(analyze=["train"]),

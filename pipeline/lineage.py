@@ -8,10 +8,10 @@ import json
 import pathlib
 from typing import Any
 
-from models.errors import GraftError
-from models.natural import natural_key
-from models.text import printable
-from pipeline.metadata import Execution, Metadata
+from graft.models.errors import GraftError
+from graft.models.natural import natural_key
+from graft.models.text import printable
+from graft.pipeline.metadata import Execution, Metadata
 
 _METRICS = ("accuracy", "macro_f1", "calibration_error", "examples")
 _GATED = (("data_gate", "blessing"), ("quality_gate", "blessing"), ("serving_check", "blessing"))

@@ -11,8 +11,8 @@ from tfx.orchestration.local import local_dag_runner, runner_utils
 from tfx.orchestration.portable import data_types, launcher, outputs_utils, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
-from models.errors import GraftError
-from pipeline.stages import Listener, Stage, peak_memory, require_threads
+from graft.models.errors import GraftError
+from graft.pipeline.stages import Listener, Stage, peak_memory, require_threads
 
 log = logging.getLogger(__name__)
 

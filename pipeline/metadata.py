@@ -12,7 +12,7 @@ from typing import Any
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 FILE_NAME = "metadata.sqlite"
 _RUN, _NODE, _PUSHED = "pipeline_run", "node", "PushedModel"

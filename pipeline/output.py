@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from models.text import printable, say
+from graft.models.text import printable, say
 
 
 def answer(args: argparse.Namespace, value: Any, *lines: str) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable
 import numpy as np
 from PIL import Image, ImageOps
 
-from components.examples import read_examples, split_files
-from models.errors import GraftError
+from graft.components.examples import read_examples, split_files
+from graft.models.errors import GraftError
 
 SIDE = 96
 """Longest side of a picture, pixels."""

@@ -6,12 +6,12 @@ import json
 import pathlib
 import re
 
-from models.download import REMOTE, fetch
-from models.errors import GraftError
-from models.hashing import backbone_hash, hash_folder, require_identity
-from models.options import BackboneOptions
-from pipeline.config import Config
-from serving.durable import read_small, write_atomic
+from graft.models.download import REMOTE, fetch
+from graft.models.errors import GraftError
+from graft.models.hashing import backbone_hash, hash_folder, require_identity
+from graft.models.options import BackboneOptions
+from graft.pipeline.config import Config
+from graft.serving.durable import read_small, write_atomic
 
 _PACKAGES = ("components", "models", "serving")
 _LIBRARIES = (

@@ -6,8 +6,8 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from models.text import printable, say
-from pipeline.stages import Stage
+from graft.models.text import printable, say
+from graft.pipeline.stages import Stage
 
 _LINE_EVERY_S = 5.0
 

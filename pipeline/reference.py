@@ -1,6 +1,6 @@
 """The configuration as text, from its pydantic models: a file to start from and the reference page.
 
-`python -m pipeline.reference > docs/configuration.md` writes the page.
+`python -m graft.pipeline.reference > docs/configuration.md` writes the page.
 """
 
 import sys
@@ -15,8 +15,8 @@ import pydantic
 import yaml
 from pydantic.fields import FieldInfo
 
-from models.transfer import METHODS, get_method, method_options
-from pipeline.config import Config, parse
+from graft.models.transfer import METHODS, get_method, method_options
+from graft.pipeline.config import Config, parse
 
 _COMMENT_WIDTH = 100
 _NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}
@@ -49,7 +49,8 @@ def config_reference() -> str:
     """The reference page: Markdown with a table for each section of the configuration."""
     parts = [
         "# Configuration reference",
-        "<!-- Made by `python -m pipeline.reference > docs/configuration.md`; edit the descriptions in the code. -->",
+        "<!-- Made by `python -m graft.pipeline.reference > docs/configuration.md`; edit the descriptions in the "
+        "code. -->",
         "A pipeline is one YAML file. Relative paths start at the working directory, and `${NAME}` expands to the "
         "environment variable. Unknown keys are refused, with the nearest known one. On the command line "
         "`--set key.sub=value` overrides a key; the value is read as YAML. `graft init configs/NAME.yaml` writes a "

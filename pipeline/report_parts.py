@@ -10,16 +10,16 @@ import numpy as np
 import yaml
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components.ingest.reasons import Reason
-from components.ingest.splits import SPLITS
-from components.ingest.summary import read_rejected, read_summary
-from components.predict import predictions
-from models.natural import natural_key
-from pipeline import pictures, plots
-from pipeline.config import Config
-from pipeline.lineage import describe_run
-from pipeline.metadata import Artifact, Metadata
-from pipeline.result import RunResult
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.splits import SPLITS
+from graft.components.ingest.summary import read_rejected, read_summary
+from graft.components.predict import predictions
+from graft.models.natural import natural_key
+from graft.pipeline import pictures, plots
+from graft.pipeline.config import Config
+from graft.pipeline.lineage import describe_run
+from graft.pipeline.metadata import Artifact, Metadata
+from graft.pipeline.result import RunResult
 
 Outputs = dict[str, dict[str, Artifact]]
 Part = dict[str, Any]

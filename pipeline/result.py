@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from components.gates import Gate
-from pipeline.stages import Stage
+from graft.components.gates import Gate
+from graft.pipeline.stages import Stage
 
 
 @dataclasses.dataclass

@@ -9,23 +9,23 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from components import gates
-from components.baseline import find_baseline, pointer_state
-from components.beam import LOCAL_BEAM_ARGS
-from components.gates import GateClosed
-from components.ingest.fingerprint import fingerprint
-from components.ingest.preflight import SourceReport, check_source
-from models import progress
-from models.errors import GraftError
-from models.natural import natural_key
-from pipeline import failures, prepare, result_file
-from pipeline.config import Config
-from pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
-from pipeline.metadata import FILE_NAME, Artifact, Metadata
-from pipeline.progress_view import ProgressView
-from pipeline.result import RunResult
-from pipeline.stages import Stage, one_run_at_a_time
-from serving.store import ModelStore
+from graft.components import gates
+from graft.components.baseline import find_baseline, pointer_state
+from graft.components.beam import LOCAL_BEAM_ARGS
+from graft.components.gates import GateClosed
+from graft.components.ingest.fingerprint import fingerprint
+from graft.components.ingest.preflight import SourceReport, check_source
+from graft.models import progress
+from graft.models.errors import GraftError
+from graft.models.natural import natural_key
+from graft.pipeline import failures, prepare, result_file
+from graft.pipeline.config import Config
+from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
+from graft.pipeline.metadata import FILE_NAME, Artifact, Metadata
+from graft.pipeline.progress_view import ProgressView
+from graft.pipeline.result import RunResult
+from graft.pipeline.stages import Stage, one_run_at_a_time
+from graft.serving.store import ModelStore
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +83,9 @@ def check_backbone(config: Config) -> None:
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         return
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
-    from components.ingest.sample import sample_images
-    from models import backbone as backbones
-    from models.transfer import get_method
+    from graft.components.ingest.sample import sample_images
+    from graft.models import backbone as backbones
+    from graft.models.transfer import get_method
 
     options = config.backbone
     loaded = backbones.configured_backbone(options)
@@ -192,7 +192,7 @@ def _write(
         return
     # For a failed run too: that is when it is read.
     # Imported here: it reads artifacts with TensorFlow.
-    from pipeline.report import write_report
+    from graft.pipeline.report import write_report
 
     why_plain = failures.EXHAUSTED[kind] if kind in (failures.MEMORY, failures.THREADS) else None
     report = write_report(config, result, outputs, folder, why_plain)
@@ -220,8 +220,8 @@ def _run_graph(config: Config, root: pathlib.Path, follower: "_Follower", from_s
     # Imported here: TFX takes 9 s, and what was checked above may have ended the run.
     from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-    from pipeline.graph import build_pipeline
-    from pipeline.local import LocalRunner
+    from graft.pipeline.graph import build_pipeline
+    from graft.pipeline.local import LocalRunner
 
     keys = make_keys(config)
     connection = sqlite_metadata_connection_config(str(root / FILE_NAME))
@@ -231,7 +231,7 @@ def _run_graph(config: Config, root: pathlib.Path, follower: "_Follower", from_s
 
 def make_keys(config: Config):
     """Looks at data, code, backbone, schema and store, see `pipeline.graph.Keys`."""
-    from pipeline.graph import Keys
+    from graft.pipeline.graph import Keys
 
     store = ModelStore(config.store)
     data, code = fingerprint(config.data), prepare.code_version()
@@ -287,7 +287,7 @@ class _Follower:
 
 def _ingest(result: RunResult, outputs: dict[str, Artifact]) -> str:
     # Imported here: it needs TensorFlow, which a refusal at the start of a run should not wait for.
-    from components.ingest.summary import read_summary
+    from graft.components.ingest.summary import read_summary
 
     summary = read_summary(outputs["rejected"].uri)
     result.rejected = {"total": summary.rejected_count, "reasons": dict(summary.rejected)}
@@ -323,7 +323,7 @@ def _train(result: RunResult, outputs: dict[str, Artifact]) -> str:
 
 
 def _predict(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    from components.predict import predictions
+    from graft.components.predict import predictions
 
     kept = predictions.load(outputs["predictions"].uri)
     return f"{len(kept.labels)} images, {kept.images_per_second:.0f} images/s"

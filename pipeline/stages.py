@@ -11,7 +11,7 @@ from typing import Protocol
 
 import psutil
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 _SAMPLE_S = 0.05
 _THREADS, _THREADS_PER_CORE = 16, 4

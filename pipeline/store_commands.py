@@ -3,9 +3,9 @@
 import argparse
 from typing import Any
 
-from models.errors import GraftError
-from pipeline.output import answer, table
-from serving.store import ModelStore, PointerError
+from graft.models.errors import GraftError
+from graft.pipeline.output import answer, table
+from graft.serving.store import ModelStore, PointerError
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,9 +10,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from models.errors import GraftError
-from serving.client import Client, ClientError
-from serving.launch import BINARY
+from graft.models.errors import GraftError
+from graft.serving.client import Client, ClientError
+from graft.serving.launch import BINARY
 
 _START_S = 120.0
 
@@ -40,7 +40,7 @@ def candidate_server(model: str, saved_model: str | pathlib.Path, trusted: bool 
     binary = shutil.which(BINARY)
     if binary is None:
         # Imported here: the real server needs no TensorFlow in this process.
-        from serving.server import EmbeddedServer
+        from graft.serving.server import EmbeddedServer
 
         with EmbeddedServer(models={model: saved_model}, rest_port=None, trusted=[model] if trusted else []) as server:
             yield Candidate(server.grpc_address, "embedded server")

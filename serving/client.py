@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 import numpy as np
 
-from models.convert import ConversionError, to_supported
-from models.errors import GraftError
-from models.image_header import HeaderError, announced
-from serving import tensors
-from serving.limits import Limits
-from serving.protos import (
+from graft.models.convert import ConversionError, to_supported
+from graft.models.errors import GraftError
+from graft.models.image_header import HeaderError, announced
+from graft.serving import tensors
+from graft.serving.limits import Limits
+from graft.serving.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,

@@ -20,7 +20,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from serving.limits import Limits
+from graft.serving.limits import Limits
 
 _SWEEP_S = 0.25
 _ACCEPTED_AT_ONCE = 64

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from serving.engine import Engine
-from serving.limits import Limits
-from serving.pixels import announced_pixels
-from serving.status import invalid
+from graft.serving.engine import Engine
+from graft.serving.limits import Limits
+from graft.serving.pixels import announced_pixels
+from graft.serving.status import invalid
 
 DEFAULT_MAX_BATCH = 1024
 

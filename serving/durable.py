@@ -10,8 +10,8 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 
-from models.errors import GraftError
-from models.regular_file import open_regular
+from graft.models.errors import GraftError
+from graft.models.regular_file import open_regular
 
 TEMPORARY_PREFIX = ".tmp-"
 _CHUNK = 1 << 20

@@ -20,12 +20,12 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import deprecation
 
-from models.errors import GraftError
-from models.images import decode_error_reason
-from models.saved_model_check import find_faults, summary
-from serving import freezing, tensors
-from serving.pixels import decodes_images
-from serving.status import CODES, ServingError, invalid
+from graft.models.errors import GraftError
+from graft.models.images import decode_error_reason
+from graft.models.saved_model_check import find_faults, summary
+from graft.serving import freezing, tensors
+from graft.serving.pixels import decodes_images
+from graft.serving.status import CODES, ServingError, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
 TAGS = ("serve",)

@@ -3,11 +3,11 @@
 import grpc
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 
-from serving import tensors
-from serving.data_plane import DataPlane
-from serving.engine import DEFAULT_SIGNATURE
-from serving.registry import ModelRegistry, Version
-from serving.status import ServingError, invalid
+from graft.serving import tensors
+from graft.serving.data_plane import DataPlane
+from graft.serving.engine import DEFAULT_SIGNATURE
+from graft.serving.registry import ModelRegistry, Version
+from graft.serving.status import ServingError, invalid
 
 
 class Handlers:

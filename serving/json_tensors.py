@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import numpy as np
 
-from serving import tensors
-from serving.protos import types_pb2
-from serving.status import ServingError, invalid
+from graft.serving import tensors
+from graft.serving.protos import types_pb2
+from graft.serving.status import ServingError, invalid
 
 MAX_DEPTH = 32
 """Deepest nesting of lists in a tensor: the most dimensions an array can have."""

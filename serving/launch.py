@@ -10,8 +10,8 @@ import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator
 
-from models.errors import GraftError
-from serving.store import ModelStore
+from graft.models.errors import GraftError
+from graft.serving.store import ModelStore
 
 BINARY = "tensorflow_model_server"
 CONFIG_POLL_S = 1
@@ -127,8 +127,8 @@ def _run_embedded(
     # gRPC's core writes a line for much that a client does wrong, past Python's logging and its filter of repetitions.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here: TensorFlow is not needed to start the real server.
-    from serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S
-    from serving.server import EmbeddedServer
+    from graft.serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S
+    from graft.serving.server import EmbeddedServer
 
     server = EmbeddedServer(
         store,

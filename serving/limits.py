@@ -3,7 +3,7 @@
 import dataclasses
 import threading
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 REST_TIMEOUT_S = 30.0
 """How long a REST request may take, as upstream; gRPC's may bring a deadline of their own and get more."""

@@ -11,8 +11,8 @@ NOISY = (
     "grpc",
     "grpc._cython.cygrpc",
     "grpc._server",
-    "serving.connections",
-    "serving.rest",
+    "graft.serving.connections",
+    "graft.serving.rest",
     "uvicorn.error",
 )
 """Loggers that write a line for what a client did."""

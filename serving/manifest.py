@@ -5,9 +5,9 @@ import json
 import pathlib
 from typing import Any
 
-from models.errors import GraftError
-from models.hashing import hash_file
-from serving import durable
+from graft.models.errors import GraftError
+from graft.models.hashing import hash_file
+from graft.serving import durable
 
 NAME = "graft_manifest.json"
 FORMAT = 1

@@ -6,9 +6,9 @@ A few kilobytes of PNG unpack to 64 megapixels, half a second of work, and a req
 import numpy as np
 from google.protobuf import message
 
-from models.image_header import Fault, HeaderError, announced
-from serving.protos import example_pb2
-from serving.status import invalid
+from graft.models.image_header import Fault, HeaderError, announced
+from graft.serving.protos import example_pb2
+from graft.serving.status import invalid
 
 _DECODERS = {
     *("DecodeBmp", "DecodeGif", "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeWebP"),

@@ -6,7 +6,7 @@ import threading
 
 import grpc
 
-from serving.status import ServingError
+from graft.serving.status import ServingError
 
 _WAITING_PER_THREAD = 31
 

@@ -17,10 +17,10 @@ from typing import Any
 import grpc
 from google.protobuf import message
 
-from serving import screening
-from serving.limits import ByteBudget, Claim, Limits
-from serving.prediction_pool import PredictionPool
-from serving.status import ServingError
+from graft.serving import screening
+from graft.serving.limits import ByteBudget, Claim, Limits
+from graft.serving.prediction_pool import PredictionPool
+from graft.serving.status import ServingError
 
 _WATCH_S = 0.25
 # Calls beyond `Limits.receiving` end if their message has been on its way for so long.

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import grpc
 
-from serving.engine import Engine
-from serving.status import ServingError, invalid
+from graft.serving.engine import Engine
+from graft.serving.status import ServingError, invalid
 
 logger = logging.getLogger(__name__)
 

@@ -22,13 +22,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
-from serving import json_tensors
-from serving.connections import GuardedProtocol, GuardedServer, connections_allowed
-from serving.engine import DEFAULT_SIGNATURE
-from serving.handlers import Handlers
-from serving.limits import ByteBudget, Claim, Limits
-from serving.prediction_pool import PredictionPool
-from serving.status import ServingError, invalid
+from graft.serving import json_tensors
+from graft.serving.connections import GuardedProtocol, GuardedServer, connections_allowed
+from graft.serving.engine import DEFAULT_SIGNATURE
+from graft.serving.handlers import Handlers
+from graft.serving.limits import ByteBudget, Claim, Limits
+from graft.serving.prediction_pool import PredictionPool
+from graft.serving.status import ServingError, invalid
 
 _MODEL = r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
 _GET = re.compile(rf"{_MODEL}(/metadata)?", re.IGNORECASE)

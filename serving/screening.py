@@ -7,7 +7,7 @@ stand in its bytes (Protocol Buffers, "Encoding"), and a message of more fields 
 
 from google.protobuf import message
 
-from serving.status import invalid
+from graft.serving.status import invalid
 
 SMALL = 1 << 16
 """Messages up to this size are not looked at: whatever they hold takes some megabytes at most."""

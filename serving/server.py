@@ -12,18 +12,18 @@ from collections.abc import Collection, Mapping
 
 import grpc
 
-from models.errors import GraftError
-from serving import log_rate, manifest, warmup
-from serving.data_plane import DEFAULT_MAX_BATCH, DataPlane
-from serving.engine import Engine
-from serving.grpc_service import GrpcServer
-from serving.handlers import Handlers
-from serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S, ByteBudget, Limits
-from serving.prediction_pool import PredictionPool
-from serving.registry import ModelRegistry
-from serving.sources import FolderSource, Source, StoreSource
-from serving.status import ServingError
-from serving.store import ModelStore
+from graft.models.errors import GraftError
+from graft.serving import log_rate, manifest, warmup
+from graft.serving.data_plane import DEFAULT_MAX_BATCH, DataPlane
+from graft.serving.engine import Engine
+from graft.serving.grpc_service import GrpcServer
+from graft.serving.handlers import Handlers
+from graft.serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S, ByteBudget, Limits
+from graft.serving.prediction_pool import PredictionPool
+from graft.serving.registry import ModelRegistry
+from graft.serving.sources import FolderSource, Source, StoreSource
+from graft.serving.status import ServingError
+from graft.serving.store import ModelStore
 
 DEFAULT_MAX_MESSAGE_BYTES = 64 << 20
 _UNLOAD_S = 5.0
@@ -234,7 +234,7 @@ class EmbeddedServer:
 
     def _open_rest(self, port: int):
         # Imported here: a server without REST does not need starlette and uvicorn.
-        from serving import rest
+        from graft.serving import rest
 
         try:
             return rest.RestServer(

@@ -4,10 +4,10 @@ import logging
 import pathlib
 from typing import Protocol
 
-from models.errors import GraftError
-from serving.registry import Wanted
-from serving.store import ModelStore, PointerError
-from serving.versions import version_folders
+from graft.models.errors import GraftError
+from graft.serving.registry import Wanted
+from graft.serving.store import ModelStore, PointerError
+from graft.serving.versions import version_folders
 
 logger = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from models.errors import GraftError
-from serving import durable, manifest, model_config, pointer
-from serving.pointer import Pointer, PointerError, StoreError
-from serving.versions import MAX_VERSION, check_model_name, is_model_name, version_folders, version_number
+from graft.models.errors import GraftError
+from graft.serving import durable, manifest, model_config, pointer
+from graft.serving.pointer import Pointer, PointerError, StoreError
+from graft.serving.versions import MAX_VERSION, check_model_name, is_model_name, version_folders, version_number
 
 STORE_ID = "STORE"
 MODELS_CONFIG = "models.config"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import ml_dtypes
 import numpy as np
 
-from serving.protos import tensor_pb2, types_pb2
-from serving.status import invalid
+from graft.serving.protos import tensor_pb2, types_pb2
+from graft.serving.status import invalid
 
 # dtype enum -> (NumPy type, field of TensorProto that holds the values)
 _TYPES = {

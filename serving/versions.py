@@ -4,7 +4,7 @@ import logging
 import pathlib
 import re
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _VERSION = re.compile(r"[0-9]{1,19}")

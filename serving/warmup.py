@@ -7,11 +7,11 @@ import tensorflow as tf  # noqa: F401 - first: the messages below would import i
 from google.protobuf import message
 from tensorflow_serving.apis import prediction_log_pb2
 
-from models.tfrecord_file import DamagedError, TooLong, read_records
-from serving import tensors
-from serving.data_plane import DataPlane
-from serving.engine import DEFAULT_SIGNATURE, Engine
-from serving.status import ServingError, invalid
+from graft.models.tfrecord_file import DamagedError, TooLong, read_records
+from graft.serving import tensors
+from graft.serving.data_plane import DataPlane
+from graft.serving.engine import DEFAULT_SIGNATURE, Engine
+from graft.serving.status import ServingError, invalid
 
 WARMUP_FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000

@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 from small_models import save_images, save_linear
 
-ROOT = pathlib.Path(__file__).parents[1]
-
 
 class ServerProcess:
     """A running server; a context manager.
@@ -42,7 +40,7 @@ class ServerProcess:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+                env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
             )
         assert self._process.stdout is not None
         addresses = self._process.stdout.readline()
@@ -121,8 +119,8 @@ def main(settings: dict[str, Any]) -> None:
     """Serves until SIGTERM, or until the process that started it is gone."""
     import logging
 
-    from serving.limits import Limits
-    from serving.server import EmbeddedServer
+    from graft.serving.limits import Limits
+    from graft.serving.server import EmbeddedServer
 
     logging.basicConfig(level=logging.INFO)
     ended = threading.Event()

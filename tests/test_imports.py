@@ -32,7 +32,7 @@ def test_models_and_serving_know_nothing_of_tfx_but_its_transform():
     assert found == {("models/preprocessing.py", "tensorflow_transform")}
 
 
-@pytest.mark.parametrize("package", ["pipeline", "kubeflow"])
+@pytest.mark.parametrize("package", ["graft.pipeline", "graft.kubeflow"])
 def test_modules_import_one_another_one_way(package):
     graph = grimp.build_graph(package, cache_dir=None)  # imports for type checking count, too
     order = graphlib.TopologicalSorter(
@@ -44,26 +44,27 @@ def test_modules_import_one_another_one_way(package):
 def test_an_import_upwards_breaks_them(tmp_path):
     contracts = (ROOT / "pyproject.toml").read_text()
     (tmp_path / "pyproject.toml").write_text(contracts[contracts.index("[tool.importlinter]") :])
-    for package in ("pipeline", "components", "models", "serving", "monitoring", "kubeflow"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").write_text("")
+    for package in ("", "pipeline", "components", "models", "serving", "monitoring", "kubeflow"):
+        (tmp_path / "graft" / package).mkdir()
+        (tmp_path / "graft" / package / "__init__.py").write_text("")
     assert lint(tmp_path).returncode == 0
-    (tmp_path / "models" / "__init__.py").write_text("import pipeline\n")
+    (tmp_path / "graft" / "models" / "__init__.py").write_text("import graft.pipeline\n")
     result = lint(tmp_path)
     assert result.returncode == 1
-    assert "models is not allowed to import pipeline" in result.stdout
+    assert "graft.models is not allowed to import graft.pipeline" in result.stdout
 
 
 def test_no_module_imports_itself_by_a_detour():
-    graph = grimp.build_graph("components", cache_dir=None)  # counts imports for type checking, too
+    graph = grimp.build_graph("graft.components", cache_dir=None)  # counts imports for type checking, too
     order = graphlib.TopologicalSorter(
         {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     )
-    assert "components.ingest.options" in order.static_order()  # raises CycleError, which names the circle
+    assert "graft.components.ingest.options" in order.static_order()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize(
-    ("module", "light"), [("pipeline.cli", ()), ("pipeline.config", ()), ("pipeline.run", ("ml_metadata", "grpc"))]
+    ("module", "light"),
+    [("graft.pipeline.cli", ()), ("graft.pipeline.config", ()), ("graft.pipeline.run", ("ml_metadata", "grpc"))],
 )
 def test_a_light_module_loads_no_heavy_package(module, light):
     heavy = {"tensorflow", "tfx", "keras", "apache_beam", "kfp", "ml_metadata", "sklearn", "grpc"} - {*light}
@@ -73,7 +74,7 @@ def test_a_light_module_loads_no_heavy_package(module, light):
 
 
 def test_help_is_at_once_there():
-    command = [sys.executable, "-m", "pipeline.cli", "--help"]
+    command = [sys.executable, "-m", "graft.pipeline.cli", "--help"]
     seconds = []
     for _ in range(3):  # the best of three: the machine may be busy
         start = time.perf_counter()
@@ -86,6 +87,6 @@ def test_help_is_at_once_there():
 def test_client_and_server_in_one_process_in_either_order():
     """The client's messages come without TensorFlow; the server's then bring it."""
     for order in (("client", "server"), ("server", "client")):
-        program = "; ".join(f"import serving.{name}" for name in order)
+        program = "; ".join(f"import graft.serving.{name}" for name in order)
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

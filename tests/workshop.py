@@ -34,7 +34,7 @@ STAGES = (
     "serving_check",
     "push",
 )
-GRAFT = (sys.executable, "-m", "pipeline.cli")
+GRAFT = (sys.executable, "-m", "graft.pipeline.cli")
 SIDE = 24
 
 
@@ -63,7 +63,7 @@ def write_backbone(folder: pathlib.Path, seed: int = 0) -> pathlib.Path:
     """Publishes a small random convolutional network as a hub-style SavedModel."""
     import keras
 
-    from models.publish import publish_backbone
+    from graft.models.publish import publish_backbone
 
     keras.utils.set_random_seed(seed)
     layers = keras.layers
@@ -108,7 +108,7 @@ class Workshop:
 
     def graft(self, *args: str) -> Outcome:
         """Runs `graft ... --json` in this process, which has paid for the imports already."""
-        from pipeline import cli
+        from graft.pipeline import cli
 
         stdout, stderr = io.StringIO(), io.StringIO()
         with contextlib.chdir(self.folder), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):

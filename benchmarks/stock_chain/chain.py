@@ -11,7 +11,7 @@ import pathlib
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 
-from components.beam import LOCAL_BEAM_ARGS
+from graft.components.beam import LOCAL_BEAM_ARGS
 
 MODULE = "benchmarks.stock_chain.module"
 

@@ -6,8 +6,8 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.artifacts import DataBlessing, Rejected
-from components.data_gate import executor
+from graft.components.artifacts import DataBlessing, Rejected
+from graft.components.data_gate import executor
 
 IDENTIFIERS = ("file", "sha256")
 

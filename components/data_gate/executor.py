@@ -9,9 +9,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components import gates
-from components.ingest.reasons import Reason
-from components.ingest.summary import Summary, read_summary
+from graft.components import gates
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.summary import Summary, read_summary
 
 STAGE = "data_gate"
 ANOMALIES_FILE = "SchemaDiff.pb"

@@ -5,8 +5,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.artifacts import Features
-from components.features.executor import Executor
+from graft.components.artifacts import Features
+from graft.components.features.executor import Executor
 
 
 class FeaturesSpec(ComponentSpec):

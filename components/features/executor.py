@@ -10,14 +10,14 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.examples import read_examples, split_files
-from models import progress
-from models.applications import is_application
-from models.backbone import configured_backbone
-from models.datasets import read_classes
-from models.errors import GraftError
-from models.features import extract_features, write_backbone
-from models.options import BackboneOptions
+from graft.components.examples import read_examples, split_files
+from graft.models import progress
+from graft.models.applications import is_application
+from graft.models.backbone import configured_backbone
+from graft.models.datasets import read_classes
+from graft.models.errors import GraftError
+from graft.models.features import extract_features, write_backbone
+from graft.models.options import BackboneOptions
 
 
 class Executor(base_executor.BaseExecutor):

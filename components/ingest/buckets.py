@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from components.ingest import shards
-from components.ingest.options import SplitOptions
-from components.ingest.plan import Sighting
-from components.ingest.reasons import Reason
-from components.ingest.records import Record, bucket_of
-from components.ingest.splits import PRECEDENCE, assign_split
+from graft.components.ingest import shards
+from graft.components.ingest.options import SplitOptions
+from graft.components.ingest.plan import Sighting
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.records import Record, bucket_of
+from graft.components.ingest.splits import PRECEDENCE, assign_split
 
 _DIGEST = operator.attrgetter("digest")
 _FILE_AND_PLACE = operator.attrgetter("file", "chunk", "offset")

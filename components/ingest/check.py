@@ -11,11 +11,11 @@ from concurrent import futures
 
 import tensorflow as tf
 
-from components.ingest.header import Header, Refused, read_header
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.sources.base import Item
-from models import convert, images
+from graft.components.ingest.header import Header, Refused, read_header
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources.base import Item
+from graft.models import convert, images
 
 BATCH_IMAGES = 64
 """Images decoded in one call, so that the cost of a call vanishes."""

@@ -4,9 +4,9 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.artifacts import Rejected
-from components.ingest import executor
-from components.ingest.options import DataOptions
+from graft.components.artifacts import Rejected
+from graft.components.ingest import executor
+from graft.components.ingest.options import DataOptions
 
 
 class IngestSpec(component_spec.ComponentSpec):

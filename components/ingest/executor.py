@@ -6,9 +6,9 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components.ingest import ingestion
-from components.ingest.options import DataOptions
-from components.ingest.splits import SPLITS
+from graft.components.ingest import ingestion
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.splits import SPLITS
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

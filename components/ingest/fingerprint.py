@@ -7,9 +7,9 @@ import os
 import pathlib
 import stat
 
-from components.ingest.options import DataOptions
-from components.ingest.spans import open_sources
-from models.hashing import hash_file
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.spans import open_sources
+from graft.models.hashing import hash_file
 
 
 def fingerprint(options: DataOptions) -> str:

@@ -1,7 +1,7 @@
 """Images that their first bytes rule out, with the reason code that ingestion gives them."""
 
-from components.ingest.reasons import Reason
-from models.image_header import Fault, Header, HeaderError, announced
+from graft.components.ingest.reasons import Reason
+from graft.models.image_header import Fault, Header, HeaderError, announced
 
 # Image types that are neither decoded by the rule in models/images.py nor converted for it, by their first bytes.
 _UNSUPPORTED = (

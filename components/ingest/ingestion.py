@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 import apache_beam as beam
 import numpy as np
 
-from components.ingest import buckets, shards, transforms
-from components.ingest.options import DataOptions, SplitOptions
-from components.ingest.plan import Census, Sighting, make_plan, merge, take_census
-from components.ingest.spans import open_sources
-from components.ingest.splits import SPLITS
-from components.ingest.summary import Summary, check_classes, write_rejected
-from models.errors import GraftError
+from graft.components.ingest import buckets, shards, transforms
+from graft.components.ingest.options import DataOptions, SplitOptions
+from graft.components.ingest.plan import Census, Sighting, make_plan, merge, take_census
+from graft.components.ingest.spans import open_sources
+from graft.components.ingest.splits import SPLITS
+from graft.components.ingest.summary import Summary, check_classes, write_rejected
+from graft.models.errors import GraftError
 
 log = logging.getLogger(__name__)
 

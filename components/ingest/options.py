@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from components.ingest.sources import REGISTRY
-from components.ingest.splits import SPLITS, parse_split
+from graft.components.ingest.sources import REGISTRY
+from graft.components.ingest.splits import SPLITS, parse_split
 
 RESERVED_FEATURES = (
     *("image", "label", "file", "sha256", "width", "height", "format", "group"),

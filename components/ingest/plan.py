@@ -10,8 +10,8 @@ import heapq
 import itertools
 from collections.abc import Iterable
 
-from components.ingest.options import SplitOptions
-from components.ingest.splits import PRECEDENCE, assign_split
+from graft.components.ingest.options import SplitOptions
+from graft.components.ingest.splits import PRECEDENCE, assign_split
 
 _SPARE_KEPT = 16
 """Units kept for each class and split. Two can be needed; more let a group be passed over that others need."""

@@ -5,11 +5,11 @@ import contextlib
 import dataclasses
 import itertools
 
-from components.ingest.options import DataOptions, label_fault
-from components.ingest.spans import open_sources
-from components.ingest.splits import SPLIT_ADVICE, SPLITS
-from models.errors import GraftError
-from models.natural import natural_key
+from graft.components.ingest.options import DataOptions, label_fault
+from graft.components.ingest.spans import open_sources
+from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
+from graft.models.errors import GraftError
+from graft.models.natural import natural_key
 
 MOST_ENTRIES = 100_000
 """Images looked at; a larger source is judged by its first ones, without holding their counts against it."""

@@ -2,10 +2,10 @@
 
 import itertools
 
-from components.ingest import check
-from components.ingest.header import Refused
-from components.ingest.options import DataOptions
-from components.ingest.spans import open_sources
+from graft.components.ingest import check
+from graft.components.ingest.header import Refused
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.spans import open_sources
 
 _CHUNKS = 8
 _TRIED = 64

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import tensorflow as tf
 
-from components.ingest.records import Record
-from components.ingest.splits import SPLITS
+from graft.components.ingest.records import Record
+from graft.components.ingest.splits import SPLITS
 
 SHARD_BYTES = 2**26
 """Encoded bytes that make a final shard worth a file. Names of files do not count: they differ between sources."""

@@ -5,9 +5,9 @@
 import os
 import re
 
-from components.ingest.options import DataOptions
-from components.ingest.sources.base import Source, as_text, load
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.sources.base import Source, as_text, load
+from graft.models.errors import GraftError
 
 SPAN = "{SPAN}"
 

@@ -8,13 +8,13 @@ import resource
 
 import tensorflow as tf
 
-from components.ingest import shards
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.splits import SPLIT_ADVICE, SPLITS
-from models.errors import GraftError
-from models.natural import natural_key
-from models.stored import reading
+from graft.components.ingest import shards
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
+from graft.models.errors import GraftError
+from graft.models.natural import natural_key
+from graft.models.stored import reading
 
 log = logging.getLogger(__name__)
 

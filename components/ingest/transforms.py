@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 import tensorflow as tf
 
-from components.ingest import check, shards
-from components.ingest.header import Header, Refused
-from components.ingest.options import DataOptions, label_fault
-from components.ingest.reasons import Reason
-from components.ingest.records import Record, bucket_of
-from components.ingest.sources.base import Chunk, Item, Source
-from models import progress
-from models.errors import GraftError
+from graft.components.ingest import check, shards
+from graft.components.ingest.header import Header, Refused
+from graft.components.ingest.options import DataOptions, label_fault
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.records import Record, bucket_of
+from graft.components.ingest.sources.base import Chunk, Item, Source
+from graft.models import progress
+from graft.models.errors import GraftError
 
 STAGE = "ingest"
 _BATCH_BYTES = 2**23

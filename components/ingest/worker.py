@@ -21,7 +21,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, TypeVar, cast
 
-from models.errors import GraftError
+from graft.models.errors import GraftError
 
 MEMORY = 2**31
 """Bytes that a worker may take beyond its imports."""
@@ -72,16 +72,14 @@ class _Worker:
     """A process that answers one request at a time."""
 
     def __init__(self) -> None:
-        top = str(Path(__file__).parents[2])
-        paths = os.pathsep.join(path for path in (top, os.environ.get("PYTHONPATH")) if path)
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "components.ingest.worker"],
+            [sys.executable, "-m", "graft.components.ingest.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
             # Of Arrow's allocators this one fails where memory ends, the others end the process.
-            env=os.environ | {"PYTHONPATH": paths, "ARROW_DEFAULT_MEMORY_POOL": "system"},
+            env=os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"},
         )
         self._requests, self._answers = cast(BinaryIO, self._process.stdin), cast(BinaryIO, self._process.stdout)
 

@@ -8,8 +8,8 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.examples import split_files
-from models.references import Comparison, negative_transfer
+from graft.components.examples import split_files
+from graft.models.references import Comparison, negative_transfer
 
 
 class Executor(base_executor.BaseExecutor):

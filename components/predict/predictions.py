@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from components.examples import read_examples
-from models import progress
-from models.predict import SavedModelPredictor, most_probable
-from models.stored import reading
+from graft.components.examples import read_examples
+from graft.models import progress
+from graft.models.predict import SavedModelPredictor, most_probable
+from graft.models.stored import reading
 
 LABEL, PREDICTION, PROBABILITIES = "label", "prediction", "probabilities"
 """Features for TFMA: the true and the most probable class by name, float32 [k]; beside them the slice columns."""

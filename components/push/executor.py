@@ -9,10 +9,10 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import gates
-from components.baseline import BEST, find_baseline, pointer_state
-from models.saved_model_check import find_faults, require_allowed
-from serving.store import ModelStore
+from graft.components import gates
+from graft.components.baseline import BEST, find_baseline, pointer_state
+from graft.models.saved_model_check import find_faults, require_allowed
+from graft.serving.store import ModelStore
 
 _NOTED = 100
 

@@ -11,14 +11,14 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import gates
-from components.baseline import BEST, find_baseline
-from components.examples import split_files
-from components.predict import predictions
-from components.quality_gate import metrics, rules
-from components.quality_gate.rivals import compare
-from models.saved_model_check import require_allowed
-from serving.store import ModelStore
+from graft.components import gates
+from graft.components.baseline import BEST, find_baseline
+from graft.components.examples import split_files
+from graft.components.predict import predictions
+from graft.components.quality_gate import metrics, rules
+from graft.components.quality_gate.rivals import compare
+from graft.models.saved_model_check import require_allowed
+from graft.serving.store import ModelStore
 
 
 class Executor(base_executor.BaseExecutor):

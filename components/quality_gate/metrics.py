@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as sk
 
-from models.predict import most_probable
+from graft.models.predict import most_probable
 
 _DRAWS = 400
 _SCALES = np.linspace(0.0, 2.0, 81)

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from components.predict.predictions import Predictions
-from models import gap
-from models.predict import most_probable
+from graft.components.predict.predictions import Predictions
+from graft.models import gap
+from graft.models.predict import most_probable
 
 
 def compare(candidate: Predictions, rival: Predictions) -> dict[str, Any]:

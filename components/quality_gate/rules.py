@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from components.gates import Gate
+from graft.components.gates import Gate
 
 Figures = dict[str, Any]
 

@@ -13,13 +13,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import gates
-from components.examples import read_examples, split_files
-from components.predict import predictions
-from components.quality_gate.rules import at_most
-from models import progress
-from serving.candidate import candidate_server
-from serving.client import Client
+from graft.components import gates
+from graft.components.examples import read_examples, split_files
+from graft.components.predict import predictions
+from graft.components.quality_gate.rules import at_most
+from graft.models import progress
+from graft.serving.candidate import candidate_server
+from graft.serving.client import Client
 
 
 class Executor(base_executor.BaseExecutor):

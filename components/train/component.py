@@ -7,8 +7,8 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.types.standard_component_specs import TrainerSpec
 
-from components.artifacts import Features
-from components.train.executor import Executor
+from graft.components.artifacts import Features
+from graft.components.train.executor import Executor
 
 
 class TrainSpec(TrainerSpec):
@@ -54,7 +54,7 @@ class Trainer(base_component.BaseComponent):
                 features=features,
                 train_args=trainer_pb2.TrainArgs(splits=["train"]),
                 eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
-                run_fn="models.trainer.run_fn",
+                run_fn="graft.models.trainer.run_fn",
                 custom_config=custom_config,
                 code=code,
                 model=types.Channel(type=standard_artifacts.Model),

@@ -15,12 +15,12 @@ from types import ModuleType
 
 from pydantic import BaseModel
 
-from models.errors import GraftError
-from models.options import HeadOptions, TrainOptions
+from graft.models.errors import GraftError
+from graft.models.options import HeadOptions, TrainOptions
 
 METHODS = {
-    "frozen": "models.transfer.frozen",
-    "fine_tune": "models.transfer.fine_tune",
+    "frozen": "graft.models.transfer.frozen",
+    "fine_tune": "graft.models.transfer.fine_tune",
 }
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from models.loop import History
-    from models.task import Task
+    from graft.models.loop import History
+    from graft.models.task import Task
 
 READS_IMAGES = True
 
@@ -38,7 +38,7 @@ class Options(BaseModel):
 
 def fit(task: Task) -> History:
     """Fits the head, then the top `unfreeze` of the backbone with it; both end with the best eval weights."""
-    from models import loop
+    from graft.models import loop
 
     options = cast(Options, task.options)
     phases = [loop.head_phase(task, options.head_epochs or task.training.epochs)]

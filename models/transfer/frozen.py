@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from models.loop import History
-    from models.task import Task
+    from graft.models.loop import History
+    from graft.models.task import Task
 
 READS_IMAGES = False
 
@@ -25,6 +25,6 @@ class Options(BaseModel):
 
 def fit(task: Task) -> History:
     """Fits the head on the cached features; the backbone is not touched."""
-    from models import loop
+    from graft.models import loop
 
     return loop.run(task, [loop.head_phase(task, task.training.epochs)])

@@ -1,5 +1,5 @@
 """`graft demo`: transfer that helps and transfer that hurts, on scikit-learn's digits."""
 
-from pipeline.demo.story import demo
+from graft.pipeline.demo.story import demo
 
 __all__ = ["demo"]

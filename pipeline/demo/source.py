@@ -10,8 +10,8 @@ import pathlib
 import keras
 import numpy as np
 
-from models.publish import publish_backbone
-from pipeline.demo.data import SOURCE_CLASSES, Images
+from graft.models.publish import publish_backbone
+from graft.pipeline.demo.data import SOURCE_CLASSES, Images
 
 FEATURES = 64
 VALUE_RANGE = (0.0, 1.0)

@@ -10,13 +10,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.errors import GraftError
-from models.gap import LEAST_SEEDS
-from models.text import say
-from pipeline.config import Config, parse
-from pipeline.demo import data
-from pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
-from pipeline.progress_view import ProgressView
+from graft.models.errors import GraftError
+from graft.models.gap import LEAST_SEEDS
+from graft.models.text import say
+from graft.pipeline.config import Config, parse
+from graft.pipeline.demo import data
+from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
+from graft.pipeline.progress_view import ProgressView
 
 CANVAS, RAW = "digits", "digits-raw"
 CANVAS_LABELS, RAW_LABELS = 20, 5
@@ -66,7 +66,7 @@ def demo(root: pathlib.Path, seeds: int, as_json: bool, end: Ending | None = Non
     """
     if not LEAST_SEEDS <= seeds <= 20:
         raise GraftError(f"--seeds: received {seeds}; allowed: {LEAST_SEEDS} to 20")
-    from pipeline.run import new_run_id
+    from graft.pipeline.run import new_run_id
 
     folder = root.absolute() / new_run_id()
     folder.mkdir(parents=True)
@@ -209,7 +209,7 @@ def _prepare(
 ) -> tuple[dict[str, data.Images], float]:
     """Writes the target's images and publishes a backbone trained on the source; returns them and its accuracy."""
     # Imported here: it takes TensorFlow, and a wrong --seeds should be told at once.
-    from pipeline.demo import source
+    from graft.pipeline.demo import source
 
     target = data.target_images(side, labels_per_class, _DATA_SEED)
     data.write_images(target, folder / "data" / name)
@@ -257,8 +257,8 @@ def _config(
 
 
 def _run(config: Config, view: ProgressView, end: Ending) -> Told:
-    from pipeline import run
-    from pipeline.metadata import Metadata
+    from graft.pipeline import run
+    from graft.pipeline.metadata import Metadata
 
     view.line(f"{config.name}: transfer {config.transfer['method']}")
     started = time.monotonic()
@@ -280,9 +280,9 @@ def _predict(
     """Serves the pushed version and asks it about some test files over gRPC."""
     if version is None:
         return "no server", []
-    from serving.candidate import candidate_server
-    from serving.client import Client
-    from serving.store import ModelStore
+    from graft.serving.candidate import candidate_server
+    from graft.serving.client import Client
+    from graft.serving.store import ModelStore
 
     labels = target["test"].labels
     chosen = [int(row) for digit in data.TARGET_CLASSES for row in (labels == digit).nonzero()[0][:_SHOWN_PER_CLASS]]

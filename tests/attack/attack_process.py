@@ -20,7 +20,6 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-TOP = pathlib.Path(__file__).parents[2]
 SECONDS = 60
 """A call that takes longer hangs; the attacks here take seconds at most, also on a busy machine."""
 
@@ -82,7 +81,8 @@ class Caller:
 def caller() -> Caller:
     """The one that all tests of a session share; it ends with them."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="attacks-"))
-    environment = os.environ | {"PYTHONPATH": f"{TOP}{os.pathsep}{folder}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    paths = (str(folder), os.environ.get("PYTHONPATH", ""))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", __file__],
         stdin=subprocess.PIPE,
@@ -105,8 +105,8 @@ def _serve() -> None:
     import tensorflow  # noqa: F401
     from apache_beam.options import pipeline_options  # noqa: F401
 
-    import components.ingest.ingestion  # noqa: F401
-    import pipeline.run  # noqa: F401
+    import graft.components.ingest.ingestion
+    import graft.pipeline.run  # noqa: F401
 
     answers = os.fdopen(os.dup(1), "wb")
     while head := sys.stdin.buffer.read(4):
@@ -155,7 +155,7 @@ def _end(kind: str, arguments: list, said: int, printed: int) -> None:
 
 
 def _graft(argv: list[str]) -> int:
-    from pipeline import cli
+    from graft.pipeline import cli
 
     return cli.main(argv)
 
@@ -167,10 +167,10 @@ def _ingest(folder: str, data: dict) -> int:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.beam import LOCAL_BEAM_ARGS
-    from components.ingest import ingestion
-    from components.ingest.options import DataOptions
-    from models.errors import GraftError
+    from graft.components.beam import LOCAL_BEAM_ARGS
+    from graft.components.ingest import ingestion
+    from graft.components.ingest.options import DataOptions
+    from graft.models.errors import GraftError
 
     try:
         summary = ingestion.ingest(

@@ -22,7 +22,6 @@ import tempfile
 import time
 import traceback
 
-TOP = pathlib.Path(__file__).parents[2]
 KINDS = (
     *("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"),
     *("TFRecord", "TFRecord.gz", "Parquet", "IDX", "CSV", "TFDS", "config", "folders"),
@@ -186,8 +185,8 @@ class Cases:
 
     def run(self, kind: str, folder: pathlib.Path) -> str:
         """Passes a case to what reads it; returns `used`, `quarantined REASON` or `refused`."""
-        from models.errors import GraftError
-        from pipeline import config
+        from graft.models.errors import GraftError
+        from graft.pipeline import config
 
         if kind == "config":
             try:
@@ -213,13 +212,13 @@ class Cases:
 
     def _ingest(self, folder: pathlib.Path, data: dict) -> str:
         """What a run calls: the quick check, the fingerprint, then each chunk to its working shard."""
-        from components.ingest import shards
-        from components.ingest.fingerprint import fingerprint
-        from components.ingest.options import DataOptions
-        from components.ingest.preflight import check_source
-        from components.ingest.spans import open_sources
-        from components.ingest.transforms import ListChunks, WriteChunk
-        from models.errors import GraftError
+        from graft.components.ingest import shards
+        from graft.components.ingest.fingerprint import fingerprint
+        from graft.components.ingest.options import DataOptions
+        from graft.components.ingest.preflight import check_source
+        from graft.components.ingest.spans import open_sources
+        from graft.components.ingest.transforms import ListChunks, WriteChunk
+        from graft.models.errors import GraftError
 
         options = DataOptions(**data)
         refused = None
@@ -288,7 +287,7 @@ class Run:
     def _one_process(self, folder: pathlib.Path) -> None:
         command = [sys.executable, __file__, "--serve", str(folder), "--seed", str(self.seed)]
         command += ["--first", str(self.done), "--files", str(self.files)]
-        environment = os.environ | {"PYTHONPATH": str(TOP), "TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "0"}
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "0"}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
         assert process.stdout is not None
         seconds = 3 * SECONDS  # imports

@@ -33,7 +33,7 @@ from request_strategies import Sent, requests  # noqa: E402
 from server_process import ServerProcess, Usage  # noqa: E402
 from small_models import save_images, save_linear, save_odd, save_zoo  # noqa: E402
 
-from serving.client import Client, ClientError  # noqa: E402
+from graft.serving.client import Client, ClientError  # noqa: E402
 
 DEADLINE_S = 60.0
 RAW_S = 0.05

@@ -9,7 +9,7 @@ import json
 from hypothesis import strategies as st
 from PIL import Image
 
-from serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2, tensor_pb2
+from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2, tensor_pb2
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"

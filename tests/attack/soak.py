@@ -26,8 +26,8 @@ from fuzz_requests import Fuzz, leaks, models, usage_after  # noqa: E402
 from server_process import ServerProcess, Usage  # noqa: E402
 from small_models import save_linear  # noqa: E402
 
-from serving.client import Client, ClientError  # noqa: E402
-from serving.store import ModelStore  # noqa: E402
+from graft.serving.client import Client, ClientError  # noqa: E402
+from graft.serving.store import ModelStore  # noqa: E402
 
 OFFSETS = (2.0, 5.0, 11.0)
 """What the versions of the model add: which of them answered shows in the answer."""

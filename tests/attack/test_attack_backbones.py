@@ -22,12 +22,12 @@ import tensorflow as tf
 from hostile_models import PLACES, add_write, edit, function, save, write_to
 from workshop import SIDE, write_backbone
 
-from components.quality_gate import executor
-from models.backbone import check_backbone, load_backbone
-from models.errors import GraftError
-from models.hashing import hash_folder
-from serving.server import EmbeddedServer
-from serving.store import ModelStore
+from graft.components.quality_gate import executor
+from graft.models.backbone import check_backbone, load_backbone
+from graft.models.errors import GraftError
+from graft.models.hashing import hash_folder
+from graft.serving.server import EmbeddedServer
+from graft.serving.store import ModelStore
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +97,11 @@ def test_a_keras_file_that_names_a_class_of_this_process_is_refused(dry_run, tmp
             if name == "config.json":
                 config = json.loads(content)
                 layer = config["config"]["layers"][1]
-                layer |= {"class_name": "HubLayer", "registered_name": "graft>HubLayer", "module": "models.hub_layer"}
+                layer |= {
+                    "class_name": "HubLayer",
+                    "registered_name": "graft>HubLayer",
+                    "module": "graft.models.hub_layer",
+                }
                 layer["config"] = {"handle": str(hostile), "trust": True, "name": layer["config"]["name"]}
                 content = json.dumps(config).encode()
             new.writestr(name, content)

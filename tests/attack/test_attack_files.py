@@ -35,7 +35,8 @@ def test_mutated_files_are_used_quarantined_or_refused(tmp_path):
 
 def test_a_crash_and_a_traceback_are_failures_and_their_files_are_kept(tmp_path, monkeypatch):
     (tmp_path / "google_crc32c.py").write_text(BROKEN_LIBRARY.format(mark=str(tmp_path / "mark")))
-    monkeypatch.setattr(fuzz_files, "TOP", f"{tmp_path}{os.pathsep}{fuzz_files.TOP}")
+    paths = (str(tmp_path), os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in paths if path))
     (tmp_path / "keep").mkdir()
     kinds = fuzz_files.KINDS.index("TFRecord"), fuzz_files.KINDS.index("TFRecord.gz")
     run = fuzz_files.Run(kinds[1] + 1, 0, 600, tmp_path / "keep")

@@ -12,9 +12,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from server_process import SHORT
 
-from serving import tensors
-from serving.client import Client
-from serving.protos import predict_pb2, prediction_service_pb2_grpc
+from graft.serving import tensors
+from graft.serving.client import Client
+from graft.serving.protos import predict_pb2, prediction_service_pb2_grpc
 
 pytestmark = pytest.mark.slow
 

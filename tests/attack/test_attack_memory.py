@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 _STARVED = """
 import os, pathlib, resource, sys
-from pipeline import cli, local
+from graft.pipeline import cli, local
 
 real = local.Launcher._run_executor
 stage, room = sys.argv[1], int(sys.argv[2])
@@ -49,7 +49,7 @@ def test_memory_runs_out_in_a_stage(troubled, stage):  # noqa: F811
 
 def test_no_thread_can_be_started_for_a_stage(troubled, monkeypatch):  # noqa: F811
     """What starts a thread there, as TFX's execution watcher did, must not wait for it at the end."""
-    from pipeline import local
+    from graft.pipeline import local
 
     def prepare(launcher):
         prepared = real(launcher)
@@ -70,7 +70,7 @@ def test_no_thread_can_be_started_for_a_stage(troubled, monkeypatch):  # noqa: F
 
 def test_a_stage_asks_for_its_threads_before_it_begins(troubled, monkeypatch):  # noqa: F811
     """TensorFlow would abort the process where it gets none."""
-    from pipeline import local
+    from graft.pipeline import local
 
     def no_threads():
         raise RuntimeError("can't start new thread")

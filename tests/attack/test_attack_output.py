@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.gates import Gate
-from models.text import LogFormatter, markdown, printable, say
-from pipeline import cli
-from pipeline.progress_view import ProgressView
-from pipeline.result import RunResult
-from pipeline.stages import Stage
+from graft.components.gates import Gate
+from graft.models.text import LogFormatter, markdown, printable, say
+from graft.pipeline import cli
+from graft.pipeline.progress_view import ProgressView
+from graft.pipeline.result import RunResult
+from graft.pipeline.stages import Stage
 
 FORGED = "x\x1b[2K\r\nGATE OPEN\u202e\u2028\x9b31m<script>"
 TOP = pathlib.Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def test_say_prints_each_value_on_its_line(capsys):
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_result_with_hostile_slices_and_paths(capsys, monkeypatch, tmp_path, as_json):
     """A slice's value stands in a gate's detail, a class in a stage's few words, a path in the reason."""
-    from pipeline import config, run
+    from graft.pipeline import config, run
 
     result = RunResult("run")
     result.status, result.reason, result.report = "gate_closed", f"gate closed: {FORGED}", f"{tmp_path}/{FORGED}"
@@ -121,7 +121,7 @@ def test_logs_and_tracebacks_are_clean():
 
 
 def test_a_newline_in_the_store_stays_in_its_line_of_the_card():
-    from pipeline.report import _environment
+    from graft.pipeline.report import _environment
 
     template = _environment(html=False).from_string("    graft serve {{ store | quote }}\n")
     shown = template.render(store="runs/x\n\n<script>alert(1)</script>")

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import soak
 
-from serving.client import Client, ClientError
-from serving.protos import example_pb2
+from graft.serving.client import Client, ClientError
+from graft.serving.protos import example_pb2
 
 pytestmark = pytest.mark.slow
 

@@ -63,7 +63,7 @@ def test_an_interrupted_training_keeps_its_checkpoint_and_goes_on_from_there(tro
 
 
 def test_a_signal_that_a_stage_swallows_still_ends_the_run(troubled, monkeypatch):  # noqa: F811
-    from components.data_gate import executor
+    from graft.components.data_gate import executor
 
     def swallow(*args, **kwargs):
         try:
@@ -78,7 +78,7 @@ def test_a_signal_that_a_stage_swallows_still_ends_the_run(troubled, monkeypatch
 
 
 def test_the_demo_ends_by_a_signal_too(tmp_path):
-    command = [sys.executable, "-m", "pipeline.cli", "demo", "--root", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "graft.pipeline.cli", "demo", "--root", str(tmp_path), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
         for line in demo.stderr:
             if line.startswith("ingest"):

@@ -9,10 +9,10 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from models.errors import GraftError
-from pipeline import cli
-from serving import durable
-from serving.store import ModelStore, StoreError
+from graft.models.errors import GraftError
+from graft.pipeline import cli
+from graft.serving import durable
+from graft.serving.store import ModelStore, StoreError
 
 
 def export(folder: pathlib.Path, content: str) -> pathlib.Path:
@@ -151,7 +151,7 @@ def test_a_link_within_the_store_is_fine(store):
 
 
 def test_the_server_refuses_a_version_with_a_link_out_of_the_store(store, tmp_path):
-    from serving.server import EmbeddedServer, ServerError
+    from graft.serving.server import EmbeddedServer, ServerError
 
     file = store.version_path("other", 1) / "saved_model.pb"
     shutil.move(file, tmp_path / "secret")
@@ -173,7 +173,7 @@ def test_nothing_moves_unless_models_config_can_follow(store, tmp_path, monkeypa
         (store.path / "models.config").mkdir()
     else:
         monkeypatch.setattr(
-            "serving.model_config.format_models_config", lambda _: (_ for _ in ()).throw(OSError(5, "x"))
+            "graft.serving.model_config.format_models_config", lambda _: (_ for _ in ()).throw(OSError(5, "x"))
         )
     calls = {
         "push": lambda: store.push("m", export(tmp_path / "export3", "model 3"), {}),

@@ -23,7 +23,7 @@ class Troubled(Workshop):
 
     def at(self, stage: str, trouble: Callable[[], None], *args: str, after: bool = False) -> Outcome:
         """Runs from `stage` on in this process; `trouble` is called where its executor begins, or after it."""
-        from pipeline import local
+        from graft.pipeline import local
 
         real = local.Launcher._run_executor
 
@@ -42,7 +42,7 @@ class Troubled(Workshop):
 
     def left_over(self) -> list[pathlib.Path]:
         """What no run that has ended may leave: temporary files, folders of executions that did not end well."""
-        from pipeline.metadata import Metadata
+        from graft.pipeline.metadata import Metadata
 
         metadata = Metadata(self.root)
         done = {e.id for run in metadata.runs() for e in metadata.executions(run) if e.state in ("COMPLETE", "CACHED")}
@@ -52,7 +52,7 @@ class Troubled(Workshop):
 
     def states(self, run_id: str) -> dict[str, str]:
         """Stage -> state of its execution in the metadata store."""
-        from pipeline.metadata import Metadata
+        from graft.pipeline.metadata import Metadata
 
         return {e.stage: e.state for e in Metadata(self.root).executions(run_id)}
 

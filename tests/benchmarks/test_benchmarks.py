@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks import accuracy, tfx_chain, transfer
-from pipeline import config as configs
+from graft.pipeline import config as configs
 
 TOP = pathlib.Path(__file__).parents[2]
 MODULES = sorted(path.stem for path in (TOP / "benchmarks").glob("*.py") if path.stem != "__init__")

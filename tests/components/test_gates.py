@@ -2,8 +2,8 @@
 
 import pytest
 
-from components import gates
-from models.errors import GraftError
+from graft.components import gates
+from graft.models.errors import GraftError
 
 OPEN = gates.Gate("accuracy", 0.8, 0.7, True)
 CLOSED = gates.Gate("macro_f1", 0.61234, 0.7, False, "worst class glass")

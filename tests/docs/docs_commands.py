@@ -50,7 +50,7 @@ def check_exists(command: str) -> None:
     program, *words = shlex.split(command)
     options = [word.partition("=")[0] for word in words if word.startswith("--")]
     if program == "graft":
-        from pipeline import cli
+        from graft.pipeline import cli
 
         try:
             cli._parser().parse_args(words)
@@ -67,7 +67,7 @@ def check_exists(command: str) -> None:
         tree = ast.parse(pathlib.Path(found.origin).read_text(encoding="utf-8"))
         known = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     else:
-        from serving.launch import serve_command
+        from graft.serving.launch import serve_command
 
         known = [word.partition("=")[0] for word in serve_command(program, pathlib.Path("x"), 1, 1)]
     assert set(options) <= set(known), f"{command}: it takes {known}"
@@ -84,7 +84,7 @@ class Bench:
     def run(self, command: str) -> tuple[int, str]:
         """Exit code and output of a command; a server is started on free ports and left running."""
         words = shlex.split(command)
-        graft = [sys.executable, "-m", "pipeline.cli", *words[1:]]
+        graft = [sys.executable, "-m", "graft.pipeline.cli", *words[1:]]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         if kind_of(command) is Kind.SERVER:
             options = ["--embedded", "--grpc-port", "0", "--rest-port", "0", "--json"]
@@ -129,7 +129,7 @@ def make_bench(folder: pathlib.Path) -> Bench:
             Image.fromarray(pixels).save(folder / "photos" / label / f"{number:03d}.jpg")
     import keras
 
-    from models.publish import publish_backbone
+    from graft.models.publish import publish_backbone
 
     model = keras.Sequential(
         [

@@ -19,10 +19,10 @@ def train_with(method: types.ModuleType, folder: pathlib.Path) -> float:
     """
     import keras
 
-    from models.backbone import load_backbone
-    from models.heads import build_head
-    from models.options import HeadOptions, TrainOptions
-    from models.task import Task
+    from graft.models.backbone import load_backbone
+    from graft.models.heads import build_head
+    from graft.models.options import HeadOptions, TrainOptions
+    from graft.models.task import Task
 
     keras.utils.set_random_seed(0)
     images = keras.Input((_SIDE, _SIDE, 3))
@@ -41,7 +41,7 @@ def train_with(method: types.ModuleType, folder: pathlib.Path) -> float:
 def _split(folder: pathlib.Path, feature_dim: int, seed: int):
     import tensorflow as tf
 
-    from models.task import Split
+    from graft.models.task import Split
 
     rng = np.random.default_rng(seed)
     folder.mkdir()

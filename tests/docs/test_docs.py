@@ -13,10 +13,10 @@ import pytest
 import yaml
 from docs_commands import Kind, check_exists, kind_of
 
-from components import gates
-from components.ingest.reasons import Reason
-from models.errors import GraftError
-from pipeline import config as configs
+from graft.components import gates
+from graft.components.ingest.reasons import Reason
+from graft.models.errors import GraftError
+from graft.pipeline import config as configs
 
 BLOCKS = [block for page in pages.PAGES for block in pages.blocks(page)]
 COMMANDS = [(block, command) for block in BLOCKS if block.language == "sh" for command in block.commands]
@@ -117,7 +117,7 @@ def example(start):
 
 
 def test_method_example_keeps_the_contract(monkeypatch):
-    from models import transfer
+    from graft.models import transfer
 
     module = example("models/transfer/joint.py")
     monkeypatch.setitem(transfer.METHODS, "joint", module.__name__)
@@ -135,9 +135,9 @@ def test_method_example_trains(tmp_path):
 
 
 def test_source_example_reads(monkeypatch, tmp_path):
-    from components.ingest.options import DataOptions
-    from components.ingest.preflight import check_source
-    from components.ingest.sources import REGISTRY, base
+    from graft.components.ingest.options import DataOptions
+    from graft.components.ingest.preflight import check_source
+    from graft.components.ingest.sources import REGISTRY, base
 
     module = example("components/ingest/sources/zip.py")
     monkeypatch.setitem(REGISTRY, "zip", f"{module.__name__}:Zip")
@@ -199,6 +199,8 @@ def test_every_benchmark_is_described():
 
 def test_help_names_every_command_of_the_readme():
     """`graft --help` is what a reader tries first."""
-    shown = subprocess.run([sys.executable, "-m", "pipeline.cli", "--help"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "graft.pipeline.cli", "--help"], capture_output=True, text=True, check=True
+    )
     used = {shlex.split(command)[1] for _, command in COMMANDS if command.startswith("graft ")}
     assert {name for name in used if not re.search(rf"^ +{name}\b", shown.stdout, re.MULTILINE)} == set()

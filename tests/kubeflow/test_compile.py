@@ -11,9 +11,9 @@ import pathlib
 import pytest
 import yaml
 
-from kubeflow.compile import check_spec, compile_pipeline, name_for_argo
-from models.errors import GraftError
-from pipeline import config as configs
+from graft.kubeflow.compile import check_spec, compile_pipeline, name_for_argo
+from graft.models.errors import GraftError
+from graft.pipeline import config as configs
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "pipeline.yaml"
 
@@ -81,8 +81,8 @@ def test_own_artifact_types_can_be_imported_by_their_schema_title(spec):
         for component in spec["components"].values()
         for output in component.get("outputDefinitions", {}).get("artifacts", {}).values()
     }
-    own = {title for title in titles if title.startswith("components.")}
-    assert own >= {"components.Rejected", "components.Features", "components.Quality", "components.Comparison"}
+    own = {title for title in titles if title.startswith("graft.")}
+    assert own >= {"graft.Rejected", "graft.Features", "graft.Quality", "graft.Comparison"}
     assert {import_utils.import_class_by_path(title).TYPE_NAME for title in own} == own
 
 

@@ -6,7 +6,7 @@ import pytest
 from tensorflow.core.framework import op_def_pb2
 from tensorflow.python.client import pywrap_tf_session
 
-from models.allowed_operations import ALLOWED, READS_CHECKPOINT, READS_TABLE, WRITES_CHECKPOINT
+from graft.models.allowed_operations import ALLOWED, READS_CHECKPOINT, READS_TABLE, WRITES_CHECKPOINT
 
 DANGEROUS = """
     Abort AnonymousIteratorV3 AssertNextDataset Barrier BatchFunction CSVDatasetV2 CollectiveReduceV2 CopyHost

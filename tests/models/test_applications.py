@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from models import applications
-from models.backbone import load_backbone
-from models.errors import GraftError
+from graft.models import applications
+from graft.models.backbone import load_backbone
+from graft.models.errors import GraftError
 
 SIZE = (32, 32)
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, *SIZE, 3)).astype(np.float32)
@@ -54,9 +54,8 @@ def test_identity_is_the_same_in_every_load(name, value_range):
     """Their layers have names that Keras numbers anew each time; the features and a killed training go by it."""
     handle = f"{name}?weights=none"
     found = {load_backbone(handle, SIZE, value_range).identity for _ in range(2)}
-    script = (
-        f"from models.backbone import load_backbone; print(load_backbone({handle!r}, {SIZE}, {value_range}).identity)"
-    )
+    load = f"load_backbone({handle!r}, {SIZE}, {value_range})"
+    script = f"from graft.models.backbone import load_backbone; print({load}.identity)"
     # Another process, in which Keras has drawn and numbered other things before.
     script = "import keras; keras.layers.Dense(2).build((1, 2)); keras.layers.Rescaling(1);" + script
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from hostile_models import save, write_to
 
-from models.backbone import Backbone, check_backbone, load_backbone, scratch_backbone
-from models.errors import GraftError
-from models.features import feature_runner
-from models.hub_layer import HubLayer
-from models.publish import publish_backbone
+from graft.models.backbone import Backbone, check_backbone, load_backbone, scratch_backbone
+from graft.models.errors import GraftError
+from graft.models.features import feature_runner
+from graft.models.hub_layer import HubLayer
+from graft.models.publish import publish_backbone
 
 pytestmark = pytest.mark.graph
 
@@ -328,7 +328,7 @@ def test_two_replicas_train_like_one(handles):
     """In a process of its own: logical devices must be made before TensorFlow starts."""
     script = textwrap.dedent(f"""
         import keras, numpy as np, tensorflow as tf
-        from models.backbone import load_backbone
+        from graft.models.backbone import load_backbone
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         images = np.random.default_rng(1).uniform(size=(8, 16, 16, 3)).astype(np.float32)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.backbone import load_backbone
-from models.batch_statistics import BatchStatistics
-from models.publish import publish_backbone
+from graft.models.backbone import load_backbone
+from graft.models.batch_statistics import BatchStatistics
+from graft.models.publish import publish_backbone
 
 pytestmark = pytest.mark.graph
 

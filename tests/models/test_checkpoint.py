@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.checkpoint import Checkpoint
-from models.errors import GraftError
+from graft.models.checkpoint import Checkpoint
+from graft.models.errors import GraftError
 
 
 def test_round_trip_and_removal(tmp_path):

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from training_input import IMAGE_SIZE, make_example, make_image
 
-from models.datasets import ArraySplit, ImageSplit, check_labels, find_shards, read_classes, read_encoded
-from models.errors import GraftError
-from models.options import AugmentOptions
+from graft.models.datasets import ArraySplit, ImageSplit, check_labels, find_shards, read_classes, read_encoded
+from graft.models.errors import GraftError
+from graft.models.options import AugmentOptions
 
 OFF = AugmentOptions()
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 import pytest
 import tensorflow as tf
 
-from models import download
-from models.download import fetch
-from models.errors import GraftError
+from graft.models import download
+from graft.models.download import fetch
+from graft.models.errors import GraftError
 
 
 def tar(*members: tuple[tarfile.TarInfo | str, bytes]) -> bytes:

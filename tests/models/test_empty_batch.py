@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.empty_batch import never_empty
+from graft.models.empty_batch import never_empty
 
 pytestmark = pytest.mark.graph
 

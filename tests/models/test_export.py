@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 from training_input import CLASSES, IMAGE_SIZE, make_example
 
-from models import export
-from models.datasets import read_classes
-from models.errors import GraftError
-from models.frozen import FrozenRunner
-from models.images import preprocess
-from models.transfer import get_method
+from graft.models import export
+from graft.models.datasets import read_classes
+from graft.models.errors import GraftError
+from graft.models.frozen import FrozenRunner
+from graft.models.images import preprocess
+from graft.models.transfer import get_method
 
 pytestmark = pytest.mark.graph
 

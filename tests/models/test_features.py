@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.backbone import Backbone, load_backbone
-from models.errors import GraftError
-from models.features import check_same_backbone, extract_features, feature_runner, write_backbone
-from models.images import preprocess
+from graft.models.backbone import Backbone, load_backbone
+from graft.models.errors import GraftError
+from graft.models.features import check_same_backbone, extract_features, feature_runner, write_backbone
+from graft.models.images import preprocess
 
 pytestmark = pytest.mark.graph
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.empty_batch import never_empty
-from models.errors import GraftError
-from models.frozen import FrozenRunner
+from graft.models.empty_batch import never_empty
+from graft.models.errors import GraftError
+from graft.models.frozen import FrozenRunner
 
 pytestmark = pytest.mark.graph
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.comparisons import simulate
-from models import gap
+from graft.models import gap
 
 
 def test_equal_answers_have_no_gap_and_are_not_distinguishable():

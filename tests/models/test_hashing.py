@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
-from models import hashing
-from models.errors import GraftError
-from models.hashing import backbone_hash, hash_file, hash_folder
+from graft.models import hashing
+from graft.models.errors import GraftError
+from graft.models.hashing import backbone_hash, hash_file, hash_folder
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from models.errors import GraftError
-from models.heads import build_head
-from models.options import HeadOptions
+from graft.models.errors import GraftError
+from graft.models.heads import build_head
+from graft.models.options import HeadOptions
 
 
 def test_linear_head_has_one_kernel_and_one_bias():

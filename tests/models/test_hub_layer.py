@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.errors import GraftError
-from models.hashing import hash_folder
-from models.hub_layer import HubLayer
+from graft.models.errors import GraftError
+from graft.models.hashing import hash_folder
+from graft.models.hub_layer import HubLayer
 
 pytestmark = pytest.mark.graph
 

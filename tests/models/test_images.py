@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from models import images
-from models.frozen import FrozenRunner
+from graft.models import images
+from graft.models.frozen import FrozenRunner
 
 # One trace for all tests, as in a served graph.
 decode = tf.function(images.decode_image, input_signature=[tf.TensorSpec([], tf.string)])

@@ -7,10 +7,10 @@ import zipfile
 import keras
 import pytest
 
-import models.hub_layer  # noqa: F401 - registers HubLayer with Keras, which a file could then name
-from models.applications import ReverseChannels
-from models.errors import GraftError
-from models.keras_archive import require_plain_layers
+import graft.models.hub_layer  # noqa: F401 - registers HubLayer with Keras, which a file could then name
+from graft.models.applications import ReverseChannels
+from graft.models.errors import GraftError
+from graft.models.keras_archive import require_plain_layers
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def described(**changes):
         # Registered by this process: would download and run a SavedModel.
         described(registered_name="graft>HubLayer", config={"handle": "https://example.com/1"}),
         described(class_name="graft>HubLayer", registered_name=None),
-        described(class_name="HubLayer", module="models.hub_layer", registered_name="graft>HubLayer"),
+        described(class_name="HubLayer", module="graft.models.hub_layer", registered_name="graft>HubLayer"),
         # A class of another module, a function as a class, a module that only begins like Keras' (CVE-2025-1550).
         described(module="os", class_name="system"),
         described(module="keras.utils", class_name="get_file"),

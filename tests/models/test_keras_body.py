@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from models.errors import GraftError
-from models.keras_body import cut_model, load_keras_file
+from graft.models.errors import GraftError
+from graft.models.keras_body import cut_model, load_keras_file
 
 
 def model() -> keras.Model:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.keras_identity import model_identity
+from graft.models.keras_identity import model_identity
 
 L = keras.layers
 

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from models.keras_layers import kept_frozen, layers_in_order, learning_layers, open_top
+from graft.models.keras_layers import kept_frozen, layers_in_order, learning_layers, open_top
 
 L = keras.layers
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from models import logistic
-from models.errors import GraftError
-from models.logistic import Examples, Solver, measure, refit, solve_path
+from graft.models import logistic
+from graft.models.errors import GraftError
+from graft.models.logistic import Examples, Solver, measure, refit, solve_path
 
 
 def make_examples(n: int, width: int = 40, classes: int = 4, seed: int = 0, weights: bool = False) -> Examples:

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 from training_input import weights
 
-from models import loop, memory, progress
-from models.checkpoint import Checkpoint
-from models.errors import GraftError
-from models.task import Split
-from models.transfer import get_method
+from graft.models import loop, memory, progress
+from graft.models.checkpoint import Checkpoint
+from graft.models.errors import GraftError
+from graft.models.task import Split
+from graft.models.transfer import get_method
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from models import memory
-from models.errors import GraftError
+from graft.models import memory
+from graft.models.errors import GraftError
 
 MB = 10**6
 

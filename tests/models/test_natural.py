@@ -2,7 +2,7 @@
 
 import itertools
 
-from models.natural import natural_key
+from graft.models.natural import natural_key
 
 
 def test_numbers_in_names_count_as_numbers():

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from training_input import IMAGE_SIZE
 
-from models import precision
-from models.transfer import get_method
+from graft.models import precision
+from graft.models.transfer import get_method
 
 
 @pytest.fixture

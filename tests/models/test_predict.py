@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from models.predict import SavedModelPredictor
+from graft.models.predict import SavedModelPredictor
 
 
 class Served(tf.Module):

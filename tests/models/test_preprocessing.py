@@ -9,8 +9,8 @@ import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-from models.datasets import read_classes
-from models.preprocessing import _single, preprocessing_fn, write_classes
+from graft.models.datasets import read_classes
+from graft.models.preprocessing import _single, preprocessing_fn, write_classes
 
 COUNTS = {"a10": 9, "B3": 5, "a2": 1, "b20": 7, "\u732b": 2}
 """By frequency a10 is the first and a2 the last, by code points B3 is the first."""

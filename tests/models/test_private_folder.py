@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from models.errors import GraftError
-from models.private_folder import hub_cache, require_private
+from graft.models.errors import GraftError
+from graft.models.private_folder import hub_cache, require_private
 
 
 def test_the_cache_is_the_users_own(tmp_path, monkeypatch):

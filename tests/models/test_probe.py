@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.probe import find_fault
+from graft.models.probe import find_fault
 
 pytestmark = pytest.mark.graph
 

@@ -1,6 +1,6 @@
 """The sink receives what is reported, and nothing happens without one."""
 
-from models import progress
+from graft.models import progress
 
 
 def test_sink_receives_stage_counts_and_figures():

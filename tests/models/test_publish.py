@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.backbone import load_backbone
-from models.errors import GraftError
-from models.publish import publish_backbone
+from graft.models.backbone import load_backbone
+from graft.models.errors import GraftError
+from graft.models.publish import publish_backbone
 
 pytestmark = pytest.mark.graph
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from training_input import make_network
 
-from models import logistic, memory, references
-from models.errors import GraftError
-from models.task import Split
+from graft.models import logistic, memory, references
+from graft.models.errors import GraftError
+from graft.models.task import Split
 
 pytestmark = pytest.mark.slow
 

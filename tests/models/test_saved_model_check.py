@@ -9,10 +9,10 @@ import tensorflow as tf
 from google.protobuf import text_format
 from hostile_models import PLACES, SIZE, add_write, edit, function, save, write_to
 
-from models import saved_model_check
-from models.errors import GraftError
-from models.publish import publish_backbone
-from models.saved_model_check import find_faults, read_saved_model, require_allowed
+from graft.models import saved_model_check
+from graft.models.errors import GraftError
+from graft.models.publish import publish_backbone
+from graft.models.saved_model_check import find_faults, read_saved_model, require_allowed
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from google.protobuf import message
 from hostile_models import save
 from tensorflow.core.protobuf import saved_model_pb2
 
-from models import saved_model_check
-from models.errors import GraftError
-from models.saved_model_check import find_faults
-from models.saved_model_size import count_parts
+from graft.models import saved_model_check
+from graft.models.errors import GraftError
+from graft.models.saved_model_check import find_faults
+from graft.models.saved_model_size import count_parts
 
 
 def field(number: int, content: bytes) -> bytes:

@@ -6,10 +6,10 @@ import pytest
 from test_loop import Killed, assert_equal_weights, fit, without_seconds
 from training_input import weights
 
-from models import logistic
-from models.checkpoint import Checkpoint
-from models.options import HeadOptions
-from models.transfer import get_method
+from graft.models import logistic
+from graft.models.checkpoint import Checkpoint
+from graft.models.options import HeadOptions
+from graft.models.transfer import get_method
 
 
 @pytest.mark.parametrize(

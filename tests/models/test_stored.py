@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from models.errors import GraftError
-from models.stored import reading
-from models.task import check_same_classes, load_split
+from graft.models.errors import GraftError
+from graft.models.stored import reading
+from graft.models.task import check_same_classes, load_split
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def test_missing_files_and_errors_of_ours(features):
 
 
 def test_damaged_predictions_and_summary(tmp_path):
-    from components.ingest.summary import read_rejected, read_summary
-    from components.predict import predictions
+    from graft.components.ingest.summary import read_rejected, read_summary
+    from graft.components.predict import predictions
 
     for name, read, stage in (
         ("predictions.npz", predictions.load, "predict"),

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from models.errors import GraftError
-from models.heads import build_head
-from models.options import HeadOptions
-from models.task import Split, check_same_classes, class_weights, load_split
+from graft.models.errors import GraftError
+from graft.models.heads import build_head
+from graft.models.options import HeadOptions
+from graft.models.task import Split, check_same_classes, class_weights, load_split
 
 
 def test_splits_are_memory_mapped(training_input):

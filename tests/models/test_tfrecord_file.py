@@ -9,7 +9,7 @@ import google_crc32c
 import pytest
 import tensorflow as tf
 
-from models.tfrecord_file import DamagedError, TooLong, read_records
+from graft.models.tfrecord_file import DamagedError, TooLong, read_records
 
 RECORDS = [b"", b"a", b"words " * 50, bytes(3000)]
 

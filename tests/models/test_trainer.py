@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 from training_input import make_network, weights
 
-from models import trainer
-from models.checkpoint import Checkpoint
-from models.errors import GraftError
+from graft.models import trainer
+from graft.models.checkpoint import Checkpoint
+from graft.models.errors import GraftError
 
 pytestmark = pytest.mark.slow
 

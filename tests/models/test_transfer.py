@@ -8,9 +8,9 @@ import pydantic
 import pytest
 from training_input import weights
 
-from models.errors import GraftError
-from models.options import AugmentOptions, HeadOptions, TrainOptions
-from models.transfer import METHODS, check_options, get_method, method_options
+from graft.models.errors import GraftError
+from graft.models.options import AugmentOptions, HeadOptions, TrainOptions
+from graft.models.transfer import METHODS, check_options, get_method, method_options
 
 
 def test_unknown_method_names_the_nearest():
@@ -31,7 +31,7 @@ def test_every_method_has_the_parts_the_registry_asks_for(name):
 
 def test_checking_options_imports_neither_keras_nor_tensorflow():
     code = (
-        "import sys; from models.transfer import METHODS, method_options; import models.options;"
+        "import sys; from graft.models.transfer import METHODS, method_options; import models.options;"
         "[method_options(name)() for name in METHODS];"
         "assert not {'keras', 'tensorflow'} & set(sys.modules), 'imported'"
     )

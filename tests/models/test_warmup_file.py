@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from models.images import decode_image
-from models.warmup import synthetic_images, write_warmup
+from graft.models.images import decode_image
+from graft.models.warmup import synthetic_images, write_warmup
 
 
 def test_requests_for_one_image_and_for_all(tmp_path):

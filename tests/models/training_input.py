@@ -92,7 +92,7 @@ class TrainingInput:
 
     def comparison(self, **config: Any):
         """What the references are compared on."""
-        from models.references import Comparison
+        from graft.models.references import Comparison
 
         files = {split: self.patterns(split) for split in SIZES}
         return Comparison.from_config(self.fn_args(self.root, **config).custom_config, self.transform, files)
@@ -105,9 +105,9 @@ class TrainingInput:
         **train: Any,
     ):
         """A task of a transfer method, without run_fn around it; the head is trained unless `head` says otherwise."""
-        from models.options import BackboneOptions, HeadOptions, TrainOptions
-        from models.task import load_split
-        from models.trainer import build_task
+        from graft.models.options import BackboneOptions, HeadOptions, TrainOptions
+        from graft.models.task import load_split
+        from graft.models.trainer import build_task
 
         options = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0, **train}
         return build_task(
@@ -146,7 +146,7 @@ def write_transform(root: pathlib.Path) -> None:
     import tensorflow_transform.beam as tft_beam
     from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-    from models.preprocessing import preprocessing_fn
+    from graft.models.preprocessing import preprocessing_fn
 
     spec = {name: tf.io.FixedLenFeature([1], tf.string) for name in ("image", "label", "file", "sha256", "format")} | {
         name: tf.io.FixedLenFeature([1], tf.int64) for name in ("width", "height")

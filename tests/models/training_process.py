@@ -13,7 +13,7 @@ import types
 
 import tensorflow as tf
 
-from models import progress, trainer
+from graft.models import progress, trainer
 
 
 def main() -> None:

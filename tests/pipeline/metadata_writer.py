@@ -7,7 +7,7 @@ from typing import Any
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipeline.metadata import FILE_NAME
+from graft.pipeline.metadata import FILE_NAME
 
 _STATES = {name: pb.Execution.State.Value(name) for name in ("COMPLETE", "CACHED", "FAILED", "RUNNING")}
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from hostile_models import SIZE, save, write_to
 
-from models.hashing import hash_file, hash_folder
-from pipeline import cli
+from graft.models.hashing import hash_file, hash_folder
+from graft.pipeline import cli
 
 
 @pytest.fixture

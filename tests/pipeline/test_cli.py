@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipeline import cli
+from graft.pipeline import cli
 
 GOOD = """
 name: trashnet
@@ -30,7 +30,7 @@ def graft(capsys, tmp_path, monkeypatch):
 
 def save_version(store, name: str, content: str) -> int:
     """Pushes a SavedModel in name only."""
-    from serving.store import ModelStore
+    from graft.serving.store import ModelStore
 
     folder = store.parent / f"model-{content}"
     folder.mkdir()
@@ -121,7 +121,7 @@ def test_no_server_to_predict(graft, tmp_path):
 
 @pytest.mark.parametrize(("refused", "said"), [(1, "b.png: image 1: no good"), (None, "no good")])
 def test_predict_names_the_file_and_takes_the_only_model(graft, store, tmp_path, monkeypatch, refused, said):
-    from serving import client
+    from graft.serving import client
 
     asked = []
 
@@ -198,7 +198,7 @@ def test_a_fault_of_graft_itself_is_no_closed_gate(graft, monkeypatch):
 
 def test_a_closed_pipe_ends_quietly(store):
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "models", "list", "--store", str(store)],
+        [sys.executable, "-m", "graft.pipeline.cli", "models", "list", "--store", str(store)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

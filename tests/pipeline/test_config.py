@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from pipeline import config as configs
-from pipeline.config import ConfigError
+from graft.pipeline import config as configs
+from graft.pipeline.config import ConfigError
 
 SMALLEST = """
 name: trashnet

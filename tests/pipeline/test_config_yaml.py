@@ -6,8 +6,8 @@ import pathlib
 import pytest
 import yaml
 
-from pipeline import config_yaml
-from pipeline.config_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_SCALAR, parse, read_text
+from graft.pipeline import config_yaml
+from graft.pipeline.config_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_SCALAR, parse, read_text
 
 
 def doubling(levels: int) -> str:

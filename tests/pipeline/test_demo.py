@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import GraftError
-from pipeline.demo import data, story
+from graft.models.errors import GraftError
+from graft.pipeline.demo import data, story
 
 LABELS = 20
 
@@ -20,7 +20,7 @@ LABELS = 20
 def told(tmp_path_factory):
     """`graft demo --json` in a process of its own: exit status, JSON, standard error."""
     root = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "pipeline.cli", "demo", "--seeds", "3", "--json", "--root", str(root)]
+    command = [sys.executable, "-m", "graft.pipeline.cli", "demo", "--seeds", "3", "--json", "--root", str(root)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.stdout.count("\n") == 1, done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr
@@ -99,8 +99,8 @@ def test_the_files_are_what_the_csv_says(tmp_path):
 
 @pytest.mark.slow
 def test_the_source_backbone_learns_its_task_and_loads(tmp_path):
-    from models.backbone import check_backbone, load_backbone
-    from pipeline.demo import source
+    from graft.models.backbone import check_backbone, load_backbone
+    from graft.pipeline.demo import source
 
     train, held_out = data.source_images(data.DIGIT_SIDE, 1, seed=0)
     _, untrained = source.train_source(train, held_out, 1, seed=0)

@@ -12,15 +12,15 @@ import time
 import psutil
 import pytest
 
-from pipeline.ending import DIED, FAILURE_S, SIGNAL_S, Ending, Interrupted
+from graft.pipeline.ending import DIED, FAILURE_S, SIGNAL_S, Ending, Interrupted
 
 pytestmark = pytest.mark.usefixtures("heard_signals")
 
 _HEAD = """
 import ctypes, os, pathlib, signal, subprocess, sys, threading, time
-from pipeline import ending, failures
-from pipeline.result import RunResult
-from pipeline.stages import Stage
+from graft.pipeline import ending, failures
+from graft.pipeline.result import RunResult
+from graft.pipeline.stages import Stage
 
 def stuck():
     # Native code that lets other threads run, and that no signal wakes: a handler gets no turn.

@@ -5,10 +5,10 @@ import pathlib
 
 import pytest
 
-from components.gates import GateClosed
-from models import memory
-from models.errors import GraftError
-from pipeline import failures
+from graft.components.gates import GateClosed
+from graft.models import memory
+from graft.models.errors import GraftError
+from graft.pipeline import failures
 
 
 def wrapped(inner: BaseException, outer: type[Exception] = RuntimeError, text: str = "in a library") -> Exception:

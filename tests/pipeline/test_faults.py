@@ -10,8 +10,8 @@ import time
 import pytest
 from workshop import STAGES, Workshop
 
-from pipeline.metadata import Metadata
-from serving.store import ModelStore
+from graft.pipeline.metadata import Metadata
+from graft.serving.store import ModelStore
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ import sys
 import pytest
 from metadata_writer import MetadataWriter
 
-from models.errors import GraftError
-from pipeline.lineage import describe_lineage, describe_run
-from pipeline.metadata import Metadata
+from graft.models.errors import GraftError
+from graft.pipeline.lineage import describe_lineage, describe_run
+from graft.pipeline.metadata import Metadata
 
 CONFIG = {
     "name": "demo",
@@ -130,9 +130,8 @@ def test_run_that_did_not_get_far(root):
 
 
 def test_needs_neither_tensorflow_nor_tfx(root):
-    code = (
-        "import pathlib, sys; from pipeline.metadata import Metadata; from pipeline.lineage import describe_lineage\n"
-    )
+    code = "import pathlib, sys; from graft.pipeline.metadata import Metadata\n"
+    code += "from graft.pipeline.lineage import describe_lineage\n"
     code += "describe_lineage(Metadata(pathlib.Path(sys.argv[1])), '2')\n"
     code += "print({'tensorflow', 'tfx', 'apache_beam', 'keras'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code, root], capture_output=True, text=True, check=True)

@@ -9,8 +9,8 @@ import time
 import pytest
 from metadata_writer import MetadataWriter
 
-from models.errors import GraftError
-from pipeline.metadata import FILE_NAME, Metadata
+from graft.models.errors import GraftError
+from graft.pipeline.metadata import FILE_NAME, Metadata
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_executions_tell_stage_state_and_outputs(root):
 
 
 def test_time_is_utc_whatever_the_zone_of_the_machine(root):
-    code = "import pathlib, sys; from pipeline.metadata import Metadata\n"
+    code = "import pathlib, sys; from graft.pipeline.metadata import Metadata\n"
     code += "print(Metadata(pathlib.Path(sys.argv[1])).executions('run-1')[0].started.isoformat())"
     read = [
         subprocess.run([sys.executable, "-c", code, root], env={"TZ": zone}, capture_output=True, text=True, check=True)
@@ -188,7 +188,7 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.dsl.component.experimental.annotations import OutputArtifact, InputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, PushedModel
-from pipeline.local import LocalRunner
+from graft.pipeline.local import LocalRunner
 
 @component
 def Make(examples: OutputArtifact[Examples], fingerprint: Parameter[str]):

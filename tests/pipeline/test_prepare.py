@@ -2,10 +2,10 @@
 
 import pytest
 
-from models.errors import GraftError
-from pipeline import config as configs
-from pipeline import prepare, run
-from pipeline.progress_view import ProgressView
+from graft.models.errors import GraftError
+from graft.pipeline import config as configs
+from graft.pipeline import prepare, run
+from graft.pipeline.progress_view import ProgressView
 
 
 def config_of(folder, **keys) -> configs.Config:

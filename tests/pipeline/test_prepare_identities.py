@@ -7,12 +7,12 @@ import shutil
 import pytest
 from workshop import STAGES, write_backbone
 
-from models import hub_layer
-from models.errors import GraftError
-from models.hashing import hash_file, hash_folder
-from models.options import BackboneOptions
-from pipeline import prepare
-from pipeline.prepare import backbone_identity, code_version
+from graft.models import hub_layer
+from graft.models.errors import GraftError
+from graft.models.hashing import hash_file, hash_folder
+from graft.models.options import BackboneOptions
+from graft.pipeline import prepare
+from graft.pipeline.prepare import backbone_identity, code_version
 
 
 def identity(handle: str, **options) -> str:

@@ -5,13 +5,13 @@ import pathlib
 import pytest
 import yaml
 
-from components.ingest import sources
-from models.transfer import METHODS, method_options
-from pipeline import config as configs
-from pipeline.reference import config_reference, starter_config
+from graft.components.ingest import sources
+from graft.models.transfer import METHODS, method_options
+from graft.pipeline import config as configs
+from graft.pipeline.reference import config_reference, starter_config
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "configuration.md"
-COMMAND = "python -m pipeline.reference > docs/configuration.md"
+COMMAND = "python -m graft.pipeline.reference > docs/configuration.md"
 
 
 def leaves(values: dict, above: str = "") -> set[str]:

@@ -18,15 +18,15 @@ from metadata_writer import MetadataWriter
 from PIL import Image
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components.gates import Gate
-from components.predict.predictions import Predictions, load
-from components.quality_gate.metrics import classification
-from pipeline import config as configs
-from pipeline import pictures, plots, report_parts
-from pipeline.metadata import Artifact, Metadata
-from pipeline.report import write_report
-from pipeline.result import RunResult
-from pipeline.stages import Stage
+from graft.components.gates import Gate
+from graft.components.predict.predictions import Predictions, load
+from graft.components.quality_gate.metrics import classification
+from graft.pipeline import config as configs
+from graft.pipeline import pictures, plots, report_parts
+from graft.pipeline.metadata import Artifact, Metadata
+from graft.pipeline.report import write_report
+from graft.pipeline.result import RunResult
+from graft.pipeline.stages import Stage
 
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = ("cat", HOSTILE, "$x_{")
@@ -554,7 +554,7 @@ def test_pictures_follow_the_rule_of_the_model():
         "16 bits": (_encoded(Image.fromarray(np.full((8, 8), 0x80FF, np.uint16)), "PNG"), (8, 8), (128, 128, 128)),
         "grey": (_encoded(Image.new("L", (8, 8), 77), "BMP"), (8, 8), (77, 77, 77)),
     }
-    from models.images import decode_image
+    from graft.models.images import decode_image
 
     for name, (encoded, size, colour) in cases.items():
         shown = Image.open(io.BytesIO(base64.b64decode(pictures.thumbnail(encoded).partition(",")[2])))

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from components.examples import read_examples, split_files
-from components.predict.predictions import load
-from components.quality_gate.executor import read_evaluation
+from graft.components.examples import read_examples, split_files
+from graft.components.predict.predictions import load
+from graft.components.quality_gate.executor import read_evaluation
 
 pytestmark = pytest.mark.slow
 
@@ -24,10 +24,10 @@ def oldest(workshop, stage: str, key: str):
 
 
 def test_served_answers_equal_those_in_process_on_the_whole_test_split(workshop, first_run):
-    from models.predict import SavedModelPredictor
-    from serving.candidate import candidate_server
-    from serving.client import Client
-    from serving.store import ModelStore
+    from graft.models.predict import SavedModelPredictor
+    from graft.serving.candidate import candidate_server
+    from graft.serving.client import Client
+    from graft.serving.store import ModelStore
 
     path = ModelStore(workshop.store).version_path("shapes", 1)
     rows = read_examples(split_files(str(oldest(workshop, "ingest", "examples")), "test"), ("image",))
@@ -58,7 +58,7 @@ def test_tfma_can_evaluate_the_pushed_model_by_its_own_signatures(workshop, firs
     """As somebody would who has the store and the Examples, but not the run."""
     import tensorflow_model_analysis as tfma
 
-    from serving.store import ModelStore
+    from graft.serving.store import ModelStore
 
     config = tfma.EvalConfig(
         model_specs=[

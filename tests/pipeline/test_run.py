@@ -7,7 +7,7 @@ import shutil
 import pytest
 from workshop import CLASSES, STAGES
 
-from serving.store import ModelStore
+from graft.serving.store import ModelStore
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from models import backbone as backbones
-from models.errors import GraftError
-from pipeline import run
-from pipeline.config import Config
+from graft.models import backbone as backbones
+from graft.models.errors import GraftError
+from graft.pipeline import run
+from graft.pipeline.config import Config
 
 SIDE = 16
 
@@ -71,7 +71,7 @@ def test_a_wrong_range_is_refused_on_real_images(folder, tmp_path, caplog):
 
 
 def test_noise_where_no_image_can_be_read(folder, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("components.ingest.sample.sample_images", lambda *_: [])
+    monkeypatch.setattr("graft.components.ingest.sample.sample_images", lambda *_: [])
     with pytest.raises(GraftError, match="narrower value range"), caplog.at_level(logging.WARNING):
         run.check_backbone(config(folder, tmp_path))
     assert "0 usable images at the start of the data; it is checked on noise" in caplog.text
@@ -94,7 +94,7 @@ def test_a_dry_run_over_a_checked_backbone_needs_no_tensorflow(folder, tmp_path)
     checked = config(folder, tmp_path)
     run.check(checked)
     code = (
-        "import json, sys; from pipeline import run; from pipeline.config import Config;"
+        "import json, sys; from pipeline import run; from graft.pipeline.config import Config;"
         f"run.check(Config.model_validate(json.loads({checked.model_dump_json(by_alias=True)!r})));"
         "print([name for name in ('tensorflow', 'keras', 'tfx') if name in sys.modules])"
     )

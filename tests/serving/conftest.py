@@ -44,7 +44,7 @@ def held(monkeypatch):
     """Holds every run of a model until its event is set; then the answer is y = [1.0]."""
     import threading
 
-    from serving.engine import Engine
+    from graft.serving.engine import Engine
 
     gate = threading.Event()
 
@@ -60,7 +60,7 @@ def held(monkeypatch):
 @pytest.fixture(scope="session")
 def server(models):
     """One server with all small models, for tests that change nothing."""
-    from serving.server import EmbeddedServer
+    from graft.serving.server import EmbeddedServer
 
     with EmbeddedServer(models={name: path.parent for name, path in models.items()}) as running:
         yield running

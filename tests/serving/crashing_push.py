@@ -5,7 +5,7 @@ import shutil
 import signal
 import sys
 
-from serving.store import ModelStore
+from graft.serving.store import ModelStore
 
 _OPERATIONS = (
     (os, "fsync"),

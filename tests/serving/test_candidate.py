@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from models.errors import GraftError
-from serving.candidate import candidate_server
-from serving.client import Client
+from graft.models.errors import GraftError
+from graft.serving.candidate import candidate_server
+from graft.serving.client import Client
 
 
 def test_the_embedded_server_answers(models):

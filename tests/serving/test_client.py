@@ -2,8 +2,6 @@
 
 import concurrent.futures
 import io
-import os
-import pathlib
 import subprocess
 import sys
 import time
@@ -13,11 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving import tensors
-from serving.client import Client, ClientError, Prediction
-from serving.protos import predict_pb2, prediction_service_pb2_grpc
-
-ROOT = pathlib.Path(__file__).parents[2]
+from graft.serving import tensors
+from graft.serving.client import Client, ClientError, Prediction
+from graft.serving.protos import predict_pb2, prediction_service_pb2_grpc
 
 
 @pytest.fixture(scope="module")
@@ -191,17 +187,14 @@ def test_only_passing_faults_are_tried_again(flaky):
 
 
 def run_alone(program: str) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    child = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment, timeout=120
-    )
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert child.returncode == 0, child.stderr
 
 
 def test_the_client_does_not_import_tensorflow():
     run_alone("""
 import sys
-from serving.client import Client
+from graft.serving.client import Client
 assert not {"tensorflow", "tensorflow.python", "keras", "PIL"} & sys.modules.keys()
 """)
 
@@ -209,8 +202,8 @@ assert not {"tensorflow", "tensorflow.python", "keras", "PIL"} & sys.modules.key
 @pytest.mark.slow
 def test_the_client_leaves_room_for_tensorflow():
     run_alone("""
-from serving.protos import tensor_pb2
-from serving import tensors
+from graft.serving.protos import tensor_pb2
+from graft.serving import tensors
 import numpy as np
 proto = tensors.to_proto(np.float32([1, 2]))
 import tensorflow as tf
@@ -218,5 +211,5 @@ from tensorflow.core.framework import tensor_pb2 as official
 assert official.TensorProto is tensor_pb2.TensorProto
 assert tf.make_ndarray(proto).tolist() == [1.0, 2.0]
 assert type(tf.make_tensor_proto([1])) is tensor_pb2.TensorProto
-import serving.server
+import graft.serving.server
 """)

@@ -8,10 +8,10 @@ import urllib.parse
 
 import pytest
 
-from serving import connections
-from serving.connections import connections_allowed, open_files
-from serving.limits import Limits
-from serving.server import EmbeddedServer
+from graft.serving import connections
+from graft.serving.connections import connections_allowed, open_files
+from graft.serving.limits import Limits
+from graft.serving.server import EmbeddedServer
 
 
 @pytest.mark.parametrize(("files", "expected"), [(1000, 300), (10, 8), (10**6, 5000), (resource.RLIM_INFINITY, 5000)])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from serving.data_plane import DataPlane
-from serving.status import ServingError
+from graft.serving.data_plane import DataPlane
+from graft.serving.status import ServingError
 
 
 class Echo:

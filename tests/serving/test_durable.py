@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from serving import durable
+from graft.serving import durable
 
 
 def names(folder):

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
 
-from serving.engine import MAX_FETCH_SETS, Engine
-from serving.status import ServingError
+from graft.serving.engine import MAX_FETCH_SETS, Engine
+from graft.serving.status import ServingError
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["frozen", "plain"])
@@ -285,7 +285,7 @@ def test_a_loaded_model_is_in_memory_once(models, tmp_path):
 MEASURE = """
 import pathlib, sys
 import numpy as np
-from serving.engine import Engine
+from graft.serving.engine import Engine
 
 def resident():
     fields = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())

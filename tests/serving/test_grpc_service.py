@@ -8,8 +8,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import classification_pb2
 
-from serving import protos, tensors
-from serving.server import EmbeddedServer
+from graft.serving import protos, tensors
+from graft.serving.server import EmbeddedServer
 
 DEADLINE_S = 30
 

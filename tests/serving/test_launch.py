@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from models.errors import GraftError
-from serving import launch
-from serving.store import ModelStore, StoreError
+from graft.models.errors import GraftError
+from graft.serving import launch
+from graft.serving.store import ModelStore, StoreError
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
-from models.errors import GraftError
-from serving.limits import ByteBudget, Limits
-from serving.server import EmbeddedServer, ServerError
+from graft.models.errors import GraftError
+from graft.serving.limits import ByteBudget, Limits
+from graft.serving.server import EmbeddedServer, ServerError
 
 
 def test_claims_share_the_budget_and_give_back_once():

@@ -2,7 +2,7 @@
 
 import logging
 
-from serving.log_rate import RepeatFilter
+from graft.serving.log_rate import RepeatFilter
 
 
 def test_lines_from_one_place_are_left_out_and_counted(caplog):

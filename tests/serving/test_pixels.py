@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tensorflow.core.example import example_pb2
 
-from serving.engine import Engine
-from serving.pixels import announced_pixels
-from serving.status import ServingError
+from graft.serving.engine import Engine
+from graft.serving.pixels import announced_pixels
+from graft.serving.status import ServingError
 
 
 def strings(*values):

@@ -5,7 +5,7 @@ import threading
 import grpc
 import pytest
 
-from serving.prediction_pool import PredictionPool
+from graft.serving.prediction_pool import PredictionPool
 
 
 def test_it_is_full_while_as_many_calls_as_allowed_run_or_wait():

@@ -12,13 +12,13 @@ import grpc
 import numpy as np
 import pytest
 
-from serving import tensors
-from serving.client import Client
-from serving.engine import Engine
-from serving.limits import Limits
-from serving.protos import predict_pb2, prediction_service_pb2_grpc
-from serving.server import EmbeddedServer
-from serving.status import ServingError
+from graft.serving import tensors
+from graft.serving.client import Client
+from graft.serving.engine import Engine
+from graft.serving.limits import Limits
+from graft.serving.protos import predict_pb2, prediction_service_pb2_grpc
+from graft.serving.server import EmbeddedServer
+from graft.serving.status import ServingError
 
 PATIENCE_S = 60.0
 

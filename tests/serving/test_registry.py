@@ -6,8 +6,8 @@ import time
 import grpc
 import pytest
 
-from serving.registry import ModelRegistry, State, Wanted
-from serving.status import ServingError
+from graft.serving.registry import ModelRegistry, State, Wanted
+from graft.serving.status import ServingError
 
 
 class FakeEngine:

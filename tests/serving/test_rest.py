@@ -15,10 +15,10 @@ import urllib.parse
 import numpy as np
 import pytest
 
-from serving import json_tensors
-from serving.limits import Limits
-from serving.server import EmbeddedServer
-from serving.status import ServingError
+from graft.serving import json_tensors
+from graft.serving.limits import Limits
+from graft.serving.server import EmbeddedServer
+from graft.serving.status import ServingError
 
 PREDICT = "/v1/models/half_plus_two:predict"
 ODD = "/v1/models/odd:predict"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from google.protobuf import message
 
-from serving import tensors
-from serving.protos import predict_pb2
-from serving.screening import MAX_FIELDS, SMALL, check_predict
-from serving.status import ServingError
+from graft.serving import tensors
+from graft.serving.protos import predict_pb2
+from graft.serving.screening import MAX_FIELDS, SMALL, check_predict
+from graft.serving.status import ServingError
 
 
 def field(number: int, content: bytes) -> bytes:

@@ -1,7 +1,6 @@
 """The server as a whole: hot reload under load, broken versions, start, drain."""
 
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -19,11 +18,10 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from serving.client import Client, ClientError
-from serving.server import EmbeddedServer, ServerError
-from serving.store import ModelStore
+from graft.serving.client import Client, ClientError
+from graft.serving.server import EmbeddedServer, ServerError
+from graft.serving.store import ModelStore
 
-ROOT = pathlib.Path(__file__).parents[2]
 X = {"x": np.float32([2.0])}
 
 
@@ -284,7 +282,7 @@ def test_freezing_is_switchable(models):
 
 def start_process(store: ModelStore, *arguments: str) -> tuple[subprocess.Popen, str]:
     program = (
-        "import logging, sys; from serving.launch import serve; logging.basicConfig(level=logging.INFO); "
+        "import logging, sys; from graft.serving.launch import serve; logging.basicConfig(level=logging.INFO); "
         "sys.exit(serve(sys.argv[1], 0, None, embedded=True, drain_s=float(sys.argv[2]), "
         "on_ready=lambda grpc, rest: print(grpc, flush=True)))"
     )
@@ -292,7 +290,6 @@ def start_process(store: ModelStore, *arguments: str) -> tuple[subprocess.Popen,
         [sys.executable, "-c", program, str(store.path), *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     return process, process.stdout.readline().strip()
 

@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from serving.sources import FolderSource, StoreSource
-from serving.store import ModelStore
+from graft.serving.sources import FolderSource, StoreSource
+from graft.serving.store import ModelStore
 
 
 @pytest.fixture

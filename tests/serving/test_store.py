@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import GraftError
-from serving import durable, manifest
-from serving.store import ModelStore, PointerError, StoreError
-from serving.versions import check_model_name, version_folders
+from graft.models.errors import GraftError
+from graft.serving import durable, manifest
+from graft.serving.store import ModelStore, PointerError, StoreError
+from graft.serving.versions import check_model_name, version_folders
 
 CHILD = pathlib.Path(__file__).with_name("crashing_push.py")
 
@@ -282,7 +282,7 @@ def test_what_is_no_model_of_the_store_holds_up_nothing(store, exports, monkeypa
             raise PermissionError(13, "Permission denied")
         return version_folders(base)
 
-    monkeypatch.setattr("serving.store.version_folders", listing)
+    monkeypatch.setattr("graft.serving.store.version_folders", listing)
     store.push("m", exports[0], {})
     assert store.models() == ["m"]
     assert "private: cannot be listed: Permission denied" in caplog.text
@@ -319,8 +319,7 @@ def test_sweep_removes_what_a_dead_push_left_but_not_a_live_one(store, exports):
 
 def push_in_child(store: ModelStore, export: pathlib.Path, kill_at: int, when: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(CHILD), str(store.path), str(export), str(kill_at), when]
-    environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.slow
@@ -356,10 +355,9 @@ def test_killed_at_random_moments(tmp_path, exports):
     (exports[1] / "big").write_bytes(os.urandom(30 << 20))
     (exports[2] / "big").write_bytes(os.urandom(30 << 20))
     generator = random.Random(0)
-    environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
     for round_number in range(15):
         command = [sys.executable, str(CHILD), str(store.path), str(exports[1 + round_number % 2]), "0", "never"]
-        child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         time.sleep(generator.uniform(0.05, 0.6))
         child.kill()
         child.wait()
@@ -421,7 +419,7 @@ def test_file_size_limit_stops_a_push_cleanly(tmp_path, exports):
     store.push("m", exports[0], {})
     (exports[1] / "big").write_bytes(bytes(1 << 20))
     program = (
-        "import resource, signal, sys; from serving.store import ModelStore; "
+        "import resource, signal, sys; from graft.serving.store import ModelStore; "
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); "
         "ModelStore(sys.argv[1]).push('m', sys.argv[2], {})"
@@ -431,7 +429,6 @@ def test_file_size_limit_stops_a_push_cleanly(tmp_path, exports):
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
     )
     assert child.returncode == 1 and "StoreError: push of m" in child.stderr
     assert store.current("m").version == 1 and store.verify("m") == [] and not left_over(store)
@@ -454,7 +451,6 @@ def test_two_writers_at_once_each_get_a_version(store, exports):
     children = [
         subprocess.Popen(
             [sys.executable, str(CHILD), str(store.path), str(export), "0", "never"],
-            env=os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
             stdout=subprocess.DEVNULL,
         )
         for export in exports[:2]

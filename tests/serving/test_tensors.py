@@ -10,9 +10,9 @@ from google.protobuf import message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import tensors
-from serving.protos import tensor_pb2, types_pb2
-from serving.status import ServingError
+from graft.serving import tensors
+from graft.serving.protos import tensor_pb2, types_pb2
+from graft.serving.status import ServingError
 
 ARRAYS = [
     np.float32([[1.5, -2.0], [np.inf, np.nan]]),

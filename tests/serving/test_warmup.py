@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving import tensors, warmup
-from serving.data_plane import DataPlane
-from serving.engine import Engine
-from serving.server import EmbeddedServer, ServerError
-from serving.status import ServingError
+from graft.serving import tensors, warmup
+from graft.serving.data_plane import DataPlane
+from graft.serving.engine import Engine
+from graft.serving.server import EmbeddedServer, ServerError
+from graft.serving.status import ServingError
 
 
 def predict_log(value=1.0, signature="serving_default", alias="x"):

@@ -6,9 +6,9 @@ import importlib
 import os
 from collections.abc import Iterator
 
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.sources import REGISTRY
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources import REGISTRY
 
 MIN_CHUNK = 64
 MAX_CHUNK = 1000

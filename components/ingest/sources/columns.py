@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from components.ingest.header import Refused
-from components.ingest.options import RESERVED_FEATURES, DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.sources.base import Item, as_text
-from models.errors import GraftError
+from graft.components.ingest.header import Refused
+from graft.components.ingest.options import RESERVED_FEATURES, DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources.base import Item, as_text
+from graft.models.errors import GraftError
 
 _SHOWN_COLUMNS = 50
 _SHOWN_TEXT = 2000

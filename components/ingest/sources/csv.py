@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator
 from typing import TextIO
 
-from components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
-from components.ingest.sources.columns import check_columns, extra_columns, group_text, label_text, split_text
-from components.ingest.sources.files import FileChunk, FileRef
-from models.errors import GraftError
-from models.regular_file import open_regular
+from graft.components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
+from graft.components.ingest.sources.columns import check_columns, extra_columns, group_text, label_text, split_text
+from graft.components.ingest.sources.files import FileChunk, FileRef
+from graft.models.errors import GraftError
+from graft.models.regular_file import open_regular
 
 _LONGEST_LINE = 2**20
 

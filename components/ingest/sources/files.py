@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from components.ingest.header import Refused
-from components.ingest.reasons import Reason
-from components.ingest.sources.base import Chunk, Item, as_text
-from models.regular_file import open_descriptor
+from graft.components.ingest.header import Refused
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources.base import Chunk, Item, as_text
+from graft.models.regular_file import open_descriptor
 
 
 class FileRef(NamedTuple):  # not a dataclass: those pickle ten times slower, and there is one for each image

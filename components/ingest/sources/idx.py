@@ -14,11 +14,11 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from components.ingest.options import DataOptions, IdxPair
-from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
-from components.ingest.sources.columns import label_text
-from models.errors import GraftError
-from models.regular_file import open_regular
+from graft.components.ingest.options import DataOptions, IdxPair
+from graft.components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
+from graft.components.ingest.sources.columns import label_text
+from graft.models.errors import GraftError
+from graft.models.regular_file import open_regular
 
 _UNSIGNED_BYTE = 8
 _STORED_BLOCK = 65535

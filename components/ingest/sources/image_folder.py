@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
-from components.ingest.sources.files import FileChunk, FileRef
-from components.ingest.splits import parse_split
-from models.errors import GraftError
+from graft.components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
+from graft.components.ingest.sources.files import FileChunk, FileRef
+from graft.components.ingest.splits import parse_split
+from graft.models.errors import GraftError
 
 _SHOWN = 200
 """Characters of a path that a message shows."""

@@ -5,13 +5,13 @@ import logging
 import pathlib
 from collections.abc import Iterator
 
-from components.ingest import worker
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.sources import parquet_reader
-from components.ingest.sources.base import MAX_CHUNK, Chunk, Entry, Item, Source, as_text
-from components.ingest.sources.paths import find_files
-from models.errors import GraftError
+from graft.components.ingest import worker
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources import parquet_reader
+from graft.components.ingest.sources.base import MAX_CHUNK, Chunk, Entry, Item, Source, as_text
+from graft.components.ingest.sources.paths import find_files
+from graft.models.errors import GraftError
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow_hotfix  # before pyarrow 14 reading a schema could run code from the file (CVE-2023-47248)
 
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.sources.base import Entry, Item, as_text
-from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
-from models.errors import GraftError
-from models.regular_file import open_regular
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources.base import Entry, Item, as_text
+from graft.components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
+from graft.models.errors import GraftError
+from graft.models.regular_file import open_regular
 
 _BATCH_ROWS = 64
 _BATCH_BYTES = 2**25

@@ -5,8 +5,8 @@
 import glob
 import os
 
-from components.ingest.sources.base import as_text
-from models.errors import GraftError
+from graft.components.ingest.sources.base import as_text
+from graft.models.errors import GraftError
 
 _CHUNKS_WANTED = 16
 _MIN_CHUNK_BYTES = 2**23

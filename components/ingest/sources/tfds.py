@@ -6,15 +6,15 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
-from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text
-from components.ingest.sources.tfds_info import Info, Shard, read_info
-from components.ingest.sources.tfrecord import longest, read_rows, too_long_item
-from components.ingest.splits import parse_split
-from models.errors import GraftError
-from models.tfrecord_file import TooLong
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
+from graft.components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text
+from graft.components.ingest.sources.tfds_info import Info, Shard, read_info
+from graft.components.ingest.sources.tfrecord import longest, read_rows, too_long_item
+from graft.components.ingest.splits import parse_split
+from graft.models.errors import GraftError
+from graft.models.tfrecord_file import TooLong
 
 
 @dataclasses.dataclass(frozen=True)

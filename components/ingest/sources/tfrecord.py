@@ -8,13 +8,13 @@ from typing import Any
 import tensorflow as tf
 from google.protobuf import message
 
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
-from components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
-from components.ingest.sources.paths import find_files, group
-from models.errors import GraftError
-from models.tfrecord_file import DamagedError, TooLong, read_records
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
+from graft.components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
+from graft.components.ingest.sources.paths import find_files, group
+from graft.models.errors import GraftError
+from graft.models.tfrecord_file import DamagedError, TooLong, read_records
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 

@@ -8,11 +8,11 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx.types import channel, standard_artifacts
 
-from components import gates
-from components.artifacts import DataBlessing, Rejected
-from components.data_gate.component import DataGate
-from components.data_gate.executor import Executor, anomalies_gate
-from components.ingest.summary import Summary, read_summary
+from graft.components import gates
+from graft.components.artifacts import DataBlessing, Rejected
+from graft.components.data_gate.component import DataGate
+from graft.components.data_gate.executor import Executor, anomalies_gate
+from graft.components.ingest.summary import Summary, read_summary
 
 SCHEMA = """
 feature { name: "label" type: BYTES domain: "classes" presence { min_fraction: 1.0 } shape { dim { size: 1 } } }

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
-from components.artifacts import Comparison, Features
-from components.examples import read_examples, split_files
-from components.features.executor import Executor
-from components.negative_transfer.executor import Executor as NegativeTransferExecutor
-from components.quality_gate import rules
-from models.backbone import load_backbone
-from models.errors import GraftError
-from models.features import check_same_backbone
-from models.options import BackboneOptions
-from pipeline.prepare import backbone_identity
+from graft.components.artifacts import Comparison, Features
+from graft.components.examples import read_examples, split_files
+from graft.components.features.executor import Executor
+from graft.components.negative_transfer.executor import Executor as NegativeTransferExecutor
+from graft.components.quality_gate import rules
+from graft.models.backbone import load_backbone
+from graft.models.errors import GraftError
+from graft.models.features import check_same_backbone
+from graft.models.options import BackboneOptions
+from graft.pipeline.prepare import backbone_identity
 
 pytestmark = pytest.mark.slow
 

@@ -49,14 +49,14 @@ class Result:
 
     @property
     def summary(self):
-        from components.ingest.summary import read_summary
+        from graft.components.ingest.summary import read_summary
 
         return read_summary(str(self.rejected_folder))
 
     @property
     def rejected(self) -> dict[str, dict[str, str]]:
         """file -> line of rejected.jsonl."""
-        from components.ingest.summary import read_rejected
+        from graft.components.ingest.summary import read_rejected
 
         return {row["file"]: row for row in read_rejected(str(self.rejected_folder))}
 
@@ -85,9 +85,9 @@ def ingest(tmp_path):
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
 
-        from components.beam import LOCAL_BEAM_ARGS
-        from components.ingest import ingestion
-        from components.ingest.options import DataOptions
+        from graft.components.beam import LOCAL_BEAM_ARGS
+        from graft.components.ingest import ingestion
+        from graft.components.ingest.options import DataOptions
 
         nonlocal runs
         runs += 1

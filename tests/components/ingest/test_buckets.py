@@ -6,10 +6,10 @@ import random
 import pytest
 import tensorflow as tf
 
-from components.ingest import buckets, shards
-from components.ingest.options import SplitOptions
-from components.ingest.reasons import Reason
-from components.ingest.records import BUCKETS, Record, bucket_of
+from graft.components.ingest import buckets, shards
+from graft.components.ingest.options import SplitOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.records import BUCKETS, Record, bucket_of
 
 FRACTIONS = SplitOptions()
 TRAIN, TEST = b"\xee" * 32, b"\x01" * 32

@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.ingest import check
-from components.ingest.header import Header, Refused, read_header
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.sources.base import Item
-from models import images
+from graft.components.ingest import check
+from graft.components.ingest.header import Header, Refused, read_header
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources.base import Item
+from graft.models import images
 
 
 def options(**limits) -> DataOptions:

@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.ingest.options import DataOptions
-from components.ingest.splits import assign_split
-from models import convert
-from models.images import decode_image
-from pipeline.pictures import thumbnail
-from serving.client import Client
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.splits import assign_split
+from graft.models import convert
+from graft.models.images import decode_image
+from graft.pipeline.pictures import thumbnail
+from graft.serving.client import Client
 
 SIZE = (40, 24)
 

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from components.ingest.fingerprint import fingerprint
-from components.ingest.options import DataOptions
-from models.errors import GraftError
+from graft.components.ingest.fingerprint import fingerprint
+from graft.components.ingest.options import DataOptions
+from graft.models.errors import GraftError
 
 
 def of(path, **data) -> str:

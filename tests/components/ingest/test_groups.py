@@ -6,10 +6,10 @@ import hashlib
 import pytest
 import tensorflow as tf
 
-from components.ingest.options import DataOptions
-from components.ingest.preflight import check_source
-from components.ingest.splits import assign_split
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.preflight import check_source
+from graft.components.ingest.splits import assign_split
+from graft.models.errors import GraftError
 
 
 @pytest.fixture

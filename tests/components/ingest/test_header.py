@@ -7,10 +7,10 @@ import struct
 import pytest
 from PIL import Image
 
-from components.ingest.header import Refused, read_header
-from components.ingest.reasons import Reason
-from models import convert, images
-from models.image_limits import MAX_GIF_BLOCKS, MAX_SCANS
+from graft.components.ingest.header import Refused, read_header
+from graft.components.ingest.reasons import Reason
+from graft.models import convert, images
+from graft.models.image_limits import MAX_GIF_BLOCKS, MAX_SCANS
 
 
 @pytest.mark.parametrize("kind", images.FORMATS + convert.FORMATS)

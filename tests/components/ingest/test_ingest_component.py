@@ -5,12 +5,12 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
-from components.artifacts import Rejected
-from components.beam import LOCAL_BEAM_ARGS
-from components.ingest.component import Ingest
-from components.ingest.executor import Executor
-from components.ingest.options import DataOptions
-from components.ingest.summary import read_summary
+from graft.components.artifacts import Rejected
+from graft.components.beam import LOCAL_BEAM_ARGS
+from graft.components.ingest.component import Ingest
+from graft.components.ingest.executor import Executor
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.summary import read_summary
 
 
 def artifact(kind, path):

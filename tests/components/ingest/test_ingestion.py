@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from components.ingest import ingestion, shards
-from models.errors import GraftError
+from graft.components.ingest import ingestion, shards
+from graft.models.errors import GraftError
 
 COUNTS = {"cat": 60, "dog": 60}
 
@@ -193,7 +193,7 @@ def test_splits_of_the_source_can_be_ignored_or_split_once_more(make_folder, ing
 
 
 def test_progress_is_reported(make_folder, ingest):
-    from models import progress
+    from graft.models import progress
 
     calls = []
     previous = progress.set_sink(lambda *call: calls.append(call))

@@ -7,7 +7,7 @@ import sys
 import pydantic
 import pytest
 
-from components.ingest.options import DataOptions
+from graft.components.ingest.options import DataOptions
 
 IDX = {"source": "idx", "path": "x", "pairs": [{"images": "i", "labels": "l"}]}
 
@@ -90,7 +90,7 @@ def test_named_split_follows_the_options():
 
 def test_import_brings_no_heavy_library():
     code = (
-        "import sys; from components.ingest import options, fingerprint, preflight; "
+        "import sys; from graft.components.ingest import options, fingerprint, preflight; "
         "print([name for name in ('tensorflow', 'apache_beam', 'tfx', 'pyarrow', 'numpy') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

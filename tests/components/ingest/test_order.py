@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.examples import split_files
-from models import datasets
-from models.batch_statistics import BatchStatistics
-from models.options import AugmentOptions
+from graft.components.examples import split_files
+from graft.models import datasets
+from graft.models.batch_statistics import BatchStatistics
+from graft.models.options import AugmentOptions
 
 SPLITS = ("train", "eval", "test")
 
@@ -57,8 +57,8 @@ def test_folders_csv_and_tfrecord_give_the_same_sequences(kinds, ingest):
 
 
 def test_borders_of_shards_are_of_the_content(kinds, ingest, monkeypatch):
-    monkeypatch.setattr("components.ingest.shards.SHARD_BYTES", 2000)
-    monkeypatch.setattr("components.ingest.sources.base.MIN_CHUNK", 7)
+    monkeypatch.setattr("graft.components.ingest.shards.SHARD_BYTES", 2000)
+    monkeypatch.setattr("graft.components.ingest.sources.base.MIN_CHUNK", 7)
     counts = []
     for source, path in kinds.items():
         train = ingest(source=source, path=path).examples / "Split-train"

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from components.ingest.options import SplitOptions
-from components.ingest.plan import make_plan, merge, take_census
-from components.ingest.splits import SPLITS, assign_split
+from graft.components.ingest.options import SplitOptions
+from graft.components.ingest.plan import make_plan, merge, take_census
+from graft.components.ingest.splits import SPLITS, assign_split
 
 HALF = SplitOptions(eval=0.15, test=0.15)
 

@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from components.ingest import preflight
-from components.ingest.options import DataOptions, SplitOptions
-from components.ingest.plan import make_plan, take_census
-from components.ingest.preflight import check_source
-from components.ingest.splits import SPLITS, assign_split
-from models.errors import GraftError
+from graft.components.ingest import preflight
+from graft.components.ingest.options import DataOptions, SplitOptions
+from graft.components.ingest.plan import make_plan, take_census
+from graft.components.ingest.preflight import check_source
+from graft.components.ingest.splits import SPLITS, assign_split
+from graft.models.errors import GraftError
 
 
 def check(path, **data):

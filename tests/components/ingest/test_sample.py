@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.ingest.options import DataOptions
-from components.ingest.sample import sample_images
-from components.ingest.sources import files
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.sample import sample_images
+from graft.components.ingest.sources import files
+from graft.models.errors import GraftError
 
 
 def png(shade: int) -> bytes:

@@ -6,8 +6,8 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from components.ingest import shards
-from components.ingest.records import Record
+from graft.components.ingest import shards
+from graft.components.ingest.records import Record
 
 
 def names(folder: pathlib.Path) -> list[str]:

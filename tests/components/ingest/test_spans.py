@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.ingest.spans import resolve_spans
-from models.errors import GraftError
+from graft.components.ingest.spans import resolve_spans
+from graft.models.errors import GraftError
 
 
 def make(tmp_path, *names):

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from components.ingest.splits import SPLITS, assign_split, parse_split
+from graft.components.ingest.splits import SPLITS, assign_split, parse_split
 
 
 def test_fractions():

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.summary import Summary, check_classes
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.summary import Summary, check_classes
+from graft.models.errors import GraftError
 
 EVEN = {"train": {"a": 8, "b": 8}, "eval": {"a": 1, "b": 1}, "test": {"a": 1, "b": 1}}
 OPTIONS = DataOptions(source="image_folder", path="photos")

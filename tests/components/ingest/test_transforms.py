@@ -3,12 +3,12 @@
 import pytest
 import tensorflow as tf
 
-from components.ingest import transforms
-from components.ingest.header import Header, Refused
-from components.ingest.options import DataOptions
-from components.ingest.reasons import Reason
-from components.ingest.sources.base import Item
-from models.errors import GraftError
+from graft.components.ingest import transforms
+from graft.components.ingest.header import Header, Refused
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.reasons import Reason
+from graft.components.ingest.sources.base import Item
+from graft.models.errors import GraftError
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from components.ingest import worker
-from components.ingest.sources import parquet_reader
-from models.errors import GraftError
+from graft.components.ingest import worker
+from graft.components.ingest.sources import parquet_reader
+from graft.models.errors import GraftError
 
 
 def test_results_come_one_after_the_other():

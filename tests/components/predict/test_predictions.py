@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.predict import executor
-from components.predict.predictions import Predictions, load
-from models.errors import GraftError
+from graft.components.predict import executor
+from graft.components.predict.predictions import Predictions, load
+from graft.models.errors import GraftError
 
 KEPT = Predictions(
     classes=["café noir", "<b>", "x"],

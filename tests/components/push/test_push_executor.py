@@ -7,11 +7,11 @@ import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 from tfx.types import standard_artifacts
 
-from components import gates
-from components.baseline import BEST, find_baseline, pointer_state
-from components.push.executor import Executor
-from models.errors import GraftError
-from serving.store import ModelStore
+from graft.components import gates
+from graft.components.baseline import BEST, find_baseline, pointer_state
+from graft.components.push.executor import Executor
+from graft.models.errors import GraftError
+from graft.serving.store import ModelStore
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from components.quality_gate import metrics
+from graft.components.quality_gate import metrics
 
 
 def rows(*confidences: float) -> np.ndarray:

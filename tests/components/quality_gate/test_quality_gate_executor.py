@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.quality_gate.executor import still_best
+from graft.components.quality_gate.executor import still_best
 
 
 def rival(gap: float | None) -> dict:

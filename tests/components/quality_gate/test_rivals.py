@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from components.predict.predictions import Predictions
-from components.quality_gate.rivals import compare
+from graft.components.predict.predictions import Predictions
+from graft.components.quality_gate.rivals import compare
 
 
 def answers(classes: list[str], labels: list[str], predicted: list[str], second: str | None = None) -> Predictions:

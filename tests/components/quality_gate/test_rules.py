@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from components.quality_gate import metrics, rules
-from pipeline.config import GateOptions
+from graft.components.quality_gate import metrics, rules
+from graft.pipeline.config import GateOptions
 
 CLASSES = ["cat", "dog", "owl"]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
-from components import gates
-from components.predict import predictions
-from components.serving_check import executor
-from components.serving_check.executor import Executor
-from serving.client import Client
+from graft.components import gates
+from graft.components.predict import predictions
+from graft.components.serving_check import executor
+from graft.components.serving_check.executor import Executor
+from graft.serving.client import Client
 
 pytestmark = pytest.mark.slow
 

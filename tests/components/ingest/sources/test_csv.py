@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from components.ingest.options import DataOptions
-from components.ingest.preflight import check_source
-from components.ingest.sources.base import load
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.preflight import check_source
+from graft.components.ingest.sources.base import load
+from graft.models.errors import GraftError
 
 
 @pytest.fixture

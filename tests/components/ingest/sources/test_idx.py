@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.ingest.options import DataOptions
-from components.ingest.preflight import check_source
-from components.ingest.sources.idx import Idx, encode_png
-from models.errors import GraftError
-from models.images import decode_image
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.preflight import check_source
+from graft.components.ingest.sources.idx import Idx, encode_png
+from graft.models.errors import GraftError
+from graft.models.images import decode_image
 
 
 def idx(array: np.ndarray) -> bytes:

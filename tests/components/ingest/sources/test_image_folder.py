@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from components.ingest.options import DataOptions
-from components.ingest.sources.base import load
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.sources.base import load
+from graft.models.errors import GraftError
 
 COUNTS = {"cat": 40, "dog": 40}
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.ingest.options import DataOptions
-from components.ingest.preflight import check_source
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.preflight import check_source
+from graft.models.errors import GraftError
 
 
 def columns(encode, count=120):
@@ -36,7 +36,7 @@ def test_bytes_and_slices(tmp_path, encode, ingest):
 
 
 def test_rows_are_numbered_through_row_groups_and_chunks(tmp_path, encode, monkeypatch, ingest):
-    from components.ingest.sources import parquet
+    from graft.components.ingest.sources import parquet
 
     monkeypatch.setattr(parquet, "MAX_CHUNK", 30)
     pq.write_table(pa.table(columns(encode)), tmp_path / "a.parquet", row_group_size=20)
@@ -115,10 +115,10 @@ class Payload:
 
 READ = """
 import sys
-from components.ingest.options import DataOptions
-from components.ingest.preflight import check_source
-from components.ingest.sources.parquet import ParquetChunk
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.preflight import check_source
+from graft.components.ingest.sources.parquet import ParquetChunk
+from graft.models.errors import GraftError
 options = DataOptions(source="parquet", path=sys.argv[1])
 for read in (lambda: check_source(options), lambda: list(ParquetChunk(sys.argv[1], (0,), 1, 0, options, "").read())):
     try:
@@ -168,7 +168,7 @@ def repeated(path: pathlib.Path, rows: int, size: int, column: str = "image") ->
 @pytest.fixture
 def small_worker(monkeypatch):
     """To fill the 2 GiB that a worker may take costs seconds."""
-    monkeypatch.setattr("components.ingest.worker.MEMORY", 2**28)
+    monkeypatch.setattr("graft.components.ingest.worker.MEMORY", 2**28)
 
 
 def test_a_value_that_is_named_in_each_row(tmp_path, ingest, small_worker):
@@ -195,7 +195,7 @@ def test_a_file_whose_opening_takes_its_reader_down(tmp_path, encode, ingest, mo
     """As a defect of the library would: it is listed by its name, for nobody knows how many rows there are."""
     pq.write_table(pa.table(columns(encode)), tmp_path / "good.parquet")
     (tmp_path / "bad.parquet").write_bytes(b"")
-    from components.ingest.sources import parquet
+    from graft.components.ingest.sources import parquet
 
     sizes = parquet.parquet_reader.group_sizes
     stream = parquet.worker.stream
@@ -220,7 +220,7 @@ def test_rows_without_end(tmp_path):
 
 
 def test_large_images_are_read_a_few_at_a_time(tmp_path):
-    from components.ingest.sources.parquet import ParquetChunk
+    from graft.components.ingest.sources.parquet import ParquetChunk
 
     images = [os.urandom(2**24) for _ in range(5)] + [bytes(100)]
     pq.write_table(pa.table({"image": images, "label": ["a"] * 6}), tmp_path / "a.parquet", compression=None)

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from components.ingest.options import DataOptions
-from components.ingest.preflight import check_source
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.preflight import check_source
+from graft.models.errors import GraftError
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -155,9 +155,9 @@ def test_a_feature_of_another_class_is_named_and_its_module_is_not_imported(prep
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-from components.ingest.options import DataOptions
-from components.ingest.preflight import check_source
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.preflight import check_source
+from graft.models.errors import GraftError
 try:
     check_source(DataOptions(source="tfds", path={str(tmp_path)!r}, name="pets"))
 except GraftError as error:
@@ -191,7 +191,7 @@ def test_a_record_without_a_feature_that_is_used(prepared, tmp_path):
 
 def test_what_becomes_a_slice(tmp_path):
     """Numbers and texts as TFDS gives them; lists, pictures and packed tensors are none."""
-    from components.ingest.sources.base import load
+    from graft.components.ingest.sources.base import load
 
     class Many(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.0.0")

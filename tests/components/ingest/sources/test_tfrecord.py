@@ -5,9 +5,9 @@ import gzip
 import pytest
 import tensorflow as tf
 
-from components.ingest.options import DataOptions
-from components.ingest.preflight import check_source
-from models.errors import GraftError
+from graft.components.ingest.options import DataOptions
+from graft.components.ingest.preflight import check_source
+from graft.models.errors import GraftError
 
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
