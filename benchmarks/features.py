@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from graft.models.backbone import Backbone, load_backbone
 from graft.models.features import feature_runner
-from graft.models.images import preprocess
+from graft.models.inputs.image.decoding import preprocess
 
 IMAGE_SIZE, VALUE_RANGE = (224, 224), (0.0, 1.0)
 PLAIN_BATCH = 32

@@ -15,7 +15,7 @@ from graft.models.empty_batch import never_empty
 from graft.models.errors import GraftError
 from graft.models.hashing import require_identity
 from graft.models.hub_layer import HubLayer
-from graft.models.images import preprocess
+from graft.models.inputs.image.decoding import preprocess
 from graft.models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
 from graft.models.keras_identity import model_identity
 from graft.models.keras_layers import kept_frozen, learning_layers, open_top, set_trainable

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from graft.models.augment import augment as augment_image
 from graft.models.errors import GraftError
-from graft.models.images import preprocess
+from graft.models.inputs.image.augment import augment as augment_image
+from graft.models.inputs.image.decoding import preprocess
 from graft.models.options import AugmentOptions
 
 # Encoded images that wait to be drawn in random order; more would not mix noticeably better.

@@ -1,8 +1,8 @@
 """The export: one SavedModel from encoded image bytes to named probabilities.
 
-Decoding and resizing (`models.images`), backbone, head and class names are all in the graph, so a client sends files
-as they are. Class names are a constant, not a hash table: the signatures that serve hold variables only and can be
-frozen to constants. Only `transform_features`, for TFMA, holds the label table of the Transform graph.
+Decoding and resizing, backbone, head and class names are all in the graph, so a client sends files as they are. Class
+names are a constant, not a hash table: the signatures that serve hold variables only and can be frozen to constants. Only
+`transform_features`, for TFMA, holds the label table of the Transform graph.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import tensorflow as tf
 from graft.models.backbone import Backbone
 from graft.models.datasets import decoder
 from graft.models.errors import GraftError
-from graft.models.images import preprocess
+from graft.models.inputs.image.decoding import preprocess
 from graft.models.warmup import synthetic_images, write_warmup
 
 TOLERANCE = 1e-5

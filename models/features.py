@@ -13,7 +13,7 @@ import tensorflow as tf
 from graft.models.backbone import Backbone
 from graft.models.errors import GraftError
 from graft.models.frozen import FrozenRunner
-from graft.models.images import decode_error_reason, preprocess
+from graft.models.inputs.image.decoding import decode_error_reason, preprocess
 from graft.models.stored import reading
 
 _CPU_BATCH, _GPU_BATCH = 4, 64

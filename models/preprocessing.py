@@ -1,7 +1,7 @@
 """The TensorFlow Transform function of the `transform` stage: class names become indices.
 
-Pixels are no business of Transform: decoding, resizing and scaling happen in the graph of the model (`models.images`),
-which features, training and serving share.
+Pixels are no business of Transform: decoding, resizing and scaling happen in the graph of the model, which
+features, training and serving share.
 """
 
 from collections.abc import Sequence

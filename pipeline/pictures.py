@@ -1,6 +1,6 @@
 """Small pictures for the report, as data URIs.
 
-Pillow decodes them, upright and with nothing clear as `models.images` does it: tracing that graph takes seconds.
+Pillow decodes them, upright and with nothing clear as the model decodes it: tracing that graph takes seconds.
 """
 
 import base64

@@ -10,9 +10,9 @@ from typing import Any
 import grpc
 import numpy as np
 
-from graft.models.convert import ConversionError, to_supported
 from graft.models.errors import GraftError
-from graft.models.image_header import HeaderError, announced
+from graft.models.inputs.image.convert import ConversionError, to_supported
+from graft.models.inputs.image.header import HeaderError, announced
 from graft.serving import tensors
 from graft.serving.limits import Limits
 from graft.serving.protos import (

@@ -21,7 +21,7 @@ from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import deprecation
 
 from graft.models.errors import GraftError
-from graft.models.images import decode_error_reason
+from graft.models.inputs.image.decoding import decode_error_reason
 from graft.models.saved_model_check import find_faults, summary
 from graft.serving import freezing, tensors
 from graft.serving.pixels import decodes_images

@@ -6,7 +6,7 @@ A few kilobytes of PNG unpack to 64 megapixels, half a second of work, and a req
 import numpy as np
 from google.protobuf import message
 
-from graft.models.image_header import Fault, HeaderError, announced
+from graft.models.inputs.image.header import Fault, HeaderError, announced
 from graft.serving.protos import example_pb2
 from graft.serving.status import invalid
 

@@ -15,7 +15,7 @@ from graft.components.ingest.header import Header, Refused, read_header
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.reasons import Reason
 from graft.components.ingest.sources.base import Item
-from graft.models import convert, images
+from graft.models.inputs.image import convert, decoding
 
 BATCH_IMAGES = 64
 """Images decoded in one call, so that the cost of a call vanishes."""
@@ -86,7 +86,7 @@ def check_batch(batch: Batch) -> list[str | None]:
       batch: Images whose headers were checked. `encoded` of one that is converted becomes the PNG, and `digest` is set.
 
     Returns:
-      For each image None when `models.images.decode_image` decodes it, else what it or the conversion says.
+      For each image None when `inputs.image.decoding.decode_image` decodes it, else what it or the conversion says.
     """
     large = any(header.pixels > BATCH_PIXELS for _, header in batch)
     with _large_lock if large else contextlib.nullcontext():
@@ -133,7 +133,7 @@ def _fault(encoded: bytes) -> str | None:
     try:
         _Compiled.any()(tf.constant([encoded]))
     except tf.errors.InvalidArgumentError as error:
-        return images.decode_error_reason(error)
+        return decoding.decode_error_reason(error)
     return None
 
 
@@ -145,7 +145,7 @@ class _Compiled:
     @classmethod
     def any(cls):
         """The rule itself."""
-        return cls._get("any", images.decode_image)
+        return cls._get("any", decoding.decode_image)
 
     @classmethod
     def pngs(cls):

@@ -1,9 +1,9 @@
 """Images that their first bytes rule out, with the reason code that ingestion gives them."""
 
 from graft.components.ingest.reasons import Reason
-from graft.models.image_header import Fault, Header, HeaderError, announced
+from graft.models.inputs.image.header import Fault, Header, HeaderError, announced
 
-# Image types that are neither decoded by the rule in models/images.py nor converted for it, by their first bytes.
+# Image types that are neither decoded nor converted for it, by their first bytes.
 _UNSUPPORTED = (
     (b"II+\x00", "BigTIFF"),
     (b"MM\x00+", "BigTIFF"),

@@ -20,7 +20,7 @@ def sample_images(options: DataOptions, count: int) -> list[bytes]:
       count: How many to return at most.
 
     Returns:
-      The bytes of images that `models.images` decodes, no two alike; fewer than `count`, or none, where the images that
+      The bytes of images that can be decoded, no two alike; fewer than `count`, or none, where the images that
       were tried are not usable.
 
     Raises:

@@ -24,7 +24,7 @@ def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
     """Three classes that the mean colour tells apart, 42 + 18 + 18 images."""
     from graft.models.backbone import load_backbone
     from graft.models.features import write_backbone
-    from graft.models.images import preprocess
+    from graft.models.inputs.image.decoding import preprocess
     from graft.models.publish import publish_backbone
 
     root = tmp_path_factory.mktemp("training_input")

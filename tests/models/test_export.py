@@ -9,7 +9,7 @@ from graft.models import export
 from graft.models.datasets import read_classes
 from graft.models.errors import GraftError
 from graft.models.frozen import FrozenRunner
-from graft.models.images import preprocess
+from graft.models.inputs.image.decoding import preprocess
 from graft.models.transfer import get_method
 
 pytestmark = pytest.mark.graph

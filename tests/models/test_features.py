@@ -12,7 +12,7 @@ from PIL import Image
 from graft.models.backbone import Backbone, load_backbone
 from graft.models.errors import GraftError
 from graft.models.features import check_same_backbone, extract_features, feature_runner, write_backbone
-from graft.models.images import preprocess
+from graft.models.inputs.image.decoding import preprocess
 
 pytestmark = pytest.mark.graph
 

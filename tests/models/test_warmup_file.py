@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from graft.models.images import decode_image
+from graft.models.inputs.image.decoding import decode_image
 from graft.models.warmup import synthetic_images, write_warmup
 
 

@@ -539,7 +539,7 @@ def _encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def test_pictures_follow_the_rule_of_the_model():
-    """Upright, nothing clear, high byte of 16 bits, three channels: as `models.images` decodes."""
+    """Upright, nothing clear, high byte of 16 bits, three channels: as `inputs.image.decoding` decodes."""
     turned = Image.new("RGB", (64, 32), "red")
     exif = turned.getexif()
     exif[0x0112] = 6
@@ -554,7 +554,7 @@ def test_pictures_follow_the_rule_of_the_model():
         "16 bits": (_encoded(Image.fromarray(np.full((8, 8), 0x80FF, np.uint16)), "PNG"), (8, 8), (128, 128, 128)),
         "grey": (_encoded(Image.new("L", (8, 8), 77), "BMP"), (8, 8), (77, 77, 77)),
     }
-    from graft.models.images import decode_image
+    from graft.models.inputs.image.decoding import decode_image
 
     for name, (encoded, size, colour) in cases.items():
         shown = Image.open(io.BytesIO(base64.b64decode(pictures.thumbnail(encoded).partition(",")[2])))

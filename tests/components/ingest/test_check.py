@@ -15,7 +15,7 @@ from graft.components.ingest.header import Header, Refused, read_header
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.reasons import Reason
 from graft.components.ingest.sources.base import Item
-from graft.models import images
+from graft.models.inputs.image import decoding
 
 
 def options(**limits) -> DataOptions:
@@ -46,12 +46,12 @@ def test_what_the_source_could_not_read_keeps_its_reason():
 
 
 def test_largest_limit_is_what_the_rule_decodes():
-    assert options(max_pixels=images.MAX_PIXELS).max_pixels == images.MAX_PIXELS
+    assert options(max_pixels=decoding.MAX_PIXELS).max_pixels == decoding.MAX_PIXELS
     with pytest.raises(ValueError, match="max_pixels"):
-        options(max_pixels=images.MAX_PIXELS + 1)
+        options(max_pixels=decoding.MAX_PIXELS + 1)
 
 
-@pytest.mark.parametrize("kind", images.FORMATS)
+@pytest.mark.parametrize("kind", decoding.FORMATS)
 def test_only_the_damaged_image_of_a_batch_is_told(encode, kind):
     good, other = encode(1, kind, (40, 40)), encode(2, kind, (40, 40))
     faults = check_all([good, other[: len(other) // 2], other])
@@ -78,7 +78,7 @@ def test_webp_and_tiff_become_png_and_keep_the_identity_of_their_file(encode):
         item = batch[place][0]
         assert item.encoded.startswith(b"\x89PNG") and item.digest == hashlib.sha256(originals[place]).digest()
         pixels = np.asarray(Image.open(io.BytesIO(originals[place])))
-        np.testing.assert_array_equal(images.decode_image(tf.constant(item.encoded)), pixels)
+        np.testing.assert_array_equal(decoding.decode_image(tf.constant(item.encoded)), pixels)
     assert (batch[1][0].encoded, batch[1][0].digest) == (originals[1], None)
 
 
@@ -111,7 +111,7 @@ def test_fast_path_for_png_answers_as_the_rule(graft_data):
         if header.format != "PNG" or header.pixels > 10**7:
             continue
         try:
-            images.decode_image(tf.constant(encoded))
+            decoding.decode_image(tf.constant(encoded))
             by_rule = True
         except tf.errors.InvalidArgumentError:
             by_rule = False

@@ -10,8 +10,8 @@ from PIL import Image
 
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.splits import assign_split
-from graft.models import convert
-from graft.models.images import decode_image
+from graft.models.inputs.image import convert
+from graft.models.inputs.image.decoding import decode_image
 from graft.pipeline.pictures import thumbnail
 from graft.serving.client import Client
 

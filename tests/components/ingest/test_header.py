@@ -9,11 +9,11 @@ from PIL import Image
 
 from graft.components.ingest.header import Refused, read_header
 from graft.components.ingest.reasons import Reason
-from graft.models import convert, images
-from graft.models.image_limits import MAX_GIF_BLOCKS, MAX_SCANS
+from graft.models.inputs.image import convert, decoding
+from graft.models.inputs.image.limits import MAX_GIF_BLOCKS, MAX_SCANS
 
 
-@pytest.mark.parametrize("kind", images.FORMATS + convert.FORMATS)
+@pytest.mark.parametrize("kind", decoding.FORMATS + convert.FORMATS)
 @pytest.mark.parametrize("size", [(1, 1), (8, 6), (300, 200)])
 def test_size_and_type(encode, kind, size):
     header = read_header(encode(1, kind, size))
@@ -31,7 +31,7 @@ def test_hostile_images_that_pillow_reads_have_the_size_it_says(graft_data):
         except (OSError, ValueError):
             continue
         refused = "Lab" in path.name or path.name[:10] in ("crash-0c7e", "crash-0e16")  # tags too large
-        if kind in images.FORMATS + convert.FORMATS and not refused:
+        if kind in decoding.FORMATS + convert.FORMATS and not refused:
             header = read_header(path.read_bytes())
             assert (header.width, header.height, header.format) == (*size, kind), path.name
             seen += 1
@@ -137,7 +137,7 @@ def test_tiff_of_a_kind_that_is_not_converted():
 
 
 def test_every_prefix_of_an_image_is_read_or_refused(encode):
-    for kind in images.FORMATS + convert.FORMATS:
+    for kind in decoding.FORMATS + convert.FORMATS:
         encoded = encode(3, kind)
         for length in range(len(encoded)):
             with contextlib.suppress(Refused):

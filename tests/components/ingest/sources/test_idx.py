@@ -14,7 +14,7 @@ from graft.components.ingest.options import DataOptions
 from graft.components.ingest.preflight import check_source
 from graft.components.ingest.sources.idx import Idx, encode_png
 from graft.models.errors import GraftError
-from graft.models.images import decode_image
+from graft.models.inputs.image.decoding import decode_image
 
 
 def idx(array: np.ndarray) -> bytes:

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageCms
 
-from graft.models import convert
-from graft.models.convert import Announced, ConversionError, announced, to_supported
-from graft.models.image_limits import MAX_PIXELS
-from graft.models.images import decode_image
+from graft.models.inputs.image import convert
+from graft.models.inputs.image.convert import Announced, ConversionError, announced, to_supported
+from graft.models.inputs.image.decoding import decode_image
+from graft.models.inputs.image.limits import MAX_PIXELS
 
 # Pillow warns of odd tags beside what it raises.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -284,7 +284,7 @@ def test_cut_and_changed_files_all_get_an_answer(kind):
 def test_neither_tensorflow_nor_pillow_until_there_is_something_to_convert():
     program = """
 import sys
-from graft.models.convert import to_supported
+from graft.models.inputs.image.convert import to_supported
 to_supported(b"no image")
 assert not {"tensorflow", "PIL", "numpy"} & sys.modules.keys()
 """

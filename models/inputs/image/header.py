@@ -7,8 +7,8 @@ import dataclasses
 import enum
 import struct
 
-from graft.models import convert
-from graft.models.image_limits import MAX_GIF_BLOCKS, MAX_SCANS
+from graft.models.inputs.image import convert
+from graft.models.inputs.image.limits import MAX_GIF_BLOCKS, MAX_SCANS
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Steps a header's walk may take, in Python: tens of milliseconds. Cameras write some dozen segments.
@@ -41,7 +41,7 @@ class Header:
     """What the header announces.
 
     Attributes:
-        format: One of `models.images.FORMATS`, or of `models.convert.FORMATS`, which are converted.
+        format: One of `inputs.image.decoding.FORMATS`, or of `inputs.image.convert.FORMATS`, which are converted.
         width: Pixels, before EXIF orientation.
         height: Pixels, before EXIF orientation.
         pixels: Pixels that a decoder has to hold: width x height, or all frames of a GIF together,
@@ -55,7 +55,7 @@ class Header:
 
 
 def announced(encoded: bytes) -> Header | None:
-    """Reads type and size; None for bytes of no type that `models.images` or `models.convert` takes.
+    """Reads type and size; None for bytes of no type that `inputs.image.decoding` or `inputs.image.convert` takes.
 
     Args:
         encoded: the whole encoded image.

@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from graft.models import images
 from graft.models.frozen import FrozenRunner
+from graft.models.inputs.image import decoding
 
 # One trace for all tests, as in a served graph.
-decode = tf.function(images.decode_image, input_signature=[tf.TensorSpec([], tf.string)])
-orientation_of = tf.function(images.exif_orientation, input_signature=[tf.TensorSpec([], tf.string)])
+decode = tf.function(decoding.decode_image, input_signature=[tf.TensorSpec([], tf.string)])
+orientation_of = tf.function(decoding.exif_orientation, input_signature=[tf.TensorSpec([], tf.string)])
 
 
 def scene(height: int = 24, width: int = 40, channels: int = 3) -> np.ndarray:
@@ -215,7 +215,7 @@ def test_gif_of_many_sub_blocks_and_extensions():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 110), dtype=np.uint8))
     picture = encode(noise, "GIF", save_all=True, append_images=[Image.new("L", (110, 90))], comment=b"x" * 900)
     flags = tf.constant(picture[10])
-    pixels, blocks = images._gif_frames(tf.constant(picture), flags)
+    pixels, blocks = decoding._gif_frames(tf.constant(picture), flags)
     assert pixels == 2 * 110 * 90 and 3 <= blocks <= 8
     assert_like_pillow(picture)
 
@@ -276,21 +276,21 @@ def test_refused_with_a_reason(name):
     data, reason = REFUSED[name]
     with pytest.raises(tf.errors.InvalidArgumentError) as raised:
         decode(data)
-    assert reason in images.decode_error_reason(raised.value)
+    assert reason in decoding.decode_error_reason(raised.value)
 
 
 def test_reason_of_an_eager_error_is_one_line():
     with pytest.raises(tf.errors.InvalidArgumentError) as raised:
-        images.decode_image(b"\xff\xd8\xff")
-    assert images.decode_error_reason(raised.value) == "Invalid JPEG data, size 3"
+        decoding.decode_image(b"\xff\xd8\xff")
+    assert decoding.decode_error_reason(raised.value) == "Invalid JPEG data, size 3"
     with pytest.raises(tf.errors.InvalidArgumentError) as raised:
-        images.decode_image(b"GIF")
-    assert "none of JPEG, PNG, GIF, BMP" in images.decode_error_reason(raised.value)
+        decoding.decode_image(b"GIF")
+    assert "none of JPEG, PNG, GIF, BMP" in decoding.decode_error_reason(raised.value)
 
 
 def test_preprocess_scales_to_the_value_range():
     white, black = (encode(Image.new("RGB", (9, 7), colour), "PNG") for colour in ("white", "black"))
-    pixels = images.preprocess([white, black], (5, 6), (-1.0, 3.0)).numpy()
+    pixels = decoding.preprocess([white, black], (5, 6), (-1.0, 3.0)).numpy()
     assert pixels.shape == (2, 5, 6, 3) and pixels.dtype == np.float32
     np.testing.assert_allclose(pixels[0], 3.0, atol=1e-5)
     np.testing.assert_allclose(pixels[1], -1.0, atol=1e-5)
@@ -299,20 +299,20 @@ def test_preprocess_scales_to_the_value_range():
 def test_preprocess_antialiases():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
-    shrunk = images.preprocess([encode(Image.fromarray(stripes), "PNG")], (8, 8), (0, 1)).numpy()
+    shrunk = decoding.preprocess([encode(Image.fromarray(stripes), "PNG")], (8, 8), (0, 1)).numpy()
     np.testing.assert_allclose(shrunk, 0.5, atol=0.1)  # without antialiasing: all 0 or all 1
 
 
 def test_preprocess_in_a_frozen_graph_and_of_nothing(jpeg):
     spec = tf.TensorSpec([None], tf.string, name="encoded")
-    graph = tf.function(lambda encoded: images.preprocess(encoded, (16, 16), (0, 1)), input_signature=[spec])
+    graph = tf.function(lambda encoded: decoding.preprocess(encoded, (16, 16), (0, 1)), input_signature=[spec])
     batch = np.array([jpeg, with_segment(jpeg, exif_block(8)), png("RGBA"), bmp_with(34, 0)], dtype=object)
     with FrozenRunner(graph.get_concrete_function()) as runner:
-        np.testing.assert_array_equal(runner(encoded=batch)["output"], images.preprocess(batch, (16, 16), (0, 1)))
+        np.testing.assert_array_equal(runner(encoded=batch)["output"], decoding.preprocess(batch, (16, 16), (0, 1)))
         assert runner(encoded=batch[:0])["output"].shape == (0, 16, 16, 3)
         with pytest.raises(tf.errors.InvalidArgumentError, match="none of JPEG"):
             runner(encoded=np.array([jpeg, b"no image"], dtype=object))
-    assert images.preprocess([], (16, 16), (0, 1)).shape == (0, 16, 16, 3)
+    assert decoding.preprocess([], (16, 16), (0, 1)).shape == (0, 16, 16, 3)
 
 
 def test_published_orientation_examples(graft_data):
@@ -330,7 +330,7 @@ def test_hostile_images_are_read_as_in_pillow_or_refused(graft_data):
         try:
             ours = decode(encoded).numpy()
         except tf.errors.InvalidArgumentError as error:
-            assert images.decode_error_reason(error)
+            assert decoding.decode_error_reason(error)
             outcomes["refused"] += 1
             continue
         try:

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from graft.models.image_header import Fault, HeaderError, announced
+from graft.models.inputs.image.header import Fault, HeaderError, announced
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])

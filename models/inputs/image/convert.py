@@ -1,4 +1,4 @@
-"""WebP and TIFF become PNG, losslessly, before they meet the rule of `models.images`; imports no TensorFlow.
+"""WebP and TIFF become PNG, losslessly, before they meet the rule of `inputs.image.decoding`; imports no TensorFlow.
 
 TensorFlow decodes neither, so Pillow does: at ingestion, and in the client when it predicts. Size and kind are read
 from the header here and not by Pillow's lazy opening, which already takes memory for the canvas of a WebP and reads all
@@ -19,7 +19,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from graft.models.errors import GraftError
-from graft.models.image_limits import MAX_PIXELS, MAX_TIFF_PARTS
+from graft.models.inputs.image.limits import MAX_PIXELS, MAX_TIFF_PARTS
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -7,7 +7,7 @@
 | GIF | first frame; a transparent pixel becomes black, as the decoder of TensorFlow has it |
 | BMP | 24 and 32 bits (the fourth byte is ignored), 8 bits through the palette; uncompressed only |
 
-WebP and TIFF are PNG by the time they come here: `models.convert`.
+WebP and TIFF are PNG by the time they come here: `inputs.image.convert`.
 
 Orientation follows Exif 2.3, section 4.6.4 (tag 0x0112 of IFD0), in JPEG only; a malformed Exif block means 1, upright.
 """
@@ -16,7 +16,7 @@ import re
 
 import tensorflow as tf
 
-from graft.models.image_limits import MAX_GIF_BLOCKS, MAX_PIXELS, MAX_SCANS
+from graft.models.inputs.image.limits import MAX_GIF_BLOCKS, MAX_PIXELS, MAX_SCANS
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP")
 
@@ -39,7 +39,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
 
     Raises:
         tf.errors.InvalidArgumentError: when run, if the bytes are none of `FORMATS`, are corrupt or cut, or go beyond
-            a limit of `models.image_limits`.
+            a limit of `inputs.image.limits`.
     """
     head = _bytes_at(encoded, 0, _HEADER_BYTES)
     image = tf.case(

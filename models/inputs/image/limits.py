@@ -1,4 +1,4 @@
-"""What an encoded image may ask of the decoder; apart from `models.images`, for ingestion checks headers without it."""
+"""What an encoded image may ask of the decoder; in a file of its own, for headers are checked without TensorFlow."""
 
 MAX_PIXELS = 2**26
 """Largest width x height that is decoded: 192 MiB as RGB. The header decides, before any pixel is unpacked."""

@@ -1,0 +1,27 @@
+"""What the data is made of: images, texts. A new kind is a module (or package) here and one entry in KINDS.
+
+Its module holds `Options` (pydantic only) and `Input`, a subclass of `models.inputs.base.Input`.
+"""
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from graft.models.registry import Registry
+
+if TYPE_CHECKING:
+    from graft.models.inputs.base import Input
+
+KINDS = Registry(
+    "input.kind",
+    {
+        "image": "graft.models.inputs.image",
+        "text": "graft.models.inputs.text",
+    },
+    default="image",
+)
+
+
+def make_input(options: BaseModel) -> "Input":
+    """The input that a configuration's `input` section describes."""
+    return KINDS.module(options.kind).Input(options)  # type: ignore[attr-defined]
