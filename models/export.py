@@ -1,8 +1,8 @@
 """The export: one SavedModel from encoded image bytes to named probabilities.
 
 Decoding and resizing, backbone, head and class names are all in the graph, so a client sends files as they are. Class
-names are a constant, not a hash table: the signatures that serve hold variables only and can be frozen to constants. Only
-`transform_features`, for TFMA, holds the label table of the Transform graph.
+names are a constant, not a hash table: the signatures that serve hold variables only and can be frozen to constants.
+Only `transform_features`, for TFMA, holds the label table of the Transform graph.
 """
 
 from collections.abc import Sequence

@@ -84,7 +84,7 @@ class Input(abc.ABC):
 
     @abc.abstractmethod
     def augment(self, prepared: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
-        """One example of `spec`, without the leading dimension, changed at random as the settings say; seed int64 [2]."""
+        """One example of `spec`, without the leading dimension, changed at random by the settings; seed int64 [2]."""
 
     @property
     @abc.abstractmethod
