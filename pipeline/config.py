@@ -104,8 +104,12 @@ class Config(_Section):
         description="Name of the pipeline and of the served model."
     )
     data: DataOptions
-    input: inputs.KINDS.union() = inputs.KINDS.options("image")()  # type: ignore[valid-type]
-    target: targets.KINDS.union() = targets.KINDS.options("label")()  # type: ignore[valid-type]
+    input: inputs.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
+        inputs.KINDS.options("image")(), description="What the data is made of, and what the backbone expects of it."
+    )
+    target: targets.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
+        targets.KINDS.options("label")(), description="What is predicted."
+    )
     backbone: BackboneOptions
     head: HeadOptions = HeadOptions()
     transfer: dict[str, Any] = pydantic.Field(
