@@ -219,7 +219,8 @@ def _kind(annotation: Any, metadata: typing.Iterable[Any] = ()) -> str:
         kind = f"list, each: {_kind(arguments[0])}"
     else:
         kind = "section" if _is_model(annotation) else _NAMES[annotation]
-    return ", ".join([kind, *filter(None, map(_limit, metadata))])
+    limits = ("not empty" if kind == "text" and hasattr(limit, "min_length") else _limit(limit) for limit in metadata)
+    return ", ".join([kind, *filter(None, limits)])
 
 
 def _limit(constraint: Any) -> str:
