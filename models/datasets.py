@@ -144,7 +144,7 @@ class ImageSplit:
         def changed(record: tf.Tensor, image_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             image, label = self._example(record)
             if augment.enabled:
-                image = augment_image(image, image_seed, augment, self._value_range)
+                image = augment_image(image, image_seed, augment, self._value_range)  # type: ignore[arg-type]
             return image, label
 
         def decoded(records: tf.Tensor, image_seeds: tf.Tensor) -> tf.data.Dataset:
