@@ -48,7 +48,7 @@ def reliability(
             }
         )
     error = sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in table) / max(count, 1)
-    excess = right - confidence.astype(np.float64)
+    excess: np.ndarray = right - confidence.astype(np.float64)
     chance = np.bincount(which, confidence * (1 - confidence), bins)
     if examples is None:
         squares = np.bincount(which, excess**2, bins)
