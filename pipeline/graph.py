@@ -61,7 +61,7 @@ class Keys:
 
 def build_components(config: Config, keys: Keys) -> list[base_component.BaseComponent]:
     """The components in topological order; ids are the stage names."""
-    ingest = Ingest(config.data, keys.fingerprint, keys.code).with_id("ingest")
+    ingest = Ingest(config.data, config.input, config.target, keys.fingerprint, keys.code).with_id("ingest")
     examples = ingest.outputs["examples"]
     looked_at = [*METADATA_FEATURES, *config.data.slices]
     statistics = StatisticsGen(examples=examples, stats_options=tfdv.StatsOptions(feature_allowlist=looked_at))
@@ -79,7 +79,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
         examples=examples,
         schema=schema,
         preprocessing_fn="graft.models.preprocessing.preprocessing_fn",
-        custom_config={"class_names": config.data.class_names and list(config.data.class_names)},
+        custom_config={"class_names": config.target.class_names and list(config.target.class_names)},
         # The graph is all that is used of it: nothing reads transformed examples or statistics of them.
         splits_config=transform_pb2.SplitsConfig(analyze=["train"]),
         materialize=False,

@@ -42,7 +42,7 @@ def check(config: Config) -> SourceReport:
         GraftError: it is not so.
     """
     prepare.check_paths(config)
-    report = check_source(config.data)
+    report = check_source(config.request())
     if report.complete:
         check_class_names(config, report.classes)
     check_backbone(config)
@@ -84,13 +84,13 @@ def check_backbone(config: Config) -> None:
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         return
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
-    from graft.components.ingest.sample import sample_images
+    from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones
     from graft.models.transfer import get_method
 
     options = config.backbone
     loaded = backbones.configured_backbone(options)
-    images = sample_images(config.data, _PROBED_IMAGES)
+    images = sample_contents(config.request(), _PROBED_IMAGES)
     if len(images) < 2:
         log.warning("backbone: %d usable images at the start of the data; it is checked on noise", len(images))
     if not options.check_range:
@@ -235,7 +235,7 @@ def make_keys(config: Config):
     from graft.pipeline.graph import Keys
 
     store = ModelStore(config.store)
-    data, code = fingerprint(config.data), prepare.code_version()
+    data, code = fingerprint(config.request()), prepare.code_version()
     backbone = prepare.backbone_identity(config.backbone)
     key = prepare.run_key(config, data, code, backbone)
     return Keys(

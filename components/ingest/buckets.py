@@ -21,9 +21,7 @@ _FILE_AND_PLACE = operator.attrgetter("file", "chunk", "offset")
 Refusal = tuple[Record, Reason, str]
 
 
-def list_units(
-    element: tuple[int, Iterable[list[tuple]]], request: Request
-) -> Iterator[tuple[int, list[Sighting]]]:
+def list_units(element: tuple[int, Iterable[list[tuple]]], request: Request) -> Iterator[tuple[int, list[Sighting]]]:
     """(bucket of digests, lists of records) -> (bucket of units, sightings), without what will be refused."""
     buckets: dict[int, set[Sighting]] = collections.defaultdict(set)
     for copies in copies_in_order(element[1]):
@@ -50,7 +48,7 @@ class WriteBucket(beam.DoFn):
     def process(self, element: tuple[int, Iterable[list[tuple]]], plan: dict[bytes, str]) -> Iterable[None]:
         bucket, lists = element
         rejected: list[list[str]] = []
-        # (split, domain) -> how often it was used
+        # split -> domain -> how often each class was used, and how many examples
         strata: dict[str, dict[str, collections.Counter[str]]] = collections.defaultdict(
             lambda: collections.defaultdict(collections.Counter)
         )
@@ -66,7 +64,13 @@ class WriteBucket(beam.DoFn):
                     strata[split][domain].update(self._request.target.strata(record.value))
                 rejected += [[record.file, record.label, str(reason), detail] for record, reason, detail in refused]
                 duplicates += max(0, len(kept) - 1)
-        note = {"counts": counts, "strata": strata, "rejected": rejected, "duplicates": duplicates, "parts": writer.note()}
+        note = {
+            "counts": counts,
+            "strata": strata,
+            "rejected": rejected,
+            "duplicates": duplicates,
+            "parts": writer.note(),
+        }
         shards.write_note(self._folder, f"bucket-{bucket:03d}", note)
         return ()
 

@@ -1,5 +1,6 @@
-"""Ingest: images from any source become split, checked tf.Examples."""
+"""Ingest: what any source holds becomes split, checked tf.Examples."""
 
+from pydantic import BaseModel
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
@@ -14,6 +15,8 @@ class IngestSpec(component_spec.ComponentSpec):
 
     PARAMETERS = {
         "data": component_spec.ExecutionParameter(type=str),
+        "input": component_spec.ExecutionParameter(type=str),
+        "target": component_spec.ExecutionParameter(type=str),
         "fingerprint": component_spec.ExecutionParameter(type=str),
         "code": component_spec.ExecutionParameter(type=str),
     }
@@ -27,7 +30,7 @@ class IngestSpec(component_spec.ComponentSpec):
 class Ingest(base_beam_component.BaseBeamComponent):
     """Graft's ExampleGen.
 
-    Reads each image once in a Beam pipeline, checks header and pixels, splits by content and writes encoded bytes as
+    Reads each content once in a Beam pipeline, has its input check it, splits by content and writes the bytes as
     tf.Examples into three disjoint splits. What cannot be used is listed with its reason.
 
     Outputs:
@@ -38,17 +41,21 @@ class Ingest(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = IngestSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
-    def __init__(self, data: DataOptions, fingerprint: str, code: str):
+    def __init__(self, data: DataOptions, input_options: BaseModel, target: BaseModel, fingerprint: str, code: str):
         """Constructs an Ingest component.
 
         Args:
           data: The data options of the config. The limit and the schema that later stages hold the data against are
-            left out, and so is how it is fingerprinted: changing them reads no image again.
+            left out, and so is how it is fingerprinted: changing them reads nothing again.
+          input_options: What may enter, of `models.inputs`.
+          target: How labels are read, of `models.targets`.
           fingerprint: Of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
           code: Version of the code, for the same reason.
         """
         spec = IngestSpec(
             data=data.model_dump_json(by_alias=True, exclude={"max_rejected", "schema_file", "fingerprint"}),
+            input=input_options.model_dump_json(),
+            target=target.model_dump_json(),
             fingerprint=fingerprint,
             code=code,
             examples=types.Channel(type=standard_artifacts.Examples),

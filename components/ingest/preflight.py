@@ -4,10 +4,10 @@ import collections
 import dataclasses
 import itertools
 
+from graft.components.ingest.domains import check_domains
 from graft.components.ingest.request import Request
 from graft.components.ingest.spans import open_sources
 from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
-from graft.components.ingest.summary import check_domains
 from graft.models import examples
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
@@ -105,7 +105,7 @@ def _count(entries, request: Request) -> _Found:
     found = _Found()
     for about in entries:
         if about.refused is not None:  # ingestion will reject it, with its reason
-            if about.refused[0] == "bad_label":
+            if about.value:
                 found.fault = f"; {about.refused[1]}"
             continue
         found.named[about.split] += 1
@@ -136,18 +136,14 @@ def _expected_counts(
     counts: dict[str, dict[str, int]] = {}
     for split in SPLITS:
         places, there = (found.strata, reached) if split == "train" else (found.judged, judged)
-        counts[split] = {
-            stratum: named[split] or (split in there[stratum]) for stratum, named in places.items()
-        }
+        counts[split] = {stratum: named[split] or int(split in there[stratum]) for stratum, named in places.items()}
     return counts
 
 
 def _expected_domains(request: Request, found: _Found) -> dict[str, dict[str, int]]:
     reached = {domain: _reached(request, counts) for domain, counts in found.domains.items()}
     return {
-        split: {
-            domain: counts[split] or int(split in reached[domain]) for domain, counts in found.domains.items()
-        }
+        split: {domain: counts[split] or int(split in reached[domain]) for domain, counts in found.domains.items()}
         for split in SPLITS
     }
 

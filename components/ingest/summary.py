@@ -5,11 +5,11 @@ import dataclasses
 import json
 import logging
 import resource
-from collections.abc import Mapping
 
 import tensorflow as tf
 
 from graft.components.ingest import shards
+from graft.components.ingest.domains import check_domains
 from graft.components.ingest.request import Request
 from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
 from graft.models import examples
@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 
 REJECTED_FILE = "rejected.jsonl"
 SUMMARY_FILE = "summary.json"
-
-_DOMAINS = (examples.SOURCE_DOMAIN, examples.TARGET_DOMAIN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +38,7 @@ class Summary:
       bytes: Bytes of the contents that passed the checks.
       seconds: Wall time.
       peak_rss: Largest resident memory of the process so far, bytes.
+      limits: What of the input's settings contents were held against.
       span: The newest span, or None.
     """
 
@@ -53,6 +52,7 @@ class Summary:
     bytes: int
     seconds: float
     peak_rss: int
+    limits: dict[str, float]
     span: int | None = None
 
     @property
@@ -146,6 +146,7 @@ def write_rejected(
         bytes=size,
         seconds=seconds,
         peak_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        limits={name: value for name, value in request.input.options if name.startswith("max_")},
         span=span,
     )
     with tf.io.gfile.GFile(f"{rejected_uri}/{SUMMARY_FILE}", "w") as file:
@@ -210,28 +211,3 @@ def check_counts(summary: Summary, judged: dict[str, dict[str, int]], request: R
         raise GraftError(f"{where}: {finding.problem}; or {SPLIT_ADVICE}.{refused}")
     if finding.warning:
         log.warning("%s: %s", where, finding.warning)
-
-
-def check_domains(domains: Mapping[str, Mapping[str, int]], request: Request, refused: str = "") -> None:
-    """Raises GraftError unless both domains are there, and the target domain in each split.
-
-    Args:
-      domains: split -> domain -> number of examples.
-      request: What was asked for.
-      refused: What to say of those that were rejected.
-    """
-    domain, unit = request.data.domain, request.input.unit
-    where = f"data.path {request.data.path!r}: data.domain.column is {domain.column!r}"
-    totals = collections.Counter({name: sum(found.get(name, 0) for found in domains.values()) for name in _DOMAINS})
-    told = f"source {totals[examples.SOURCE_DOMAIN]}, target {totals[examples.TARGET_DOMAIN]}"
-    if not all(totals.values()):
-        raise GraftError(
-            f"{where}, data.domain.target {domain.target!r}: both domains need {unit} ({told}); set target to a value "
-            f"that some, but not all of them have.{refused}"
-        )
-    empty = [split for split in SPLITS if not domains.get(split, {}).get(examples.TARGET_DOMAIN)]
-    if empty:
-        raise GraftError(
-            f"{where}: no {request.input.one} of the target domain in {' and '.join(empty)} ({told} in all); the model "
-            f"is judged on that domain only. Add {unit} of it, or {SPLIT_ADVICE}.{refused}"
-        )

@@ -3,8 +3,8 @@
 Its module holds `Options` (pydantic only) and `Input`, a subclass of `models.inputs.base.Input`.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -21,6 +21,11 @@ KINDS = Registry(
     },
     default="image",
 )
+
+
+def parse_options(options: Mapping[str, Any]) -> BaseModel:
+    """The settings of an input from JSON types; without a `kind` they are of the default one."""
+    return KINDS.options(options.get("kind", KINDS.default)).model_validate(options)
 
 
 def make_input(options: BaseModel) -> "Input":

@@ -1,4 +1,4 @@
-"""A CSV file with a row an example: its path or its text, label, optional split, and extra columns, which become slices."""
+"""A CSV file with a row an example: path or text, label, optional split, and extra columns, which become slices."""
 # ruff: noqa: PTH118, PTH120
 # os.path, for names that are many and need not be UTF-8.
 
@@ -130,10 +130,10 @@ class _Table:
         # Of the process; a longer field is taken for a file of another kind.
         csv.field_size_limit(_LONGEST_PATH if self._request.input.reads_paths else _LONGEST_TEXT)
         with _in_one_line(self._where):
-            file = open_regular(self._path)
-            self.end = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
-            file.seek(self.end)
-            self._text = _as_lines(file)
+            self._file = open_regular(self._path)
+            self.end = len(_BOM) if self._file.read(len(_BOM)) == _BOM else 0
+            self._file.seek(self.end)
+            self._text = _as_lines(self._file)
             self._reader = csv.reader(self._lines(), delimiter="\t" if self._path.endswith(".tsv") else ",")
             self._names: list[str] = next(self._reader, [])
             check_columns(self._path, self._names, self._request)
@@ -147,9 +147,9 @@ class _Table:
 
     def skip_to(self, place: int, line: int) -> None:
         """Goes on with the row that begins at a place, bytes, after a number of lines."""
-        file = self._text.detach()
-        file.seek(place)
-        self._text = _as_lines(file)
+        self._text.detach()
+        self._file.seek(place)
+        self._text = _as_lines(self._file)
         self.end, self.line = place, line
 
     def rows(self) -> Iterator[dict[str, str | None]]:

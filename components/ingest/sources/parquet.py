@@ -1,4 +1,4 @@
-"""Parquet with the contents in a column of bytes or texts, or in a struct with a field `bytes` (as Hugging Face has it)."""
+"""Parquet with the contents in a column of bytes or texts, or in a struct with a field `bytes` (Hugging Face's way)."""
 
 import dataclasses
 import logging

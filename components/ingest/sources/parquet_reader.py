@@ -58,9 +58,7 @@ def read_entries(path: str, request: Request) -> Iterator[list[About]]:
         yield [read_row(row, request, names, extra={}) for row in rows]
 
 
-def read_items(
-    path: str, groups: tuple[int, ...], first_row: int, request: Request, name: str
-) -> Iterator[list[Item]]:
+def read_items(path: str, groups: tuple[int, ...], first_row: int, request: Request, name: str) -> Iterator[list[Item]]:
     """The rows of some row groups, in pieces.
 
     Args:
@@ -108,7 +106,7 @@ def _open(path: str, request: Request) -> pq.ParquetFile:
     nested = pa.types.is_struct(kind) and "bytes" in {kind[i].name for i in range(kind.num_fields)}
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     held = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or nested
-    if not (held or text and not request.input.reads_paths):
+    if not (held or (text and not request.input.reads_paths)):
         raise GraftError(f"data.path {as_text(path)}: column {column!r} is of {kind}; it must hold bytes")
     return file
 
@@ -174,7 +172,9 @@ def class_names(path: str, schema: pa.Schema, request: Request) -> tuple[str, ..
         info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         feature = _get(info, "info", "features", request.target.columns[0])
         names = _get(feature, "names")
-        if names is None and isinstance(feature, dict) and isinstance(feature.get("feature"), dict):  # of a list of them
+        if (
+            names is None and isinstance(feature, dict) and isinstance(feature.get("feature"), dict)
+        ):  # of a list of them
             names = _get(feature, "feature", "names")
         if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise ValueError(f"the names of the classes are {str(names)[:100]}, not a list of texts")
