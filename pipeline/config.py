@@ -15,7 +15,7 @@ from graft.models.errors import GraftError
 from graft.models.gap import LEAST_SEEDS
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
 from graft.models.transfer import METHODS, check_options, method_options
-from graft.pipeline import config_yaml
+from graft.pipeline import config_yaml, sections
 from graft.pipeline.config_faults import explain, shown
 from graft.pipeline.config_moved import MOVED, move
 
@@ -104,8 +104,12 @@ class Config(_Section):
         description="Name of the pipeline and of the served model."
     )
     data: DataOptions
-    input: inputs.KINDS.union() = inputs.KINDS.options("image")()  # type: ignore[valid-type]
-    target: targets.KINDS.union() = targets.KINDS.options("label")()  # type: ignore[valid-type]
+    input: inputs.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
+        inputs.KINDS.options("image")(), description="What the data is made of, and what the backbone expects of it."
+    )
+    target: targets.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
+        targets.KINDS.options("label")(), description="What is predicted."
+    )
     backbone: BackboneOptions
     head: HeadOptions = HeadOptions()
     transfer: dict[str, Any] = pydantic.Field(
@@ -127,6 +131,10 @@ class Config(_Section):
             raise ValueError(f"gates.slices: {', '.join(sorted(unknown))} not in data.slices ({known})")
         return self
 
+    def of_the_run(self) -> dict[str, Any]:
+        """What decides the outcome of a run, as JSON types: all but the sections of the layers above."""
+        return self.model_dump(mode="json", by_alias=True, exclude=sections.names(self, Config))
+
     @property
     def run_root(self) -> pathlib.Path:
         """Folder of this pipeline's metadata, artifacts, checkpoints and reports."""
@@ -137,11 +145,13 @@ class Config(_Section):
 def schema(target: str) -> type[Config]:
     """The configuration for a kind of target: `gates` then holds the limits on that target's figures.
 
+    Sections of the layers above are there too; see `pipeline.sections`.
+
     Args:
         target: a name of `models.targets.KINDS`.
 
     Raises:
-        GraftError: there is no such kind.
+        GraftError: there is no such kind, or a package registered a section that cannot be taken.
     """
     module = targets.KINDS.module(target)
     floors = pydantic.create_model(
@@ -154,7 +164,8 @@ def schema(target: str) -> type[Config]:
         __doc__=GateOptions.__doc__,
         slices=(dict[str, floors], pydantic.Field({}, description=columns.description)),  # type: ignore[valid-type]
     )
-    return pydantic.create_model("Config", __base__=Config, __doc__=Config.__doc__, gates=(gates, gates()))
+    config = pydantic.create_model("Config", __base__=Config, __doc__=Config.__doc__, gates=(gates, gates()))
+    return sections.extended(config)
 
 
 def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
