@@ -6,13 +6,15 @@ the discriminator: `kind: Literal["image"] = "image"`.
 
 import difflib
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import ModuleType
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, TypeVar, Union
 
 from pydantic import BaseModel, Discriminator, Tag
 
 from graft.models.errors import GraftError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Registry(Mapping[str, str]):
@@ -62,3 +64,14 @@ class Registry(Mapping[str, str]):
 
         kinds = tuple(Annotated[self.options(name), Tag(name)] for name in self._modules)
         return Annotated[Union[kinds], Discriminator(tag)]  # noqa: UP007 - of a tuple made here
+
+
+def only(options: Model, names: Collection[str]) -> Model:
+    """The same settings with every field that is not named at its default; what may be left out must have one.
+
+    What a stage does not use is no part of its cache key that way.
+    """
+    fields = type(options).model_fields.items()
+    return options.model_copy(
+        update={name: field.get_default(call_default_factory=True) for name, field in fields if name not in names}
+    )

@@ -12,7 +12,7 @@ from tfx.orchestration.portable import data_types, launcher, outputs_utils, runt
 from tfx.proto.orchestration import pipeline_pb2
 
 from graft.models.errors import GraftError
-from graft.pipeline.stages import Listener, Stage, peak_memory, require_threads
+from graft.pipeline.running import Listener, Stage, peak_memory, require_threads
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from graft.models.text import printable, say
-from graft.pipeline.stages import Stage
+from graft.pipeline.running import Stage
 
 _LINE_EVERY_S = 5.0
 

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from graft.components.gates import Gate
-from graft.pipeline.stages import Stage
+from graft.pipeline.running import Stage
 
 
 @dataclasses.dataclass

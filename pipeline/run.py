@@ -24,7 +24,7 @@ from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
 from graft.pipeline.metadata import FILE_NAME, Artifact, Metadata
 from graft.pipeline.progress_view import ProgressView
 from graft.pipeline.result import RunResult
-from graft.pipeline.stages import Stage, one_run_at_a_time
+from graft.pipeline.running import Stage, one_run_at_a_time
 from graft.serving.store import ModelStore
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from graft.models.text import LogFormatter, markdown, printable, say
 from graft.pipeline import cli
 from graft.pipeline.progress_view import ProgressView
 from graft.pipeline.result import RunResult
-from graft.pipeline.stages import Stage
+from graft.pipeline.running import Stage
 
 FORGED = "x\x1b[2K\r\nGATE OPEN\u202e\u2028\x9b31m<script>"
 TOP = pathlib.Path(__file__).parents[2]

@@ -26,7 +26,7 @@ from graft.pipeline import pictures, plots, report_parts
 from graft.pipeline.metadata import Artifact, Metadata
 from graft.pipeline.report import write_report
 from graft.pipeline.result import RunResult
-from graft.pipeline.stages import Stage
+from graft.pipeline.running import Stage
 
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = ("cat", HOSTILE, "$x_{")
