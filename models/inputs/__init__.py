@@ -3,6 +3,7 @@
 Its module holds `Options` (pydantic only) and `Input`, a subclass of `models.inputs.base.Input`.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
@@ -25,3 +26,13 @@ KINDS = Registry(
 def make_input(options: BaseModel) -> "Input":
     """The input that a configuration's `input` section describes."""
     return KINDS.module(options.kind).Input(options)  # type: ignore[attr-defined]
+
+
+def input_of_signature(names: Iterable[str]) -> "Input | None":
+    """The kind of input, with default settings, that a served model of these input names takes; None for another's."""
+    given = set(names)
+    for kind in KINDS:
+        module = KINDS.module(kind)
+        if given == {module.Input.signature_name}:
+            return module.Input(module.Options())
+    return None

@@ -4,12 +4,14 @@ Nothing outside of `models/inputs/KIND` knows what the bytes mean.
 """
 
 import abc
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
+from pydantic import BaseModel
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
 Facts = dict[str, int | str]
@@ -29,12 +31,27 @@ class Refused(Exception):
         self.reason, self.detail = reason, detail
 
 
+class Contents(Protocol):
+    """Contents of a split as stored, which may be read again and again; `len` says how many."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
 class Input(abc.ABC):
-    """One kind of input with its settings. Making one, and `admit`, import no TensorFlow.
+    """One kind of input with its settings; equal to another of equal settings.
+
+    Making one, and `admit`, import no TensorFlow.
+
+    Args:
+        options: its settings.
 
     Attributes:
         kind: its name in the registry.
         unit: what several are called, for people: `images`.
+        one: what one is called: `image`.
+        rows: what the plain form is called: `rows of pixels`.
         signature_name: of the tensor that a served model takes: `image_bytes`.
         REASONS: codes of `Refused`, each with one line for people.
         FACTS: names of the facts and their types; statistics and schema look at them.
@@ -42,9 +59,20 @@ class Input(abc.ABC):
 
     kind: ClassVar[str]
     unit: ClassVar[str]
+    one: ClassVar[str]
+    rows: ClassVar[str]
     signature_name: ClassVar[str]
     REASONS: ClassVar[Mapping[str, str]]
     FACTS: ClassVar[Mapping[str, type]]
+
+    def __init__(self, options: BaseModel):
+        self.options: Any = options
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.options == self.options  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.options))
 
     # Entering.
 
@@ -82,6 +110,11 @@ class Input(abc.ABC):
     def prepare(self, contents: "tf.Tensor") -> "tf.Tensor":
         """Contents as stored, string [n], as a batch of `spec`; graph operations only; n may be 0."""
 
+    @property
+    @abc.abstractmethod
+    def prepared_by(self) -> dict[str, Any]:
+        """What of the settings decides the result of `prepare`, `kind` among it, as JSON types."""
+
     @abc.abstractmethod
     def augment(self, prepared: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         """One example of `spec`, without the leading dimension, changed at random by the settings; seed int64 [2]."""
@@ -92,8 +125,51 @@ class Input(abc.ABC):
         """Whether the settings change anything at all."""
 
     @abc.abstractmethod
-    def plain(self, splits: "Mapping[str, Sequence[bytes] | Any]", stage: str) -> dict[str, np.ndarray]:
-        """The plain form that references get in place of features: float32 [n, d] for each split's contents."""
+    def plain(self, splits: Mapping[str, Contents], stage: str) -> dict[str, np.ndarray]:
+        """The plain form that references get in place of features, small enough to stay in memory.
+
+        Args:
+            splits: contents by the name of their split.
+            stage: whose work it is, for messages.
+
+        Returns:
+            float32 [n, d] by split, rows in the order of the contents; d is the same for all.
+
+        Raises:
+            GraftError: the rows do not fit into memory.
+        """
+
+    # On trial: a backbone of somebody else gets a few examples before anything costly starts.
+
+    @property
+    @abc.abstractmethod
+    def told(self) -> str:
+        """The settings that decide the shape of `spec`, for people: `input.image_size is [96, 96]`."""
+
+    @property
+    @abc.abstractmethod
+    def fed(self) -> str:
+        """What a backbone is fed with, for people: `value_range [0.0, 1.0]`."""
+
+    @abc.abstractmethod
+    def probes(self, contents: Sequence[bytes]) -> "tf.Tensor":
+        """A batch of `spec` to try a backbone on: these contents, or made-up ones if there are fewer than two."""
+
+    MISFIT: ClassVar[str]
+    """Why features may be useless, for people: `the value range does not fit`."""
+
+    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: np.ndarray) -> str | None:
+        """Why this input may not be what the network learned from, or None.
+
+        Args:
+            body: a network; left as it is.
+            probes: a batch of `spec`.
+            features: what it gives for them, float64 [n, d].
+
+        Returns:
+            The end of a sentence whose subject is the network.
+        """
+        return None
 
     # For people and servers.
 
@@ -104,3 +180,11 @@ class Input(abc.ABC):
     @abc.abstractmethod
     def drawn(self) -> list[bytes]:
         """A few made-up contents, for requests that warm a server up; nobody's data is in them."""
+
+    def sendable(self, content: bytes) -> bytes:
+        """What a client sends for one: the same bytes, or another encoding where a model could not read these.
+
+        Raises:
+            Refused: no model could use it.
+        """
+        return content

@@ -1,8 +1,22 @@
 """Images: what may enter, the one rule from encoded bytes to pixels, and how they are shown."""
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from graft.models.inputs import base
+from graft.models.inputs.image.admission import Admission
+from graft.models.inputs.image.convert import ConversionError, to_supported
+from graft.models.inputs.image.guard import PixelGuard
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+GUARD = PixelGuard()
+"""Of requests to models that decode images."""
 
 
 class AugmentOptions(BaseModel):
@@ -61,3 +75,90 @@ class Options(BaseModel):
         if value_range[0] >= value_range[1]:
             raise ValueError("must go up from black to white")
         return value_range
+
+
+class Input(Admission, base.Input):
+    """Encoded images; what needs TensorFlow or Pillow is imported by the call that needs it."""
+
+    kind = "image"
+    unit = "images"
+    one = "image"
+    rows = "rows of pixels"
+    signature_name = "image_bytes"
+    MISFIT = "the value range does not fit"
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width, pixels."""
+        return self.options.image_size
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """What pixel values 0 and 255 become."""
+        return self.options.value_range
+
+    @property
+    def spec(self) -> "tf.TensorSpec":
+        import tensorflow as tf
+
+        return tf.TensorSpec([None, *self.image_size, 3], tf.float32)
+
+    def prepare(self, contents: "tf.Tensor") -> "tf.Tensor":
+        from graft.models.inputs.image.decoding import preprocess
+
+        return preprocess(contents, self.image_size, self.value_range)
+
+    @property
+    def prepared_by(self) -> dict[str, Any]:
+        size, values = list(self.image_size), [float(value) for value in self.value_range]
+        return {"kind": self.kind, "image_size": size, "value_range": values}
+
+    def augment(self, prepared: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
+        from graft.models.inputs.image.augment import augment
+
+        return augment(prepared, seed, self.options.augment, self.value_range)
+
+    @property
+    def augments(self) -> bool:
+        return self.options.augment.enabled
+
+    def plain(self, splits: Mapping[str, base.Contents], stage: str) -> dict[str, np.ndarray]:
+        from graft.models.inputs.image.plain import raw_pixels
+
+        return raw_pixels(splits, self.image_size, stage)
+
+    @property
+    def told(self) -> str:
+        return f"input.image_size is {list(self.image_size)}"
+
+    @property
+    def fed(self) -> str:
+        return f"value_range {list(self.value_range)}"
+
+    def probes(self, contents: Sequence[bytes]) -> "tf.Tensor":
+        from graft.models.inputs.image.drawn import coarse_noise
+
+        if len(contents) > 1:
+            return self.prepare(list(contents))
+        return coarse_noise(self.image_size, self.value_range)
+
+    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: np.ndarray) -> str | None:
+        from graft.models.inputs.image.value_range import find_misfit
+
+        return find_misfit(body, probes, features) if self.options.check_range else None
+
+    def preview(self, content: bytes) -> Mapping[str, str]:
+        from graft.models.inputs.image.preview import thumbnail
+
+        return {"image": thumbnail(content)}
+
+    def drawn(self) -> list[bytes]:
+        from graft.models.inputs.image.drawn import synthetic_images
+
+        return synthetic_images(self.image_size)
+
+    def sendable(self, content: bytes) -> bytes:
+        try:
+            return to_supported(content)
+        except ConversionError as error:
+            raise base.Refused("unsupported_type" if error.unsupported else "corrupt", str(error)) from error

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorflow.core.example import example_pb2
 
-from graft.serving.engine import Engine
-from graft.serving.pixels import announced_pixels
-from graft.serving.status import ServingError
+from graft.models.inputs.base import Refused
+from graft.models.inputs.guards import guards_for
+from graft.models.inputs.image.guard import PixelGuard
+
+announced_pixels = PixelGuard().cost
 
 
 def strings(*values):
@@ -44,12 +47,19 @@ def test_what_is_no_image_counts_for_nothing(png):
 
 
 def test_an_image_built_to_be_costly_is_refused():
-    with pytest.raises(ServingError, match="JPEG of more than"):
+    with pytest.raises(Refused, match="JPEG of more than"):
         announced_pixels(strings(b"\xff\xd8" + b"\xff" * 100_000))
 
 
-def test_which_models_decode_images(models):
-    for name, expected in (("images", True), ("half_plus_two", False), ("zoo", False)):
-        engine = Engine(models[name])
-        assert engine.decodes_images is expected, name
-        engine.close()
+def test_which_graphs_are_guarded():
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def pictures(encoded):
+        return tf.map_fn(tf.io.decode_png, encoded, fn_output_signature=tf.uint8)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def texts(encoded):
+        return tf.strings.length(encoded)
+
+    [guard] = guards_for(pictures.get_concrete_function().graph.as_graph_def())
+    assert (guard.things, guard.unit) == ("images", "pixels")
+    assert guards_for(texts.get_concrete_function().graph.as_graph_def()) == ()
