@@ -28,8 +28,8 @@ from graft.models.heads import build_head
 from graft.models.loop import History
 from graft.models.options import TrainOptions
 from graft.models.predict import most_probable
-from graft.models.task import Split, Task, check_same_classes, load_split
 from graft.models.settings import Settings
+from graft.models.task import Split, Task, check_same_classes, load_split
 from graft.models.trainer import build_task, make_deterministic
 from graft.models.transfer import frozen, get_method
 

@@ -14,13 +14,11 @@ from pydantic import BaseModel, Discriminator, Tag
 
 from graft.models.errors import GraftError
 
-<<<<<<< HEAD
-Model = TypeVar("Model", bound=BaseModel)
-=======
 UNKNOWN_KIND = "unknown_kind"
 """Type of the pydantic error for a section whose discriminator names no kind; its context: `field` and `allowed`,
 the names with commas between them."""
->>>>>>> seams
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Registry(Mapping[str, str]):
@@ -69,8 +67,13 @@ class Registry(Mapping[str, str]):
             return value.get(field, self.default) if isinstance(value, dict) else getattr(value, field, None)
 
         kinds = tuple(Annotated[self.options(name), Tag(name)] for name in self._modules)
-<<<<<<< HEAD
-        return Annotated[Union[kinds], Discriminator(tag)]  # noqa: UP007 - of a tuple made here
+        unknown = Discriminator(
+            tag,
+            custom_error_type=UNKNOWN_KIND,
+            custom_error_message=f"must be one of {', '.join(self._modules)}",
+            custom_error_context={"field": field, "allowed": ", ".join(self._modules)},
+        )
+        return Annotated[Union[kinds], unknown]  # noqa: UP007 - of a tuple made here
 
 
 def only(options: Model, names: Collection[str]) -> Model:
@@ -82,12 +85,3 @@ def only(options: Model, names: Collection[str]) -> Model:
     return options.model_copy(
         update={name: field.get_default(call_default_factory=True) for name, field in fields if name not in names}
     )
-=======
-        unknown = Discriminator(
-            tag,
-            custom_error_type=UNKNOWN_KIND,
-            custom_error_message=f"must be one of {', '.join(self._modules)}",
-            custom_error_context={"field": field, "allowed": ", ".join(self._modules)},
-        )
-        return Annotated[Union[kinds], unknown]  # noqa: UP007 - of a tuple made here
->>>>>>> seams

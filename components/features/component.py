@@ -29,10 +29,7 @@ class FeatureExtractor(base_component.BaseComponent):
     SPEC_CLASS = FeaturesSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(
-        self, examples: types.BaseChannel, transform_graph: types.BaseChannel, backbone: str, splits: str, code: str
-        parameters: Parameters,
-    ):
+    def __init__(self, examples: types.BaseChannel, transform_graph: types.BaseChannel, parameters: Parameters):
         """Wires the component.
 
         Args:

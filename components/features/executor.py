@@ -10,11 +10,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-<<<<<<< HEAD
-from graft.components.examples import read_examples, split_files
 from graft.components.parameters import BaseParameters
-=======
->>>>>>> seams
 from graft.models import progress
 from graft.models.applications import is_application
 from graft.models.backbone import configured_backbone

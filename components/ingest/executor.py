@@ -13,7 +13,6 @@ from graft.components.ingest.splits import SPLITS
 from graft.components.parameters import BaseParameters
 from graft.models.registry import only
 
-
 _HELD_AGAINST_LATER = {"max_rejected", "schema_file", "fingerprint"}
 
 

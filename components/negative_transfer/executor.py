@@ -8,12 +8,8 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-<<<<<<< HEAD
-from graft.components.examples import split_files
 from graft.components.parameters import BaseParameters
-=======
 from graft.models.examples import split_files
->>>>>>> seams
 from graft.models.references import Comparison, negative_transfer
 from graft.models.settings import Settings
 

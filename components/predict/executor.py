@@ -7,11 +7,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-<<<<<<< HEAD
-from graft.components.examples import split_files
 from graft.components.parameters import BaseParameters
-=======
->>>>>>> seams
 from graft.components.predict.predictions import predict
 from graft.models.errors import GraftError
 from graft.models.examples import split_files

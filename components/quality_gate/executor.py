@@ -13,11 +13,7 @@ from tfx.utils import path_utils
 
 from graft.components import gates
 from graft.components.baseline import BEST, find_baseline
-<<<<<<< HEAD
-from graft.components.examples import split_files
 from graft.components.parameters import BaseParameters
-=======
->>>>>>> seams
 from graft.components.predict import predictions
 from graft.components.quality_gate import metrics, rules
 from graft.components.quality_gate.rivals import compare

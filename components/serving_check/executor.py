@@ -14,11 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from graft.components import gates
-<<<<<<< HEAD
-from graft.components.examples import read_examples, split_files
 from graft.components.parameters import BaseParameters
-=======
->>>>>>> seams
 from graft.components.predict import predictions
 from graft.components.quality_gate.rules import at_most
 from graft.models import progress
@@ -32,14 +28,14 @@ class Parameters(BaseParameters):
 
     Attributes:
         model_name: name it is served under.
-        examples: how many of the test split are sent.
+        requests: how many examples of the test split are sent.
         tolerance: largest difference of a probability from the in-process one.
         latency_ms: ceiling on the median time of a request, milliseconds; None for none.
         trust: whether the model may do more than compute, as its backbone may.
     """
 
     model_name: str
-    examples: int
+    requests: int
     tolerance: float
     latency_ms: float | None
     trust: bool
@@ -63,13 +59,8 @@ class Executor(base_executor.BaseExecutor):
         given = Parameters.load(exec_properties)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
-<<<<<<< HEAD
-        rows = itertools.islice(read_examples(files, ("image",)), given.examples)
-        images = [row["image"] for row in rows]
-=======
-        rows = itertools.islice(read_examples(files, (INPUT,)), options["examples"])
+        rows = itertools.islice(read_examples(files, (INPUT,)), given.requests)
         images = [row[INPUT] for row in rows]
->>>>>>> seams
         kept = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))
         expected = kept.probabilities[: len(images)]
 

@@ -1,6 +1,6 @@
 """One label of k."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,8 @@ class Options(BaseModel):
     """One class of several: the head gives a probability for each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    PARSES: ClassVar = frozenset({"column", "class_names"})
 
     kind: Literal["label"] = "label"
     column: str = Field(
