@@ -1,7 +1,5 @@
 """The component, its executor as TFX calls it, and that TFX reads what it writes."""
 
-import json
-
 import pytest
 from ingest_request import request
 from tfx.components.statistics_gen import stats_artifact_utils
@@ -11,8 +9,7 @@ from tfx.types import standard_artifacts
 from graft.components.artifacts import Rejected
 from graft.components.beam import LOCAL_BEAM_ARGS
 from graft.components.ingest.component import Ingest
-from graft.components.ingest.executor import Executor
-from graft.components.ingest.sources import parse_json
+from graft.components.ingest.executor import Executor, Parameters
 from graft.components.ingest.summary import read_summary
 
 
@@ -23,8 +20,13 @@ def artifact(kind, path):
 
 
 def component(fingerprint="f1", code="c1", **data) -> Ingest:
+    return Ingest(parameters(fingerprint, code, **data))
+
+
+def parameters(fingerprint="f1", code="c1", **data) -> Parameters:
     asked = request(**data)
-    return Ingest(asked.data, asked.input.options, asked.target.options, fingerprint, code)
+    options = {"data": asked.data, "input": asked.input.options, "target": asked.target.options}
+    return Parameters(**options, fingerprint=fingerprint, code=code)
 
 
 @pytest.fixture
@@ -48,9 +50,8 @@ def run(tmp_path):
 def test_component_declares_its_parameters_and_outputs():
     made = component(source="image_folder", path="photos", input={"max_pixels": 9})
     assert made.exec_properties["fingerprint"] == "f1" and made.exec_properties["code"] == "c1"
-    assert parse_json(made.exec_properties["data"]).path == "photos"
-    assert json.loads(made.exec_properties["input"])["max_pixels"] == 9
-    assert json.loads(made.exec_properties["target"])["kind"] == "label"
+    read = Parameters.load(made.exec_properties)
+    assert (read.data.path, read.input.max_pixels, read.target.kind) == ("photos", 9, "label")
     assert made.outputs["examples"].type is standard_artifacts.Examples
     assert made.outputs["rejected"].type is Rejected
 
@@ -66,9 +67,13 @@ def test_what_later_stages_hold_the_data_against_is_no_part_of_the_cache_key():
         )
     )
     assert one == other != third
-    by_content = request(**photos, fingerprint="content")
-    made = Ingest(by_content.data, by_content.input.options, by_content.target.options, "f1", "c1")
-    assert made.exec_properties == one
+    later = {"input": {"image_size": [64, 64]}, "target": {"label_smoothing": 0.1}}
+    assert component(**photos, **later).exec_properties == one
+    asked = request(**photos, fingerprint="content")
+    made = Parameters(
+        data=asked.data, input=asked.input.options, target=asked.target.options, fingerprint="f1", code="c1"
+    )
+    assert Ingest(made).exec_properties == one
 
 
 def test_executor_describes_the_artifacts(make_folder, run):
