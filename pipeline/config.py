@@ -104,7 +104,9 @@ class Config(_Section):
     name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = pydantic.Field(
         description="Name of the pipeline and of the served model."
     )
-    data: sources.REGISTRY.union()  # type: ignore[valid-type]
+    data: sources.REGISTRY.union() = pydantic.Field(  # type: ignore[valid-type]
+        description="Where the examples come from, how they are split and what is refused."
+    )
     input: inputs.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
         inputs.KINDS.options("image")(), description="What the data is made of, and what the backbone expects of it."
     )
@@ -260,8 +262,10 @@ def _mirrored(raw: dict) -> dict:
         model: Any = Config
         *parents, last = old.split(".")
         for part in parents:
-            model = model.model_fields[part].annotation
-        if not hasattr(model, "model_fields"):  # a section by kind, which is new
+            # A section by kind is new: nothing reads an old key of it.
+            model = getattr(model, "model_fields", {}).get(part, model).annotation if model else None
+            model = model if isinstance(model, type) else None
+        if model is None:
             continue
         if value is not None and last in model.model_fields:
             node = raw

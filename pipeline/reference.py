@@ -158,7 +158,7 @@ def _table(key: str, model: type[pydantic.BaseModel]) -> str:
         if full == "transfer":  # a plain mapping in the model: each method has its own
             kind, suffixes = "section", [""]
         if kinds:
-            kind = f"section, by `{_discriminator(type(field.default))}`"
+            kind = f"section, by `{_discriminator(next(iter(_kinds(field.annotation).values())))}`"
         kind = "; ".join([kind, *(f"see [{full}{suffix}](#{_anchor(full + suffix)})" for suffix in suffixes)])
         default = "required" if field.is_required() else _default(field)
         rows.append("| " + " | ".join(_cell(text) for text in (f"`{full}`", kind, default, _meaning(field))) + " |")
@@ -168,7 +168,7 @@ def _table(key: str, model: type[pydantic.BaseModel]) -> str:
 def _default(field: FieldInfo) -> str:
     if _is_model(field.annotation):
         return "its defaults"
-    if _kinds(field.annotation):
+    if _kinds(field.annotation):  # of one that has a default
         return f"`{_discriminator(type(field.default))}: {field.default.kind}`"
     value = field.get_default(call_default_factory=True)
     return f"`{_value(pydantic.TypeAdapter(Any).dump_python(value, mode='json'))}`"
@@ -248,7 +248,7 @@ def _yaml_lines(model: type[pydantic.BaseModel], values: dict[str, Any], depth: 
             _meaning(field), _COMMENT_WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
         )
         kinds = _kinds(field.annotation)
-        section = kinds[values[name][_discriminator(type(field.default))]] if kinds else field.annotation
+        section = kinds[values[name][_discriminator(next(iter(kinds.values())))]] if kinds else field.annotation
         if _is_model(section):
             yield f"{indent}{name}:"
             yield from _yaml_lines(section, values[name], depth + 1)  # type: ignore[arg-type]

@@ -133,8 +133,11 @@ def test_variables_expand_in_lists_and_mappings(load, refusal):
             "data.split.evl=0.1",
             "data.split.evl: unknown key (value 0.1); did you mean 'eval'? allowed: eval, test, from_train",
         ),
-        ("data.columns.lable=x", "data.columns.lable: unknown key (value 'x'); did you mean 'label'? "),
-        ("data.pairs=[{image: a}]", "data.pairs.0.image: unknown key (value 'a'); did you mean 'images'? "),
+        ("data.columns.splt=x", "data.columns.splt: unknown key (value 'x'); did you mean 'split'? "),
+        (
+            "data={source: idx, path: x, pairs: [{image: a}]}",
+            "data.pairs.0.image: unknown key (value 'a'); did you mean 'images'? ",
+        ),
         ("backbone.handel=x", "backbone.handel: unknown key (value 'x'); did you mean 'handle'? allowed: handle, "),
         (
             "head.drop=1",
@@ -193,7 +196,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(refusal, override,
         ("input.image_size=[224]", "input.image_size.1: missing; it has no default"),
         ("input.value_range=[1, 0]", "input.value_range: must go up from black to white; received [1, 0] (list)"),
         ("backbone={}", "backbone.handle: missing; it has no default"),
-        ("data.source=image_foldr", "data.source: no source 'image_foldr'; there are image_folder, csv, "),
+        ("data.source=image_foldr", "data.source: did you mean 'image_folder'? allowed: image_folder, csv, "),
         ("transfer={}", "transfer: must be a mapping with `method`, one of frozen, fine_tune; received {}"),
         ("transfer=frozen", "transfer: must be a mapping with `method`, one of frozen, fine_tune; received 'frozen'"),
         (
