@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from graft.models.backbone import Backbone
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, kernel_reason
 from graft.models.frozen import FrozenRunner
-from graft.models.inputs.image.decoding import decode_error_reason, preprocess
+from graft.models.inputs.image.decoding import preprocess
 from graft.models.stored import reading
 
 _CPU_BATCH, _GPU_BATCH = 4, 64
@@ -116,6 +116,6 @@ def _named_error(runner: FrozenRunner, images: list[bytes], done: int, error: Ex
         try:
             runner(encoded=np.array([image], dtype=object))
         except tf.errors.InvalidArgumentError as single:
-            reason = decode_error_reason(single)
+            reason = kernel_reason(single.message)
             return GraftError(f"image {place} of the input ({len(image)} bytes) cannot be decoded: {reason}")
     return error

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from graft.models import durable
 from graft.models.backbone import Backbone, configured_backbone
 from graft.models.checkpoint import Checkpoint
 from graft.models.datasets import read_classes, read_encoded
@@ -191,9 +192,7 @@ def _identity(settings: Settings, task: Task) -> dict[str, Any]:
 
 def _write_history(path: Path, history: History, method: str) -> None:
     """Writes the history, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"method": method, **dataclasses.asdict(history)}, indent=1), encoding="utf-8")
-    partial.replace(path)
+    durable.write_atomic(path, json.dumps({"method": method, **dataclasses.asdict(history)}, indent=1).encode())
 
 
 def _off_strategy(task: Task, settings: Settings) -> tuple[Backbone, keras.Model]:

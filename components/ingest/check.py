@@ -15,6 +15,7 @@ from graft.components.ingest.header import Header, Refused, read_header
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.reasons import Reason
 from graft.components.ingest.sources.base import Item
+from graft.models.errors import kernel_reason
 from graft.models.inputs.image import convert, decoding
 
 BATCH_IMAGES = 64
@@ -133,7 +134,7 @@ def _fault(encoded: bytes) -> str | None:
     try:
         _Compiled.any()(tf.constant([encoded]))
     except tf.errors.InvalidArgumentError as error:
-        return decoding.decode_error_reason(error)
+        return kernel_reason(error.message)
     return None
 
 

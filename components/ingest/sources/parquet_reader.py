@@ -16,7 +16,7 @@ from graft.components.ingest.options import DataOptions
 from graft.components.ingest.reasons import Reason
 from graft.components.ingest.sources.base import Entry, Item, as_text
 from graft.components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.regular_file import open_regular
 
 _BATCH_ROWS = 64
@@ -160,7 +160,7 @@ def _batches(
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
+    return one_line(error, 500)
 
 
 def class_names(path: str, schema: pa.Schema, options: DataOptions) -> tuple[str, ...] | None:
