@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from graft.components.parameters import BaseParameters
-from graft.models import progress
+from graft.models import inputs, progress, targets
 from graft.models.applications import is_application
 from graft.models.backbone import configured_backbone
 from graft.models.datasets import read_classes
@@ -33,8 +33,8 @@ class Parameters(BaseParameters):
         splits: the splits to extract.
     """
 
-    input: InputOptions
-    target: TargetOptions
+    input: InputOptions = inputs.KINDS.options("image")()
+    target: TargetOptions = targets.KINDS.options("label")()
     backbone: BackboneOptions
     identity: str = ""
     splits: tuple[str, ...]

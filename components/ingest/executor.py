@@ -11,6 +11,7 @@ from graft.components.ingest import ingestion
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.splits import SPLITS
 from graft.components.parameters import BaseParameters
+from graft.models import inputs, targets
 from graft.models.registry import only
 from graft.models.settings import InputOptions, TargetOptions
 
@@ -28,8 +29,8 @@ class Parameters(BaseParameters):
         fingerprint: of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
     """
 
-    input: InputOptions
-    target: TargetOptions
+    input: InputOptions = inputs.KINDS.options("image")()
+    target: TargetOptions = targets.KINDS.options("label")()
     data: DataOptions
     fingerprint: str
 
