@@ -1,6 +1,6 @@
 """What the trainer is told. Pydantic only, so that a graph is wired without TensorFlow."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,7 +8,8 @@ from graft.models import inputs, targets
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
 
 if TYPE_CHECKING:
-    InputOptions = TargetOptions = BaseModel
+    InputOptions: TypeAlias = BaseModel
+    TargetOptions: TypeAlias = BaseModel
 else:
     InputOptions, TargetOptions = inputs.KINDS.union(), targets.KINDS.union()
 """The settings of any kind of input and of target."""
