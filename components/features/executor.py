@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from graft.components.parameters import BaseParameters
-from graft.models import progress
+from graft.models import inputs, progress, targets
 from graft.models.applications import is_application
 from graft.models.backbone import configured_backbone
 from graft.models.datasets import read_classes
@@ -19,17 +19,22 @@ from graft.models.errors import GraftError
 from graft.models.examples import DIGEST, INPUT, LABEL, read_examples, split_files
 from graft.models.features import extract_features, write_backbone
 from graft.models.options import BackboneOptions
+from graft.models.settings import InputOptions, TargetOptions
 
 
 class Parameters(BaseParameters):
     """Parameters of `FeatureExtractor`.
 
     Attributes:
+        input: what the backbone is fed.
+        target: what is predicted.
         backbone: which network.
         identity: what stands for it in the cache key, see `pipeline.prepare.backbone_identity`; empty if not known.
         splits: the splits to extract.
     """
 
+    input: InputOptions = inputs.KINDS.options("image")()
+    target: TargetOptions = targets.KINDS.options("label")()
     backbone: BackboneOptions
     identity: str = ""
     splits: tuple[str, ...]

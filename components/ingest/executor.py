@@ -11,7 +11,9 @@ from graft.components.ingest import ingestion
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.splits import SPLITS
 from graft.components.parameters import BaseParameters
+from graft.models import inputs, targets
 from graft.models.registry import only
+from graft.models.settings import InputOptions, TargetOptions
 
 _HELD_AGAINST_LATER = {"max_rejected", "schema_file", "fingerprint"}
 
@@ -20,11 +22,15 @@ class Parameters(BaseParameters):
     """Parameters of `Ingest`.
 
     Attributes:
+        input: which may enter.
+        target: what is predicted.
         data: the data options of the config. The limit and the schema that later stages hold the data against are left
             out, and so is how it is fingerprinted: changing them reads no image again.
         fingerprint: of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
     """
 
+    input: InputOptions = inputs.KINDS.options("image")()
+    target: TargetOptions = targets.KINDS.options("label")()
     data: DataOptions
     fingerprint: str
 

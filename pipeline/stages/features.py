@@ -26,6 +26,8 @@ class Features(base.Stage):
             examples=wiring.output("ingest", "examples"),
             transform_graph=wiring.output("transform", "transform_graph"),
             parameters=Parameters(
+                input=wiring.prepared,
+                target=wiring.parsed,
                 backbone=unchecked(wiring.config.backbone),
                 identity=wiring.keys.backbone,
                 splits=("train", "eval", *(("test",) if wiring.config.gates.negative_transfer else ())),

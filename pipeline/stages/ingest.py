@@ -20,7 +20,13 @@ class Ingest(base.Stage):
         from graft.components.ingest.executor import Parameters
 
         return Component(
-            Parameters(data=wiring.config.data, fingerprint=wiring.keys.fingerprint, code=wiring.keys.code)
+            Parameters(
+                input=wiring.entering,
+                target=wiring.parsed,
+                data=wiring.config.data,
+                fingerprint=wiring.keys.fingerprint,
+                code=wiring.keys.code,
+            )
         )
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:

@@ -9,6 +9,8 @@ def settings(wiring: Wiring) -> Settings:
     """The trainer's settings; executors add where the features lie."""
     config, keys = wiring.config, wiring.keys
     return Settings(
+        input=wiring.trained,
+        target=config.target,
         backbone=unchecked(config.backbone),
         head=config.head,
         transfer=config.transfer,
