@@ -60,5 +60,6 @@ setup(
     entry_points={
         "console_scripts": ["graft = graft.pipeline.cli:main"],
         "graft.commands": ["kubeflow = graft.kubeflow.cli:add_commands"],
+        "graft.sections": ["kubeflow = graft.kubeflow.options:KubeflowOptions"],
     },
 )

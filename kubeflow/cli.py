@@ -4,7 +4,8 @@ import argparse
 import pathlib
 from collections.abc import Callable
 
-from graft.kubeflow.defaults import DEFAULT_ROOT
+from graft.kubeflow.options import KubeflowOptions
+from graft.pipeline import sections
 from graft.pipeline.output import answer
 
 
@@ -18,10 +19,8 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
         "-o", "--output", type=pathlib.Path, default=pathlib.Path("pipeline.yaml"), help="file to write"
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key")
-    parser.add_argument("--image", default="graft:latest", help="container image of the components")
-    parser.add_argument(
-        "--pipeline-root", default=DEFAULT_ROOT, help=f"default root of the artifacts (default: {DEFAULT_ROOT})"
-    )
+    parser.add_argument("--image", help="container image of the components, in place of kubeflow.image")
+    parser.add_argument("--pipeline-root", help="default root of the artifacts, in place of kubeflow.pipeline_root")
 
 
 def _compile(args: argparse.Namespace) -> int:
@@ -31,6 +30,7 @@ def _compile(args: argparse.Namespace) -> int:
     # Imported here: TFX takes 9 s, and the configuration may be at fault.
     from graft.kubeflow.compile import compile_pipeline
 
-    compile_pipeline(config, args.output, args.image, args.pipeline_root)
+    options = sections.section(config, "kubeflow", KubeflowOptions)
+    compile_pipeline(config, args.output, args.image or options.image, args.pipeline_root or options.pipeline_root)
     answer(args, {"pipeline": str(args.output)}, f"wrote {args.output} (pipeline spec 2.1)")
     return 0

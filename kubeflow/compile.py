@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from graft.kubeflow.defaults import DEFAULT_ROOT
+from graft.kubeflow.options import DEFAULT_ROOT
 from graft.models.errors import GraftError
 from graft.pipeline.config import Config
 from graft.pipeline.graph import Keys, build_pipeline
@@ -44,8 +44,8 @@ def compile_pipeline(config: Config, output: pathlib.Path, image: str, pipeline_
         raise GraftError(f"{output}: the name must end in .yaml; Kubeflow reads spec 2.1 from YAML only")
     if "://" in pipeline_root:
         raise GraftError(
-            f"--pipeline-root {pipeline_root}: Graft's components read artifacts as files; allowed: a path that every "
-            "pod mounts"
+            f"kubeflow.pipeline_root is {pipeline_root}: Graft's components read artifacts as files; allowed: a path "
+            "that every pod mounts"
         )
     keys = Keys(
         fingerprint="",

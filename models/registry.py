@@ -14,6 +14,10 @@ from pydantic import BaseModel, Discriminator, Tag
 
 from graft.models.errors import GraftError
 
+UNKNOWN_KIND = "unknown_kind"
+"""Type of the pydantic error for a section whose discriminator names no kind; its context: `field` and `allowed`,
+the names with commas between them."""
+
 
 class Registry(Mapping[str, str]):
     """Name -> import path of a module.
@@ -61,4 +65,10 @@ class Registry(Mapping[str, str]):
             return value.get(field, self.default) if isinstance(value, dict) else getattr(value, field, None)
 
         kinds = tuple(Annotated[self.options(name), Tag(name)] for name in self._modules)
-        return Annotated[Union[kinds], Discriminator(tag)]  # noqa: UP007 - of a tuple made here
+        unknown = Discriminator(
+            tag,
+            custom_error_type=UNKNOWN_KIND,
+            custom_error_message=f"must be one of {', '.join(self._modules)}",
+            custom_error_context={"field": field, "allowed": ", ".join(self._modules)},
+        )
+        return Annotated[Union[kinds], unknown]  # noqa: UP007 - of a tuple made here

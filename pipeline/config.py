@@ -1,5 +1,6 @@
 """One YAML file a pipeline: its schema, its defaults, and errors that name the file, the key and what is allowed."""
 
+import functools
 import os
 import pathlib
 import re
@@ -9,12 +10,14 @@ import pydantic
 import yaml
 
 from graft.components.ingest.options import DataOptions
+from graft.models import inputs, targets
 from graft.models.errors import GraftError
 from graft.models.gap import LEAST_SEEDS
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
 from graft.models.transfer import METHODS, check_options, method_options
-from graft.pipeline import config_yaml
+from graft.pipeline import config_yaml, sections
 from graft.pipeline.config_faults import explain, shown
+from graft.pipeline.config_moved import MOVED, move
 
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 _MOST_TEXT = 1000
@@ -30,11 +33,9 @@ class _Section(pydantic.BaseModel):
 
 
 class SliceFloors(_Section):
-    """Floors that must hold in every slice of a column."""
+    """Limits that must hold in every slice of a column."""
 
-    accuracy: Fraction | None = pydantic.Field(None, description="Least accuracy in each slice.")
-    macro_f1: Fraction | None = pydantic.Field(None, description="Least macro F1 in each slice.")
-    min_examples: int = pydantic.Field(10, ge=1, description="Slices with fewer test images are reported, not gated.")
+    min_examples: int = pydantic.Field(10, ge=1, description="Slices with fewer test examples are reported, not gated.")
 
 
 class NegativeTransferOptions(_Section):
@@ -61,35 +62,14 @@ class NegativeTransferOptions(_Section):
 
 
 class GateOptions(_Section):
-    """Floors and ceilings; a gate that is not set is not checked."""
+    """Floors and ceilings; a gate that is not set is not checked. The figures' own limits are the target's."""
 
-    accuracy: Fraction | None = pydantic.Field(None, description="Least test accuracy.")
-    macro_f1: Fraction | None = pydantic.Field(None, description="Least unweighted mean of the classes' F1.")
-    precision: Fraction | dict[str, Fraction] | None = pydantic.Field(
-        None, description="Least precision of every class, or a mapping from class to floor."
-    )
-    recall: Fraction | dict[str, Fraction] | None = pydantic.Field(
-        None, description="Least recall of every class, or a mapping from class to floor."
-    )
-    calibration_error: Fraction | None = pydantic.Field(
-        None,
-        description="Largest expected calibration error (15 equal-width bins, Guo et al. ICML 2017), beyond chance.",
-    )
     slices: dict[str, SliceFloors] = pydantic.Field(
-        {}, description="Floors by column of `data.slices`; each slice must hold them."
-    )
-    baseline_tolerance: Fraction | None = pydantic.Field(
-        0.02,
-        description="Accuracy the candidate may lose against the served model, on the test images of the classes both "
-        "know; a loss that may be luck (5 % false alarms) is none. Null: no gate.",
+        {}, description="Limits by column of `data.slices`; each slice must hold them."
     )
     baseline: Literal["served", "best"] = pydantic.Field(
         "served",
         description="`best` compares with the best version so far too: push after push may lose the tolerance.",
-    )
-    classes: Literal["same", "grow", "any"] = pydantic.Field(
-        "same",
-        description="How the list of classes may differ from the served model's: not, by new ones, or in any way.",
     )
     model_size_mb: float | None = pydantic.Field(None, gt=0, description="Largest exported model, MB (10^6 bytes).")
     latency_ms: float | None = pydantic.Field(
@@ -124,6 +104,12 @@ class Config(_Section):
         description="Name of the pipeline and of the served model."
     )
     data: DataOptions
+    input: inputs.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
+        inputs.KINDS.options("image")(), description="What the data is made of, and what the backbone expects of it."
+    )
+    target: targets.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
+        targets.KINDS.options("label")(), description="What is predicted."
+    )
     backbone: BackboneOptions
     head: HeadOptions = HeadOptions()
     transfer: dict[str, Any] = pydantic.Field(
@@ -145,10 +131,41 @@ class Config(_Section):
             raise ValueError(f"gates.slices: {', '.join(sorted(unknown))} not in data.slices ({known})")
         return self
 
+    def of_the_run(self) -> dict[str, Any]:
+        """What decides the outcome of a run, as JSON types: all but the sections of the layers above."""
+        return self.model_dump(mode="json", by_alias=True, exclude=sections.names(self, Config))
+
     @property
     def run_root(self) -> pathlib.Path:
         """Folder of this pipeline's metadata, artifacts, checkpoints and reports."""
         return pathlib.Path(self.root) / self.name
+
+
+@functools.cache
+def schema(target: str) -> type[Config]:
+    """The configuration for a kind of target: `gates` then holds the limits on that target's figures.
+
+    Sections of the layers above are there too; see `pipeline.sections`.
+
+    Args:
+        target: a name of `models.targets.KINDS`.
+
+    Raises:
+        GraftError: there is no such kind, or a package registered a section that cannot be taken.
+    """
+    module = targets.KINDS.module(target)
+    floors = pydantic.create_model(
+        "SliceFloors", __base__=(SliceFloors, module.SliceGates), __doc__=SliceFloors.__doc__
+    )
+    columns = GateOptions.model_fields["slices"]
+    gates = pydantic.create_model(
+        "Gates",
+        __base__=(GateOptions, module.Gates),
+        __doc__=GateOptions.__doc__,
+        slices=(dict[str, floors], pydantic.Field({}, description=columns.description)),  # type: ignore[valid-type]
+    )
+    config = pydantic.create_model("Config", __base__=Config, __doc__=Config.__doc__, gates=(gates, gates()))
+    return sections.extended(config)
 
 
 def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
@@ -182,7 +199,8 @@ def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
 
 def parse(raw: dict, source: str) -> Config:
     """Checks a mapping against the schema; `source` is named in errors."""
-    faults: list[str] = []
+    raw, faults = move(raw, source)
+    raw = _mirrored(raw)
     transfer = raw.get("transfer", {"method": "frozen"})
     if not isinstance(transfer, dict) or "method" not in transfer:
         faults.append(
@@ -199,17 +217,45 @@ def parse(raw: dict, source: str) -> Config:
             faults.append(str(error))
     # What is wrong with the transfer section is known by now; a default in its place lets the others be looked at.
     checked = {**raw, "transfer": {"method": "frozen"}} if faults else raw
+    model = schema(_target_of(raw))
     try:
-        config = Config.model_validate(checked)
+        config = model.model_validate(checked)
         if not faults:
             check_options(config.transfer["method"], config.train, config.head)
     except pydantic.ValidationError as error:
-        faults.extend(explain(error, Config, checked))
+        faults.extend(explain(error, model, checked))
     except GraftError as error:
         faults.append(str(error))
     if faults:
         raise ConfigError(*(f"{source}: {fault}" for fault in faults))
     return config
+
+
+def _target_of(raw: dict) -> str:
+    """The kind of target; the default one where the section is wrong, which the schema will say."""
+    section = raw.get("target")
+    kind = section.get("kind") if isinstance(section, dict) else None
+    return kind if isinstance(kind, str) and kind in targets.KINDS else "label"
+
+
+def _mirrored(raw: dict) -> dict:
+    """For the time in which code still reads the old places: new keys at their old places too."""
+    for old, new in MOVED.items():
+        value: Any = raw
+        for part in new.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        model: Any = Config
+        *parents, last = old.split(".")
+        for part in parents:
+            model = model.model_fields[part].annotation
+        if value is not None and last in model.model_fields:
+            node = raw
+            for part in parents:
+                node = node.setdefault(part, {})
+            node[last] = value
+            if old == "data.columns.image" and "input" not in model.model_fields:
+                del node["input"]
+    return raw
 
 
 def _override(raw: dict, override: str) -> None:

@@ -183,7 +183,7 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
                 "data_fingerprint": keys.fingerprint,
                 "code": keys.code,
                 "backbone": {"handle": config.backbone.handle, "identity": keys.backbone},
-                "config": config.model_dump(mode="json", by_alias=True),
+                "config": config.of_the_run(),
             },
             sort_keys=True,
         ),

@@ -97,5 +97,5 @@ def pin_schema(config: Config) -> str | None:
 
 def run_key(config: Config, data: str, code: str, backbone: str) -> str:
     """Identity of what goes into a model; two runs with the same key make the same model."""
-    content = json.dumps([config.model_dump(mode="json"), data, code, backbone], sort_keys=True)
+    content = json.dumps([config.of_the_run(), data, code, backbone], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -15,8 +15,9 @@ import pydantic
 import yaml
 from pydantic.fields import FieldInfo
 
+from graft.models.targets import KINDS
 from graft.models.transfer import METHODS, get_method, method_options
-from graft.pipeline.config import Config, parse
+from graft.pipeline.config import parse, schema
 
 _COMMENT_WIDTH = 100
 _NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}
@@ -42,7 +43,7 @@ def starter_config(name: str, data: str, backbone: str) -> str:
         "# Written by `graft init`. Every key is there with its default; all but name, data and backbone may go.",
         "# Relative paths start at the working directory; ${NAME} stands for the environment variable.",
     ]
-    return "\n".join([*head, *_yaml_lines(Config, config.model_dump(mode="json", by_alias=True), 0)]) + "\n"
+    return "\n".join([*head, *_yaml_lines(type(config), config.model_dump(mode="json", by_alias=True), 0)]) + "\n"
 
 
 def config_reference() -> str:
@@ -56,10 +57,12 @@ def config_reference() -> str:
         "`--set key.sub=value` overrides a key; the value is read as YAML. `graft init configs/NAME.yaml` writes a "
         "file with every default and these descriptions.",
     ]
-    for key, model in _sections("", Config):
-        parts += [f"## {key or 'Top level'}", _sentence(model), _table(key, model)]
+    for key, heading, model in _sections("", schema("label")):
+        parts += [f"## {heading or 'Top level'}", _sentence(model), _table(key, model)]
         if key == "transfer":
             parts += _methods()
+        if key in ("gates", "gates.slices.NAME"):
+            parts += _gates(key)
     return "\n\n".join(parts) + "\n"
 
 
@@ -73,15 +76,30 @@ def _methods() -> Iterator[str]:
             yield _table("transfer", options)
 
 
-def _sections(key: str, model: type[pydantic.BaseModel]) -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
-    """Every section by its key, from the top: `data.split`, `data.pairs[]`, `gates.slices.NAME`."""
-    yield key, model
+def _gates(key: str) -> Iterator[str]:
+    """A part for the limits of each other kind of target; those of the default one stand in the section itself."""
+    for name in KINDS:
+        if name != KINDS.default:
+            module = KINDS.module(name)
+            yield f"### {key}: target: kind: {name}"
+            yield _table(key, module.Gates if key == "gates" else module.SliceGates)
+
+
+def _sections(
+    key: str, model: type[pydantic.BaseModel], heading: str = ""
+) -> Iterator[tuple[str, str, type[pydantic.BaseModel]]]:
+    """Every section from the top: key (`data.split`, `data.pairs[]`, `gates.slices.NAME`), heading, model."""
+    yield key, heading or key, model
     for name, field in _fields(model):
         below = f"{key}.{name}".lstrip(".")
         if (key, name) == ("", "transfer"):
-            yield below, _Transfer
-        for suffix, nested in _nested(field.annotation):
-            yield from _sections(below + suffix, nested)
+            yield below, below, _Transfer
+        if kinds := _kinds(field.annotation):
+            for kind, member in kinds.items():
+                yield from _sections(below, member, f"{below}: {_discriminator(member)}: {kind}")
+        else:
+            for suffix, nested in _nested(field.annotation):
+                yield from _sections(below + suffix, nested)
 
 
 class _Transfer(pydantic.BaseModel):
@@ -95,6 +113,22 @@ class _Transfer(pydantic.BaseModel):
 def _fields(model: type[pydantic.BaseModel]) -> list[tuple[str, FieldInfo]]:
     """The keys as they are written in YAML, and their fields."""
     return [(field.alias or name, field) for name, field in model.model_fields.items()]
+
+
+def _kinds(annotation: Any) -> dict[str, type[pydantic.BaseModel]]:
+    """The members of a discriminated union by name; empty for another type."""
+    members = typing.get_args(annotation) if typing.get_origin(annotation) in (typing.Union, types.UnionType) else ()
+    tags = {tag.tag: typing.get_args(member)[0] for member in members for tag in _metadata(member, pydantic.Tag)}
+    return tags if len(tags) == len(members) else {}
+
+
+def _discriminator(member: type[pydantic.BaseModel]) -> str:
+    """The key that tells the kind: the first field."""
+    return next(iter(member.model_fields))
+
+
+def _metadata(annotation: Any, wanted: type) -> list[Any]:
+    return [extra for extra in getattr(annotation, "__metadata__", ()) if isinstance(extra, wanted)]
 
 
 def _nested(annotation: Any) -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
@@ -119,9 +153,12 @@ def _table(key: str, model: type[pydantic.BaseModel]) -> str:
     for name, field in _fields(model):
         full = f"{key}.{name}".lstrip(".")
         kind = _kind(field.annotation, field.metadata)
-        suffixes = [suffix for suffix, _ in _nested(field.annotation)]
+        kinds = [f": {_discriminator(member)}: {tag}" for tag, member in _kinds(field.annotation).items()]
+        suffixes = kinds or [suffix for suffix, _ in _nested(field.annotation)]
         if full == "transfer":  # a plain mapping in the model: each method has its own
             kind, suffixes = "section", [""]
+        if kinds:
+            kind = f"section, by `{_discriminator(type(field.default))}`"
         kind = "; ".join([kind, *(f"see [{full}{suffix}](#{_anchor(full + suffix)})" for suffix in suffixes)])
         default = "required" if field.is_required() else _default(field)
         rows.append("| " + " | ".join(_cell(text) for text in (f"`{full}`", kind, default, _meaning(field))) + " |")
@@ -131,11 +168,15 @@ def _table(key: str, model: type[pydantic.BaseModel]) -> str:
 def _default(field: FieldInfo) -> str:
     if _is_model(field.annotation):
         return "its defaults"
+    if _kinds(field.annotation):
+        return f"`{_discriminator(type(field.default))}: {field.default.kind}`"
     value = field.get_default(call_default_factory=True)
     return f"`{_value(pydantic.TypeAdapter(Any).dump_python(value, mode='json'))}`"
 
 
 def _meaning(field: FieldInfo) -> str:
+    if typing.get_origin(field.annotation) is typing.Literal and not field.description:
+        return "Which kind this section is of."  # the discriminator of a union
     return field.description or _sentence(next(model for _, model in _nested(field.annotation)))
 
 
@@ -178,7 +219,8 @@ def _kind(annotation: Any, metadata: typing.Iterable[Any] = ()) -> str:
         kind = f"list, each: {_kind(arguments[0])}"
     else:
         kind = "section" if _is_model(annotation) else _NAMES[annotation]
-    return ", ".join([kind, *filter(None, map(_limit, metadata))])
+    limits = ("not empty" if kind == "text" and hasattr(limit, "min_length") else _limit(limit) for limit in metadata)
+    return ", ".join([kind, *filter(None, limits)])
 
 
 def _limit(constraint: Any) -> str:
@@ -205,9 +247,11 @@ def _yaml_lines(model: type[pydantic.BaseModel], values: dict[str, Any], depth: 
         yield from textwrap.wrap(
             _meaning(field), _COMMENT_WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
         )
-        if _is_model(field.annotation):
+        kinds = _kinds(field.annotation)
+        section = kinds[values[name][_discriminator(type(field.default))]] if kinds else field.annotation
+        if _is_model(section):
             yield f"{indent}{name}:"
-            yield from _yaml_lines(field.annotation, values[name], depth + 1)  # type: ignore[arg-type]
+            yield from _yaml_lines(section, values[name], depth + 1)  # type: ignore[arg-type]
         else:
             yield f"{indent}{name}: {_value(values[name])}"
 

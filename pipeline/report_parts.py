@@ -206,7 +206,7 @@ def baseline(config: Config, result: RunResult, outputs: Outputs) -> Part:
         "best": best if best and best["version"] != served["version"] else None,
         "candidate": figures["candidate"]["accuracy"],
         "n": figures["candidate"]["examples"],
-        "tolerance": config.gates.baseline_tolerance,
+        "tolerance": config.gates.model_dump()["baseline_tolerance"],
     }
 
 

@@ -55,10 +55,11 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
     Raises:
         GraftError: there is one.
     """
+    gates = config.gates.model_dump()
     named = {
         "train.class_weights": config.train.class_weights,
-        "gates.precision": config.gates.precision,
-        "gates.recall": config.gates.recall,
+        "gates.precision": gates.get("precision"),
+        "gates.recall": gates.get("recall"),
     }
     for key, value in named.items():
         unknown = sorted(set(value) - set(classes)) if isinstance(value, dict) else []

@@ -1,6 +1,7 @@
 """What is predicted: one label of k, several labels, numbers. A new kind is a module here and one entry in KINDS.
 
-Its module holds `Options` and `Gates` (pydantic only) and `Target`, a subclass of `models.targets.base.Target`.
+Its module holds `Options`, `Gates` and `SliceGates` (pydantic only; limits on its figures, over all and in a slice) and
+`Target`, a subclass of `models.targets.base.Target`.
 """
 
 from collections.abc import Sequence

@@ -45,7 +45,21 @@ class Gates(BaseModel):
         None,
         description="Largest expected calibration error (15 equal-width bins, Guo et al. ICML 2017), beyond chance.",
     )
+    baseline_tolerance: Fraction | None = Field(
+        0.02,
+        description="Accuracy the candidate may lose against the served model, on the test examples of the classes "
+        "both know; a loss that may be luck (5 % false alarms) is none. Null: no gate.",
+    )
     classes: Literal["same", "grow", "any"] = Field(
         "same",
         description="How the list of classes may differ from the served model's: not, by new ones, or in any way.",
     )
+
+
+class SliceGates(BaseModel):
+    """Floors that must hold in every slice of a column."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accuracy: Fraction | None = Field(None, description="Least accuracy in each slice.")
+    macro_f1: Fraction | None = Field(None, description="Least macro F1 in each slice.")

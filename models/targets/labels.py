@@ -33,7 +33,21 @@ class Gates(BaseModel):
     micro_f1: Fraction | None = Field(None, description="Least F1 over all decisions together.")
     macro_f1: Fraction | None = Field(None, description="Least unweighted mean of the classes' F1.")
     calibration_error: Fraction | None = Field(None, description="Largest expected calibration error, beyond chance.")
+    baseline_tolerance: Fraction | None = Field(
+        0.02,
+        description="Mean score of an example that the candidate may lose against the served model; a loss that may be "
+        "luck (5 % false alarms) is none. Null: no gate.",
+    )
     classes: Literal["same", "grow", "any"] = Field(
         "same",
         description="How the list of classes may differ from the served model's: not, by new ones, or in any way.",
     )
+
+
+class SliceGates(BaseModel):
+    """Floors that must hold in every slice of a column."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    micro_f1: Fraction | None = Field(None, description="Least F1 over all decisions together, in each slice.")
+    macro_f1: Fraction | None = Field(None, description="Least macro F1 in each slice.")

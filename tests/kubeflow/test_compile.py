@@ -48,7 +48,9 @@ def test_every_config_of_the_project_compiles(path, tmp_path, monkeypatch):
 
 def test_a_root_in_an_object_store_is_refused(tmp_path):
     config = configs.parse({"name": "x", "data": {"source": "csv", "path": "p"}, "backbone": {"handle": "b"}}, "test")
-    with pytest.raises(GraftError, match=r"--pipeline-root minio://x: .* allowed: a path that every pod mounts"):
+    with pytest.raises(
+        GraftError, match=r"kubeflow\.pipeline_root is minio://x: .* allowed: a path that every pod mounts"
+    ):
         compile_pipeline(config, tmp_path / "pipeline.yaml", "i", "minio://x")
 
 

@@ -10,7 +10,8 @@ from graft.pipeline.config import ConfigError
 SMALLEST = """
 name: trashnet
 data: {source: image_folder, path: "${PICTURES}/trashnet"}
-backbone: {handle: "${PICTURES}/backbone/1", image_size: [224, 224], value_range: [0, 1]}
+input: {image_size: [224, 224], value_range: [0, 1]}
+backbone: {handle: "${PICTURES}/backbone/1"}
 transfer: {method: frozen}
 gates: {accuracy: 0.7}
 store: runs/store
@@ -125,7 +126,7 @@ def test_variables_expand_in_lists_and_mappings(load, refusal):
     [
         (
             "trane={}",
-            "trane: unknown key (value {}); did you mean 'train'? allowed: name, data, backbone, head, transfer, ",
+            "trane: unknown key (value {}); did you mean 'train'? allowed: name, data, input, target, backbone, head, ",
         ),
         ("data.shema=x", "data.shema: unknown key (value 'x'); did you mean 'schema'? allowed: source, path, "),
         (
@@ -187,10 +188,10 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(refusal, override,
             "gates.negative_transfer.references=[rw]",
             "gates.negative_transfer.references.0: input should be 'raw' or 'scratch'; ",
         ),
-        ("train.class_weights=bal", "train.class_weights: input should be 'none' or 'balanced' or "),
+        ("target.class_weights=bal", "target.class_weights: input should be 'none' or 'balanced' or "),
         ("push.keep=1", "push.keep: input should be greater than or equal to 2; received 1 (int)"),
-        ("backbone.image_size=[224]", "backbone.image_size.1: missing; it has no default"),
-        ("backbone.value_range=[1, 0]", "backbone.value_range: must go up from black to white; received [1, 0] (list)"),
+        ("input.image_size=[224]", "input.image_size.1: missing; it has no default"),
+        ("input.value_range=[1, 0]", "input.value_range: must go up from black to white; received [1, 0] (list)"),
         ("backbone={}", "backbone.handle: missing; it has no default"),
         ("data.source=image_foldr", "data.source: no source 'image_foldr'; there are image_folder, csv, "),
         ("transfer={}", "transfer: must be a mapping with `method`, one of frozen, fine_tune; received {}"),
@@ -233,9 +234,9 @@ def test_gated_slices_are_columns_of_the_data(load, refusal):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- a\n- b\n", "must be a mapping of keys (name, data, backbone, "),
-        ("just words", "must be a mapping of keys (name, data, backbone, "),
-        ("", "must be a mapping of keys (name, data, backbone, "),
+        ("- a\n- b\n", "must be a mapping of keys (name, data, input, target, backbone, "),
+        ("just words", "must be a mapping of keys (name, data, input, target, backbone, "),
+        ("", "must be a mapping of keys (name, data, input, target, backbone, "),
         ("name: [", "not valid YAML: while parsing "),
         ("1: x\n" + SMALLEST, "1: keys should be strings; received 1 (int)"),
     ],
