@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from graft.models.errors import GraftError
+from graft.models.examples import FILE, INPUT, LABEL
 from graft.models.inputs.image.augment import augment as augment_image
 from graft.models.inputs.image.decoding import preprocess
 from graft.models.options import AugmentOptions
@@ -19,9 +20,9 @@ _SHUFFLE_BYTES = 256 * 2**20
 _END = (None,)
 
 _FEATURES = {
-    "image": tf.io.FixedLenFeature([], tf.string),
-    "label": tf.io.FixedLenFeature([], tf.string),
-    "file": tf.io.FixedLenFeature([], tf.string, default_value=""),
+    INPUT: tf.io.FixedLenFeature([], tf.string),
+    LABEL: tf.io.FixedLenFeature([], tf.string),
+    FILE: tf.io.FixedLenFeature([], tf.string, default_value=""),
 }
 
 
@@ -62,7 +63,7 @@ def read_encoded(patterns: str | Sequence[str], limit: int | None = None) -> lis
     dataset = tf.data.TFRecordDataset(find_shards(patterns))
     if limit is not None:
         dataset = dataset.take(limit)
-    return [tf.io.parse_single_example(record, _FEATURES)["image"].numpy() for record in dataset]
+    return [tf.io.parse_single_example(record, _FEATURES)[INPUT].numpy() for record in dataset]
 
 
 def class_index(classes: Sequence[str]) -> "tf.lookup.StaticHashTable":
@@ -101,14 +102,14 @@ class ImageSplit:
         self.count = size = 0
         for record in tf.data.TFRecordDataset(self._shards).batch(256):
             example = tf.io.parse_example(record, _FEATURES)
-            unknown = tf.where(self._table.lookup(example["label"]) < 0)
+            unknown = tf.where(self._table.lookup(example[LABEL]) < 0)
             if len(unknown):
                 at = int(unknown[0, 0])
-                label, file = (example[key][at].numpy().decode("utf-8", "replace") for key in ("label", "file"))
+                label, file = (example[key][at].numpy().decode("utf-8", "replace") for key in (LABEL, FILE))
                 raise GraftError(f"{file}: label {label!r} is not one of the classes {', '.join(classes)}")
             self.count += int(record.shape[0])
             # Not of the files: they also hold names, which differ between sources of the same images.
-            size += int(tf.reduce_sum(tf.strings.length(example["image"])))
+            size += int(tf.reduce_sum(tf.strings.length(example[INPUT])))
         self._buffer = max(1, min(self.count, int(_SHUFFLE_BYTES * self.count / max(size, 1))))
         decoded = tf.data.TFRecordDataset(self._shards).map(self._example, tf.data.AUTOTUNE)
         self._in_order = _deterministic(decoded.batch(batch_size).repeat().prefetch(2))
@@ -179,7 +180,7 @@ class ImageSplit:
 
     def _example(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = tf.io.parse_single_example(record, _FEATURES)
-        return self._decode(example["image"]), self._table.lookup(example["label"])
+        return self._decode(example[INPUT]), self._table.lookup(example[LABEL])
 
 
 @functools.cache

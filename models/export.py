@@ -15,6 +15,7 @@ import tensorflow as tf
 from graft.models.backbone import Backbone
 from graft.models.datasets import decoder
 from graft.models.errors import GraftError
+from graft.models.examples import INPUT
 from graft.models.inputs.image.decoding import preprocess
 from graft.models.warmup import synthetic_images, write_warmup
 
@@ -71,8 +72,8 @@ class ServingModel(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def evaluate_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized ingest Examples [n] -> probabilities [n, classes]."""
-        parsed = tf.io.parse_example(examples, {"image": tf.io.FixedLenFeature([], tf.string)})
-        return {"probabilities": tf.nn.softmax(self.answer(parsed["image"])[1])}
+        parsed = tf.io.parse_example(examples, {INPUT: tf.io.FixedLenFeature([], tf.string)})
+        return {"probabilities": tf.nn.softmax(self.answer(parsed[INPUT])[1])}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:

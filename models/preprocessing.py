@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.beam.experimental import PTransformAnalyzer
 
+from graft.models.examples import LABEL
 from graft.models.natural import natural_key
 
 LABEL_VOCABULARY = "label"
@@ -30,7 +31,7 @@ def preprocessing_fn(
     Returns:
         `label`: int64 [n], -1 for a name that the training split does not have.
     """
-    labels = _single(inputs["label"])
+    labels = _single(inputs[LABEL])
     # Not tft.vocabulary: it can order by frequency only, so that a few more images would renumber the classes.
     (vocabulary,) = tft.experimental.ptransform_analyzer(
         [labels],

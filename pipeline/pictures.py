@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable
 import numpy as np
 from PIL import Image, ImageOps
 
-from graft.components.examples import read_examples, split_files
 from graft.models.errors import GraftError
+from graft.models.examples import DIGEST, FILE, INPUT, LABEL, read_examples, split_files
 
 SIDE = 96
 """Longest side of a picture, pixels."""
@@ -48,11 +48,11 @@ def samples(examples_uri: str, split: str, classes: Collection[str], per_class: 
     """
     found: dict[str, list[str]] = {name: [] for name in classes}
     wanted = per_class * len(found)
-    rows = read_examples(split_files(examples_uri, split), ("image", "label"))
+    rows = read_examples(split_files(examples_uri, split), (INPUT, LABEL))
     for _, row in zip(range(_MOST_READ), rows, strict=False):
-        pictures = found.get(row["label"].decode())
+        pictures = found.get(row[LABEL][0])
         if pictures is not None and len(pictures) < per_class:
-            pictures.append(thumbnail(row["image"]))
+            pictures.append(thumbnail(row[INPUT]))
             wanted -= 1
         if not wanted:
             break
@@ -74,13 +74,13 @@ def rows_at(examples_uri: str, split: str, sha256: dict[int, bytes]) -> dict[int
         GraftError: another image lies there; the predictions are of other examples.
     """
     found: dict[int, tuple[str, str]] = {}
-    rows: Iterable[dict[str, bytes]] = read_examples(split_files(examples_uri, split), ("image", "file", "sha256"))
+    rows: Iterable[dict[str, bytes]] = read_examples(split_files(examples_uri, split), (INPUT, FILE, DIGEST))
     for place, row in zip(range(max(sha256, default=-1) + 1), rows, strict=False):
         if place not in sha256:
             continue
-        if row["sha256"] != sha256[place]:
+        if row[DIGEST] != sha256[place]:
             raise GraftError(f"{examples_uri}: row {place} of {split} is not the image that was predicted there")
-        found[place] = (row["file"].decode("utf-8", "replace"), thumbnail(row["image"]))
+        found[place] = (row[FILE].decode("utf-8", "replace"), thumbnail(row[INPUT]))
     if len(found) < len(sha256):
         raise GraftError(f"{examples_uri}: split {split} has fewer rows than were predicted")
     return found

@@ -10,12 +10,12 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from graft.components.examples import read_examples, split_files
 from graft.models import progress
 from graft.models.applications import is_application
 from graft.models.backbone import configured_backbone
 from graft.models.datasets import read_classes
 from graft.models.errors import GraftError
+from graft.models.examples import DIGEST, INPUT, LABEL, read_examples, split_files
 from graft.models.features import extract_features, write_backbone
 from graft.models.options import BackboneOptions
 
@@ -58,10 +58,10 @@ class Executor(base_executor.BaseExecutor):
 
         def encoded() -> Iterator[bytes]:
             for split in splits:
-                for example in read_examples(split_files(examples, split), ("image", "label", "sha256")):
-                    labels[split].append(index[example["label"].decode()])
-                    hashes[split].append(example["sha256"])
-                    yield example["image"]
+                for example in read_examples(split_files(examples, split), (INPUT, LABEL, DIGEST)):
+                    labels[split].append(index[example[LABEL][0]])
+                    hashes[split].append(example[DIGEST])
+                    yield example[INPUT]
 
         def report(batch: int) -> None:
             nonlocal done

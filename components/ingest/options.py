@@ -7,10 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from graft.components.ingest.sources import REGISTRY
 from graft.components.ingest.splits import SPLITS, parse_split
+from graft.models import examples
 
 RESERVED_FEATURES = (
-    *("image", "label", "file", "sha256", "width", "height", "format", "group"),
-    *("prediction", "probabilities"),
+    *examples.RESERVED,
+    *("width", "height", "format"),
 )
 """Names of features that ingestion and predictions have of their own; no extra column may carry one of them."""
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
-import tensorflow as tf
 
 from graft.components.ingest import check, shards
 from graft.components.ingest.header import Header, Refused
@@ -14,7 +13,7 @@ from graft.components.ingest.options import DataOptions, label_fault
 from graft.components.ingest.reasons import Reason
 from graft.components.ingest.records import Record, bucket_of
 from graft.components.ingest.sources.base import Chunk, Item, Source
-from graft.models import progress
+from graft.models import examples, progress
 from graft.models.errors import GraftError
 
 STAGE = "ingest"
@@ -170,18 +169,6 @@ def check_label(item: Item, options: DataOptions) -> None:
 
 
 def make_example(item: Item, header: Header, digest: bytes) -> bytes:
-    """Serializes a tf.Example with the features that ingestion promises (see docs), extra columns as text."""
-    example = tf.train.Example()
-    feature = example.features.feature
-    feature["image"].bytes_list.value.append(item.encoded)
-    feature["label"].bytes_list.value.append(item.label.encode())
-    feature["file"].bytes_list.value.append(item.file.encode())
-    feature["sha256"].bytes_list.value.append(digest.hex().encode())
-    feature["width"].int64_list.value.append(header.width)
-    feature["height"].int64_list.value.append(header.height)
-    feature["format"].bytes_list.value.append(header.format.encode())
-    if item.group is not None:
-        feature["group"].bytes_list.value.append(item.group.encode())
-    for name, value in item.slices.items():
-        feature[name].bytes_list.value.append(value.encode())
-    return example.SerializeToString()
+    """The Example of an image, extra columns as text."""
+    facts: dict[str, int | str] = {"width": header.width, "height": header.height, "format": header.format}
+    return examples.build(item.encoded, (item.label,), item.file, digest, facts, item.slices, group=item.group)

@@ -8,7 +8,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from graft.components.examples import split_files
+from graft.models.examples import split_files
 from graft.models.references import Comparison, negative_transfer
 
 

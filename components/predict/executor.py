@@ -8,9 +8,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from graft.components.examples import split_files
 from graft.components.predict.predictions import predict
 from graft.models.errors import GraftError
+from graft.models.examples import split_files
 
 
 class Executor(base_executor.BaseExecutor):

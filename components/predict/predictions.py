@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from graft.components.examples import read_examples
 from graft.models import progress
+from graft.models.examples import DIGEST, INPUT, read_examples
 from graft.models.predict import SavedModelPredictor, most_probable
 from graft.models.stored import reading
 
@@ -107,12 +107,12 @@ def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str
     slices: dict[str, list[str]] = {column: [] for column in columns}
 
     def images():
-        for row in read_examples(files, ("image", "label", "sha256", *columns)):
-            labels.append(row["label"].decode())
-            hashes.append(row["sha256"])
+        for row in read_examples(files, (INPUT, LABEL, DIGEST, *columns)):
+            labels.append(row[LABEL][0])
+            hashes.append(row[DIGEST])
             for column in columns:
                 slices[column].append(row[column].decode())
-            yield row["image"]
+            yield row[INPUT]
 
     done = 0
 

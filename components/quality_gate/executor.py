@@ -13,10 +13,10 @@ from tfx.utils import path_utils
 
 from graft.components import gates
 from graft.components.baseline import BEST, find_baseline
-from graft.components.examples import split_files
 from graft.components.predict import predictions
 from graft.components.quality_gate import metrics, rules
 from graft.components.quality_gate.rivals import compare
+from graft.models.examples import split_files
 from graft.models.saved_model_check import require_allowed
 from graft.serving.store import ModelStore
 

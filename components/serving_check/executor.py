@@ -14,10 +14,10 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from graft.components import gates
-from graft.components.examples import read_examples, split_files
 from graft.components.predict import predictions
 from graft.components.quality_gate.rules import at_most
 from graft.models import progress
+from graft.models.examples import INPUT, read_examples, split_files
 from graft.serving.candidate import candidate_server
 from graft.serving.client import Client
 
@@ -40,8 +40,8 @@ class Executor(base_executor.BaseExecutor):
         options = json.loads(exec_properties["options"])
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
-        rows = itertools.islice(read_examples(files, ("image",)), options["examples"])
-        images = [row["image"] for row in rows]
+        rows = itertools.islice(read_examples(files, (INPUT,)), options["examples"])
+        images = [row[INPUT] for row in rows]
         kept = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))
         expected = kept.probabilities[: len(images)]
 

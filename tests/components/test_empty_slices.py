@@ -7,13 +7,13 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tfx_bsl.tfxio import tf_example_record
 
-from graft.components.examples import read_examples
 from graft.components.ingest.header import Header
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.sources.base import Item
 from graft.components.ingest.sources.columns import extra_columns
 from graft.components.ingest.transforms import make_example
 from graft.components.quality_gate.executor import read_evaluation
+from graft.models.examples import read_examples
 
 ROWS = [{"site": "left"}, {"site": None}, {}, {"site": ["a", "b"]}, {"site": "x" * 1001}, {"site": "left\0"}]
 

@@ -30,7 +30,7 @@ def make_image(label: str, rng: np.random.Generator) -> bytes:
 def make_example(image: bytes, label: str, name: str) -> bytes:
     """A serialized Example as `ingest` writes it."""
     values: dict[str, Any] = {
-        "image": image,
+        "input": image,
         "label": label.encode(),
         "file": name.encode(),
         "sha256": hashlib.sha256(image).hexdigest().encode(),
@@ -148,7 +148,7 @@ def write_transform(root: pathlib.Path) -> None:
 
     from graft.models.preprocessing import preprocessing_fn
 
-    spec = {name: tf.io.FixedLenFeature([1], tf.string) for name in ("image", "label", "file", "sha256", "format")} | {
+    spec = {name: tf.io.FixedLenFeature([1], tf.string) for name in ("input", "label", "file", "sha256", "format")} | {
         name: tf.io.FixedLenFeature([1], tf.int64) for name in ("width", "height")
     }
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))

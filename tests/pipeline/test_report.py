@@ -155,7 +155,7 @@ def _examples(root: pathlib.Path) -> pathlib.Path:
 def _example(number: int) -> bytes:
     encoded = _image(number % 3, number)
     values = {
-        "image": encoded,
+        "input": encoded,
         "label": CLASSES[number % 3].encode(),
         "file": f"pets/{number}\n<img src=x onerror=alert(2)>.png".encode(),
         "sha256": hashlib.sha256(encoded).hexdigest().encode(),

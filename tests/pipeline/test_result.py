@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from graft.components.examples import read_examples, split_files
 from graft.components.predict.predictions import load
 from graft.components.quality_gate.executor import read_evaluation
+from graft.models.examples import read_examples, split_files
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +30,8 @@ def test_served_answers_equal_those_in_process_on_the_whole_test_split(workshop,
     from graft.serving.store import ModelStore
 
     path = ModelStore(workshop.store).version_path("shapes", 1)
-    rows = read_examples(split_files(str(oldest(workshop, "ingest", "examples")), "test"), ("image",))
-    images = [row["image"] for row in rows]
+    rows = read_examples(split_files(str(oldest(workshop, "ingest", "examples")), "test"), ("input",))
+    images = [row["input"] for row in rows]
     with SavedModelPredictor(path) as predictor:
         expected = predictor.predict(images)
     with candidate_server("shapes", path) as server, Client(server.grpc_address, "shapes") as client:

@@ -8,12 +8,12 @@ import pytest
 from tfx.types import standard_artifacts
 
 from graft.components.artifacts import Comparison, Features
-from graft.components.examples import read_examples, split_files
 from graft.components.features.executor import Executor
 from graft.components.negative_transfer.executor import Executor as NegativeTransferExecutor
 from graft.components.quality_gate import rules
 from graft.models.backbone import load_backbone
 from graft.models.errors import GraftError
+from graft.models.examples import read_examples, split_files
 from graft.models.features import check_same_backbone
 from graft.models.options import BackboneOptions
 from graft.pipeline.prepare import backbone_identity
@@ -60,7 +60,7 @@ def test_rows_keep_the_order_of_the_shards(inputs, features):
         folder = pathlib.Path(features.uri) / f"Split-{split}"
         vectors, labels = np.load(folder / "features.npy"), np.load(folder / "labels.npy")
         assert vectors.shape == (len(rows), 32) and vectors.dtype == np.float32 and np.isfinite(vectors).all()
-        assert labels.dtype == np.int64 and [classes[i] for i in labels] == [row["label"].decode() for row in rows]
+        assert labels.dtype == np.int64 and [classes[i] for i in labels] == [row["label"][0] for row in rows]
         assert np.load(folder / "sha256.npy").tolist() == [row["sha256"] for row in rows]
 
 

@@ -56,11 +56,11 @@ def test_converted_files_keep_identity_split_and_pixels(folder, ingest):
             converted += 1
             assert row["format"].decode() == row["file"].decode().rsplit(".")[-1].upper()
             assert (row["width"], row["height"]) == SIZE
-            assert row["image"].startswith(b"\x89PNG")
-            assert decode_image(tf.constant(row["image"])).shape == (*SIZE, 3), (
+            assert row["input"].startswith(b"\x89PNG")
+            assert decode_image(tf.constant(row["input"])).shape == (*SIZE, 3), (
                 "upright: width and height change places"
             )
-            assert thumbnail(row["image"]).startswith("data:image/png;base64,")
+            assert thumbnail(row["input"]).startswith("data:image/png;base64,")
     assert converted == 48
 
 
@@ -79,7 +79,7 @@ def test_client_sends_the_pixels_that_were_trained_on(folder, ingest):
             client.predict_images([(folder / row["file"].decode()).read_bytes() for row in rows])
     assert len(sent) == len(rows) == 48
     for row, image in zip(rows, sent, strict=True):
-        np.testing.assert_array_equal(decode_image(tf.constant(image)), decode_image(tf.constant(row["image"])))
+        np.testing.assert_array_equal(decode_image(tf.constant(image)), decode_image(tf.constant(row["input"])))
 
 
 def test_copies_are_told_by_the_bytes_of_the_file(folder, ingest):

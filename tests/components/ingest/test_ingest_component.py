@@ -82,4 +82,4 @@ def test_statistics_gen_counts_every_example(make_folder, run, tmp_path):
         view = stats_artifact_utils.load_statistics(statistics, split).proto()
         assert view.datasets[0].num_examples == sum(used[split].values())
         names = {feature.path.step[0] for feature in view.datasets[0].features}
-        assert names == {"image", "label", "file", "sha256", "width", "height", "format"}
+        assert names == {"input", "label", "file", "sha256", "width", "height", "format"}

@@ -20,7 +20,7 @@ def test_every_image_is_used_once_and_untouched(make_folder, ingest):
     assert len(rows) == 120
     for row in rows:
         encoded = (root / row["file"].decode()).read_bytes()
-        assert row["image"] == encoded
+        assert row["input"] == encoded
         assert row["sha256"].decode() == hashlib.sha256(encoded).hexdigest()
         assert row["label"].decode() == row["file"].decode().split("/")[0]
         assert (row["width"], row["height"], row["format"]) == (8, 6, b"PNG")

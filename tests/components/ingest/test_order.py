@@ -46,10 +46,10 @@ def kinds(make_folder, tmp_path):
 def test_folders_csv_and_tfrecord_give_the_same_sequences(kinds, ingest):
     folder, *others = (ingest(source=source, path=path) for source, path in kinds.items())
     for split in SPLITS:
-        expected = sequence(folder, split, "sha256", "label", "image")
+        expected = sequence(folder, split, "sha256", "label", "input")
         assert expected == sorted(expected)
         for other in others:
-            assert sequence(other, split, "sha256", "label", "image") == expected
+            assert sequence(other, split, "sha256", "label", "input") == expected
     for other in others:
         assert (other.summary.used, other.summary.duplicates) == (folder.summary.used, 1)
     shards = {split: len(list((folder.examples / f"Split-{split}").iterdir())) for split in SPLITS}

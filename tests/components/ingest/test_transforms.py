@@ -43,7 +43,7 @@ def test_example():
     item = Item("a b\n.png", "caf\\xe9", encoded=b"bytes", slices={"site": "north \u732b", "none": ""})
     example = tf.train.Example.FromString(transforms.make_example(item, Header("PNG", 3, 4, 12), b"\x01" * 32))
     feature = example.features.feature
-    assert feature["image"].bytes_list.value[0] == b"bytes"
+    assert feature["input"].bytes_list.value[0] == b"bytes"
     assert feature["file"].bytes_list.value[0] == b"a b\n.png"
     assert feature["label"].bytes_list.value[0] == b"caf\\xe9"
     assert feature["sha256"].bytes_list.value[0] == b"01" * 32

@@ -49,7 +49,7 @@ def test_pair_is_ingested(pair, ingest, tmp_path):
     assert result.summary.classes == ["no", "yes"] and result.summary.used_count == 120
     for row in result.rows("train"):
         number = int(row["file"].decode().split("#")[1])
-        assert np.array_equal(np.asarray(Image.open(io.BytesIO(row["image"]))), pair[number])
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(row["input"]))), pair[number])
         assert row["label"] == (b"no", b"yes")[number % 2]
 
 
