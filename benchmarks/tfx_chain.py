@@ -26,7 +26,8 @@ FEATURES = 32
 CONFIG = """\
 name: toy
 data: {source: tfrecord, path: DATA}
-backbone: {handle: BACKBONE, image_size: [32, 32], value_range: [0, 1]}
+input: {image_size: [32, 32], value_range: [0, 1]}
+backbone: {handle: BACKBONE}
 transfer: {method: frozen}
 train: {learning_rate: 0.01}
 gates: {accuracy: 0.1}

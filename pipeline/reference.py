@@ -219,8 +219,8 @@ def _kind(annotation: Any, metadata: typing.Iterable[Any] = ()) -> str:
         kind = f"list, each: {_kind(arguments[0])}"
     else:
         kind = "section" if _is_model(annotation) else _NAMES[annotation]
-    limits = ("not empty" if kind == "text" and hasattr(limit, "min_length") else _limit(limit) for limit in metadata)
-    return ", ".join([kind, *filter(None, limits)])
+    words = ("not empty" if kind == "text" and hasattr(limit, "min_length") else _limit(limit) for limit in metadata)
+    return ", ".join([kind, *filter(None, words)])
 
 
 def _limit(constraint: Any) -> str:

@@ -245,7 +245,8 @@ def _config(
         {
             "name": name,
             "data": {"source": "csv", "path": str(folder / "data" / name / data.CSV_NAME)},
-            "backbone": {"handle": str(folder / "backbones" / name), "image_size": [side, side], "value_range": [0, 1]},
+            "input": {"image_size": [side, side], "value_range": [0, 1]},
+            "backbone": {"handle": str(folder / "backbones" / name)},
             "transfer": transfer,
             "train": train,
             "gates": {"accuracy": 0.4, "negative_transfer": compared},
