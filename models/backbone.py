@@ -15,7 +15,7 @@ from graft.models.empty_batch import never_empty
 from graft.models.errors import GraftError
 from graft.models.hashing import require_identity
 from graft.models.hub_layer import HubLayer
-from graft.models.inputs import KINDS, make_input
+from graft.models.inputs import make_input, parse_input
 from graft.models.inputs.base import Input
 from graft.models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
 from graft.models.keras_identity import model_identity
@@ -141,7 +141,7 @@ class Backbone(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        options = KINDS.options(config["input"]["kind"]).model_validate(config["input"])
+        options = parse_input(config["input"])
         body = keras.saving.deserialize_keras_object(config["body"])
         return cls(**{**config, "body": body, "input": make_input(options)})
 

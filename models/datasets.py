@@ -12,8 +12,8 @@ import tensorflow as tf
 from graft.models.errors import GraftError
 from graft.models.examples import DIGEST, FILE, INPUT, LABEL, read_examples
 from graft.models.inputs import image
-from graft.models.inputs.image.augment import augment as augment_image
 from graft.models.inputs.base import Contents, Input
+from graft.models.inputs.image.augment import augment as augment_image
 from graft.models.options import AugmentOptions
 
 # Contents that wait to be drawn in random order; more would not mix noticeably better.

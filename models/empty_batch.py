@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def never_empty(network: Callable[[tf.Tensor], tf.Tensor], examples: tf.Tensor) -> tf.Tensor:
-    """Calls `network` with these examples; with one of zeros or an empty string where there are none, whose row is dropped.
+    """Calls `network` with these examples; with one of zeros or "" where there are none, whose row is dropped.
 
     Args:
         network: from images `[n, ...]` to `[n, d]`, row by row.

@@ -124,9 +124,9 @@ class ExportOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    warmup: Literal["synthetic", "images"] = Field(
+    warmup: Literal["synthetic", "examples"] = Field(
         default="synthetic",
-        description="The requests that a server replays before it answers: drawn images, or `images` of the eval "
+        description="The requests that a server replays before it answers: drawn ones, or `examples` of the eval "
         "split, which then lie in the model store.",
     )
 

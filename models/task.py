@@ -97,8 +97,8 @@ class Task:
         return ImageSplit(
             split.patterns,
             self.classes,
-            self.backbone.input.image_size,
-            self.backbone.input.value_range,
+            self.backbone.input.options.image_size,
+            self.backbone.input.options.value_range,
             self.training.batch_size,
         )
 

@@ -4,9 +4,9 @@ Its module holds `Options` (pydantic only) and `Input`, a subclass of `models.in
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -31,6 +31,11 @@ def make_input(options: BaseModel) -> "Input":
     return KINDS.module(options.kind).Input(options)  # type: ignore[attr-defined]
 
 
+def parse_input(options: Mapping[str, Any]) -> BaseModel:
+    """The settings of an input from JSON types; without a `kind` they are of the default one."""
+    return KINDS.options(options.get("kind", KINDS.default)).model_validate(options)
+
+
 def exported_input(model_path: str | Path) -> "Input":
     """The input of an export; of one that an older version made, which takes images.
 
@@ -42,8 +47,7 @@ def exported_input(model_path: str | Path) -> "Input":
     if not path.is_file() and (extra / "labels.txt").is_file():
         return make_input(KINDS.options("image")())
     with reading(path, "train"):
-        given = json.loads(path.read_text(encoding="utf-8"))["input"]
-        return make_input(KINDS.options(given["kind"]).model_validate(given))
+        return make_input(parse_input(json.loads(path.read_text(encoding="utf-8"))["input"]))
 
 
 def input_of_signature(names: Iterable[str]) -> "Input | None":
