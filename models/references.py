@@ -332,7 +332,7 @@ def _correct_on_images(comparison: Comparison, backbone: Backbone, head: keras.M
     def logits(images: tf.Tensor) -> tf.Tensor:
         return head(tf.cast(backbone(images, training=False), tf.float32), training=False)
 
-    test = comparison.images(comparison.test, backbone.input.options.image_size, backbone.input.options.value_range)
+    test = comparison.images(comparison.test, backbone.takes.options.image_size, backbone.takes.options.value_range)
     return _correct(test.ordered(), logits)
 
 

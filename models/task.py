@@ -97,8 +97,8 @@ class Task:
         return ImageSplit(
             split.patterns,
             self.classes,
-            self.backbone.input.options.image_size,
-            self.backbone.input.options.value_range,
+            self.backbone.takes.options.image_size,
+            self.backbone.takes.options.value_range,
             self.training.batch_size,
         )
 

@@ -7,11 +7,11 @@ import abc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import numpy as np
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
 Facts = dict[str, int | str]
@@ -125,7 +125,7 @@ class Input(abc.ABC):
         """Whether the settings change anything at all."""
 
     @abc.abstractmethod
-    def plain(self, splits: Mapping[str, Contents], stage: str) -> dict[str, np.ndarray]:
+    def plain(self, splits: Mapping[str, Contents], stage: str) -> "dict[str, np.ndarray]":
         """The plain form that references get in place of features, small enough to stay in memory.
 
         Args:
@@ -163,7 +163,7 @@ class Input(abc.ABC):
     MISFIT: ClassVar[str]
     """Why features may be useless, for people: `the value range does not fit`."""
 
-    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: np.ndarray) -> str | None:
+    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: "np.ndarray") -> str | None:
         """Why this input may not be what the network learned from, or None.
 
         Args:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from small_inputs import pictures
 
 from graft.models import backbone as backbones
 from graft.models.errors import GraftError
@@ -55,7 +56,7 @@ def config(folder: pathlib.Path, root: pathlib.Path, **backbone) -> Config:
 
 
 def test_a_network_is_tried_on_the_images_it_is_for(folder, tmp_path):
-    loaded = backbones.load_backbone(str(folder / "network.keras"), (SIDE, SIDE), (0, 1))
+    loaded = backbones.load_backbone(str(folder / "network.keras"), pictures((SIDE, SIDE), (0, 1)))
     with pytest.raises(GraftError, match="narrower value range"):
         backbones.check_backbone(loaded)  # noise is nothing it has ever seen
     run.check(config(folder, tmp_path))
@@ -63,11 +64,11 @@ def test_a_network_is_tried_on_the_images_it_is_for(folder, tmp_path):
 
 def test_a_wrong_range_is_refused_on_real_images(folder, tmp_path, caplog):
     wrong = {"value_range": (0, 255)}
-    with pytest.raises(GraftError, match=r"takes a narrower value range \(backbone\.check_range: false, if"):
+    with pytest.raises(GraftError, match=r"takes a narrower value range \(input\.check_range: false, if"):
         run.check_backbone(config(folder, tmp_path, **wrong))
     with caplog.at_level(logging.WARNING):
         run.check_backbone(config(folder, tmp_path, **wrong, check_range=False))
-    assert "value_range [0.0, 255.0] is not judged: backbone.check_range is false" in caplog.text
+    assert "value_range [0.0, 255.0] is not judged: input.check_range is false" in caplog.text
 
 
 def test_noise_where_no_image_can_be_read(folder, tmp_path, caplog, monkeypatch):
@@ -79,7 +80,7 @@ def test_noise_where_no_image_can_be_read(folder, tmp_path, caplog, monkeypatch)
 
 def test_once_for_each_backbone_and_data(folder, tmp_path, monkeypatch):
     checked = []
-    monkeypatch.setattr(backbones, "check_backbone", lambda backbone, *_: checked.append(backbone.value_range))
+    monkeypatch.setattr(backbones, "check_backbone", lambda backbone, *_: checked.append(backbone.takes.value_range))
     first = config(folder, tmp_path)
     for one in (first, first, config(folder, tmp_path, value_range=(0, 2))):
         run.check_backbone(one)

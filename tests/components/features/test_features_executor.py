@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from small_inputs import pictures
 from tfx.types import standard_artifacts
 
 from graft.components.artifacts import Comparison, Features
@@ -34,7 +35,7 @@ def inputs(workshop, first_run) -> dict:
 @pytest.fixture(scope="module")
 def backbone(workshop) -> dict:
     handle = str(workshop.config.parent / "backbone")
-    return {"handle": handle, "image_size": [24, 24], "value_range": [0, 1], "feature_layer": None}
+    return {"handle": handle, "input": {"image_size": [24, 24], "value_range": [0, 1]}, "feature_layer": None}
 
 
 def extract(inputs, backbone, folder, splits) -> Features:
@@ -65,7 +66,7 @@ def test_rows_keep_the_order_of_the_shards(inputs, features):
 
 
 def test_the_artifact_says_which_backbone_made_it(features, backbone):
-    check_same_backbone(features.uri, load_backbone(backbone["handle"], (24, 24), (0, 1)))
+    check_same_backbone(features.uri, load_backbone(backbone["handle"], pictures((24, 24), (0, 1))))
     made = json.loads((pathlib.Path(features.uri) / "backbone.json").read_text())
     assert made["handle"] == backbone["handle"] and made["identity"] == backbone_identity(
         BackboneOptions.model_validate(backbone)
