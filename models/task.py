@@ -125,7 +125,7 @@ def check_same_classes(features_path: str | Path, classes: Sequence[str]) -> Non
     Raises:
         GraftError: it does not; its labels would mean other classes.
     """
-    path = Path(features_path) / "classes.json"
+    path = Path(features_path) / "names.json"
     with reading(path, "features"):
         stored = json.loads(path.read_text(encoding="utf-8"))
     if stored != list(classes):

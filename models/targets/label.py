@@ -1,7 +1,7 @@
 """One label of k."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -27,6 +27,8 @@ class Options(BaseModel):
     """One class of several: the head gives a probability for each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    PARSES: ClassVar = frozenset({"column", "class_names"})
 
     kind: Literal["label"] = "label"
     column: str = Field(

@@ -1,6 +1,6 @@
 """Several labels of k."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,8 @@ class Options(BaseModel):
     """Any number of the classes at once: the head gives a probability for each by itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    PARSES: ClassVar = frozenset({"column", "separator", "class_names"})
 
     kind: Literal["labels"] = "labels"
     column: str = Field(

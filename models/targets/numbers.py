@@ -1,6 +1,6 @@
 """One or several numbers."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,8 @@ class Options(BaseModel):
     """Regression: the head gives a number for each column."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    PARSES: ClassVar = frozenset({"columns"})
 
     kind: Literal["numbers"] = "numbers"
     columns: tuple[str, ...] = Field(min_length=1, description="Columns that hold the numbers, each a finite number.")

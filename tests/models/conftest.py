@@ -57,7 +57,7 @@ def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
         np.save(folder / "labels.npy", labels[split])
         digests = [hashlib.sha256(image).hexdigest().encode() for image in images[split]]
         np.save(folder / "sha256.npy", np.array(digests, "S64"))
-    (root / "features" / "classes.json").write_text(json.dumps(classes))
+    (root / "features" / "names.json").write_text(json.dumps(classes))
     shutil.copytree(root / "features", root / "hub_features")
     for features, handle in (("features", "backbone.keras"), ("hub_features", "hub_backbone")):
         write_backbone(root / features, load_backbone(str(root / handle), pictures(IMAGE_SIZE, (-1.0, 1.0))))

@@ -82,7 +82,7 @@ def test_frozen_run_on_shuffled_labels_learns_nothing(training_input, tmp_path):
             (folder / file).symlink_to(training_input.features / f"Split-{split}" / file)
         labels = np.load(training_input.features / f"Split-{split}" / "labels.npy")
         np.save(folder / "labels.npy", np.random.default_rng(0).permutation(labels))
-    for file in ("classes.json", "backbone.json"):
+    for file in ("names.json", "backbone.json"):
         (tmp_path / "features" / file).symlink_to(training_input.features / file)
     trainer.run_fn(training_input.fn_args(tmp_path, features_path=str(tmp_path / "features")))
     answers = probabilities(tmp_path / "model", training_input.images["test"])

@@ -119,7 +119,7 @@ class TrainingInput:
             HeadOptions(**(head or {"solver": "adam"})),
             method or {"method": "frozen"},
             TrainOptions(**options),
-            json.loads((self.features / "classes.json").read_text()),
+            json.loads((self.features / "names.json").read_text()),
             load_split(self.features, "train", self.patterns("train")),
             load_split(self.features, "eval", self.patterns("eval")),
         )

@@ -49,10 +49,13 @@ def folder(tmp_path_factory) -> pathlib.Path:
     return root
 
 
-def config(folder: pathlib.Path, root: pathlib.Path, **backbone) -> Config:
-    options = {"handle": str(folder / "network.keras"), "image_size": (SIDE, SIDE), **backbone}
-    data = {"source": "image_folder", "path": str(folder / "data")}
-    return Config.model_validate({"name": "xray", "data": data, "backbone": options, "root": str(root)})
+def config(folder: pathlib.Path, root: pathlib.Path, **input) -> Config:
+    sections = {
+        "data": {"source": "image_folder", "path": str(folder / "data")},
+        "input": {"image_size": (SIDE, SIDE), **input},
+        "backbone": {"handle": str(folder / "network.keras")},
+    }
+    return Config.model_validate({"name": "xray", "root": str(root), **sections})
 
 
 def test_a_network_is_tried_on_the_images_it_is_for(folder, tmp_path):
@@ -75,7 +78,7 @@ def test_noise_where_no_image_can_be_read(folder, tmp_path, caplog, monkeypatch)
     monkeypatch.setattr("graft.components.ingest.sample.sample_images", lambda *_: [])
     with pytest.raises(GraftError, match="narrower value range"), caplog.at_level(logging.WARNING):
         run.check_backbone(config(folder, tmp_path))
-    assert "0 usable images at the start of the data; it is checked on noise" in caplog.text
+    assert "0 usable images at the start of the data; it is checked on drawn ones" in caplog.text
 
 
 def test_once_for_each_backbone_and_data(folder, tmp_path, monkeypatch):
