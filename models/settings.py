@@ -22,8 +22,6 @@ class Settings(BaseModel):
         input: what the backbone is fed, and how examples are augmented.
         target: what is learned.
         backbone: which network.
-        input: what the examples are, the settings of a kind of `models.inputs`.
-        target: what is predicted, the settings of a kind of `models.targets`.
         head: layers of the head.
         transfer: `method` and the method's own settings.
         train: settings of all methods.
@@ -39,8 +37,6 @@ class Settings(BaseModel):
     input: InputOptions = inputs.KINDS.options("image")()
     target: TargetOptions = targets.KINDS.options("label")()
     backbone: BackboneOptions
-    input: inputs.KINDS.union() = inputs.KINDS.options("image")()  # type: ignore[valid-type]
-    target: targets.KINDS.union() = targets.KINDS.options("label")()  # type: ignore[valid-type]
     head: HeadOptions = HeadOptions()
     transfer: dict[str, Any] = {"method": "frozen"}
     train: TrainOptions = TrainOptions()

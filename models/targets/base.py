@@ -77,6 +77,7 @@ class Target(abc.ABC):
         score_range: the largest difference between two scores of one example; None: there is no largest.
         slice_columns: figures of a slice that a report shows.
         from_names: whether the name of a folder, or a number that indexes names, can be the target.
+        REASONS: codes of the `Refused` that `parse` raises, each with one line for people.
         words: names of losses and figures, with their unit, for the axes of plots.
     """
 
@@ -88,6 +89,7 @@ class Target(abc.ABC):
     score_name: ClassVar[str]
     score_range: ClassVar[float | None]
     from_names: ClassVar[bool]
+    REASONS: ClassVar[Mapping[str, str]]
     slice_columns: ClassVar[tuple[str, ...]]
     words: ClassVar[Mapping[str, str]]
 

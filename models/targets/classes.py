@@ -28,6 +28,10 @@ class Classes(Target):
     """A target whose outputs are classes, with settings `column` and `class_names`."""
 
     column_keys = ("target.column",)
+    REASONS = {
+        "unknown_label": "no label, or one that is not in target.class_names",
+        "bad_label": "the class name holds a line break or another control character",
+    }
 
     @property
     def columns(self) -> tuple[str, ...]:
