@@ -15,7 +15,8 @@ from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 from graft.kubeflow.options import DEFAULT_ROOT
 from graft.models.errors import GraftError
 from graft.pipeline.config import Config
-from graft.pipeline.graph import Keys, build_pipeline
+from graft.pipeline.graph import build_pipeline
+from graft.pipeline.stages.base import Keys
 from graft.serving.durable import write_atomic
 
 REFUSED_EXECUTORS = ("resolver", "customJob")

@@ -28,8 +28,9 @@ from graft.models.heads import build_head
 from graft.models.loop import History
 from graft.models.options import TrainOptions
 from graft.models.predict import most_probable
+from graft.models.settings import Settings
 from graft.models.task import Split, Task, check_same_classes, load_split
-from graft.models.trainer import Settings, build_task, make_deterministic
+from graft.models.trainer import build_task, make_deterministic
 from graft.models.transfer import frozen, get_method
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from graft.models.backbone import Backbone, configured_backbone
 from graft.models.checkpoint import Checkpoint
@@ -23,7 +23,8 @@ from graft.models.features import check_same_backbone
 from graft.models.hashing import hash_file
 from graft.models.heads import build_head
 from graft.models.loop import History
-from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
+from graft.models.options import BackboneOptions, HeadOptions, TrainOptions
+from graft.models.settings import Settings
 from graft.models.task import Split, Task, check_same_classes, load_split
 from graft.models.transfer import check_options, get_method, method_options
 
@@ -50,34 +51,6 @@ class FnArgs(Protocol):
     transform_graph_path: str
     serving_model_dir: str
     model_run_dir: str
-
-
-class Settings(BaseModel):
-    """The `custom_config` of the Trainer.
-
-    Attributes:
-        backbone: which network.
-        head: layers of the head.
-        transfer: `method` and the method's own settings.
-        train: settings of all methods.
-        export: what is written beside the model.
-        model_name: what the model is called in the store.
-        code: version of the code, for the checkpoint's name.
-        checkpoint_dir: folder for the state of an unfinished training, which outlives the run; None to keep none.
-        features_path: folder of the features artifact.
-    """
-
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
-    backbone: BackboneOptions
-    head: HeadOptions = HeadOptions()
-    transfer: dict[str, Any] = {"method": "frozen"}
-    train: TrainOptions = TrainOptions()
-    export: ExportOptions = ExportOptions()
-    model_name: str = "model"
-    code: str = ""
-    checkpoint_dir: str | None = None
-    features_path: str
 
 
 def run_fn(fn_args: FnArgs) -> None:

@@ -22,7 +22,7 @@ class Busy(GraftError):
 
 
 @dataclasses.dataclass
-class Stage:
+class StageRun:
     """One stage of a run.
 
     Attributes:
@@ -45,21 +45,21 @@ class Stage:
 class Listener(Protocol):
     """Is told how a run goes; an exception of `stage_done` stops the run."""
 
-    def stage_started(self, stage: Stage) -> None:
+    def stage_started(self, stage: StageRun) -> None:
         """`stage` begins."""
 
-    def stage_done(self, stage: Stage) -> None:
+    def stage_done(self, stage: StageRun) -> None:
         """`stage` has ended well; its artifacts are in the metadata store."""
 
-    def stage_failing(self, stage: Stage, error: BaseException) -> None:
+    def stage_failing(self, stage: StageRun, error: BaseException) -> None:
         """`stage` raised; it is not cleaned up after yet."""
 
-    def stage_failed(self, stage: Stage, error: BaseException) -> None:
+    def stage_failed(self, stage: StageRun, error: BaseException) -> None:
         """`stage` raised, and is cleaned up after."""
 
 
 @contextlib.contextmanager
-def peak_memory(stage: Stage) -> Iterator[None]:
+def peak_memory(stage: StageRun) -> Iterator[None]:
     """Samples the resident memory of this process and its children into `stage.peak_mb`."""
     process = psutil.Process()
     ended = threading.Event()

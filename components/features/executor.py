@@ -10,6 +10,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
+from graft.components.parameters import BaseParameters
 from graft.models import progress
 from graft.models.applications import is_application
 from graft.models.backbone import configured_backbone
@@ -18,6 +19,20 @@ from graft.models.errors import GraftError
 from graft.models.examples import DIGEST, INPUT, LABEL, read_examples, split_files
 from graft.models.features import extract_features, write_backbone
 from graft.models.options import BackboneOptions
+
+
+class Parameters(BaseParameters):
+    """Parameters of `FeatureExtractor`.
+
+    Attributes:
+        backbone: which network.
+        identity: what stands for it in the cache key, see `pipeline.prepare.backbone_identity`; empty if not known.
+        splits: the splits to extract.
+    """
+
+    backbone: BackboneOptions
+    identity: str = ""
+    splits: tuple[str, ...]
 
 
 class Executor(base_executor.BaseExecutor):
@@ -37,9 +52,8 @@ class Executor(base_executor.BaseExecutor):
         Raises:
             GraftError: the backbone is not the one whose identity the run began with.
         """
-        given = json.loads(exec_properties["backbone"])
-        known = given.pop("identity", None)
-        options = BackboneOptions.model_validate(given)
+        given = Parameters.load(exec_properties)
+        options, known, splits = given.backbone, given.identity, given.splits
         backbone = configured_backbone(options)
         # A network of keras.applications is known by its name until it is built; see `pipeline.prepare`.
         if known and known != backbone.identity and not is_application(options.handle):
@@ -51,7 +65,6 @@ class Executor(base_executor.BaseExecutor):
         index = {name: i for i, name in enumerate(classes)}
         output = pathlib.Path(artifact_utils.get_single_uri(output_dict["features"]))
         examples = artifact_utils.get_single_uri(input_dict["examples"])
-        splits = json.loads(exec_properties["splits"])
         labels: dict[str, list[int]] = {split: [] for split in splits}
         hashes: dict[str, list[bytes]] = {split: [] for split in splits}
         done = 0

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pydantic import field_validator
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
@@ -9,6 +10,28 @@ from tfx.types import artifact_utils
 from graft.components.ingest import ingestion
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.splits import SPLITS
+from graft.components.parameters import BaseParameters
+from graft.models.registry import only
+
+_HELD_AGAINST_LATER = {"max_rejected", "schema_file", "fingerprint"}
+
+
+class Parameters(BaseParameters):
+    """Parameters of `Ingest`.
+
+    Attributes:
+        data: the data options of the config. The limit and the schema that later stages hold the data against are left
+            out, and so is how it is fingerprinted: changing them reads no image again.
+        fingerprint: of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
+    """
+
+    data: DataOptions
+    fingerprint: str
+
+    @field_validator("data")
+    @classmethod
+    def _without_what_is_not_used(cls, data: DataOptions) -> DataOptions:
+        return only(data, DataOptions.model_fields.keys() - _HELD_AGAINST_LATER)
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -25,13 +48,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         Args:
           input_dict: Empty.
           output_dict: `examples` and `rejected`, one artifact each.
-          exec_properties: `data`, JSON of `DataOptions`; `fingerprint` and `code` are for the cache only.
+          exec_properties: of `Parameters`; `fingerprint` and `code` are for the cache only.
 
         Raises:
           GraftError: See `ingestion.ingest`.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        options = DataOptions.model_validate_json(exec_properties["data"])
+        options = Parameters.load(exec_properties).data
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         rejected = artifact_utils.get_single_instance(output_dict["rejected"])
         summary = ingestion.ingest(options, examples.uri, rejected.uri, self._make_beam_pipeline)

@@ -13,6 +13,7 @@ from tfx.utils import path_utils
 
 from graft.components import gates
 from graft.components.baseline import BEST, find_baseline
+from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
 from graft.components.quality_gate import rules
 from graft.models import gap
@@ -21,6 +22,26 @@ from graft.models.inputs import exported_input
 from graft.models.saved_model_check import require_allowed
 from graft.models.targets import exported_target
 from graft.serving.store import ModelStore
+
+
+class Parameters(BaseParameters):
+    """Parameters of `QualityGate`.
+
+    Attributes:
+        gates: the limits, section `gates` of the config.
+        model_name: name in the store.
+        store: folder of the model store, whose served version is the baseline.
+        run_key: identity of what goes into the candidate, see `components.baseline`.
+        served: the baseline as the caller saw it, so that another one is no cache hit.
+        trust: whether the served model, too, may do more than compute.
+    """
+
+    gates: dict[str, Any]
+    model_name: str
+    store: str
+    run_key: str
+    served: str
+    trust: bool
 
 
 class Executor(base_executor.BaseExecutor):
@@ -37,6 +58,7 @@ class Executor(base_executor.BaseExecutor):
         Raises:
             GraftError: the served model does more than compute, and the run does not trust it.
         """
+        given = Parameters.load(exec_properties)
         output = pathlib.Path(artifact_utils.get_single_uri(output_dict["quality"]))
         output.mkdir(parents=True, exist_ok=True)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
@@ -60,21 +82,20 @@ class Executor(base_executor.BaseExecutor):
                 **{name: row.get(name, found[name]) for name in target.slice_columns},
             }
 
-        store = ModelStore(exec_properties["store"])
-        baseline = find_baseline(store, exec_properties["model_name"], exec_properties["run_key"])
+        store = ModelStore(given.store)
+        baseline = find_baseline(store, given.model_name, given.run_key)
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
         if baseline:
-            trusted = bool(exec_properties["trust"])
-            figures["baseline"] = _rival(candidate, model_path, baseline, files, trusted)
+            figures["baseline"] = _rival(candidate, model_path, baseline, files, given.trust)
             best = baseline["best"] or baseline
             figures["best"] = (
-                figures["baseline"] if best is baseline else _rival(candidate, model_path, best, files, trusted)
+                figures["baseline"] if best is baseline else _rival(candidate, model_path, best, files, given.trust)
             )
         if input_dict.get("comparison"):
             comparison = pathlib.Path(artifact_utils.get_single_uri(input_dict["comparison"]))
             figures["negative_transfer"] = json.loads((comparison / "comparison.json").read_text(encoding="utf-8"))
 
-        verdict = rules.judge(target, figures, json.loads(exec_properties["gates"]))
+        verdict = rules.judge(target, figures, given.gates)
         (output / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
         gates.write_gates(str(output), verdict)
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])

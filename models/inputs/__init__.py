@@ -1,6 +1,8 @@
 """What the data is made of: images, texts. A new kind is a module (or package) here and one entry in KINDS.
 
-Its module holds `Options` (pydantic only) and `Input`, a subclass of `models.inputs.base.Input`.
+Its module holds `Options` (pydantic only; ENTERS, PREPARES and TRAINS name the settings that decide what may enter,
+what the backbone is fed and what it is trained on: a stage is given no others) and `Input`, a subclass of
+`models.inputs.base.Input`.
 """
 
 from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,6 +29,10 @@ class Options(BaseModel):
     """Texts: which may enter. The backbone takes strings; what it does with them is its own business."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ENTERS: ClassVar = frozenset({"max_bytes"})
+    PREPARES: ClassVar = frozenset[str]()
+    TRAINS: ClassVar = PREPARES
 
     kind: Literal["text"] = "text"
     max_bytes: int = Field(default=100_000, ge=1, description="Texts of more bytes in UTF-8 are rejected.")

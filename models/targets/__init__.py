@@ -1,7 +1,8 @@
 """What is predicted: one label of k, several labels, numbers. A new kind is a module here and one entry in KINDS.
 
-Its module holds `Options`, `Gates` and `SliceGates` (pydantic only; limits on its figures, over all and in a slice) and
-`Target`, a subclass of `models.targets.base.Target`.
+Its module holds `Options` (PARSES names the settings that decide what is read from the data), `Gates` and `SliceGates`
+(limits on its figures, over all and in a slice), all pydantic only, and `Target`, a subclass of
+`models.targets.base.Target`.
 """
 
 import json

@@ -75,6 +75,7 @@ class Target(abc.ABC):
         answer_words: what `answer_name` holds, for people.
         score_name: what the mean of `scores` is, for people: `accuracy`.
         score_range: the largest difference between two scores of one example; None: there is no largest.
+        metrics: figures that results and lineage list.
         slice_columns: figures of a slice, which `SliceGates` may limit, and whether higher is better.
         one_value: whether an example has one value, a class.
         tunes: whether `tuned` learns anything of the trained model's answers.
@@ -94,6 +95,7 @@ class Target(abc.ABC):
     tunes: ClassVar[bool] = False
     REASONS: ClassVar[Mapping[str, str]]
     from_names: ClassVar[bool]
+    metrics: ClassVar[tuple[str, ...]]
     slice_columns: ClassVar[Mapping[str, bool]]
     words: ClassVar[Mapping[str, str]]
 

@@ -1,7 +1,7 @@
 """One label of k."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -27,6 +27,8 @@ class Options(BaseModel):
     """One class of several: the head gives a probability for each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    PARSES: ClassVar = frozenset({"column", "class_names"})
 
     kind: Literal["label"] = "label"
     column: str = Field(
@@ -98,6 +100,7 @@ class Target(classes.Classes):
     score_range = 1.0
     one_value = True
     from_names = True
+    metrics = ("accuracy", "macro_f1", "calibration_error", "examples")
     slice_columns = {"accuracy": True, "macro_f1": True}
     words = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (share of examples)"}
 

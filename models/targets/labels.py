@@ -1,7 +1,7 @@
 """Several labels of k."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -32,6 +32,8 @@ class Options(BaseModel):
     """Any number of the classes at once: the head gives a probability for each by itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    PARSES: ClassVar = frozenset({"column", "separator", "class_names"})
 
     kind: Literal["labels"] = "labels"
     column: str = Field(
@@ -103,6 +105,7 @@ class Target(classes.Classes):
     one_value = False
     from_names = False
     tunes = True
+    metrics = ("mean_average_precision", "micro_f1", "macro_f1", "calibration_error", "examples")
     slice_columns = {"micro_f1": True, "macro_f1": True}
     words = {"loss": "loss (mean binary cross-entropy, nats)", "example_f1": "mean F1 of an example"}
 

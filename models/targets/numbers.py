@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -36,6 +36,8 @@ class Options(BaseModel):
     """Regression: the head gives a number for each column."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    PARSES: ClassVar = frozenset({"columns"})
 
     kind: Literal["numbers"] = "numbers"
     columns: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
@@ -102,6 +104,7 @@ class Target(AnyTarget):
         "unknown_label": "a column of target.columns holds nothing",
         "bad_label": "a column of target.columns holds no finite number",
     }
+    metrics = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
     slice_columns = {"mean_absolute_error": False, "root_mean_squared_error": False}
     words = {
         "loss": "loss (mean squared error, in squares of the standard deviation)",
@@ -289,7 +292,8 @@ class Target(AnyTarget):
             "shared": len(shared),
             **measured,
             "statement": f"is off by {-measured['rival']:.4f} standard deviations in the mean of "
-            f"{measured['examples']} test examples, this model by {-measured['candidate']:.4f}; the rise is {gap.told(measured)}",
+            f"{measured['examples']} test examples, this model by {-measured['candidate']:.4f}; the rise is "
+            f"{gap.told(measured)}",
         }
 
     def rules(self, figures: Figures, limits: Mapping[str, Any], served: Figures | None = None) -> list[Gate]:

@@ -1,7 +1,7 @@
 """Images: what may enter, the one rule from encoded bytes to pixels, and how they are shown."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -41,6 +41,10 @@ class Options(BaseModel):
     """Images: which may enter, and what the backbone expects of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ENTERS: ClassVar = frozenset({"max_pixels", "max_bytes"})
+    PREPARES: ClassVar = frozenset({"image_size", "value_range"})
+    TRAINS: ClassVar = PREPARES | {"augment"}
 
     kind: Literal["image"] = "image"
     image_size: tuple[int, int] = Field(

@@ -8,14 +8,15 @@ import pytest
 from tfx.types import standard_artifacts
 
 from graft.components.artifacts import Comparison, Features
-from graft.components.features.executor import Executor
-from graft.components.negative_transfer.executor import Executor as NegativeTransferExecutor
+from graft.components.features.executor import Executor, Parameters
+from graft.components.negative_transfer import executor as negative_transfer
 from graft.components.quality_gate import rules
 from graft.models.backbone import load_backbone
 from graft.models.errors import GraftError
 from graft.models.examples import read_examples, split_files
 from graft.models.features import check_same_backbone
 from graft.models.options import BackboneOptions
+from graft.models.settings import Settings
 from graft.pipeline.prepare import backbone_identity
 
 pytestmark = pytest.mark.slow
@@ -37,11 +38,11 @@ def backbone(workshop) -> dict:
     return {"handle": handle, "image_size": [24, 24], "value_range": [0, 1], "feature_layer": None}
 
 
-def extract(inputs, backbone, folder, splits) -> Features:
+def extract(inputs, backbone, folder, splits, identity="") -> Features:
     features = Features()
     features.uri = str(folder)
-    properties = {"backbone": json.dumps(backbone), "splits": json.dumps(splits)}
-    Executor().Do(inputs, {"features": [features]}, properties)
+    given = Parameters(backbone=backbone, identity=identity, splits=splits)
+    Executor().Do(inputs, {"features": [features]}, given.dump())
     return features
 
 
@@ -73,10 +74,10 @@ def test_the_artifact_says_which_backbone_made_it(features, backbone):
 
 
 def test_a_backbone_that_changed_since_the_start_is_refused(inputs, backbone, tmp_path):
-    known = {**backbone, "identity": backbone_identity(BackboneOptions.model_validate(backbone))}
-    extract(inputs, known, tmp_path / "same", ["eval"])
+    known = backbone_identity(BackboneOptions.model_validate(backbone))
+    extract(inputs, backbone, tmp_path / "same", ["eval"], known)
     with pytest.raises(GraftError, match=r"changed during the run: its sha256 was 0+ at the start"):
-        extract(inputs, {**backbone, "identity": "0" * 64}, tmp_path / "other", ["eval"])
+        extract(inputs, backbone, tmp_path / "other", ["eval"], "0" * 64)
     assert not (tmp_path / "other").exists()
 
 
@@ -92,19 +93,15 @@ def compare(inputs, features, backbone, tmp_path_factory):
     def run(epochs: int, learning_rate: float):
         comparison = Comparison()
         comparison.uri = str(tmp_path_factory.mktemp("comparison"))
-        config = {
-            "backbone": backbone,
-            "head": {"solver": "adam"},
-            "train": {"epochs": epochs, "learning_rate": learning_rate, "batch_size": 16},
-            "model_name": "shapes",
-            "checkpoint_dir": None,
-        }
-        properties = {
-            "custom_config": json.dumps(config),
-            "options": json.dumps({"seeds": 3, "references": ["raw"], "tolerance": 0.0}),
-        }
+        settings = Settings(
+            backbone=backbone,
+            head={"solver": "adam"},
+            train={"epochs": epochs, "learning_rate": learning_rate, "batch_size": 16},
+            model_name="shapes",
+        )
+        given = negative_transfer.Parameters(custom_config=settings, seeds=3, references=["raw"])
         outputs = {"comparison": [comparison]}
-        NegativeTransferExecutor().Do({**inputs, "features": [features]}, outputs, properties)
+        negative_transfer.Executor().Do({**inputs, "features": [features]}, outputs, given.dump())
         found = json.loads(pathlib.Path(comparison.uri, "comparison.json").read_text())
         (gate,) = rules.negative_transfer({"negative_transfer": found}, {"negative_transfer": {"tolerance": 0.0}})
         return gate, found

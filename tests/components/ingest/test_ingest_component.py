@@ -8,7 +8,7 @@ from tfx.types import standard_artifacts
 from graft.components.artifacts import Rejected
 from graft.components.beam import LOCAL_BEAM_ARGS
 from graft.components.ingest.component import Ingest
-from graft.components.ingest.executor import Executor
+from graft.components.ingest.executor import Executor, Parameters
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.summary import read_summary
 
@@ -31,16 +31,17 @@ def run(tmp_path):
         context = base_beam_executor.BaseBeamExecutor.Context(
             beam_pipeline_args=list(LOCAL_BEAM_ARGS), tmp_dir=str(tmp_path / "tmp"), unique_id="1"
         )
-        Executor(context).Do({}, outputs, Ingest(options, "fingerprint", "code").exec_properties)
+        Executor(context).Do({}, outputs, Ingest(Parameters(data=options, fingerprint="fingerprint")).exec_properties)
         return outputs["examples"][0], outputs["rejected"][0]
 
     return do
 
 
 def test_component_declares_its_parameters_and_outputs():
-    component = Ingest(DataOptions(source="image_folder", path="photos", max_pixels=9), "f1", "c1")
+    options = DataOptions(source="image_folder", path="photos", max_pixels=9)
+    component = Ingest(Parameters(data=options, fingerprint="f1", code="c1"))
     assert component.exec_properties["fingerprint"] == "f1" and component.exec_properties["code"] == "c1"
-    assert DataOptions.model_validate_json(component.exec_properties["data"]).max_pixels == 9
+    assert Parameters.load(component.exec_properties).data.max_pixels == 9
     assert component.outputs["examples"].type is standard_artifacts.Examples
     assert component.outputs["rejected"].type is Rejected
 
@@ -48,7 +49,7 @@ def test_component_declares_its_parameters_and_outputs():
 def test_what_later_stages_hold_the_data_against_is_no_part_of_the_cache_key():
     photos = {"source": "image_folder", "path": "photos"}
     one, other, third = (
-        Ingest(DataOptions(**photos, **changed), "f1", "c1").exec_properties
+        Ingest(Parameters(data=DataOptions(**photos, **changed), fingerprint="f1")).exec_properties
         for changed in ({}, {"max_rejected": 0.5, "schema": "s.pbtxt", "fingerprint": "content"}, {"max_bytes": 9})
     )
     assert one == other != third

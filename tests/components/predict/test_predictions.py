@@ -1,7 +1,5 @@
 """Answers are kept as they are, for Graft and for TFMA, and a label that is no class is refused."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -55,7 +53,7 @@ def test_a_label_that_is_no_class_of_the_model_is_refused(tmp_path, monkeypatch)
 
     def run() -> None:
         inputs = {"examples": [examples], "model": [model]}
-        executor.Executor().Do(inputs, {"predictions": [output]}, {"slices": json.dumps(["camera"])})
+        executor.Executor().Do(inputs, {"predictions": [output]}, executor.Parameters(slices=["camera"]).dump())
 
     run()
     assert artifact_utils.decode_split_names(output.split_names) == ["test"]
