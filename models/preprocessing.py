@@ -15,7 +15,7 @@ from tensorflow_transform.beam.experimental import PTransformAnalyzer
 
 from graft.models.examples import LABEL
 from graft.models.natural import natural_key
-from graft.models.targets import KINDS, parse_options
+from graft.models.targets import make_target, parse_options
 
 LABEL_VOCABULARY = "label"
 
@@ -31,15 +31,14 @@ def preprocessing_fn(
             of the classes, else it is `models.natural.natural_key`'s.
 
     Returns:
-        `label`: for one label int64 [n], for several int64 [n, m], filled up with -1, which also stands for a name that
-        the training split does not have; for numbers float32 [n, k].
+        `label`: for one label int64 [n], for several sparse int64 [n, m]; -1 for a name that the training split does
+        not have. For numbers float32 [n, k].
     """
     options = parse_options((custom_config or {}).get("target", {}))
+    target = make_target(options)
+    if not target.has_vocabulary:
+        return {"label": tf.ensure_shape(_dense(inputs[LABEL]), [None, len(target.columns)])}
     labels = _dense(inputs[LABEL])
-    if labels.dtype != tf.string:
-        return {"label": tf.cast(labels, tf.float32)}
-    if KINDS.module(options.kind).Target.one_value:  # type: ignore[attr-defined]
-        labels = labels[:, 0]
     # Not tft.vocabulary: it can order by frequency only, so that a few more examples would renumber the classes.
     (vocabulary,) = tft.experimental.ptransform_analyzer(
         [tf.reshape(labels, [-1])],
@@ -49,7 +48,11 @@ def preprocessing_fn(
         output_asset_default_values=[b"TEMPORARY_ASSET_VALUE"],
         name="classes",
     )
-    return {"label": tft.apply_vocabulary(labels, vocabulary)}
+    if target.one_value:
+        return {"label": tft.apply_vocabulary(labels[:, 0], vocabulary)}
+    there = tf.where(labels != "")
+    numbers = tft.apply_vocabulary(tf.gather_nd(labels, there), vocabulary)
+    return {"label": tf.SparseTensor(there, numbers, tf.shape(labels, tf.int64))}
 
 
 class ClassList(PTransformAnalyzer):

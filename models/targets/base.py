@@ -77,6 +77,7 @@ class Target(abc.ABC):
         score_range: the largest difference between two scores of one example; None: there is no largest.
         metrics: figures that results and lineage list.
         slice_columns: figures of a slice, which `SliceGates` may limit, and whether higher is better.
+        has_vocabulary: whether Transform makes its names, of the classes that the data holds.
         one_value: whether an example has one value, a class.
         tunes: whether `tuned` learns anything of the trained model's answers.
         REASONS: codes of `Refused`, each with one line for people.
@@ -91,6 +92,7 @@ class Target(abc.ABC):
     answer_words: ClassVar[str]
     score_name: ClassVar[str]
     score_range: ClassVar[float | None]
+    has_vocabulary: ClassVar[bool]
     one_value: ClassVar[bool]
     tunes: ClassVar[bool] = False
     REASONS: ClassVar[Mapping[str, str]]

@@ -27,6 +27,7 @@ _SHOWN = 20
 class Classes(Target):
     """A target whose outputs are classes, with settings `column` and `class_names`."""
 
+    has_vocabulary = True
     column_keys = ("target.column",)
     REASONS = {
         "unknown_label": "no label, or one that is not in target.class_names",

@@ -98,6 +98,7 @@ class Target(AnyTarget):
     answer_words = "numbers, in standard deviations"
     score_name = "mean absolute error, standard deviations, below 0"
     score_range = None
+    has_vocabulary = False
     one_value = False
     from_names = False
     REASONS = {

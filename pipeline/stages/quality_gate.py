@@ -8,6 +8,7 @@ from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
 
+
 class QualityGate(base.Stage):
     """Judges the candidate on the test split, by itself and beside the served model."""
 
