@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from graft.models import inputs, targets
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
 
 
@@ -12,6 +13,8 @@ class Settings(BaseModel):
 
     Attributes:
         backbone: which network.
+        input: what the examples are, the settings of a kind of `models.inputs`.
+        target: what is predicted, the settings of a kind of `models.targets`.
         head: layers of the head.
         transfer: `method` and the method's own settings.
         train: settings of all methods.
@@ -25,6 +28,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     backbone: BackboneOptions
+    input: inputs.KINDS.union() = inputs.KINDS.options("image")()  # type: ignore[valid-type]
+    target: targets.KINDS.union() = targets.KINDS.options("label")()  # type: ignore[valid-type]
     head: HeadOptions = HeadOptions()
     transfer: dict[str, Any] = {"method": "frozen"}
     train: TrainOptions = TrainOptions()

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from graft.models.registry import only
 from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
-from graft.pipeline.stages.settings import unchecked
 
 
 class Features(base.Stage):
@@ -26,7 +26,9 @@ class Features(base.Stage):
             examples=wiring.output("ingest", "examples"),
             transform_graph=wiring.output("transform", "transform_graph"),
             parameters=Parameters(
-                backbone=unchecked(wiring.config.backbone),
+                backbone=wiring.config.backbone,
+                input=only(wiring.config.input, wiring.config.input.PREPARES),
+                target=only(wiring.config.target, wiring.config.target.PARSES),
                 identity=wiring.keys.backbone,
                 splits=("train", "eval", *(("test",) if wiring.config.gates.negative_transfer else ())),
                 code=wiring.keys.code,
