@@ -27,4 +27,4 @@ class Predict(base.Stage):
         from graft.components.predict import predictions
 
         kept = predictions.load(outputs["predictions"].uri)
-        return f"{len(kept.labels)} images, {kept.images_per_second:.0f} images/s"
+        return f"{len(kept.answers)} images, {kept.examples_per_second:.0f} images/s"
