@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from graft.models.errors import GraftError
+from graft.models.gates import Gate
 
 if TYPE_CHECKING:
     from tfx import types
@@ -16,30 +17,6 @@ if TYPE_CHECKING:
 FILE_NAME = "gates.json"
 BLESSED = "blessed"
 """Custom property of a blessing artifact: 1 if every gate passed. TFX's own Evaluator and Pusher use the same name."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Gate:
-    """One limit and what was measured against it.
-
-    Attributes:
-      name: What is measured, as in the config (`accuracy`, `max_rejected`).
-      value: The measured value; None when it could not be measured, which never passes.
-      limit: The limit it is held against.
-      passed: Whether the run may go on.
-      detail: What to look at when it may not: classes, files, features.
-    """
-
-    name: str
-    value: float | None
-    limit: float | None
-    passed: bool
-    detail: str = ""
-
-    def __str__(self) -> str:
-        value = "not measured" if self.value is None else f"{self.value:.6g}"
-        limit = "none" if self.limit is None else f"{self.limit:.6g}"
-        return f"{self.name} is {value}, limit {limit}" + (f" ({self.detail})" if self.detail else "")
 
 
 class GateClosed(GraftError):

@@ -1,13 +1,15 @@
-"""How much more often one model is wrong than another on the same test images, and how sure that is.
+"""How much worse one model is than another on the same test examples, and how sure that is.
 
-A gap is the error rate of one model less that of another. Its variance has two sources: which images happen to be in
-the test split, and which seeds the models happened to be trained with. Images are crossed with seeds, so that each
-source is measured by its own means: over seeds for every image, over images for every seed. Each of the two holds the
-part that belongs to neither alone, which is therefore counted twice: the interval is a little too wide rather than too
+A gap is the mean score of one model's rival less its own; where an example scores 1 for a right answer and 0 else, that
+is its error rate less that of the rival. The gap's variance has two sources: which examples happen to be in the test
+split, and which seeds the models happened to be trained with. Examples are crossed with seeds, so that each source is
+measured by its own means: over seeds for every example, over examples for every seed. Each of the two holds the part
+that belongs to neither alone, which is therefore counted twice: the interval is a little too wide rather than too
 narrow.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +23,10 @@ say of it is so uncertain that no gap of a usual size stands out."""
 
 @dataclasses.dataclass(frozen=True)
 class Gap:
-    """Error rate of a model less that of its rival.
+    """Mean score of a model's rival less that of the model.
 
     Attributes:
-        mean: over images and seeds; above 0 the model is worse.
+        mean: over examples and seeds; above 0 the model is worse.
         low: with probability `FALSE_ALARMS` at most, this lies above the true gap.
         high: likewise below it.
         per_seed: the gap of each seed.
@@ -46,34 +48,72 @@ class Gap:
         return self.mean if self.low > 0 else min(self.mean, 0.0)
 
 
-def measure(rival: np.ndarray, model: np.ndarray, rivals: int = 1) -> Gap:
+def measure(rival: np.ndarray, model: np.ndarray, rivals: int = 1, largest: float | None = 1.0) -> Gap:
     """The gap between two models.
 
     Each source of variance gets the quantile of Student's t for its own degrees of freedom, and the squares add up
     (Howe, "Approximate Confidence Limits on the Mean of X + Y", JASA 69, 1974): few seeds cannot pass for certainty by
-    being alike. For the variance over images half an image of each outcome is added (Agresti and Min, Statistics in
-    Medicine 24, 2005): nor can a handful of images, all on one side.
+    being alike. For the variance over examples half an example of each outcome is added (Agresti and Min, Statistics in
+    Medicine 24, 2005), for scores between right and wrong as for these two: nor can a handful of examples, all on one
+    side.
 
     Args:
-        rival: bool [seeds, n], right answers of the rival. One seed means two fixed models: only the images vary.
-        model: bool [seeds, n], right answers of the model, on the same images.
+        rival: [seeds, n] scores of the rival, or bool: its right answers. One seed means two fixed models: only the
+            examples vary.
+        model: [seeds, n], likewise of the model, on the same examples.
         rivals: number of comparisons of which the worst decides; the tail of each bound is that part of `FALSE_ALARMS`
             (Bonferroni).
+        largest: the largest difference that the scores of one example can have; None: the largest there is.
     """
     import scipy.stats  # a configuration, which knows the limits here, does not wait for it
 
     difference = np.asarray(rival, np.float64) - np.asarray(model, np.float64)
-    seeds, images = difference.shape
-    per_seed, per_image = difference.mean(axis=1), difference.mean(axis=0)
+    seeds, examples = difference.shape
+    per_seed, per_example = difference.mean(axis=1), difference.mean(axis=0)
     mean = float(
         difference.sum() / difference.size
     )  # of whole numbers: a tie is 0, not the rounding of a mean of means
-    count = images + 2
-    variance = ((per_image**2).sum() + 1) / count - (per_image.sum() / count) ** 2
-    by_images = variance / count
+    added = largest if largest is not None else float(np.abs(per_example).max(initial=0.0))
+    count = examples + 2
+    variance = ((per_example**2).sum() + added**2) / count - (per_example.sum() / count) ** 2
+    by_examples = variance / count
     by_seeds = float(per_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
     tail = 1 - FALSE_ALARMS / rivals
-    by_images *= scipy.stats.t.ppf(tail, count - 1) ** 2
+    by_examples *= scipy.stats.t.ppf(tail, count - 1) ** 2
     by_seeds *= scipy.stats.t.ppf(tail, seeds - 1) ** 2 if seeds > 1 else 0.0
-    reach = float(np.sqrt(by_images + by_seeds))
+    reach = float(np.sqrt(by_examples + by_seeds))
     return Gap(mean, mean - reach, mean + reach, tuple(map(float, per_seed)))
+
+
+def compared(rival: np.ndarray, model: np.ndarray, largest: float | None = 1.0) -> dict[str, Any]:
+    """Two fixed models on the same examples, as JSON types.
+
+    Args:
+        rival: [n] scores of the rival, n > 0.
+        model: [n] scores of the model.
+        largest: see `measure`.
+
+    Returns:
+        `examples`; mean scores of `candidate` and `rival`; `gap`, `interval` and `beyond_luck` as of `Gap`.
+    """
+    found = measure(rival[None], model[None], largest=largest)
+    return {
+        "examples": len(model),
+        "candidate": float(model.mean()),
+        "rival": float(rival.mean()),
+        "gap": found.mean,
+        "interval": [found.low, found.high],
+        "beyond_luck": found.beyond_luck,
+    }
+
+
+def unmeasured() -> dict[str, Any]:
+    """The keys of `compared` where no example can be compared."""
+    return {"examples": 0, **dict.fromkeys(("candidate", "rival", "gap", "interval", "beyond_luck"))}
+
+
+def told(found: dict[str, Any]) -> str:
+    """A gap of `compared` in words."""
+    low, high = found["interval"]
+    luck = "" if low > 0 or high < 0 else ": not distinguishable"
+    return f"{found['gap']:+.4f} ({low:+.4f} to {high:+.4f}){luck}"

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from graft.components.gates import Gate
+from graft.models.gates import Gate
 from graft.pipeline.stages import Stage
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from graft.components.gates import Gate
+from graft.models.gates import Gate
 
 Figures = dict[str, Any]
 

@@ -1,20 +1,62 @@
 """What a target is: how it is parsed, learned, answered, measured, gated and reported.
 
 No gate, report or export code names a target; it asks this interface. Targets know nothing of inputs and methods.
+
+A target never changes. What it learns from data (the weights of classes, the scale of numbers, thresholds) are its
+`facts`: `fitted` and `tuned` give a target that has them, and `description` holds all that makes it again.
 """
 
 import abc
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel
 
+from graft.models.gates import Gate
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from graft.models import linear
+    from graft.models.options import HeadOptions
+
 Value = tuple[str, ...] | tuple[float, ...]
 """What ingestion keeps of one example in the feature `label`: one class, several classes, or numbers."""
+
+Figures = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What a target says of the counts of an ingestion.
+
+    Attributes:
+        problem: why nothing can be learned from it, a sentence without its full stop; None if it can.
+        other_split: whether another split of the data may help.
+        warning: what cannot be measured; None if all can.
+    """
+
+    problem: str | None = None
+    other_split: bool = False
+    warning: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What TFMA reads and computes, without TFMA's types.
+
+    Attributes:
+        label_key: the feature with the truth.
+        prediction_key: the feature with the answer.
+        metrics: (class name, settings) of each of TFMA's metrics.
+    """
+
+    label_key: str
+    prediction_key: str
+    metrics: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
 class Target(abc.ABC):
@@ -23,39 +65,96 @@ class Target(abc.ABC):
     Args:
         options: its settings.
         names: of classes or numbers, in the order of the outputs; empty before they are known.
+        facts: what was learned from data, JSON types.
 
     Attributes:
         kind: its name in the registry.
         headline: name of the figure that stands for the whole, for instance `accuracy`.
         higher_is_better: the direction of `headline`.
         answer_name: the output of `serving_default` that is compared and measured: `probabilities`, `values`.
+        answer_words: what `answer_name` holds, for people.
+        score_name: what the mean of `scores` is, for people: `accuracy`.
+        score_range: the largest difference between two scores of one example; None: there is no largest.
+        slice_columns: figures of a slice that a report shows.
+        from_names: whether the name of a folder, or a number that indexes names, can be the target.
+        words: names of losses and figures, with their unit, for the axes of plots.
     """
 
     kind: ClassVar[str]
     headline: ClassVar[str]
     higher_is_better: ClassVar[bool]
     answer_name: ClassVar[str]
+    answer_words: ClassVar[str]
+    score_name: ClassVar[str]
+    score_range: ClassVar[float | None]
+    from_names: ClassVar[bool]
+    slice_columns: ClassVar[tuple[str, ...]]
+    words: ClassVar[Mapping[str, str]]
 
-    def __init__(self, options: BaseModel, names: Sequence[str] = ()):
+    def __init__(self, options: BaseModel, names: Sequence[str] = (), facts: Mapping[str, Any] | None = None):
         self.options = options
         self.names = tuple(names)
+        self.facts = dict(facts or {})
+
+    def description(self) -> dict[str, Any]:
+        """All that makes this target again, as JSON types; see `models.targets.restore`."""
+        return {"options": self.options.model_dump(mode="json"), "names": list(self.names), "facts": self.facts}
+
+    def with_facts(self, **facts: Any) -> Self:
+        """The same target that knows more."""
+        return type(self)(self.options, self.names, {**self.facts, **facts})
 
     # Ingestion.
 
     @abc.abstractmethod
     def parse(self, row: Mapping[str, Any], class_names: Sequence[str] | None = None) -> Value:
-        """Reads the target's columns of a source's row. Raises `models.inputs.base.Refused`."""
+        """Reads the target's columns of a source's row.
+
+        Args:
+            row: values by column.
+            class_names: names that the source itself brings, which integers index.
+
+        Raises:
+            Refused: there is no target in it that may be used (`models.inputs.base`).
+        """
+
+    @property
+    @abc.abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """The columns that `parse` reads."""
+
+    @property
+    @abc.abstractmethod
+    def column_keys(self) -> tuple[str, ...]:
+        """The key of the configuration that names each of the columns."""
 
     @abc.abstractmethod
     def strata(self, value: Value) -> Sequence[str]:
         """Names under which an example is counted: its classes; one empty name for numbers."""
 
+    @abc.abstractmethod
+    def check_counts(self, counts: Mapping[str, Mapping[str, int]], unit: str) -> Finding:
+        """Whether it can be learned and measured.
+
+        Args:
+            counts: split -> stratum -> number of examples.
+            unit: what several examples are called.
+        """
+
     # Learning.
 
-    @property
     @abc.abstractmethod
+    def read_names(self, transform_graph_path: str | Path) -> Self:
+        """This target with the names of its outputs, of the output of Transform or of its settings.
+
+        Raises:
+            GraftError: there are none, or they are of no use.
+        """
+
+    @property
     def units(self) -> int:
         """Outputs of the head."""
+        return len(self.names)
 
     @property
     @abc.abstractmethod
@@ -63,8 +162,32 @@ class Target(abc.ABC):
         """Of a batch of encoded targets, with a leading None."""
 
     @abc.abstractmethod
-    def encode(self, values: Sequence[Value]) -> np.ndarray:
-        """Encoded targets, one row an example: int64 [n] for one label, float32 [n, k] else."""
+    def encode(self, values: Sequence[Value], where: str = "") -> np.ndarray:
+        """Encoded targets, one row an example: int64 [n] for one label, float32 [n, k] else.
+
+        Raises:
+            GraftError: a value is none of this target; `where` stands in front of the message.
+        """
+
+    @abc.abstractmethod
+    def check(self, encoded: np.ndarray, where: str) -> None:
+        """Checks that encoded targets have the form that the loss expects.
+
+        Raises:
+            GraftError: they have not; `where` stands in front of the message.
+        """
+
+    def fitted(self, encoded: np.ndarray) -> Self:
+        """This target with the facts that the training split teaches before anything is trained.
+
+        Raises:
+            GraftError: the settings do not fit the data.
+        """
+        return self
+
+    def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> Self:
+        """This target with the facts that the trained model's answers on the eval split teach."""
+        return self
 
     @abc.abstractmethod
     def losses(self, encoded: "tf.Tensor", outputs: "tf.Tensor", training: bool) -> "tf.Tensor":
@@ -74,18 +197,93 @@ class Target(abc.ABC):
     def progress(self, encoded: "tf.Tensor", outputs: "tf.Tensor") -> "Mapping[str, tf.Tensor]":
         """Figures of each example whose mean is shown epoch by epoch: name -> float32 [n]."""
 
+    @abc.abstractmethod
+    def solve(
+        self,
+        train: "linear.Examples",
+        evaluate: "linear.Examples",
+        options: "HeadOptions",
+        report: "Callable[[int, linear.Step], None]",
+    ) -> "linear.Path":
+        """The optimum of a linear head on features, along a path of L2 strengths.
+
+        Args:
+            train: to learn from; their targets as `encode` gives them.
+            evaluate: to choose the strength on.
+            options: `l2` and `refit`.
+            report: called with the number of strengths done and the last of them.
+
+        Raises:
+            GraftError: a feature is no finite number.
+        """
+
     # Answering.
 
     @abc.abstractmethod
     def answer(self, outputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
-        """What `serving_default` returns for the head's outputs, by name, `answer_name` among them."""
+        """What `serving_default` returns for the head's outputs, by name, `answer_name` among them; n may be 0."""
+
+    def measured(self, outputs: Any) -> np.ndarray:
+        """What `answer_name` holds for outputs [n, units] in memory."""
+        return np.asarray(self.answer(outputs)[self.answer_name])
 
     # Measuring: NumPy only. `answers` is what `answer_name` holds, one row an example.
+
+    @abc.abstractmethod
+    def distance(self, answers: np.ndarray, others: np.ndarray) -> float:
+        """The largest difference of two computations of one answer, in the unit that tolerances are in."""
 
     @abc.abstractmethod
     def scores(self, encoded: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """A score of each example, float [n], the higher the better: what paired comparisons work on."""
 
     @abc.abstractmethod
-    def figures(self, encoded: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
+    def figures(self, encoded: np.ndarray, answers: np.ndarray) -> Figures:
         """All figures of a test split as JSON types, `examples`, `invalid` and `headline` among them."""
+
+    @abc.abstractmethod
+    def compare(self, encoded: np.ndarray, answers: np.ndarray, rival: "Target", rival_answers: np.ndarray) -> Figures:
+        """How much worse this target's answers are than a rival's, on the same examples.
+
+        Args:
+            encoded: the truth, encoded by this target.
+            answers: of the candidate.
+            rival: the target of another model, of the same kind; its names and facts may be others.
+            rival_answers: of the rival, row by row.
+
+        Returns:
+            JSON types: `headline` of the rival over all examples under its name; `examples` that could be compared;
+            mean scores of `candidate` and `rival`, `gap` (the fall), `interval` and `beyond_luck` as of `models.gap`;
+            `statement`, a sentence. Without examples to compare the numbers are None.
+        """
+
+    @abc.abstractmethod
+    def rules(self, figures: Figures, limits: Mapping[str, Any], served: Figures | None = None) -> list[Gate]:
+        """The gates that this target's own limits ask for.
+
+        Args:
+            figures: of `figures`.
+            limits: settings of the module's `Gates`.
+            served: of `compare` with the served model, and its `version`; None where nothing is served.
+        """
+
+    # For TFMA.
+
+    @abc.abstractmethod
+    def evaluation(self) -> Evaluation:
+        """What TFMA shall compute."""
+
+    @abc.abstractmethod
+    def evaluated(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, Sequence[Any]]:
+        """Features for TFMA: name -> for each example its texts (list of str) or numbers (list of float)."""
+
+    # For people: data that a report draws.
+
+    @abc.abstractmethod
+    def told(self, figures: Figures) -> str:
+        """The figures in a few words, for the line of a stage."""
+
+
+def finite(answers: np.ndarray) -> np.ndarray:
+    """bool [n], whether all numbers of an answer are finite."""
+    return np.isfinite(answers).all(axis=1)

@@ -1,8 +1,24 @@
 """One label of k."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from graft.models import gap
+from graft.models.errors import GraftError
+from graft.models.gates import Gate
+from graft.models.targets import calibration, classes
+from graft.models.targets.base import Evaluation, Figures, Value, finite
+from graft.models.targets.base import Target as AnyTarget
+from graft.models.targets.columns import index_text
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from graft.models import linear
+    from graft.models.options import HeadOptions
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -26,6 +42,11 @@ class Options(BaseModel):
         description="`balanced` weighs a class by n / (classes * n of the class); or a weight by class name.",
     )
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, description="Share of the label given to all classes.")
+
+    @field_validator("class_names")
+    @classmethod
+    def _distinct_classes(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return classes.check_class_names(names)
 
 
 class Gates(BaseModel):
@@ -63,3 +84,260 @@ class SliceGates(BaseModel):
 
     accuracy: Fraction | None = Field(None, description="Least accuracy in each slice.")
     macro_f1: Fraction | None = Field(None, description="Least macro F1 in each slice.")
+
+
+class Target(classes.Classes):
+    """The class with the largest logit; facts: `class_weights`, by class, where the settings ask for any."""
+
+    kind = "label"
+    headline = "accuracy"
+    higher_is_better = True
+    answer_name = "probabilities"
+    answer_words = "probabilities"
+    score_name = "accuracy"
+    score_range = 1.0
+    from_names = True
+    slice_columns = ("accuracy", "macro_f1")
+    words = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (share of examples)"}
+
+    options: Options
+
+    # Ingestion.
+
+    def parse(self, row: Mapping[str, Any], class_names: Sequence[str] | None = None) -> Value:
+        """One class: a name, or an integer that indexes the names."""
+        names = self.options.class_names or class_names
+        return (self.allowed(index_text(row.get(self.options.column), names)),)
+
+    # Learning.
+
+    @property
+    def spec(self) -> "tf.TensorSpec":
+        """int64 [None], indices of classes."""
+        import tensorflow as tf
+
+        return tf.TensorSpec([None], tf.int64)
+
+    def encode(self, values: Sequence[Value], where: str = "") -> np.ndarray:
+        """int64 [n], indices of classes."""
+        return np.array(self.index((str(value[0]) for value in values), where), np.int64)
+
+    def check(self, encoded: np.ndarray, where: str) -> None:
+        """One integer an example, from 0 to k - 1."""
+        if encoded.ndim != 1 or not np.issubdtype(encoded.dtype, np.integer):
+            raise GraftError(
+                f"{where}: labels must be one class index an example, integers [n]; received {encoded.dtype} "
+                f"{list(encoded.shape)}" + (" (one-hot? take argmax)" if encoded.ndim == 2 else "")
+            )
+        if len(encoded) and (encoded.min() < 0 or encoded.max() >= self.units):
+            raise GraftError(
+                f"{where}: labels run from {encoded.min()} to {encoded.max()}, but there are {self.units} classes "
+                f"(allowed: 0 to {self.units - 1})"
+            )
+
+    def fitted(self, encoded: np.ndarray) -> Self:
+        """With the weight of each class in the loss."""
+        if self.options.class_weights == "none":
+            return self
+        return self.with_facts(class_weights=class_weights(self.options.class_weights, encoded, self.names).tolist())
+
+    @property
+    def class_weights(self) -> np.ndarray:
+        """float32 [k]."""
+        return np.asarray(self.facts.get("class_weights", np.ones(self.units)), np.float32)
+
+    def losses(self, encoded: "tf.Tensor", outputs: "tf.Tensor", training: bool) -> "tf.Tensor":
+        """Cross-entropy; in training with smoothed labels and times the weight of the class."""
+        import tensorflow as tf
+
+        smoothing = self.options.label_smoothing if training else 0.0
+        wanted = tf.one_hot(encoded, self.units) * (1 - smoothing) + smoothing / self.units
+        losses = tf.nn.softmax_cross_entropy_with_logits(wanted, outputs)
+        return losses * tf.gather(tf.constant(self.class_weights), encoded) if training else losses
+
+    def progress(self, encoded: "tf.Tensor", outputs: "tf.Tensor") -> "Mapping[str, tf.Tensor]":
+        """Whether the largest logit is at the label."""
+        import tensorflow as tf
+
+        return {"accuracy": tf.cast(tf.equal(tf.argmax(outputs, 1), encoded), tf.float32)}
+
+    def solve(
+        self,
+        train: "linear.Examples",
+        evaluate: "linear.Examples",
+        options: "HeadOptions",
+        report: "Callable[[int, linear.Step], None]",
+    ) -> "linear.Path":
+        """Multinomial logistic regression."""
+        from graft.models import convex, linear
+
+        def weighted(examples: "linear.Examples") -> "linear.Examples":
+            weights = self.class_weights[examples.targets]
+            if examples.weights is not None:
+                weights = weights * examples.weights
+            return linear.Examples(examples.features, examples.targets, weights)
+
+        loss = convex.Softmax(self.units, self.options.label_smoothing)
+        return linear.solve(weighted(train), weighted(evaluate), loss, options, report)
+
+    # Answering.
+
+    def answer(self, outputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
+        """Logits [n, k] -> `classes`, `probabilities`, `scores` [n, k] and `label` [n], the most probable class."""
+        import tensorflow as tf
+
+        return {
+            "classes": self.tiled_names(tf.shape(outputs)[0]),
+            "probabilities": tf.nn.softmax(outputs),
+            "scores": outputs,
+            "label": tf.gather(tf.constant([name.encode() for name in self.names]), tf.argmax(outputs, axis=1)),
+        }
+
+    # Measuring.
+
+    def scores(self, encoded: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """1.0 where the most probable class is the true one, else 0.0."""
+        return (most_probable(answers) == encoded).astype(np.float64)
+
+    def figures(self, encoded: np.ndarray, answers: np.ndarray) -> Figures:
+        """Accuracy, macro F1, per-class table, confusion matrix (rows are true classes) and calibration.
+
+        An answer whose probabilities are not finite numbers is wrong; `invalid` counts them. `unmeasured` are the
+        classes without examples.
+        """
+        from sklearn import metrics as sk
+
+        predicted = most_probable(answers)
+        ids = np.arange(self.units)
+        precision, recall, f1, support = sk.precision_recall_fscore_support(
+            encoded, predicted, labels=ids, zero_division=0
+        )
+        # As scikit-learn's macro average: a class that is only predicted counts, with an F1 of 0.
+        present = (support > 0) | np.isin(ids, predicted)
+        calibrated = calibration.reliability(answers.max(axis=1), answers.argmax(axis=1) == encoded)
+        rows = zip(self.names, precision, recall, f1, support, strict=True)
+        return {
+            "examples": len(encoded),
+            "invalid": int((predicted < 0).sum()),
+            "unmeasured": [name for name, count in zip(self.names, support, strict=True) if not count],
+            "accuracy": float((predicted == encoded).mean()),
+            "macro_f1": float(f1[present].mean()) if present.any() else 0.0,
+            "calibration_error": calibrated["error"],
+            "calibration_bias": calibrated["bias"],
+            "calibration_interval": calibrated["interval"],
+            "reliability": calibrated["bins"],
+            "per_class": {
+                name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
+                for name, p, r, f, s in rows
+            },
+            "confusion": _confusion(encoded, predicted, ids),
+        }
+
+    def compare(self, encoded: np.ndarray, answers: np.ndarray, rival: AnyTarget, rival_answers: np.ndarray) -> Figures:
+        """See `Target.compare`; names that the rival never knew would all count as its errors.
+
+        So both are asked about the examples of shared classes only, and which of the shared classes they find most
+        probable. `accuracy` is over the whole test split, where a class that the rival does not know is an error;
+        `shared` is the number of classes that both know; for the rest see `Classes.class_changes`.
+        """
+        shared = self.shared_with(rival)
+        truth = np.array([rival.names.index(name) if name in rival.names else -1 for name in self.names])[encoded]
+        found: Figures = {
+            "accuracy": float(((most_probable(rival_answers) == truth) & (truth >= 0)).mean()),
+            **self.class_changes(rival),
+            "shared": len(shared),
+        }
+        rows = truth >= 0
+        if not rows.any():
+            return found | gap.unmeasured() | {"statement": "knows no class of the test split"}
+        labels = np.array([shared.index(name) if name in shared else -1 for name in self.names])[encoded[rows]]
+
+        def right(target: AnyTarget, given: np.ndarray) -> np.ndarray:
+            columns = np.array([target.names.index(name) for name in shared])
+            return most_probable(given[np.ix_(rows, columns)]) == labels
+
+        measured = gap.compared(right(rival, rival_answers), right(self, answers), self.score_range)
+        return (
+            found
+            | measured
+            | {
+                "statement": f"is right on {measured['rival']:.4f} of {measured['examples']} test examples of the "
+                f"{len(shared)} classes both know, this model on {measured['candidate']:.4f}; the fall is "
+                f"{gap.told(measured)}"
+            }
+        )
+
+    def rules(self, figures: Figures, limits: Mapping[str, Any], served: Figures | None = None) -> list[Gate]:
+        """Floors over all and by class, calibration, and the list of classes."""
+        return [
+            classes.answers_gate(figures, "test examples without finite probabilities"),
+            *classes.floors(figures, limits, ("accuracy", "macro_f1")),
+            *classes.per_class_gates(figures, limits),
+            *classes.calibration_gates(figures, limits, f"{figures['examples']} examples"),
+            *classes.classes_gates(served, limits),
+        ]
+
+    # For TFMA.
+
+    def evaluation(self) -> Evaluation:
+        """Accuracy and counts; not SparseCategoricalAccuracy: the same figure, without the seconds of its tracing."""
+        return Evaluation("label", "prediction", (("ExampleCount", {}), ("ExactMatch", {"name": "accuracy"})))
+
+    def evaluated(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, Sequence[Any]]:
+        """The true and the most probable class by name (empty where there is none), and the probabilities."""
+        return {
+            "label": [[self.names[i]] for i in encoded],
+            "prediction": [[self.names[i] if i >= 0 else ""] for i in most_probable(answers)],
+            "probabilities": answers.tolist(),
+        }
+
+    # For people.
+
+    def told(self, figures: Figures) -> str:
+        """The accuracy."""
+        return f"accuracy {figures['accuracy']:.4f}"
+
+
+def most_probable(probabilities: np.ndarray) -> np.ndarray:
+    """int [n], the class with the largest of the probabilities or logits [n, k]; -1 where one is no finite number."""
+    return np.where(finite(probabilities), np.nan_to_num(probabilities).argmax(axis=1), -1)
+
+
+def class_weights(option: str | dict[str, float], labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The weight of each class in the loss.
+
+    Args:
+        option: `none`, `balanced` (n / (classes * n of the class), as scikit-learn does), or weights by class name;
+            a class not named weighs 1.
+        labels: int [n], the training labels.
+        names: of the classes by index.
+
+    Returns:
+        float32 [classes].
+
+    Raises:
+        GraftError: a weight for a name that is not a class, or one that is not positive.
+    """
+    if option == "none":
+        return np.ones(len(names), np.float32)
+    if option == "balanced":
+        counts = np.bincount(labels, minlength=len(names))
+        return (len(labels) / (len(names) * np.maximum(counts, 1))).astype(np.float32)
+    weights = np.ones(len(names), np.float32)
+    assert isinstance(option, dict)  # `Options` allows nothing else
+    for name, weight in option.items():
+        if name not in names:
+            raise GraftError(f"target.class_weights: {name!r} is not a class; allowed: {', '.join(names)}")
+        if not weight > 0:
+            raise GraftError(f"target.class_weights.{name}: received {weight}; allowed: a number above 0")
+        weights[list(names).index(name)] = weight
+    return weights
+
+
+def _confusion(labels: np.ndarray, predicted: np.ndarray, ids: np.ndarray) -> list[list[int]]:
+    """Counts by true and predicted class; answers that are none are in no column."""
+    from sklearn import metrics as sk
+
+    if not np.isin(labels, ids).any():
+        return np.zeros((len(ids), len(ids)), int).tolist()
+    return sk.confusion_matrix(labels, predicted, labels=ids).tolist()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.components.gates import Gate
+from graft.models.gates import Gate
 from graft.models.text import LogFormatter, markdown, printable, say
 from graft.pipeline import cli
 from graft.pipeline.progress_view import ProgressView

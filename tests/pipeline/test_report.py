@@ -18,9 +18,9 @@ from metadata_writer import MetadataWriter
 from PIL import Image
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from graft.components.gates import Gate
 from graft.components.predict.predictions import Predictions, load
 from graft.components.quality_gate.metrics import classification
+from graft.models.gates import Gate
 from graft.pipeline import config as configs
 from graft.pipeline import pictures, plots, report_parts
 from graft.pipeline.metadata import Artifact, Metadata
