@@ -31,7 +31,7 @@ class SolvedHead:
 
     def __init__(self, task: Task, epochs: int, train: linear.Examples | None = None, scale: float = 1.0):
         self._task, self._scale = task, scale
-        self._train = task.train.rows_and_weights if train is None else train
+        self._train = task.train.examples if train is None else train
         self.name, self.state, self.epochs = "head", task.head.variables, epochs
 
     def solve(self) -> linear.Path:
@@ -44,7 +44,7 @@ class SolvedHead:
             told = {"l2": step.l2 * self._scale, "val_loss": step.figures["val_loss"]}
             progress.report(task.stage, done, None, "strengths", **told)
 
-        path = task.target.solve(self._train, task.eval.rows_and_weights, options, report)
+        path = task.target.solve(self._train, task.eval.examples, options, report)
         steps = [dataclasses.replace(step, l2=step.l2 * self._scale) for step in path.steps]
         step = steps[path.chosen]
         if not step.converged:
