@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from graft.serving.connections import connections_allowed
 from graft.serving.handlers import Handlers
 from graft.serving.limits import ByteBudget, Limits
 from graft.serving.prediction_pool import PredictionPool
+from graft.serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 from graft.serving.reception import Reception
 from graft.serving.status import ServingError
 

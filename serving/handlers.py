@@ -1,11 +1,11 @@
 """Answers to the API's calls as messages, the same for gRPC and REST."""
 
 import grpc
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 
 from graft.serving import tensors
 from graft.serving.data_plane import DataPlane
 from graft.serving.engine import DEFAULT_SIGNATURE
+from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 from graft.serving.registry import ModelRegistry, Version
 from graft.serving.status import ServingError, invalid
 

@@ -33,6 +33,7 @@ try:
         model_pb2,
         model_service_pb2_grpc,
         predict_pb2,
+        prediction_log_pb2,
         prediction_service_pb2_grpc,
     )
 finally:
@@ -46,6 +47,7 @@ __all__ = [
     "model_pb2",
     "model_service_pb2_grpc",
     "predict_pb2",
+    "prediction_log_pb2",
     "prediction_service_pb2_grpc",
     "tensor_pb2",
     "types_pb2",

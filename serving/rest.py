@@ -20,7 +20,6 @@ import uvicorn
 from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from graft.serving import json_tensors
 from graft.serving.connections import GuardedProtocol, GuardedServer, connections_allowed
@@ -28,6 +27,7 @@ from graft.serving.engine import DEFAULT_SIGNATURE
 from graft.serving.handlers import Handlers
 from graft.serving.limits import ByteBudget, Claim, Limits
 from graft.serving.prediction_pool import PredictionPool
+from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2
 from graft.serving.status import ServingError, invalid
 
 _MODEL = r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"

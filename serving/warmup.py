@@ -3,14 +3,13 @@
 import pathlib
 
 import grpc
-import tensorflow as tf  # noqa: F401 - first: the messages below would import it from within themselves
 from google.protobuf import message
-from tensorflow_serving.apis import prediction_log_pb2
 
 from graft.models.tfrecord_file import DamagedError, TooLong, read_records
 from graft.serving import tensors
 from graft.serving.data_plane import DataPlane
 from graft.serving.engine import DEFAULT_SIGNATURE, Engine
+from graft.serving.protos import prediction_log_pb2
 from graft.serving.status import ServingError, invalid
 
 WARMUP_FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")

@@ -32,13 +32,18 @@ def test_models_and_serving_know_nothing_of_tfx_but_its_transform():
     assert found == {("models/preprocessing.py", "tensorflow_transform")}
 
 
-@pytest.mark.parametrize("package", ["graft.pipeline", "graft.kubeflow"])
-def test_modules_import_one_another_one_way(package):
-    graph = grimp.build_graph(package, cache_dir=None)  # imports for type checking count, too
+@pytest.fixture(scope="module")
+def graph():
+    return grimp.build_graph("graft", cache_dir=None)  # imports for type checking count, too
+
+
+@pytest.mark.parametrize("package", ["components", "serving", "pipeline", "monitoring", "kubeflow"])
+def test_modules_import_one_another_one_way(graph, package):
+    modules = {module for module in graph.modules if f"{module}.".startswith(f"graft.{package}.")}
     order = graphlib.TopologicalSorter(
-        {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+        {module: graph.find_modules_directly_imported_by(module) & modules for module in modules}
     )
-    assert package in order.static_order()  # raises CycleError, which names the circle
+    assert f"graft.{package}" in order.static_order()  # raises CycleError, which names the circle
 
 
 def test_an_import_upwards_breaks_them(tmp_path):
@@ -52,14 +57,6 @@ def test_an_import_upwards_breaks_them(tmp_path):
     result = lint(tmp_path)
     assert result.returncode == 1
     assert "graft.models is not allowed to import graft.pipeline" in result.stdout
-
-
-def test_no_module_imports_itself_by_a_detour():
-    graph = grimp.build_graph("graft.components", cache_dir=None)  # counts imports for type checking, too
-    order = graphlib.TopologicalSorter(
-        {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
-    )
-    assert "graft.components.ingest.options" in order.static_order()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize(
