@@ -336,9 +336,7 @@ def join(first: Examples, second: Examples, measured: int | None = None) -> Exam
     """
     weights = [np.ones(len(p.targets), np.float32) if p.weights is None else p.weights for p in (first, second)]
     features: Any = Joined(first.features, second.features)
-    return Examples(
-        features, np.concatenate([first.targets, second.targets]), np.concatenate(weights), measured
-    )
+    return Examples(features, np.concatenate([first.targets, second.targets]), np.concatenate(weights), measured)
 
 
 def measure(model: Linear, examples: Examples, loss: Convex, figures: Figures) -> dict[str, float]:

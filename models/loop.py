@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -252,9 +252,7 @@ class _Compiled:
         losses: names of the objective's losses, once it was called.
     """
 
-    def __init__(
-        self, task: Task, way: Pass, phase: Phase | None = None, optimizers: Sequence[keras.Optimizer] = ()
-    ):
+    def __init__(self, task: Task, way: Pass, phase: Phase | None = None, optimizers: Sequence[keras.Optimizer] = ()):
         self._objective, self._phase, self._optimizers = way.objective, phase, optimizers
         self._strategy, self._batch_size = task.strategy, task.training.batch_size
         self._replicas = task.strategy.num_replicas_in_sync

@@ -63,7 +63,7 @@ def backbone_phase(
         groups=[Group([*task.head.trainable_variables, *task.backbone.trainable_variables], learning_rate)],
         state=[*task.head.variables, *moved],
         epochs=epochs,
-        unit=task.backbone.input.unit,
+        unit=task.backbone.takes.unit,
         backbone=task.backbone,
         dtype_policy=precision.choose_policy(task.training.mixed_precision),
         statistics=BatchStatistics(task.backbone, moved, train.spec["inputs"]) if batch_norm_training else None,

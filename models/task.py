@@ -17,6 +17,7 @@ from graft.models.checkpoint import Checkpoint
 from graft.models.datasets import InputSplit
 from graft.models.errors import GraftError
 from graft.models.examples import TARGET_DOMAIN
+from graft.models.inputs.base import Input
 from graft.models.linear import Examples
 from graft.models.options import HeadOptions, TrainOptions
 from graft.models.stored import reading
@@ -140,14 +141,12 @@ class Task:
 
     def inputs(self, split: Split) -> InputSplit:
         """The split's examples, in batches as the backbone expects them."""
-        return inputs(split, self.backbone, self.training.batch_size)
+        return inputs(split, self.backbone.takes, self.training.batch_size)
 
 
-def inputs(split: Split, backbone: Backbone, batch_size: int) -> InputSplit:
-    """A split's examples, in batches as a backbone expects them."""
-    return InputSplit(
-        split.patterns, backbone.input, split.columns, batch_size, rows=split.rows, digests=split.digests
-    )
+def inputs(split: Split, input: Input, batch_size: int) -> InputSplit:
+    """A split's examples, prepared in batches."""
+    return InputSplit(split.patterns, input, split.columns, batch_size, rows=split.rows, digests=split.digests)
 
 
 def load_split(features_path: str | Path, name: str, patterns: Sequence[str] = ()) -> Split:
@@ -183,4 +182,3 @@ def check_same_names(features_path: str | Path, target: Target) -> None:
         stored = json.loads(path.read_text(encoding="utf-8"))
     if stored != list(target.names):
         raise GraftError(f"{path}: holds {stored}, but the target's names are {list(target.names)}")
-

@@ -2,9 +2,9 @@
 
     minimise  L_target + weight * L_source
 
-Both losses are means over the examples of their domain, so the weight is the trade-off of Ben-David et al., "A theory of
-learning from different domains", Machine Learning 79, 2010: alpha = 1 / (1 + weight). The source must be labelled with
-the target's own names. Only eval examples of the target domain choose the weights.
+Both losses are means over the examples of their domain, so the weight is the trade-off of Ben-David et al., "A theory
+of learning from different domains", Machine Learning 79, 2010: alpha = 1 / (1 + weight). The source must be labelled
+with the target's own names. Only eval examples of the target domain choose the weights.
 
 A linear head on frozen features is solved: the sum of two convex losses is one. Any other head is trained, on two
 streams. With `unfreeze` the backbone then moves too, on the inputs of both domains.
