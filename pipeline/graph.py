@@ -90,18 +90,20 @@ def build_components(config: Config, keys: Keys) -> list[base_component.BaseComp
     transform_graph = transform.outputs["transform_graph"]
 
     compared = config.gates.negative_transfer
-    # How the backbone is checked before a run decides nothing of what it gives.
-    backbone = config.backbone.model_dump(exclude={"check_range"})
+    backbone = config.backbone.model_dump()
+    input = config.input.model_dump(mode="json")
     features = FeatureExtractor(
         examples=examples,
         transform_graph=transform_graph,
-        backbone=json.dumps({**backbone, "identity": keys.backbone}),
+        backbone=json.dumps({**backbone, "identity": keys.backbone, "input": input}),
         splits=json.dumps(["train", "eval", *(["test"] if compared else [])]),
         code=keys.code,
     ).with_id("features")
     custom_config = json.dumps(
         {
             "backbone": backbone,
+            "input": input,
+            "target": config.target.model_dump(mode="json"),
             "head": config.head.model_dump(),
             "transfer": config.transfer,
             "train": config.train.model_dump(),

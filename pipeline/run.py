@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 GATED = ("quality_gate", "serving_check")
 """Stages whose blessing artifact says whether the run goes on; data_gate raises by itself."""
 
-_PROBED_IMAGES = 8
+_PROBED = 8
 
 
 def check(config: Config) -> SourceReport:
@@ -70,15 +70,16 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
 
 
 def check_backbone(config: Config) -> None:
-    """Loads the backbone and runs a few images of the data through it, once for each backbone, options and data.
+    """Loads the backbone and runs a few examples of the data through it, once for each backbone, options and data.
 
-    The data counts by its options, not by its content: what is judged is whether such images suit the network.
+    The data counts by its options, not by its content: what is judged is whether such examples suit the network.
 
     Raises:
         GraftError: it cannot be loaded, is no feature vector, or does not fit (see `models.backbone.check_backbone`).
     """
     identity = prepare.backbone_identity(config.backbone)
-    judged = [config.backbone.model_dump(), config.transfer, config.data.model_dump(mode="json")]
+    judged = [config.backbone.model_dump(), config.transfer]
+    judged += [section.model_dump(mode="json") for section in (config.data, config.input)]
     content = json.dumps([*judged, identity, prepare.code_version()])
     marker = config.run_root / "checked_backbone"
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
@@ -86,16 +87,19 @@ def check_backbone(config: Config) -> None:
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
     from graft.components.ingest.sample import sample_images
     from graft.models import backbone as backbones
+    from graft.models.inputs import make_input
     from graft.models.transfer import get_method
 
-    options = config.backbone
-    loaded = backbones.configured_backbone(options)
-    images = sample_images(config.data, _PROBED_IMAGES)
-    if len(images) < 2:
-        log.warning("backbone: %d usable images at the start of the data; it is checked on noise", len(images))
-    if not options.check_range:
-        log.warning("backbone: value_range %s is not judged: backbone.check_range is false", list(options.value_range))
-    backbones.check_backbone(loaded, images, options.check_range)
+    input = make_input(config.input)
+    loaded = backbones.configured_backbone(config.backbone, input)
+    found = sample_images(config.data, _PROBED)
+    if len(found) < 2:
+        log.warning(
+            "backbone: %d usable %s at the start of the data; it is checked on drawn ones", len(found), input.unit
+        )
+    if input.unjudged:
+        log.warning("backbone: %s", input.unjudged)
+    backbones.check_backbone(loaded, found)
     if get_method(config.transfer["method"]).READS_IMAGES:
         loaded.unfreeze(1.0)
     marker.parent.mkdir(parents=True, exist_ok=True)

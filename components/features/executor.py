@@ -17,6 +17,7 @@ from graft.models.datasets import read_classes
 from graft.models.errors import GraftError
 from graft.models.examples import DIGEST, INPUT, LABEL, read_examples, split_files
 from graft.models.features import extract_features, write_backbone
+from graft.models.inputs import make_input, parse_input
 from graft.models.options import BackboneOptions
 
 
@@ -39,8 +40,9 @@ class Executor(base_executor.BaseExecutor):
         """
         given = json.loads(exec_properties["backbone"])
         known = given.pop("identity", None)
+        input = make_input(parse_input(given.pop("input")))
         options = BackboneOptions.model_validate(given)
-        backbone = configured_backbone(options)
+        backbone = configured_backbone(options, input)
         # A network of keras.applications is known by its name until it is built; see `pipeline.prepare`.
         if known and known != backbone.identity and not is_application(options.handle):
             raise GraftError(
@@ -66,7 +68,7 @@ class Executor(base_executor.BaseExecutor):
         def report(batch: int) -> None:
             nonlocal done
             done += batch
-            progress.report("features", done, None, "images")
+            progress.report("features", done, None, input.unit)
 
         # All splits in one call: freezing the backbone takes seconds.
         vectors = extract_features(backbone, encoded(), progress=report)

@@ -123,4 +123,6 @@ def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str
 
     with SavedModelPredictor(model_path) as predictor:
         probabilities = predictor.predict(images(), progress=report)
-        return Predictions(predictor.classes, labels, probabilities, hashes, slices, predictor.images_per_second)
+        return Predictions(
+            list(predictor.target.names), labels, probabilities, hashes, slices, predictor.examples_per_second
+        )

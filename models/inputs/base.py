@@ -155,6 +155,11 @@ class Input(abc.ABC):
     def probes(self, contents: Sequence[bytes]) -> "tf.Tensor":
         """A batch of `spec` to try a backbone on: these contents, or made-up ones if there are fewer than two."""
 
+    @property
+    def unjudged(self) -> str | None:
+        """What the settings keep `doubts` from judging, for people, or None."""
+        return None
+
     MISFIT: ClassVar[str]
     """Why features may be useless, for people: `the value range does not fit`."""
 

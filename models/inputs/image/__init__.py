@@ -142,6 +142,10 @@ class Input(Admission, base.Input):
             return self.prepare(list(contents))
         return coarse_noise(self.image_size, self.value_range)
 
+    @property
+    def unjudged(self) -> str | None:
+        return None if self.options.check_range else f"{self.fed} is not judged: input.check_range is false"
+
     def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: np.ndarray) -> str | None:
         from graft.models.inputs.image.value_range import find_misfit
 
