@@ -28,7 +28,7 @@ from graft.models.probe import find_fault
 class Backbone(keras.layers.Layer):
     """A pre-trained network from prepared examples to feature vectors.
 
-    Call it with a batch of `input.spec`; it returns float32 features `[n, feature_dim]`. `training=True` reaches the
+    Call it with a batch of `takes.spec`; it returns float32 features `[n, feature_dim]`. `training=True` reaches the
     network only while the backbone is trainable and `training_trace` is true: with `training_trace = False` the
     variables train while batch normalisation and dropout stay in inference.
     Freeze and unfreeze with `unfreeze`, never by assigning to `trainable`.
@@ -37,7 +37,7 @@ class Backbone(keras.layers.Layer):
         body: the network, a `HubLayer` or a `keras.Model`.
         handle: where the network came from.
         identity: sha256 of what was loaded.
-        input: what it takes.
+        takes: its input.
         feature_dim: width of the feature vector.
         feature_layer: name of the layer whose output is the feature vector, for Keras networks.
         training_trace: see above.
@@ -53,7 +53,7 @@ class Backbone(keras.layers.Layer):
         body: keras.layers.Layer,
         handle: str,
         identity: str,
-        input: Input,
+        takes: Input,
         feature_dim: int,
         feature_layer: str | None = None,
         training_trace: bool = True,
@@ -65,7 +65,7 @@ class Backbone(keras.layers.Layer):
         self.body = body
         self.handle = handle
         self.identity = identity
-        self.input = input
+        self.takes = takes
         self.feature_dim = feature_dim
         self.feature_layer = feature_layer
         self.training_trace = training_trace
@@ -131,7 +131,7 @@ class Backbone(keras.layers.Layer):
             "body": keras.saving.serialize_keras_object(self.body),
             "handle": self.handle,
             "identity": self.identity,
-            "input": self.input.options.model_dump(mode="json"),
+            "takes": self.takes.options.model_dump(mode="json"),
             "feature_dim": self.feature_dim,
             "feature_layer": self.feature_layer,
             "training_trace": self.training_trace,
@@ -141,9 +141,9 @@ class Backbone(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        options = parse_input(config["input"])
+        options = parse_input(config["takes"])
         body = keras.saving.deserialize_keras_object(config["body"])
-        return cls(**{**config, "body": body, "input": make_input(options)})
+        return cls(**{**config, "body": body, "takes": make_input(options)})
 
 
 def load_backbone(
@@ -229,17 +229,17 @@ def check_backbone(backbone: Backbone, contents: Sequence[bytes] = ()) -> None:
         GraftError: if it fails, if the features are not finite, the same for every example, or the probabilities of a
             classifier, or if the input has doubts of its own (see `models.inputs`).
     """
-    probes = backbone.input.probes(contents)
+    probes = backbone.takes.probes(contents)
     try:
-        fault = find_fault(backbone.body, probes, backbone.input)
+        fault = find_fault(backbone.body, probes, backbone.takes)
     except (GraftError, MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except Exception as error:  # a graph of somebody else fails in whatever way
         reason = " ".join(str(error).split())
-        unit = backbone.input.unit
+        unit = backbone.takes.unit
         raise GraftError(f"backbone {backbone.handle!r} fails on {unit} {tuple(probes.shape)}: {reason}") from error
     if fault:
-        raise GraftError(f"backbone {backbone.handle!r} with {backbone.input.fed} {fault}")
+        raise GraftError(f"backbone {backbone.handle!r} with {backbone.takes.fed} {fault}")
 
 
 def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:

@@ -39,13 +39,13 @@ class ServingModel(tf.Module):
         self.backbone_variables = [variable.value for variable in backbone.variables]
         self.head_variables = [variable.value for variable in head.variables]
         self.transform = tf.saved_model.load(str(Path(transform_graph_path) / "transform_fn"))
-        contents = [tf.TensorSpec([None], tf.string, name=backbone.input.signature_name)]
+        contents = [tf.TensorSpec([None], tf.string, name=backbone.takes.signature_name)]
         examples = [tf.TensorSpec([None], tf.string, name="examples")]
 
         # Traced once and called by every signature, and without AutoGraph, which no op here needs: both save seconds.
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
         def outputs(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            features = tf.cast(backbone(backbone.input.prepare(contents), training=False), tf.float32)
+            features = tf.cast(backbone(backbone.takes.prepare(contents), training=False), tf.float32)
             return features, head(features, training=False)
 
         @tf.function(input_signature=contents, autograph=False)
@@ -124,7 +124,7 @@ def export_model(
         GraftError: no content, or an answer of the export differs from the model in memory by more than `TOLERANCE`.
     """
     directory = Path(directory)
-    input = backbone.input
+    input = backbone.takes
     if not contents:
         raise GraftError(
             f"export: at least one {input.one} is needed to compare the export with the model; received none"
@@ -153,7 +153,7 @@ def compare_export(
     Raises:
         GraftError: it is more than `TOLERANCE`, or not a number.
     """
-    input = backbone.input
+    input = backbone.takes
     exported = tf.saved_model.load(str(directory)).signatures["serving_default"]
     answers = exported(**{input.signature_name: tf.constant(list(contents))})[target.answer_name].numpy()
     prepare = preparer(input)
@@ -170,7 +170,7 @@ def compare_export(
 
 def _description(backbone: Backbone, target: Target) -> dict[str, Any]:
     return {
-        "input": backbone.input.prepared_by,
+        "input": backbone.takes.prepared_by,
         "target": target.description(),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }

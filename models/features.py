@@ -28,7 +28,7 @@ def feature_runner(backbone: Backbone, *, callers: int | None = None) -> FrozenR
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="contents")], autograph=False)
     def features(contents):
-        return backbone(backbone.input.prepare(contents), training=False)
+        return backbone(backbone.takes.prepare(contents), training=False)
 
     return FrozenRunner(features.get_concrete_function(), callers=callers)
 
@@ -72,7 +72,7 @@ def extract_features(
                 under_way.popleft()
         except tf.errors.InvalidArgumentError as error:
             done = sum(len(part) for part in parts)
-            raise _named_error(runner, backbone.input.one, list(itertools.chain(*under_way)), done, error) from error
+            raise _named_error(runner, backbone.takes.one, list(itertools.chain(*under_way)), done, error) from error
     return np.concatenate(parts)
 
 
@@ -103,7 +103,7 @@ def _made_by(backbone: Backbone) -> dict[str, Any]:
     """What decides the features of an example, as JSON types; not the handle, which is only an address."""
     return {
         "identity": backbone.identity,
-        "input": backbone.input.prepared_by,
+        "input": backbone.takes.prepared_by,
         "feature_layer": backbone.feature_layer,
         "feature_dim": backbone.feature_dim,
     }

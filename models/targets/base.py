@@ -78,6 +78,7 @@ class Target(abc.ABC):
         slice_columns: figures of a slice that a report shows.
         from_names: whether the name of a folder, or a number that indexes names, can be the target.
         words: names of losses and figures, with their unit, for the axes of plots.
+        tunes: whether `tuned` learns anything.
     """
 
     kind: ClassVar[str]
@@ -90,6 +91,7 @@ class Target(abc.ABC):
     from_names: ClassVar[bool]
     slice_columns: ClassVar[tuple[str, ...]]
     words: ClassVar[Mapping[str, str]]
+    tunes: ClassVar[bool] = False
 
     def __init__(self, options: BaseModel, names: Sequence[str] = (), facts: Mapping[str, Any] | None = None):
         self.options = options

@@ -171,14 +171,12 @@ class Target(classes.Classes):
         """Multinomial logistic regression."""
         from graft.models import convex, linear
 
-        def weighted(examples: "linear.Examples") -> "linear.Examples":
-            weights = self.class_weights[examples.targets]
-            if examples.weights is not None:
-                weights = weights * examples.weights
-            return linear.Examples(examples.features, examples.targets, weights)
+        def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
+            return {"accuracy": outputs.argmax(axis=1) == targets}
 
+        weighed = [examples.weighed(self.class_weights[examples.targets]) for examples in (train, evaluate)]
         loss = convex.Softmax(self.units, self.options.label_smoothing)
-        return linear.solve(weighted(train), weighted(evaluate), loss, options, report)
+        return linear.solve(*weighed, loss, options, report, figures)
 
     # Answering.
 
