@@ -164,7 +164,7 @@ def load_backbone(
     The arguments but `trainable` are the keys of `models.options.BackboneOptions`.
 
     Args:
-        handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (cached by `tensorflow_hub`); a `.keras` file; or a
+        handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (fetched by `models.download`); a `.keras` file; or a
             network of `keras.applications` as `[applications:]NAME[?weights=none]`.
         image_size: (height, width) in pixels that the pipeline resizes to.
         value_range: the values for black and white that the network was trained on.
