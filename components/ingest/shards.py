@@ -16,7 +16,7 @@ from graft.components.ingest.splits import SPLITS
 from graft.models import durable
 
 SHARD_BYTES = 2**26
-"""Encoded bytes that make a final shard worth a file. Names of files do not count: they differ between sources."""
+"""Bytes of contents that make a final shard worth a file. Names of files do not count: they differ between sources."""
 
 _FRAME = 16
 """Bytes that TFRecord adds to a record: its length (8) and two checksums (4 each)."""
@@ -25,13 +25,13 @@ _MOST_OPEN = 128
 
 
 class Part(NamedTuple):
-    """The images of one bucket in one split.
+    """The examples of one bucket in one split.
 
     Attributes:
       path: The TFRecord file.
-      size: Encoded bytes of the images.
+      size: Bytes of their contents.
       digests: Their sha256, 32 bytes each, in order.
-      groups: sha256 of the group of each image that is in one, 32 bytes each, in order.
+      groups: sha256 of the group of each example that is in one, 32 bytes each, in order.
     """
 
     path: str

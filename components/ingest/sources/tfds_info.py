@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from graft.components.ingest.header import Refused
 from graft.components.ingest.sources.base import as_text
 from graft.components.ingest.sources.files import read_file
 from graft.models.errors import GraftError, one_line
+from graft.models.inputs.base import Refused
 
 _MAX_BYTES = 2**26
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
