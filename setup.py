@@ -50,6 +50,7 @@ setup(
             "hypothesis",
             "import-linter",
             "mypy",
+            "prometheus-client",
             "pytest",
             "pytest-xdist",
             "ruff",
@@ -59,7 +60,11 @@ setup(
     },
     entry_points={
         "console_scripts": ["graft = graft.pipeline.cli:main"],
-        "graft.commands": ["kubeflow = graft.kubeflow.cli:add_commands"],
+        "graft.commands": [
+            "kubeflow = graft.kubeflow.cli:add_commands",
+            "monitoring = graft.monitoring.cli:add_commands",
+        ],
+        "graft.observers": ["metrics = graft.monitoring.metrics:Metrics"],
         "graft.sections": ["kubeflow = graft.kubeflow.options:KubeflowOptions"],
     },
 )

@@ -6,9 +6,9 @@ the discriminator: `kind: Literal["image"] = "image"`.
 
 import difflib
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import ModuleType
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, TypeVar, Union
 
 from pydantic import BaseModel, Discriminator, Tag
 
@@ -17,6 +17,8 @@ from graft.models.errors import GraftError
 UNKNOWN_KIND = "unknown_kind"
 """Type of the pydantic error for a section whose discriminator names no kind; its context: `field` and `allowed`,
 the names with commas between them."""
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Registry(Mapping[str, str]):
@@ -72,3 +74,14 @@ class Registry(Mapping[str, str]):
             custom_error_context={"field": field, "allowed": ", ".join(self._modules)},
         )
         return Annotated[Union[kinds], unknown]  # noqa: UP007 - of a tuple made here
+
+
+def only(options: Model, names: Collection[str]) -> Model:
+    """The same settings with every field that is not named at its default; what may be left out must have one.
+
+    What a stage does not use is no part of its cache key that way.
+    """
+    fields = type(options).model_fields.items()
+    return options.model_copy(
+        update={name: field.get_default(call_default_factory=True) for name, field in fields if name not in names}
+    )

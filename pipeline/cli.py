@@ -1,7 +1,6 @@
 """The `graft` command. Heavy packages are imported by the commands that need them, so that help is at once there."""
 
 import argparse
-import importlib.metadata
 import json
 import logging
 import os
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import absl.logging
 
+from graft.models import entry_points
 from graft.models.errors import GraftError
 from graft.models.text import LogFormatter, printable, say, traceback_lines
 from graft.pipeline import backbone_command
@@ -33,7 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all went well, 1 if a gate closed or a check found a fault, 2 for an error the user can mend, 3 for a
         fault of Graft itself, 128 and its number for a signal.
     """
-    args = _parser().parse_args(argv)
+    try:
+        args = _parser().parse_args(argv)
+    except GraftError as error:  # of a package that registers commands
+        say(f"graft: {error}", file=sys.stderr)
+        return EXIT_ERROR
     args.process = argv is None  # else a program calls, which goes on
     _quiet(args.verbose)
     try:
@@ -115,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
         "--trust", action="append", default=[], metavar="MODEL", help="serve it though it does more than compute"
     )
     serve.add_argument("--drain", type=float, default=30.0, help="seconds for calls under way at the end (default: 30)")
+    serve.add_argument(
+        "--observe", action="append", default=[], metavar="NAME", help="tell this installed observer of every request"
+    )
     serve.add_argument("--timeout", type=float, help="seconds a request may run (default: 30 by REST, 120 by gRPC)")
 
     predict = add("predict", _predict, "classify image files by a running server")
@@ -153,8 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     backbone_command.add_commands(commands, add)
 
     # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").
-    for entry in sorted(importlib.metadata.entry_points(group="graft.commands"), key=lambda e: e.name):
-        entry.load()(commands, add)
+    for entry in entry_points.find("graft.commands", "command").values():
+        entry_points.load(entry, "command")(commands, add)
     return parser
 
 
@@ -179,8 +186,8 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 def _init(args: argparse.Namespace) -> int:
+    from graft.models.durable import write_atomic
     from graft.pipeline.reference import starter_config
-    from graft.serving.durable import write_atomic
 
     if args.path.exists():
         raise GraftError(f"{args.path}: exists already; give another name")
@@ -262,12 +269,13 @@ def _serve(args: argparse.Namespace) -> int:
         freeze=not args.no_freeze,
         trusted=args.trust,
         timeout_s=args.timeout,
+        observers=args.observe,
     )
 
 
 def _predict(args: argparse.Namespace) -> int:
+    from graft.models.durable import read_small
     from graft.serving.client import Client, ClientError
-    from graft.serving.durable import read_small
 
     images = []
     for path in args.files:

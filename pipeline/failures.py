@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from graft.models import memory
 from graft.models.errors import GraftError
+from graft.pipeline import stages
 
 EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
 MEMORY, THREADS, DISK = "memory", "threads", "disk"
@@ -24,16 +25,6 @@ EXHAUSTED = {
     DISK: "the disk or a quota is full",
 }
 """A kind of exhaustion in words, where no more is known."""
-
-LOWER = {
-    "ingest": "data.max_pixels or data.max_bytes",
-    "features": "backbone.image_size",
-    "train": "train.batch_size or backbone.image_size",
-    "predict": "backbone.image_size",
-    "negative_transfer": "train.batch_size, backbone.image_size or gates.negative_transfer.references",
-    "serving_check": "backbone.image_size",
-}
-"""Stage -> the keys of the configuration that its need of memory hangs on."""
 
 _LONGEST = 500
 """Characters of an error that nobody foresaw."""
@@ -109,7 +100,8 @@ def explain(error: BaseException, stage: str = "", root: pathlib.Path | None = N
         return f"{error}{free}", EXIT_ERROR
     bound = memory.available()
     if kind == MEMORY or (kind == THREADS and bound.bytes < _STACKS):
-        lower = f"; lower {LOWER[stage]}" if stage in LOWER else ""
+        room = stages.find(stage)
+        lower = f"; lower {room.needs}" if room is not None and room.needs else ""
         return f"{where}{EXHAUSTED[MEMORY]} ({bound}){lower}", EXIT_ERROR
     if kind == THREADS:
         return f"{where}{EXHAUSTED[THREADS]}", EXIT_ERROR

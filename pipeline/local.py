@@ -12,7 +12,7 @@ from tfx.orchestration.portable import data_types, launcher, outputs_utils, runt
 from tfx.proto.orchestration import pipeline_pb2
 
 from graft.models.errors import GraftError
-from graft.pipeline.stages import Listener, Stage, peak_memory, require_threads
+from graft.pipeline.running import Listener, StageRun, peak_memory, require_threads
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class LocalRunner(local_dag_runner.LocalDagRunner):
         connection = deployment.metadata_connection_config
         connection_config = getattr(connection, connection.WhichOneof("connection_config"))
         for node, name in zip(nodes, names, strict=True):
-            stage = Stage(name)
+            stage = StageRun(name)
             start = time.perf_counter()
             try:
                 self._listener.stage_started(stage)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from graft.models.text import printable, say
-from graft.pipeline.stages import Stage
+from graft.pipeline.running import StageRun
 
 _LINE_EVERY_S = 5.0
 
@@ -40,13 +40,13 @@ class ProgressView:
         if self._bar:
             self._bar.stop()
 
-    def started(self, stage: Stage) -> None:
+    def started(self, stage: StageRun) -> None:
         """A stage begins."""
         self._started = self._last_line = time.monotonic()
         if self._bar:
             self._task = self._bar.add_task(stage.name, total=None, figures="")
 
-    def ended(self, stage: Stage) -> None:
+    def ended(self, stage: StageRun) -> None:
         """A stage has ended, well or not."""
         if self._bar and self._task is not None:
             self._bar.remove_task(self._task)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from graft.models.gates import Gate
-from graft.pipeline.stages import Stage
+from graft.pipeline.running import StageRun
 
 
 @dataclasses.dataclass
@@ -28,7 +28,7 @@ class RunResult:
     run_id: str
     status: str = "failed"
     reason: str = ""
-    stages: list[Stage] = dataclasses.field(default_factory=list)
+    stages: list[StageRun] = dataclasses.field(default_factory=list)
     gates: list[Gate] = dataclasses.field(default_factory=list)
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     rejected: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -7,8 +7,6 @@ import pathlib
 import signal
 from collections.abc import Callable, Collection
 
-import numpy as np
-
 from graft.components import gates
 from graft.components.baseline import find_baseline, pointer_state
 from graft.components.beam import LOCAL_BEAM_ARGS
@@ -18,19 +16,17 @@ from graft.components.ingest.preflight import SourceReport, check_source
 from graft.models import progress
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
-from graft.pipeline import failures, prepare, result_file
+from graft.pipeline import failures, prepare, result_file, stages
 from graft.pipeline.config import Config
 from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
 from graft.pipeline.metadata import FILE_NAME, Artifact, Metadata
 from graft.pipeline.progress_view import ProgressView
 from graft.pipeline.result import RunResult
-from graft.pipeline.stages import Stage, one_run_at_a_time
+from graft.pipeline.running import StageRun, one_run_at_a_time
+from graft.pipeline.stages.base import Keys
 from graft.serving.store import ModelStore
 
 log = logging.getLogger(__name__)
-
-GATED = ("quality_gate", "serving_check")
-"""Stages whose blessing artifact says whether the run goes on; data_gate raises by itself."""
 
 _PROBED = 8
 
@@ -42,7 +38,7 @@ def check(config: Config) -> SourceReport:
         GraftError: it is not so.
     """
     prepare.check_paths(config)
-    report = check_source(config.data)
+    report = check_source(config.request())
     if report.complete:
         check_class_names(config, report.classes)
     check_backbone(config)
@@ -85,14 +81,14 @@ def check_backbone(config: Config) -> None:
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         return
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
-    from graft.components.ingest.sample import sample_images
+    from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones
     from graft.models.inputs import make_input
     from graft.models.transfer import get_method
 
     input = make_input(config.input)
     loaded = backbones.configured_backbone(config.backbone, input)
-    found = sample_images(config.data, _PROBED)
+    found = sample_contents(config.request(), _PROBED)
     if len(found) < 2:
         log.warning(
             "backbone: %d usable %s at the start of the data; it is checked on drawn ones", len(found), input.unit
@@ -165,8 +161,8 @@ def _judge(result: RunResult, error: BaseException, end: Ending, root: pathlib.P
     """Status, reason and exit code of a run that did not pass."""
     if isinstance(error, GateClosed):
         result.status, result.reason, result.exit_code = "gate_closed", str(error), failures.EXIT_GATE
-        if error.stage == "data_gate":
-            result.gates.extend(error.gates)
+        # A gate that closes by raising has no artifact that was read.
+        result.gates.extend(gate for gate in error.gates if gate not in result.gates)
         return
     result.failure = error
     if end.number is not None or isinstance(error, KeyboardInterrupt):
@@ -234,12 +230,10 @@ def _run_graph(config: Config, root: pathlib.Path, follower: "_Follower", from_s
     LocalRunner(follower.result.run_id, follower, from_stage).run(graph)
 
 
-def make_keys(config: Config):
-    """Looks at data, code, backbone, schema and store, see `pipeline.graph.Keys`."""
-    from graft.pipeline.graph import Keys
-
+def make_keys(config: Config) -> Keys:
+    """Looks at data, code, backbone, schema and store."""
     store = ModelStore(config.store)
-    data, code = fingerprint(config.data), prepare.code_version()
+    data, code = fingerprint(config.request()), prepare.code_version()
     backbone = prepare.backbone_identity(config.backbone)
     key = prepare.run_key(config, data, code, backbone)
     return Keys(
@@ -263,115 +257,26 @@ class _Follower:
         self.root, self.result, self._view, self._end = root, result, view, end
         self.outputs: dict[str, dict[str, Artifact]] = {}
 
-    def stage_started(self, stage: Stage) -> None:
+    def stage_started(self, stage: StageRun) -> None:
         self.result.stages.append(stage)
         self._end.go_on()
         self._view.started(stage)
 
-    def stage_done(self, stage: Stage) -> None:
+    def stage_done(self, stage: StageRun) -> None:
         self.outputs[stage.name] = Metadata(self.root).outputs(self.result.run_id)[stage.name]
-        reader = _READERS.get(stage.name)
-        if reader:
-            stage.result = reader(self.result, self.outputs[stage.name])
-        if stage.name in GATED and self.outputs[stage.name]["blessing"].properties.get(gates.BLESSED) != 1:
-            raise GateClosed(stage.name, gates.read_gates(self.outputs[stage.name]["blessing"].uri))
+        room, outputs = stages.find(stage.name), self.outputs[stage.name]
+        if room is not None:
+            stage.result = room.line(self.result, outputs)
+            checked = room.gates(outputs)
+            self.result.gates.extend(checked)
+            gates.check(stage.name, checked)
         self._view.ended(stage)
 
-    def stage_failing(self, stage: Stage, error: BaseException) -> None:
+    def stage_failing(self, stage: StageRun, error: BaseException) -> None:
         if failures.kind_of(error) is not None:
             self._end.failing(*failures.explain(error, stage.name, self.root))
 
-    def stage_failed(self, stage: Stage, error: BaseException) -> None:
+    def stage_failed(self, stage: StageRun, error: BaseException) -> None:
         interrupted = self._end.number is not None or isinstance(error, KeyboardInterrupt)
         stage.status = "closed" if isinstance(error, GateClosed) else INTERRUPTED if interrupted else "failed"
         self._view.ended(stage)
-
-
-# What each stage adds to the result, and the few words for the table.
-
-
-def _ingest(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    # Imported here: it needs TensorFlow, which a refusal at the start of a run should not wait for.
-    from graft.components.ingest.summary import read_summary
-
-    summary = read_summary(outputs["rejected"].uri)
-    result.rejected = {"total": summary.rejected_count, "reasons": dict(summary.rejected)}
-    counts = ", ".join(f"{sum(labels.values())} {split}" for split, labels in summary.used.items())
-    few = (
-        f"; {len(summary.unmeasured)} of {len(summary.classes)} classes not in every split"
-        if summary.unmeasured
-        else ""
-    )
-    return f"{counts}; {summary.rejected_count} rejected{few}"
-
-
-def _gated(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    checked = gates.read_gates(outputs["blessing"].uri)
-    result.gates.extend(checked)
-    return f"{sum(gate.passed for gate in checked)} of {len(checked)} gates passed"
-
-
-def _features(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    arrays = [
-        np.load(p, mmap_mode="r").shape for p in sorted(pathlib.Path(outputs["features"].uri).glob("*/features.npy"))
-    ]
-    return f"{sum(n for n, _ in arrays)} vectors of {arrays[0][1]}"
-
-
-def _train(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    history = json.loads(pathlib.Path(outputs["model_run"].uri, "history.json").read_text(encoding="utf-8"))
-    best = history["epochs"][history["best_epoch"] - 1]
-    solved = "head solved, " if history["path"] else ""
-    epochs = len(history["epochs"]) - bool(solved)
-    trained = f"{epochs} epochs, " if epochs else ""
-    return f"{solved}{trained}best eval accuracy {best['val_accuracy']:.4f}"
-
-
-def _predict(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    from graft.components.predict import predictions
-
-    kept = predictions.load(outputs["predictions"].uri)
-    return f"{len(kept.labels)} images, {kept.images_per_second:.0f} images/s"
-
-
-def _negative_transfer(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    compared = json.loads(pathlib.Path(outputs["comparison"].uri, "comparison.json").read_text(encoding="utf-8"))
-    gap = compared["gap"][compared["best_reference"]]
-    return f"gap {gap['mean']:+.4f} to {compared['best_reference']}"
-
-
-def _quality_gate(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    figures = json.loads(pathlib.Path(outputs["quality"].uri, "figures.json").read_text(encoding="utf-8"))
-    candidate = figures["candidate"]
-    result.metrics = {name: candidate[name] for name in ("accuracy", "macro_f1", "calibration_error", "examples")}
-    result.metrics["model_size_mb"] = figures["model_size_mb"]
-    if figures["baseline"]:
-        result.metrics["baseline_accuracy"] = figures["baseline"]["accuracy"]
-    return f"accuracy {candidate['accuracy']:.4f}; {_gated(result, outputs)}"
-
-
-def _serving_check(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    checked = json.loads(pathlib.Path(outputs["blessing"].uri, "serving.json").read_text(encoding="utf-8"))
-    result.metrics["latency_ms"] = checked["latency_ms"]["median"]
-    words = f"{checked['requests']} requests to {checked['server']}, median {checked['latency_ms']['median']:.1f} ms"
-    return f"{words}; {_gated(result, outputs)}"
-
-
-def _push(result: RunResult, outputs: dict[str, Artifact]) -> str:
-    result.model_version = int(outputs["pushed_model"].properties["pushed_version"])
-    served = outputs["pushed_model"].properties["served_version"]
-    stays = "" if served == str(result.model_version) else f"; version {served} is pinned and stays served"
-    return f"version {result.model_version}{stays}"
-
-
-_READERS = {
-    "ingest": _ingest,
-    "data_gate": _gated,
-    "features": _features,
-    "train": _train,
-    "predict": _predict,
-    "negative_transfer": _negative_transfer,
-    "quality_gate": _quality_gate,
-    "serving_check": _serving_check,
-    "push": _push,
-}

@@ -2,15 +2,15 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import pathlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import IO, Protocol
 
 import psutil
 
+from graft.models import durable
 from graft.models.errors import GraftError
 
 _SAMPLE_S = 0.05
@@ -22,7 +22,7 @@ class Busy(GraftError):
 
 
 @dataclasses.dataclass
-class Stage:
+class StageRun:
     """One stage of a run.
 
     Attributes:
@@ -45,21 +45,21 @@ class Stage:
 class Listener(Protocol):
     """Is told how a run goes; an exception of `stage_done` stops the run."""
 
-    def stage_started(self, stage: Stage) -> None:
+    def stage_started(self, stage: StageRun) -> None:
         """`stage` begins."""
 
-    def stage_done(self, stage: Stage) -> None:
+    def stage_done(self, stage: StageRun) -> None:
         """`stage` has ended well; its artifacts are in the metadata store."""
 
-    def stage_failing(self, stage: Stage, error: BaseException) -> None:
+    def stage_failing(self, stage: StageRun, error: BaseException) -> None:
         """`stage` raised; it is not cleaned up after yet."""
 
-    def stage_failed(self, stage: Stage, error: BaseException) -> None:
+    def stage_failed(self, stage: StageRun, error: BaseException) -> None:
         """`stage` raised, and is cleaned up after."""
 
 
 @contextlib.contextmanager
-def peak_memory(stage: Stage) -> Iterator[None]:
+def peak_memory(stage: StageRun) -> Iterator[None]:
     """Samples the resident memory of this process and its children into `stage.peak_mb`."""
     process = psutil.Process()
     ended = threading.Event()
@@ -119,17 +119,14 @@ def one_run_at_a_time(root: pathlib.Path, wait: bool, waiting: Callable[[str], N
         Busy: another run holds it and `wait` is false.
     """
     root.mkdir(parents=True, exist_ok=True)
-    with (root / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            message = f"{root}: a run of this pipeline is under way (process {holder})"
-            if not wait:
-                raise Busy(f"{message}; let it end, or use --wait") from None
-            waiting(message)
-            fcntl.flock(file, fcntl.LOCK_EX)
+
+    def held(file: IO[str]) -> None:
+        message = f"{root}: a run of this pipeline is under way (process {file.read().strip() or 'unknown'})"
+        if not wait:
+            raise Busy(f"{message}; let it end, or use --wait")
+        waiting(message)
+
+    with durable.locked(root / "lock", held) as file:
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()))

@@ -14,7 +14,6 @@ from graft.models.errors import GraftError
 from graft.models.inputs.image.convert import ConversionError, to_supported
 from graft.models.inputs.image.header import HeaderError, announced
 from graft.serving import tensors
-from graft.serving.limits import Limits
 from graft.serving.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -79,7 +78,7 @@ class Client:
         retries: int = 5,
         max_message_bytes: int = 60 << 20,
         max_images: int = 64,
-        max_pixels: int = Limits.pixels,
+        max_pixels: int = 1 << 29,
     ):
         self.address, self.model, self.version = address, model, version
         self._deadline_s, self._retries = deadline_s, retries

@@ -20,11 +20,10 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import deprecation
 
-from graft.models.errors import GraftError
-from graft.models.inputs.image.decoding import decode_error_reason
+from graft.models.errors import GraftError, kernel_reason
+from graft.models.inputs.guards import guards_for
 from graft.models.saved_model_check import find_faults, summary
 from graft.serving import freezing, tensors
-from graft.serving.pixels import decodes_images
 from graft.serving.status import CODES, ServingError, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -47,7 +46,7 @@ class Engine:
     Attributes:
         signatures: SignatureDef by name.
         frozen: names of the signatures that run frozen.
-        decodes_images: whether the model decodes images.
+        guards: what bounds the work that a request may ask of this model.
 
     Raises:
         ServingError: NOT_FOUND without a SavedModel or meta graph; PERMISSION_DENIED for a model that does more than
@@ -63,7 +62,7 @@ class Engine:
         try:
             meta_graph = _load(self._session, self.path, tags)
             self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
-            self.decodes_images = decodes_images(meta_graph.graph_def)
+            self.guards = guards_for(meta_graph.graph_def)
             runnable = self._runnable()
             frozen = self._freeze(runnable) if freeze else {}
             self.frozen = frozenset(frozen)
@@ -187,7 +186,7 @@ class Engine:
                 return self._call_kept(feeds, fetches, options)
             return self._call_once(feeds, fetches, options)
         except tf.errors.OpError as error:
-            raise ServingError(CODES[error.error_code], decode_error_reason(error)) from error
+            raise ServingError(CODES[error.error_code], kernel_reason(error.message)) from error
         except UnicodeDecodeError as error:
             # A kernel that quotes what it was sent, and that is no text: TensorFlow's Python fails on its own message,
             # and the code is lost. What a kernel quotes is the caller's.

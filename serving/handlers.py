@@ -1,10 +1,13 @@
 """Answers to the API's calls as messages, the same for gRPC and REST."""
 
+from collections.abc import Mapping
+
 import grpc
+import numpy as np
 
 from graft.serving import tensors
-from graft.serving.data_plane import DataPlane
-from graft.serving.engine import DEFAULT_SIGNATURE
+from graft.serving.data_plane import Asked, DataPlane, Run
+from graft.serving.engine import DEFAULT_SIGNATURE, Engine
 from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 from graft.serving.registry import ModelRegistry, Version
 from graft.serving.status import ServingError, invalid
@@ -28,29 +31,19 @@ class Handlers:
         self, request: predict_pb2.PredictRequest, timeout_s: float | None = None
     ) -> predict_pb2.PredictResponse:
         """Runs one signature of one model. Raises ServingError."""
-        with self._use(request) as version:
-            assert version.engine is not None
-            name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-            if name not in version.engine.signatures:
-                raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-            inputs = tensors.to_arrays(request.inputs)
-            outputs = self.data_plane.predict(version.engine, name, inputs, list(request.output_filter), timeout_s)
-            response = predict_pb2.PredictResponse(model_spec=_spec(version, name))
-        for alias, array in outputs.items():
-            response.outputs[alias].CopyFrom(tensors.to_proto(array, self._tensor_content))
-        return response
+        return self.data_plane.predict(_asked(request), _Messages(request, timeout_s, self._tensor_content))
 
     def get_model_metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """The signatures of a model. Raises ServingError."""
-        _require_spec(request)
+        asked = _asked(request)
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
             if field != "signature_def":
                 raise invalid(f"Metadata field {field} is not supported")
-        with self._use(request) as version:
+        with self.registry.use(asked.model, asked.version, asked.label) as version:
             assert version.engine is not None
             signatures = get_model_metadata_pb2.SignatureDefMap()
             for name, signature in version.engine.signatures.items():
@@ -77,14 +70,40 @@ class Handlers:
                 status.status.error_message = version.error.message
         return response
 
-    def _use(self, request):
-        _require_spec(request)
-        spec = request.model_spec
-        return self.registry.use(
-            spec.name,
-            spec.version.value if spec.HasField("version") else None,
-            spec.version_label if spec.HasField("version_label") else None,
-        )
+
+class _Messages:
+    """The codec of gRPC: PredictRequest and PredictResponse."""
+
+    transport = "grpc"
+
+    def __init__(self, request: predict_pb2.PredictRequest, timeout_s: float | None, tensor_content: bool):
+        self._request, self._timeout_s, self._tensor_content = request, timeout_s, tensor_content
+
+    def read(self, engine: Engine) -> Run:
+        """Raises ServingError: FAILED_PRECONDITION for a signature that the model lacks."""
+        name = self._request.model_spec.signature_name or DEFAULT_SIGNATURE
+        if name not in engine.signatures:
+            raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+        inputs = tensors.to_arrays(self._request.inputs)
+        return Run(name, inputs, list(self._request.output_filter), self._timeout_s)
+
+    def write(self, version: Version, request: Run, outputs: Mapping[str, np.ndarray]) -> predict_pb2.PredictResponse:
+        """The response."""
+        response = predict_pb2.PredictResponse(model_spec=_spec(version, request.signature))
+        for alias, array in outputs.items():
+            response.outputs[alias].CopyFrom(tensors.to_proto(array, self._tensor_content))
+        return response
+
+
+def _asked(request) -> Asked:
+    """Raises ServingError: no model is named."""
+    _require_spec(request)
+    spec = request.model_spec
+    return Asked(
+        spec.name,
+        spec.version.value if spec.HasField("version") else None,
+        spec.version_label if spec.HasField("version_label") else None,
+    )
 
 
 def _require_spec(request) -> None:

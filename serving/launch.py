@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from graft.models.errors import GraftError
 from graft.serving.store import ModelStore
@@ -44,6 +44,7 @@ def serve(
     freeze: bool = True,
     trusted: Collection[str] = (),
     timeout_s: float | None = None,
+    observers: Sequence[str] = (),
     extra: tuple[str, ...] = (),
     on_ready: Callable[[str, str | None], None] | None = None,
 ) -> int:
@@ -61,6 +62,7 @@ def serve(
         freeze: as for `serving.server.EmbeddedServer`; only there can it be turned off.
         trusted: as for `serving.server.EmbeddedServer`; the real server trusts every model.
         timeout_s: a request that runs longer is stopped (embedded server only); None takes that server's own limits.
+        observers: names of installed observers that are told of each request (embedded server only).
         extra: more arguments for the real server.
         on_ready: called with the gRPC and the REST address once the ports are open (embedded server only).
 
@@ -85,6 +87,7 @@ def serve(
             "no-freeze": not freeze,
             "trust": bool(trusted),
             "timeout": timeout_s is not None,
+            "observe": bool(observers),
         }
         unknown = [name for name, given in asked.items() if given]
         if unknown:
@@ -96,7 +99,7 @@ def serve(
         return _run_real(serve_command(binary, store.write_models_config(), grpc_port, rest_port, extra))
     logger.info("serving %s with Graft's embedded server", store.path)
     return _run_embedded(
-        store, grpc_port, rest_port, host or "127.0.0.1", drain_s, on_ready, freeze, trusted, timeout_s
+        store, grpc_port, rest_port, host or "127.0.0.1", drain_s, on_ready, freeze, trusted, timeout_s, observers
     )
 
 
@@ -123,13 +126,18 @@ def _run_embedded(
     freeze: bool,
     trusted: Collection[str],
     timeout_s: float | None,
+    observers: Sequence[str],
 ) -> int:
     # gRPC's core writes a line for much that a client does wrong, past Python's logging and its filter of repetitions.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here: TensorFlow is not needed to start the real server.
+    from graft.serving import observers as observing
     from graft.serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S
     from graft.serving.server import EmbeddedServer
 
+    made = observing.load(observers)
+    if rest_port is None and (paths := observing.pages(made)):
+        raise GraftError(f"{', '.join(paths)} would be on the REST port, which is off; give --rest-port a number")
     server = EmbeddedServer(
         store,
         host=host,
@@ -140,6 +148,7 @@ def _run_embedded(
         drain_s=drain_s,
         freeze=freeze,
         trusted=trusted,
+        observers=made,
     )
     asked = threading.Event()
 

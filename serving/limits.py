@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from collections.abc import Mapping
 
 from graft.models.errors import GraftError
 
@@ -27,7 +28,8 @@ class Limits:
         receiving: gRPC messages that may be on their way at once; one more ends the oldest that has taken a second.
         streams: calls at once on one gRPC connection.
         connection_age_s: a gRPC connection is asked to make room for a new one; calls under way end on it.
-        pixels: of all images of one request, as their headers announce them.
+        announced: by the unit of a guard (`pixels`), the most that all strings of one request may announce;
+            the guard's own limit where it is not named (see `models.inputs.guards`).
 
     Raises:
         GraftError: one of them is not more than 0.
@@ -44,10 +46,11 @@ class Limits:
     receiving: int = 32
     streams: int = 128
     connection_age_s: float = 1800.0
-    pixels: int = 1 << 29
+    announced: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        bounds = {name: value for name, value in vars(self).items() if name != "announced"}
+        for name, value in (bounds | {f"announced.{unit}": most for unit, most in self.announced.items()}).items():
             if value <= 0:
                 raise GraftError(f"limits.{name} is {value}; it must be more than 0")
 

@@ -12,10 +12,11 @@ NOISY = (
     "grpc._cython.cygrpc",
     "grpc._server",
     "graft.serving.connections",
+    "graft.serving.observers",
     "graft.serving.rest",
     "uvicorn.error",
 )
-"""Loggers that write a line for what a client did."""
+"""Loggers that write a line for what a client did, or for each request."""
 
 
 class RepeatFilter(logging.Filter):

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.parse
 import zlib
+from collections.abc import Callable, Mapping
 
 import anyio.to_thread
 import grpc
@@ -23,11 +24,14 @@ from starlette.responses import Response
 
 from graft.serving import json_tensors
 from graft.serving.connections import GuardedProtocol, GuardedServer, connections_allowed
-from graft.serving.engine import DEFAULT_SIGNATURE
+from graft.serving.data_plane import Asked, Run
+from graft.serving.engine import DEFAULT_SIGNATURE, Engine
 from graft.serving.handlers import Handlers
 from graft.serving.limits import ByteBudget, Claim, Limits
+from graft.serving.observers import Page
 from graft.serving.prediction_pool import PredictionPool
 from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2
+from graft.serving.registry import Version
 from graft.serving.status import ServingError, invalid
 
 _MODEL = r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
@@ -66,11 +70,11 @@ _STOPPING_S = 1.0
 logger = logging.getLogger(__name__)
 
 
-class _Refused(Exception):
+class _Refused(ServingError):
     """A request that HTTP has a status of its own for."""
 
     def __init__(self, status: int, message: str):
-        super().__init__(message)
+        super().__init__(_Code.RESOURCE_EXHAUSTED, message)
         self.status = status
 
 
@@ -84,6 +88,7 @@ class RestApp:
         limits: for headers.
         budget: of bytes that the bodies of all requests share.
         timeout_s: a prediction that takes longer, its wait for a thread included, is stopped.
+        pages: what observers show, by path.
         cors: add the CORS headers to every answer.
 
     Attributes:
@@ -98,9 +103,11 @@ class RestApp:
         limits: Limits,
         budget: ByteBudget,
         timeout_s: float,
+        pages: Mapping[str, Page],
         cors: bool = False,
     ):
         self.ending = False
+        self._pages = pages
         self._handlers = handlers
         self._pool = pool
         self._max_body_bytes = max_body_bytes
@@ -117,7 +124,8 @@ class RestApp:
 
     async def _answer(self, request: Request) -> Response:
         path = request.scope["raw_path"].decode("latin-1")
-        if not path.lower().startswith("/v1/"):
+        page = self._pages.get(path)
+        if page is None and not path.lower().startswith("/v1/"):
             return self._json(404, _error("Not Found"))
         if request.method == "OPTIONS":
             known = request.headers.get("origin", "").startswith(("http://", "https://"))
@@ -131,21 +139,31 @@ class RestApp:
             if len(request.scope["headers"]) > self._limits.headers:
                 sent = len(request.scope["headers"])
                 raise _Refused(431, f"the request has {sent} header lines; this server takes {self._limits.headers}")
+            if page is not None:
+                return await self._page(request, page, path)
             if request.method == "GET" and (match := _GET.fullmatch(path)):
                 return self._json(200, await anyio.to_thread.run_sync(functools.partial(self._get, *match.groups())))
             if request.method == "POST" and (match := _POST.fullmatch(path)):
                 return self._json(200, await self._predict(request, match))
             raise invalid(f"Malformed request: {request.method} {path}")
+        except _Refused as error:
+            return self._json(error.status, _error(error.message))
         except ServingError as error:
             return self._json(HTTP_STATUS[error.code], _error(error.message))
-        except _Refused as error:
-            return self._json(error.status, _error(str(error)))
         except ClientDisconnect:
             return self._json(499, _error("the client closed the connection"))
         except Exception as error:
             # A fault of ours: the client still gets the API's error body, the log the trace.
             logger.exception("%s %s failed", request.method, path)
             return self._json(500, _error(f"Internal error: {type(error).__name__}"))
+
+    async def _page(self, request: Request, page: Page, path: str) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            raise _Refused(405, f"{request.method} is not allowed here; GET is")
+        if request.url.query:
+            raise invalid(f"Unexpected path: {path}")  # upstream takes no query either
+        content = await anyio.to_thread.run_sync(page.make)
+        return Response(content, headers=self._headers, media_type=page.media_type)
 
     def _json(self, status: int, body: str) -> Response:
         return Response(body, status, headers=self._headers, media_type="application/json")
@@ -230,21 +248,9 @@ class RestApp:
             raise ServingError(_Code.DEADLINE_EXCEEDED, "Timed out before the run could start")
         if method.lower() != "predict":
             raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
-        number = _version_number(version)
         label = None if label is None else urllib.parse.unquote(label)
-        with self._handlers.registry.use(urllib.parse.unquote(name), number, label) as held:
-            assert held.engine is not None
-            self._charge(claim, json_tensors.most_values(body), "request")
-            document = json_tensors.parse_request(body)
-            body.clear()
-            signature = json_tensors.signature_name(document) or DEFAULT_SIGNATURE
-            if signature not in held.engine.signatures:
-                raise invalid(f'Serving signature name: "{signature}" not found in signature def')
-            inputs, row_form = json_tensors.parse_inputs(document, held.engine.signatures[signature].inputs)
-            remaining = max(0.0, end - time.monotonic())
-            outputs = self._handlers.data_plane.predict(held.engine, signature, inputs, timeout_s=remaining)
-        self._charge(claim, sum(np.size(array) for array in outputs.values()), "answer")
-        return json_tensors.format_response(outputs, row_form, end)
+        asked = Asked(urllib.parse.unquote(name), _version_number(version), label)
+        return self._handlers.data_plane.predict(asked, _Json(body, functools.partial(self._charge, claim), end))
 
     def _charge(self, claim: Claim, values: int, what: str) -> None:
         """Takes what `values` of JSON need as objects, before there are any: 64 KB of gzip may hold 30 million.
@@ -262,11 +268,43 @@ class RestApp:
             raise self._no_room()
 
 
+class _Json:
+    """The codec of REST: the JSON of a request and of its answer.
+
+    Args:
+        body: the request; emptied once it is read.
+        charge: takes the memory for so many values of JSON, of `request` or `answer`. Raises ServingError.
+        end: when the time is up, of the clock `time.monotonic`.
+    """
+
+    transport = "rest"
+
+    def __init__(self, body: bytearray, charge: Callable[[int, str], None], end: float):
+        self._body, self._charge, self._end = body, charge, end
+        self._row_form = False
+
+    def read(self, engine: Engine) -> Run:
+        """Raises ServingError: it is no JSON, or not of the form that the signature needs."""
+        self._charge(json_tensors.most_values(self._body), "request")
+        document = json_tensors.parse_request(self._body)
+        self._body.clear()
+        signature = json_tensors.signature_name(document) or DEFAULT_SIGNATURE
+        if signature not in engine.signatures:
+            raise invalid(f'Serving signature name: "{signature}" not found in signature def')
+        inputs, self._row_form = json_tensors.parse_inputs(document, engine.signatures[signature].inputs)
+        return Run(signature, inputs, timeout_s=max(0.0, self._end - time.monotonic()))
+
+    def write(self, version: Version, request: Run, outputs: Mapping[str, np.ndarray]) -> str:
+        """Raises ServingError: it is too large, or takes too long to write."""
+        self._charge(sum(np.size(array) for array in outputs.values()), "answer")
+        return json_tensors.format_response(outputs, self._row_form, self._end)
+
+
 class RestServer:
     """The application listening in a thread of its own.
 
     Args:
-        handlers, pool, max_body_bytes, limits, budget, timeout_s, cors: as for `RestApp`.
+        handlers, pool, max_body_bytes, limits, budget, timeout_s, pages, cors: as for `RestApp`.
         host: address to listen on.
         port: 0 takes a free one.
 
@@ -288,6 +326,7 @@ class RestServer:
         limits: Limits,
         budget: ByteBudget,
         timeout_s: float,
+        pages: Mapping[str, Page],
         cors: bool = False,
     ):
         limits = dataclasses.replace(limits, connections=connections_allowed(limits.connections))
@@ -304,7 +343,7 @@ class RestServer:
             raise
         self.port = self._socket.getsockname()[1]
         self._socket.setblocking(False)
-        self._app = RestApp(handlers, pool, max_body_bytes, limits, budget, timeout_s, cors)
+        self._app = RestApp(handlers, pool, max_body_bytes, limits, budget, timeout_s, pages, cors)
         # An upgrade to WebSocket is answered as the plain request it is, like upstream's server does.
         config = uvicorn.Config(
             self._app,

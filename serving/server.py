@@ -8,17 +8,19 @@ import math
 import pathlib
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import grpc
 
 from graft.models.errors import GraftError
 from graft.serving import log_rate, manifest, warmup
+from graft.serving import observers as observing
 from graft.serving.data_plane import DEFAULT_MAX_BATCH, DataPlane
 from graft.serving.engine import Engine
 from graft.serving.grpc_service import GrpcServer
 from graft.serving.handlers import Handlers
 from graft.serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S, ByteBudget, Limits
+from graft.serving.observers import Observer
 from graft.serving.prediction_pool import PredictionPool
 from graft.serving.registry import ModelRegistry
 from graft.serving.sources import FolderSource, Source, StoreSource
@@ -53,10 +55,11 @@ class EmbeddedServer:
         verify: refuse a store's version whose files are not as its manifest says.
         threads: predictions worked on at once, gRPC and REST together; four a core if None.
         tensor_content: answer with raw tensor bytes in place of typed fields.
-        max_batch: most images in one request; more are INVALID_ARGUMENT.
+        max_batch: most strings in one input of a request; more are INVALID_ARGUMENT.
         retry_s: pause before a version that failed to load is tried again.
         trusted: names of the models that may do more than compute (see `models.saved_model_check`).
         limits: what is taken of all clients together, and how long it is waited for any.
+        observers: who is told of each served request; closed when the server stops.
 
     Raises:
         ServerError: neither a store nor models are given, or the limits do not go together.
@@ -83,6 +86,7 @@ class EmbeddedServer:
         retry_s: float = 60.0,
         trusted: Collection[str] = (),
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        observers: Sequence[Observer] = (),
     ):
         if store is None and not models:
             raise ServerError("nothing to serve: give a store or models by name")
@@ -107,10 +111,11 @@ class EmbeddedServer:
             )
         self._limits, self._budget = limits, ByteBudget(limits.pending_bytes)
         self._pool = PredictionPool(threads)
-        self._data_plane = DataPlane(max_batch, limits.pixels)
+        self._observers, self._pages = tuple(observers), observing.pages(observers)
         self._required = set(models or {})
         self._reported: set[str] = set()
         self.registry = ModelRegistry(self._load, retry_s=retry_s)
+        self._data_plane = DataPlane(self.registry, max_batch, limits.announced, self._observers)
         self.handlers = Handlers(self.registry, self._data_plane, tensor_content)
         self._ending = threading.Event()
         self._stopped = False
@@ -199,6 +204,7 @@ class EmbeddedServer:
         if self._watcher.is_alive():
             self._watcher.join()
         drained = self.registry.close(_UNLOAD_S)
+        observing.close(self._observers)
         if not drained:
             logger.error("calls were still running %g s after the server refused new ones: left behind", drain_s)
         return drained
@@ -246,6 +252,7 @@ class EmbeddedServer:
                 limits=self._limits,
                 budget=self._budget,
                 timeout_s=self._rest_timeout_s,
+                pages=self._pages,
             )
         except OSError as error:
             raise ServerError(f"REST port {port} on {self._host} cannot be opened: {error.strerror}") from error

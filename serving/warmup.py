@@ -7,7 +7,7 @@ from google.protobuf import message
 
 from graft.models.tfrecord_file import DamagedError, TooLong, read_records
 from graft.serving import tensors
-from graft.serving.data_plane import DataPlane
+from graft.serving.data_plane import DataPlane, Run
 from graft.serving.engine import DEFAULT_SIGNATURE, Engine
 from graft.serving.protos import prediction_log_pb2
 from graft.serving.status import ServingError, invalid
@@ -57,4 +57,4 @@ def _replay(engine: Engine, data_plane: DataPlane, path: pathlib.Path, record: b
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     if name not in engine.signatures:
         raise invalid(f"warmup record names the signature {name!r}; the model has {', '.join(engine.signatures)}")
-    data_plane.predict(engine, name, tensors.to_arrays(request.inputs), list(request.output_filter))
+    data_plane.replay(engine, Run(name, tensors.to_arrays(request.inputs), list(request.output_filter)))

@@ -101,7 +101,7 @@ class Usage:
 
 SHORT = {
     **{"idle_s": 2.0, "header_s": 2.0, "body_s": 4.0, "stall_s": 2.0},
-    **{"connections": 60, "receiving": 8, "pixels": 1 << 20},
+    **{"connections": 60, "receiving": 8, "announced": {"pixels": 1 << 20}},
 }
 """Limits of `attacked`."""
 

@@ -1,7 +1,5 @@
 """DataGate: nothing is trained on data that the schema or the share of rejected images speaks against."""
 
-import json
-
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
@@ -9,13 +7,11 @@ from tfx.types import component_spec, standard_artifacts
 from graft.components.artifacts import DataBlessing, Rejected
 from graft.components.data_gate import executor
 
-IDENTIFIERS = ("file", "sha256")
-
 
 class DataGateSpec(component_spec.ComponentSpec):
     """Inputs, parameters and output of `DataGate`."""
 
-    PARAMETERS = {"limits": component_spec.ExecutionParameter(type=str)}
+    PARAMETERS = executor.Parameters.declared()
     INPUTS = {
         "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "rejected": component_spec.ChannelParameter(type=Rejected),
@@ -36,26 +32,16 @@ class DataGate(base_component.BaseComponent):
     SPEC_CLASS = DataGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-    def __init__(
-        self,
-        anomalies: types.BaseChannel,
-        rejected: types.BaseChannel,
-        *,
-        max_rejected: float,
-        allow_anomalies: tuple[str, ...] = IDENTIFIERS,
-    ):
+    def __init__(self, anomalies: types.BaseChannel, rejected: types.BaseChannel, parameters: executor.Parameters):
         """Constructs a DataGate component.
 
         Args:
           anomalies: What ExampleValidator found, for each split.
           rejected: What Ingest did not use.
-          max_rejected: Largest allowed fraction of rejected images.
-          allow_anomalies: Features whose anomalies are reported but do not close the gate. By default those that differ
-            from image to image: on few images, SchemaGen infers a closed list of values for them.
+          parameters: The limits.
         """
-        limits = {"max_rejected": max_rejected, "allow_anomalies": list(allow_anomalies)}
         spec = DataGateSpec(
-            limits=json.dumps(limits),
+            **parameters.dump(),
             anomalies=anomalies,
             rejected=rejected,
             blessing=types.Channel(type=DataBlessing),

@@ -1,6 +1,5 @@
 """Executor of DataGate."""
 
-import json
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
@@ -10,11 +9,27 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from graft.components import gates
-from graft.components.ingest.reasons import Reason
 from graft.components.ingest.summary import Summary, read_summary
+from graft.components.parameters import BaseParameters
 
 STAGE = "data_gate"
 ANOMALIES_FILE = "SchemaDiff.pb"
+
+
+IDENTIFIERS = ("file", "sha256")
+
+
+class Parameters(BaseParameters):
+    """Parameters of `DataGate`.
+
+    Attributes:
+        max_rejected: largest allowed fraction of rejected examples.
+        allow_anomalies: features whose anomalies are reported but do not close the gate. By default those that differ
+            from example to example: on few of them, SchemaGen infers a closed list of values.
+    """
+
+    max_rejected: float
+    allow_anomalies: tuple[str, ...] = IDENTIFIERS
 
 
 class Executor(base_executor.BaseExecutor):
@@ -31,13 +46,13 @@ class Executor(base_executor.BaseExecutor):
         Args:
           input_dict: `anomalies` and `rejected`, one artifact each.
           output_dict: `blessing`.
-          exec_properties: `limits`, JSON with `max_rejected` and `allow_anomalies`.
+          exec_properties: of `Parameters`.
 
         Raises:
           GateClosed: A limit does not hold; the message lists each anomaly with its feature and reason.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        limits = json.loads(exec_properties["limits"])
+        limits = Parameters.load(exec_properties)
         anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
         summary = read_summary(artifact_utils.get_single_uri(input_dict["rejected"]))
         found = {
@@ -45,8 +60,8 @@ class Executor(base_executor.BaseExecutor):
             for split in artifact_utils.decode_split_names(anomalies.split_names)
         }
         checked = [
-            rejected_gate(summary, limits["max_rejected"]),
-            anomalies_gate(found, frozenset(limits["allow_anomalies"])),
+            rejected_gate(summary, limits.max_rejected),
+            anomalies_gate(found, frozenset(limits.allow_anomalies)),
         ]
         gates.write_gates(artifact_utils.get_single_uri(output_dict["blessing"]), checked)
         gates.check(STAGE, checked)
@@ -59,8 +74,8 @@ def rejected_gate(summary: Summary, limit: float) -> gates.Gate:
       summary: The counts of ingestion.
       limit: Largest allowed fraction.
     """
-    counts = ", ".join(f"{count} {reason} ({Reason(reason).explanation})" for reason, count in summary.rejected.items())
-    detail = f"{summary.rejected_count} of {summary.total} images rejected: {counts}" if counts else ""
+    told = f"{summary.rejected_count} of {summary.total} {summary.unit} rejected: {summary.rejections}"
+    detail = told if summary.rejected else ""
     value = summary.rejected_fraction
     return gates.Gate("max_rejected", value, limit, value <= limit, detail)
 

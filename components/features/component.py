@@ -3,20 +3,16 @@
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from graft.components.artifacts import Features
-from graft.components.features.executor import Executor
+from graft.components.features.executor import Executor, Parameters
 
 
 class FeaturesSpec(ComponentSpec):
     """Inputs, outputs and parameters of `FeatureExtractor`."""
 
-    PARAMETERS = {
-        "backbone": ExecutionParameter(type=str),
-        "splits": ExecutionParameter(type=str),
-        "code": ExecutionParameter(type=str),
-    }
+    PARAMETERS = Parameters.declared()
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
@@ -33,25 +29,19 @@ class FeatureExtractor(base_component.BaseComponent):
     SPEC_CLASS = FeaturesSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(
-        self, examples: types.BaseChannel, transform_graph: types.BaseChannel, backbone: str, splits: str, code: str
-    ):
+    def __init__(self, examples: types.BaseChannel, transform_graph: types.BaseChannel, parameters: Parameters):
         """Wires the component.
 
         Args:
             examples: the `Examples` of `ingest`.
             transform_graph: the `TransformGraph` holding the label vocabulary.
-            backbone: JSON of the backbone's options and its identity.
-            splits: JSON list of the splits to extract.
-            code: version of the code, so that a change of it is no cache hit.
+            parameters: the network and the splits.
         """
         super().__init__(
             FeaturesSpec(
                 examples=examples,
                 transform_graph=transform_graph,
-                backbone=backbone,
-                splits=splits,
-                code=code,
+                **parameters.dump(),
                 features=types.Channel(type=Features),
             )
         )

@@ -1,4 +1,4 @@
-"""Ingest: images from any source become split, checked tf.Examples."""
+"""Ingest: what any source holds becomes split, checked tf.Examples."""
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -6,17 +6,12 @@ from tfx.types import component_spec, standard_artifacts
 
 from graft.components.artifacts import Rejected
 from graft.components.ingest import executor
-from graft.components.ingest.options import DataOptions
 
 
 class IngestSpec(component_spec.ComponentSpec):
     """Parameters and outputs of `Ingest`."""
 
-    PARAMETERS = {
-        "data": component_spec.ExecutionParameter(type=str),
-        "fingerprint": component_spec.ExecutionParameter(type=str),
-        "code": component_spec.ExecutionParameter(type=str),
-    }
+    PARAMETERS = executor.Parameters.declared()
     INPUTS: dict = {}
     OUTPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -27,7 +22,7 @@ class IngestSpec(component_spec.ComponentSpec):
 class Ingest(base_beam_component.BaseBeamComponent):
     """Graft's ExampleGen.
 
-    Reads each image once in a Beam pipeline, checks header and pixels, splits by content and writes encoded bytes as
+    Reads each content once in a Beam pipeline, has its input check it, splits by content and writes the bytes as
     tf.Examples into three disjoint splits. What cannot be used is listed with its reason.
 
     Outputs:
@@ -38,19 +33,14 @@ class Ingest(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = IngestSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
-    def __init__(self, data: DataOptions, fingerprint: str, code: str):
+    def __init__(self, parameters: executor.Parameters):
         """Constructs an Ingest component.
 
         Args:
-          data: The data options of the config. The limit and the schema that later stages hold the data against are
-            left out, and so is how it is fingerprinted: changing them reads no image again.
-          fingerprint: Of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
-          code: Version of the code, for the same reason.
+          parameters: What to read, and how.
         """
         spec = IngestSpec(
-            data=data.model_dump_json(by_alias=True, exclude={"max_rejected", "schema_file", "fingerprint"}),
-            fingerprint=fingerprint,
-            code=code,
+            **parameters.dump(),
             examples=types.Channel(type=standard_artifacts.Examples),
             rejected=types.Channel(type=Rejected),
         )

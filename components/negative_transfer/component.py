@@ -3,20 +3,16 @@
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from graft.components.artifacts import Comparison, Features
-from graft.components.negative_transfer.executor import Executor
+from graft.components.negative_transfer.executor import Executor, Parameters
 
 
 class NegativeTransferSpec(ComponentSpec):
     """Inputs, outputs and parameters of `NegativeTransfer`."""
 
-    PARAMETERS = {
-        "custom_config": ExecutionParameter(type=str),
-        "options": ExecutionParameter(type=str),
-        "code": ExecutionParameter(type=str),
-    }
+    PARAMETERS = Parameters.declared()
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
@@ -39,9 +35,7 @@ class NegativeTransfer(base_component.BaseComponent):
         examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
         features: types.BaseChannel,
-        custom_config: str,
-        options: str,
-        code: str,
+        parameters: Parameters,
     ):
         """Wires the component.
 
@@ -49,18 +43,14 @@ class NegativeTransfer(base_component.BaseComponent):
             examples: the `Examples` of `ingest`.
             transform_graph: the `TransformGraph` holding the label vocabulary.
             features: the `Features` of all three splits.
-            custom_config: JSON as for `train`.
-            options: JSON of the limits (`pipeline.config.NegativeTransferOptions`).
-            code: version of the code, so that a change of it is no cache hit.
+            parameters: the training and the contestants.
         """
         super().__init__(
             NegativeTransferSpec(
                 examples=examples,
                 transform_graph=transform_graph,
                 features=features,
-                custom_config=custom_config,
-                options=options,
-                code=code,
+                **parameters.dump(),
                 comparison=types.Channel(type=Comparison),
             )
         )

@@ -3,18 +3,15 @@
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from graft.components.predict.executor import Executor
+from graft.components.predict.executor import Executor, Parameters
 
 
 class PredictSpec(ComponentSpec):
     """Inputs, outputs and parameters of `BulkPredictor`."""
 
-    PARAMETERS = {
-        "slices": ExecutionParameter(type=str),
-        "code": ExecutionParameter(type=str),
-    }
+    PARAMETERS = Parameters.declared()
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -23,30 +20,28 @@ class PredictSpec(ComponentSpec):
 
 
 class BulkPredictor(base_component.BaseComponent):
-    """Runs `serving_default` over the test split, each image once.
+    """Runs `serving_default` over the test split, each example once.
 
-    Outputs `predictions` (`Examples` without images, for TFMA; beside them the same as arrays, see
+    Outputs `predictions` (`Examples` without inputs, for TFMA; beside them the same as arrays, see
     `components.predict.predictions`).
     """
 
     SPEC_CLASS = PredictSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, examples: types.BaseChannel, model: types.BaseChannel, slices: str, code: str):
+    def __init__(self, examples: types.BaseChannel, model: types.BaseChannel, parameters: Parameters):
         """Wires the component.
 
         Args:
             examples: the `Examples` of `ingest`; split test is read.
             model: the candidate.
-            slices: JSON list of the columns to keep for slicing.
-            code: version of the code, so that a change of it is no cache hit.
+            parameters: what is kept beside the answers.
         """
         super().__init__(
             PredictSpec(
                 examples=examples,
                 model=model,
-                slices=slices,
-                code=code,
+                **parameters.dump(),
                 predictions=types.Channel(type=standard_artifacts.Examples),
             )
         )

@@ -3,24 +3,15 @@
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from graft.components.push.executor import Executor
+from graft.components.push.executor import Executor, Parameters
 
 
 class PushSpec(ComponentSpec):
     """Inputs, outputs and parameters of `Push`."""
 
-    PARAMETERS = {
-        "model_name": ExecutionParameter(type=str),
-        "store": ExecutionParameter(type=str),
-        "store_id": ExecutionParameter(type=str),
-        "pointer": ExecutionParameter(type=str),
-        "keep": ExecutionParameter(type=int),
-        "metadata": ExecutionParameter(type=str),
-        "trust": ExecutionParameter(type=int),
-        "code": ExecutionParameter(type=str),
-    }
+    PARAMETERS = Parameters.declared()
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
@@ -44,14 +35,7 @@ class Push(base_component.BaseComponent):
         model: types.BaseChannel,
         model_blessing: types.BaseChannel,
         infra_blessing: types.BaseChannel,
-        model_name: str,
-        store: str,
-        store_id: str,
-        pointer: str,
-        keep: int,
-        metadata: str,
-        trust: int,
-        code: str,
+        parameters: Parameters,
     ):
         """Wires the component.
 
@@ -59,28 +43,14 @@ class Push(base_component.BaseComponent):
             model: the candidate.
             model_blessing: blessing of `quality_gate`.
             infra_blessing: blessing of `serving_check`.
-            model_name: name in the store.
-            store: folder of the model store.
-            store_id: identity of that store, so that a new store at the same path is no cache hit.
-            pointer: state of its pointer (`components.baseline`), so that one moved by hand is no cache hit.
-            keep: versions to keep.
-            metadata: JSON kept in the version's manifest (config, data fingerprint, code, backbone).
-            trust: 1 if the model may do more than compute, as its backbone may.
-            code: version of the code, so that a change of it is no cache hit.
+            parameters: where to, and what is noted there.
         """
         super().__init__(
             PushSpec(
                 model=model,
                 model_blessing=model_blessing,
                 infra_blessing=infra_blessing,
-                model_name=model_name,
-                store=store,
-                store_id=store_id,
-                pointer=pointer,
-                keep=keep,
-                metadata=metadata,
-                trust=trust,
-                code=code,
+                **parameters.dump(),
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )
         )

@@ -1,6 +1,5 @@
 """Executor of `push`."""
 
-import json
 import pathlib
 from typing import Any
 
@@ -11,10 +10,33 @@ from tfx.utils import path_utils
 
 from graft.components import gates
 from graft.components.baseline import BEST, find_baseline, pointer_state
+from graft.components.parameters import BaseParameters
 from graft.models.saved_model_check import find_faults, require_allowed
 from graft.serving.store import ModelStore
 
 _NOTED = 100
+
+
+class Parameters(BaseParameters):
+    """Parameters of `Push`.
+
+    Attributes:
+        model_name: name in the store.
+        store: folder of the model store.
+        store_id: identity of that store, so that a new store at the same path is no cache hit.
+        pointer: state of its pointer (`components.baseline`), so that one moved by hand is no cache hit.
+        keep: versions to keep.
+        metadata: kept in the version's manifest (config, data fingerprint, code, backbone).
+        trust: whether the model may do more than compute, as its backbone may.
+    """
+
+    model_name: str
+    store: str
+    store_id: str = ""
+    pointer: str = ""
+    keep: int
+    metadata: dict[str, Any]
+    trust: bool
 
 
 class Executor(base_executor.BaseExecutor):
@@ -36,16 +58,17 @@ class Executor(base_executor.BaseExecutor):
         blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
         gates.require_open("quality_gate", blessing)
         gates.require_open("serving_check", artifact_utils.get_single_instance(input_dict["infra_blessing"]))
-        metadata = json.loads(exec_properties["metadata"])
+        given = Parameters.load(exec_properties)
+        metadata = dict(given.metadata)
         if self._context is not None:
             metadata["run_id"] = self._context.pipeline_run_id
-        store = ModelStore(exec_properties["store"], keep=exec_properties["keep"])
-        name = exec_properties["model_name"]
+        store = ModelStore(given.store, keep=given.keep)
+        name = given.model_name
         metadata["baseline"] = find_baseline(store, name, metadata["run_key"])
         metadata["pointer_state"] = pointer_state(store, name, metadata["run_key"])
         metadata[BEST] = blessing.get_int_custom_property(BEST)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        metadata["trusted_operations"] = _trusted_operations(pathlib.Path(model_path), exec_properties["trust"])
+        metadata["trusted_operations"] = _trusted_operations(pathlib.Path(model_path), given.trust)
         version = store.push(name, model_path, metadata, protect=[metadata[BEST]])
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         pushed.set_string_custom_property("pushed_destination", str(store.version_path(name, version)))
@@ -53,7 +76,7 @@ class Executor(base_executor.BaseExecutor):
         pushed.set_string_custom_property("served_version", str(store.served(name)))
 
 
-def _trusted_operations(model: pathlib.Path, trust: int) -> list[str]:
+def _trusted_operations(model: pathlib.Path, trust: bool) -> list[str]:
     """What the model does besides computing, for the manifest. It is a note: what a server allows, its start says."""
     if trust:
         return find_faults(model)[:_NOTED]

@@ -3,24 +3,16 @@
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from graft.components.artifacts import Comparison, Quality
-from graft.components.quality_gate.executor import Executor
+from graft.components.quality_gate.executor import Executor, Parameters
 
 
 class QualityGateSpec(ComponentSpec):
     """Inputs, outputs and parameters of `QualityGate`."""
 
-    PARAMETERS = {
-        "gates": ExecutionParameter(type=str),
-        "model_name": ExecutionParameter(type=str),
-        "store": ExecutionParameter(type=str),
-        "run_key": ExecutionParameter(type=str),
-        "served": ExecutionParameter(type=str),
-        "trust": ExecutionParameter(type=int),
-        "code": ExecutionParameter(type=str),
-    }
+    PARAMETERS = Parameters.declared()
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -51,13 +43,7 @@ class QualityGate(base_component.BaseComponent):
         model: types.BaseChannel,
         predictions: types.BaseChannel,
         evaluation: types.BaseChannel,
-        gates: str,
-        model_name: str,
-        store: str,
-        run_key: str,
-        served: str,
-        trust: int,
-        code: str,
+        parameters: Parameters,
         comparison: types.BaseChannel | None = None,
     ):
         """Wires the component.
@@ -67,13 +53,7 @@ class QualityGate(base_component.BaseComponent):
             model: the candidate.
             predictions: its answers on that split.
             evaluation: TFMA's result of the same.
-            gates: JSON of the limits (`pipeline.config.GateOptions`).
-            model_name: name in the store.
-            store: folder of the model store, whose served version is the baseline.
-            run_key: identity of what goes into the candidate, see `components.baseline`.
-            served: the baseline as the caller saw it, so that another one is no cache hit.
-            trust: 1 if the served model, too, may do more than compute.
-            code: version of the code, so that a change of it is no cache hit.
+            parameters: the limits, and where the served model lies.
             comparison: result of `negative_transfer`; None where that gate is off.
         """
         super().__init__(
@@ -83,13 +63,7 @@ class QualityGate(base_component.BaseComponent):
                 predictions=predictions,
                 evaluation=evaluation,
                 comparison=comparison,
-                gates=gates,
-                model_name=model_name,
-                store=store,
-                run_key=run_key,
-                served=served,
-                trust=trust,
-                code=code,
+                **parameters.dump(),
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
                 quality=types.Channel(type=Quality),
             )

@@ -3,20 +3,15 @@
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from graft.components.serving_check.executor import Executor
+from graft.components.serving_check.executor import Executor, Parameters
 
 
 class ServingCheckSpec(ComponentSpec):
     """Inputs, outputs and parameters of `ServingCheck`."""
 
-    PARAMETERS = {
-        "model_name": ExecutionParameter(type=str),
-        "options": ExecutionParameter(type=str),
-        "trust": ExecutionParameter(type=int),
-        "code": ExecutionParameter(type=str),
-    }
+    PARAMETERS = Parameters.declared()
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -41,10 +36,7 @@ class ServingCheck(base_component.BaseComponent):
         model: types.BaseChannel,
         predictions: types.BaseChannel,
         model_blessing: types.BaseChannel,
-        model_name: str,
-        options: str,
-        trust: int,
-        code: str,
+        parameters: Parameters,
     ):
         """Wires the component.
 
@@ -53,10 +45,7 @@ class ServingCheck(base_component.BaseComponent):
             model: the candidate.
             predictions: the candidate's answers in process.
             model_blessing: blessing of `quality_gate`; a model that is not blessed is refused.
-            model_name: name it is served under.
-            options: JSON: examples (count), tolerance, latency_ms (ceiling or null).
-            trust: 1 if the model may do more than compute, as its backbone may.
-            code: version of the code, so that a change of it is no cache hit.
+            parameters: the limits.
         """
         super().__init__(
             ServingCheckSpec(
@@ -64,10 +53,7 @@ class ServingCheck(base_component.BaseComponent):
                 model=model,
                 predictions=predictions,
                 model_blessing=model_blessing,
-                model_name=model_name,
-                options=options,
-                trust=trust,
-                code=code,
+                **parameters.dump(),
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
             )
         )

@@ -14,12 +14,31 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from graft.components import gates
+from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
-from graft.components.quality_gate.rules import at_most
 from graft.models import progress
 from graft.models.examples import INPUT, read_examples, split_files
+from graft.models.gates import at_most
 from graft.serving.candidate import candidate_server
 from graft.serving.client import Client
+
+
+class Parameters(BaseParameters):
+    """Parameters of `ServingCheck`.
+
+    Attributes:
+        model_name: name it is served under.
+        requests: how many examples of the test split are sent.
+        tolerance: largest difference of a probability from the in-process one.
+        latency_ms: ceiling on the median time of a request, milliseconds; None for none.
+        trust: whether the model may do more than compute, as its backbone may.
+    """
+
+    model_name: str
+    requests: int
+    tolerance: float
+    latency_ms: float | None
+    trust: bool
 
 
 class Executor(base_executor.BaseExecutor):
@@ -37,19 +56,17 @@ class Executor(base_executor.BaseExecutor):
             GateClosed: the quality gate did not bless the model.
         """
         gates.require_open("quality_gate", artifact_utils.get_single_instance(input_dict["model_blessing"]))
-        options = json.loads(exec_properties["options"])
+        given = Parameters.load(exec_properties)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
-        rows = itertools.islice(read_examples(files, (INPUT,)), options["examples"])
+        rows = itertools.islice(read_examples(files, (INPUT,)), given.requests)
         images = [row[INPUT] for row in rows]
         kept = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))
-        expected = kept.probabilities[: len(images)]
+        expected = kept.answers[: len(images)]
 
-        name = exec_properties["model_name"]
-        trusted = bool(exec_properties["trust"])
         with (
-            candidate_server(name, model_path, trusted) as server,
-            Client(server.grpc_address, name, deadline_s=60) as client,
+            candidate_server(given.model_name, model_path, given.trust) as server,
+            Client(server.grpc_address, given.model_name, deadline_s=60) as client,
         ):
             answers, seconds = [], []
             for done, image in enumerate(images, 1):
@@ -64,12 +81,10 @@ class Executor(base_executor.BaseExecutor):
         difference = float(np.max(np.abs(np.array([answers, batch]) - expected)))
 
         detail = f"largest difference of a probability, {len(images)} test images over gRPC ({kind}) against in process"
-        verdict = [at_most("serving_parity", difference, options["tolerance"], detail)]
+        verdict = [at_most("serving_parity", difference, given.tolerance, detail)]
         median_ms = statistics.median(seconds) * 1e3
-        if options["latency_ms"] is not None:
-            verdict.append(
-                at_most("latency_ms", median_ms, options["latency_ms"], f"median of {len(seconds)} requests")
-            )
+        if given.latency_ms is not None:
+            verdict.append(at_most("latency_ms", median_ms, given.latency_ms, f"median of {len(seconds)} requests"))
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         gates.bless(blessing, verdict)
         latency = {"median": median_ms, "min": min(seconds) * 1e3, "max": max(seconds) * 1e3}

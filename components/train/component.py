@@ -4,17 +4,17 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import trainer_pb2
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import TrainerSpec
 
 from graft.components.artifacts import Features
-from graft.components.train.executor import Executor
+from graft.components.train.executor import Executor, Parameters
 
 
 class TrainSpec(TrainerSpec):
     """TFX's `TrainerSpec` and Graft's feature vectors."""
 
-    PARAMETERS = {**TrainerSpec.PARAMETERS, "code": ExecutionParameter(type=str)}
+    PARAMETERS = {**TrainerSpec.PARAMETERS, **Parameters.declared()}
     INPUTS = {**TrainerSpec.INPUTS, "features": ChannelParameter(type=Features)}
 
 
@@ -32,9 +32,8 @@ class Trainer(base_component.BaseComponent):
         examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
         schema: types.BaseChannel,
-        custom_config: str,
         features: types.BaseChannel,
-        code: str,
+        parameters: Parameters,
     ):
         """Wires the component.
 
@@ -42,9 +41,8 @@ class Trainer(base_component.BaseComponent):
             examples: the `Examples` of `ingest`; splits train and eval are read.
             transform_graph: the `TransformGraph` holding the label vocabulary.
             schema: the `Schema` of the examples.
-            custom_config: JSON that `models.trainer.run_fn` reads: backbone, head, transfer, train, checkpoint_dir.
             features: the `Features` of splits train and eval.
-            code: version of the code, so that a change of it is no cache hit.
+            parameters: of the training.
         """
         super().__init__(
             TrainSpec(
@@ -55,8 +53,7 @@ class Trainer(base_component.BaseComponent):
                 train_args=trainer_pb2.TrainArgs(splits=["train"]),
                 eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
                 run_fn="graft.models.trainer.run_fn",
-                custom_config=custom_config,
-                code=code,
+                **parameters.dump(),
                 model=types.Channel(type=standard_artifacts.Model),
                 model_run=types.Channel(type=standard_artifacts.ModelRun),
             )

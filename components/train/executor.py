@@ -5,6 +5,19 @@ from typing import Any
 from tfx.components.trainer import executor
 from tfx.types import artifact_utils
 
+from graft.components.parameters import BaseParameters
+from graft.models.settings import Settings
+
+
+class Parameters(BaseParameters):
+    """Parameters of `Trainer`.
+
+    Attributes:
+        custom_config: what `models.trainer.run_fn` reads; TFX knows it by this name.
+    """
+
+    custom_config: Settings
+
 
 class Executor(executor.GenericExecutor):
     """TFX's generic trainer, which tells `run_fn` where the feature vectors lie."""

@@ -1,6 +1,8 @@
 """What the data is made of: images, texts. A new kind is a module (or package) here and one entry in KINDS.
 
-Its module holds `Options` (pydantic only) and `Input`, a subclass of `models.inputs.base.Input`.
+Its module holds `Options` (pydantic only; ENTERS, PREPARES and TRAINS name the settings that decide what may enter,
+what the backbone is fed and what it is trained on: a stage is given no others) and `Input`, a subclass of
+`models.inputs.base.Input`.
 """
 
 import json
@@ -24,6 +26,11 @@ KINDS = Registry(
     },
     default="image",
 )
+
+
+def parse_options(options: Mapping[str, Any]) -> BaseModel:
+    """The settings of an input from JSON types; without a `kind` they are of the default one."""
+    return KINDS.options(options.get("kind", KINDS.default)).model_validate(options)
 
 
 def make_input(options: BaseModel) -> "Input":

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,6 +30,10 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    ENTERS: ClassVar = frozenset({"max_bytes"})
+    PREPARES: ClassVar = frozenset[str]()
+    TRAINS: ClassVar = PREPARES
+
     kind: Literal["text"] = "text"
     max_bytes: int = Field(default=100_000, ge=1, description="Texts of more bytes in UTF-8 are rejected.")
 
@@ -42,6 +46,9 @@ class Input(base.Input):
     one = "text"
     rows = "bags of words"
     signature_name = "text"
+    column = "text"
+    reads_paths = False
+    suffixes = (".txt",)
     REASONS = {
         "empty": "the text has no character but white space",
         "too_large": "the text has more bytes in UTF-8 than input.max_bytes",

@@ -1,7 +1,8 @@
 """What is predicted: one label of k, several labels, numbers. A new kind is a module here and one entry in KINDS.
 
-Its module holds `Options`, `Gates` and `SliceGates` (pydantic only; limits on its figures, over all and in a slice) and
-`Target`, a subclass of `models.targets.base.Target`.
+Its module holds `Options` (PARSES names the settings that decide what is read from the data), `Gates` and `SliceGates`
+(limits on its figures, over all and in a slice), all pydantic only, and `Target`, a subclass of
+`models.targets.base.Target`.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.registry import Registry
 
 if TYPE_CHECKING:
@@ -80,4 +81,4 @@ def exported_target(model_path: str | Path) -> "Target":
     except FileNotFoundError:
         raise GraftError(f"{path}: missing; only models exported by Graft describe their target there") from None
     except Exception as error:
-        raise GraftError(f"{path}: damaged ({' '.join(str(error).split())[:300] or type(error).__name__})") from error
+        raise GraftError(f"{path}: damaged ({one_line(error)})") from error

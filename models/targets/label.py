@@ -1,7 +1,7 @@
 """One label of k."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -10,7 +10,7 @@ from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.targets import calibration, classes
-from graft.models.targets.base import Evaluation, Figures, Value, finite
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
 
@@ -27,6 +27,8 @@ class Options(BaseModel):
     """One class of several: the head gives a probability for each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    PARSES: ClassVar = frozenset({"column", "class_names"})
 
     kind: Literal["label"] = "label"
     column: str = Field(
@@ -96,8 +98,10 @@ class Target(classes.Classes):
     answer_words = "probabilities"
     score_name = "accuracy"
     score_range = 1.0
+    one_value = True
     from_names = True
-    slice_columns = ("accuracy", "macro_f1")
+    metrics = ("accuracy", "macro_f1", "calibration_error", "examples")
+    slice_columns = {"accuracy": True, "macro_f1": True}
     words = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (share of examples)"}
 
     options: Options
@@ -268,7 +272,7 @@ class Target(classes.Classes):
     def rules(self, figures: Figures, limits: Mapping[str, Any], served: Figures | None = None) -> list[Gate]:
         """Floors over all and by class, calibration, and the list of classes."""
         return [
-            classes.answers_gate(figures, "test examples without finite probabilities"),
+            answers_gate(figures, "test examples without finite probabilities"),
             *classes.floors(figures, limits, ("accuracy", "macro_f1")),
             *classes.per_class_gates(figures, limits),
             *classes.calibration_gates(figures, limits, f"{figures['examples']} examples"),

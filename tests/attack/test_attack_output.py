@@ -15,7 +15,7 @@ from graft.models.text import LogFormatter, markdown, printable, say
 from graft.pipeline import cli
 from graft.pipeline.progress_view import ProgressView
 from graft.pipeline.result import RunResult
-from graft.pipeline.stages import Stage
+from graft.pipeline.running import StageRun
 
 FORGED = "x\x1b[2K\r\nGATE OPEN\u202e\u2028\x9b31m<script>"
 TOP = pathlib.Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def test_a_result_with_hostile_slices_and_paths(capsys, monkeypatch, tmp_path, a
     result.status, result.reason, result.report = "gate_closed", f"gate closed: {FORGED}", f"{tmp_path}/{FORGED}"
     result.exit_code = 1
     result.gates = [Gate("accuracy", 0.1, 0.5, False, f"slice {FORGED}")]
-    stage = Stage("ingest")
+    stage = StageRun("ingest")
     stage.result = FORGED
     result.stages = [stage]
     monkeypatch.setattr(config, "load", lambda *_: None)
@@ -69,7 +69,7 @@ def test_a_result_with_hostile_slices_and_paths(capsys, monkeypatch, tmp_path, a
 
 
 def test_progress_lines(capsys):
-    stage = Stage("ingest")
+    stage = StageRun("ingest")
     stage.result = FORGED
     with ProgressView() as view:
         view.line(FORGED)

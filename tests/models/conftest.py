@@ -23,6 +23,7 @@ from training_input import (
 @pytest.fixture(scope="session")
 def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
     """Three classes that the mean colour tells apart, 42 + 18 + 18 images."""
+
     from graft.models.backbone import load_backbone
     from graft.models.features import write_backbone
     from graft.models.inputs import KINDS, make_input

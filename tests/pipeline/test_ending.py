@@ -20,7 +20,7 @@ _HEAD = """
 import ctypes, os, pathlib, signal, subprocess, sys, threading, time
 from graft.pipeline import ending, failures
 from graft.pipeline.result import RunResult
-from graft.pipeline.stages import Stage
+from graft.pipeline.running import StageRun
 
 def stuck():
     # Native code that lets other threads run, and that no signal wakes: a handler gets no turn.
@@ -33,7 +33,7 @@ def stuck():
         except ending.Interrupted:
             pass  # it came just before
 
-result = RunResult("one", stages=[Stage("train")])
+result = RunResult("one", stages=[StageRun("train")])
 folder = pathlib.Path(sys.argv[1])
 """
 

@@ -26,7 +26,7 @@ from graft.pipeline import pictures, plots, report_parts
 from graft.pipeline.metadata import Artifact, Metadata
 from graft.pipeline.report import write_report
 from graft.pipeline.result import RunResult
-from graft.pipeline.stages import Stage
+from graft.pipeline.running import StageRun
 
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = ("cat", HOSTILE, "$x_{")
@@ -121,7 +121,10 @@ def run(tmp_path) -> Run:
     result = RunResult(
         "20250101-000000-000",
         "passed",
-        stages=[Stage("ingest", 1.25, True, 512.4, "done", "54 images"), Stage("train", 2.5, False, 900.0, "done")],
+        stages=[
+            StageRun("ingest", 1.25, True, 512.4, "done", "54 images"),
+            StageRun("train", 2.5, False, 900.0, "done"),
+        ],
         gates=[Gate("accuracy", 0.8333, 0.5, True, "a floor")],
         metrics={"latency_ms": 4.25},
         model_version=3,

@@ -5,6 +5,7 @@ import pydantic
 import pytest
 
 from graft.kubeflow.options import KubeflowOptions
+from graft.models.entry_points import RegistrationError
 from graft.pipeline import sections
 from graft.pipeline.config_faults import explain
 
@@ -84,7 +85,7 @@ def test_what_identifies_a_run_can_leave_it_out(install):
 def test_a_section_that_two_packages_register_names_both(install):
     install("watch-dog", watch="Options")
     install("watch-cat", watch="Options")
-    with pytest.raises(sections.SectionError) as caught:
+    with pytest.raises(RegistrationError) as caught:
         sections.extended(Own)
     assert str(caught.value) == (
         "watch: the section is registered twice: watch_cat:Options (watch-cat) and watch_dog:Options (watch-dog); "
@@ -106,7 +107,7 @@ def test_a_section_that_two_packages_register_names_both(install):
 )
 def test_a_section_that_cannot_be_taken_says_whose_it_is(install, entry, message):
     install("watch-dog", **entry)
-    with pytest.raises(sections.SectionError) as caught:
+    with pytest.raises(RegistrationError) as caught:
         sections.extended(Own)
     assert message in str(caught.value) and "(watch-dog)" in str(caught.value)
 
@@ -120,5 +121,5 @@ def test_a_layer_reads_its_own_section():
 
     assert sections.section(Whole(kubeflow={"image": "i:1"}), "kubeflow", KubeflowOptions).image == "i:1"
     assert sections.section(Own(), "kubeflow", KubeflowOptions) == KubeflowOptions()
-    with pytest.raises(sections.SectionError, match=r"kubeflow: the section is a .*Own; allowed: a .*KubeflowOptions"):
+    with pytest.raises(RegistrationError, match=r"kubeflow: the section is a .*Own; allowed: a .*KubeflowOptions"):
         sections.section(Other(), "kubeflow", KubeflowOptions)

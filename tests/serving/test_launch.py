@@ -12,7 +12,8 @@ import time
 import pytest
 
 from graft.models.errors import GraftError
-from graft.serving import launch
+from graft.serving import launch, observers
+from graft.serving.observers import Observer, Page
 from graft.serving.store import ModelStore, StoreError
 
 
@@ -66,6 +67,7 @@ def test_the_real_server_is_used_where_it_is_on_the_path(store, fake_binary, cap
         ({"freeze": False}, "no-freeze"),
         ({"trusted": ["m"]}, "trust"),
         ({"timeout_s": 5.0}, "timeout"),
+        ({"observers": ["metrics"]}, "observe"),
     ],
 )
 def test_what_the_real_server_cannot_do_is_refused(store, fake_binary, options, named):
@@ -101,9 +103,23 @@ def test_the_embedded_server_is_used_otherwise_and_says_so(store, fake_binary, c
     fake_binary("exit 7")
     assert launch.serve(store, embedded=True) == 0
     monkeypatch.setenv("PATH", "")
-    assert launch.serve(store, freeze=False, timeout_s=5.0) == 0
-    assert len(seen) == 2 and seen[1][-3:] == (False, (), 5.0)
+    assert launch.serve(store, freeze=False, timeout_s=5.0, observers=["metrics"]) == 0
+    assert len(seen) == 2 and seen[1][-4:] == (False, (), 5.0, ["metrics"])
     assert caplog.text.count("with Graft's embedded server") == 2
+
+
+def test_a_page_needs_the_rest_port(store, monkeypatch):
+    class Shown(Observer):
+        def observe(self, served):
+            pass
+
+        def pages(self):
+            return {"/monitoring/x": Page("text/plain", bytes)}
+
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(observers, "load", lambda names: [Shown()])
+    with pytest.raises(GraftError, match="/monitoring/x would be on the REST port, which is off"):
+        launch.serve(store, 0, None, observers=["shown"])
 
 
 def test_one_port_for_both_goes_on_without_rest(tmp_path, linear, monkeypatch, caplog):

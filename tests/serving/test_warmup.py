@@ -12,6 +12,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from graft.serving import tensors, warmup
 from graft.serving.data_plane import DataPlane
 from graft.serving.engine import Engine
+from graft.serving.registry import ModelRegistry
 from graft.serving.server import EmbeddedServer, ServerError
 from graft.serving.status import ServingError
 
@@ -45,7 +46,7 @@ def test_requests_are_run(recorded, monkeypatch):
     seen = []
     original = engine.run
     monkeypatch.setattr(engine, "run", lambda *arguments: seen.append(original(*arguments)["y"].tolist()))
-    assert warmup.warm_up(engine, DataPlane()) == 2
+    assert warmup.warm_up(engine, DataPlane(ModelRegistry(Engine))) == 2
     assert seen == [[3.0], [4.0]]
     engine.close()
 
@@ -53,7 +54,7 @@ def test_requests_are_run(recorded, monkeypatch):
 def test_no_file_or_an_empty_one_is_fine(models, recorded):
     for folder in (models["half_plus_two"], recorded()):
         engine = Engine(folder)
-        assert warmup.warm_up(engine, DataPlane()) == 0
+        assert warmup.warm_up(engine, DataPlane(ModelRegistry(Engine))) == 0
         engine.close()
 
 
@@ -66,7 +67,7 @@ def test_a_record_that_claims_the_address_space_is_an_error_not_the_end_of_the_s
     path.write_bytes(path.read_bytes() + length + masked.to_bytes(4, "little"))
     engine = Engine(folder)
     with pytest.raises(ServingError, match="tf_serving_warmup_requests: record 1 cannot be read: truncated record"):
-        warmup.warm_up(engine, DataPlane())
+        warmup.warm_up(engine, DataPlane(ModelRegistry(Engine)))
     engine.close()
 
 
@@ -91,7 +92,7 @@ def test_a_bad_record_fails_the_load(recorded, records, code, words):
     folder = recorded(*records)
     engine = Engine(folder)
     with pytest.raises(ServingError) as caught:
-        warmup.warm_up(engine, DataPlane())
+        warmup.warm_up(engine, DataPlane(ModelRegistry(Engine)))
     assert caught.value.code is grpc.StatusCode[code] and words in caught.value.message
     engine.close()
     with pytest.raises(ServerError, match="did not become available"):

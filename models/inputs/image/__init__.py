@@ -1,9 +1,8 @@
 """Images: what may enter, the one rule from encoded bytes to pixels, and how they are shown."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from graft.models.inputs import base
@@ -13,6 +12,7 @@ from graft.models.inputs.image.guard import PixelGuard
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
 GUARD = PixelGuard()
@@ -41,6 +41,10 @@ class Options(BaseModel):
     """Images: which may enter, and what the backbone expects of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ENTERS: ClassVar = frozenset({"max_pixels", "max_bytes"})
+    PREPARES: ClassVar = frozenset({"image_size", "value_range"})
+    TRAINS: ClassVar = PREPARES | {"augment"}
 
     kind: Literal["image"] = "image"
     image_size: tuple[int, int] = Field(
@@ -85,6 +89,9 @@ class Input(Admission, base.Input):
     one = "image"
     rows = "rows of pixels"
     signature_name = "image_bytes"
+    column = "image"
+    reads_paths = True
+    suffixes = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
     MISFIT = "the value range does not fit"
 
     @property
@@ -122,7 +129,7 @@ class Input(Admission, base.Input):
     def augments(self) -> bool:
         return self.options.augment.enabled
 
-    def plain(self, splits: Mapping[str, base.Contents], stage: str) -> dict[str, np.ndarray]:
+    def plain(self, splits: Mapping[str, base.Contents], stage: str) -> "dict[str, np.ndarray]":
         from graft.models.inputs.image.plain import raw_pixels
 
         return raw_pixels(splits, self.image_size, stage)
@@ -146,7 +153,7 @@ class Input(Admission, base.Input):
     def unjudged(self) -> str | None:
         return None if self.options.check_range else f"{self.fed} is not judged: input.check_range is false"
 
-    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: np.ndarray) -> str | None:
+    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: "np.ndarray") -> str | None:
         from graft.models.inputs.image.value_range import find_misfit
 
         return find_misfit(body, probes, features) if self.options.check_range else None

@@ -11,7 +11,7 @@ from tfx.types import channel, standard_artifacts
 from graft.components import gates
 from graft.components.artifacts import DataBlessing, Rejected
 from graft.components.data_gate.component import DataGate
-from graft.components.data_gate.executor import Executor, anomalies_gate
+from graft.components.data_gate.executor import Executor, Parameters, anomalies_gate
 from graft.components.ingest.summary import Summary, read_summary
 
 SCHEMA = """
@@ -52,7 +52,7 @@ def run(tmp_path):
         component = DataGate(
             channel.Channel(standard_artifacts.ExampleAnomalies),
             channel.Channel(Rejected),
-            **({"max_rejected": 0.01} | limits),
+            Parameters(**{"max_rejected": 0.01} | limits),
         )
         inputs = {"anomalies": [anomalies], "rejected": [refused]}
         Executor().Do(inputs, {"blessing": [blessing]}, component.exec_properties)

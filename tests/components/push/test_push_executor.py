@@ -1,6 +1,5 @@
 """Push takes blessed models only, and says what is served afterwards."""
 
-import json
 import pathlib
 
 import pytest
@@ -9,7 +8,7 @@ from tfx.types import standard_artifacts
 
 from graft.components import gates
 from graft.components.baseline import BEST, find_baseline, pointer_state
-from graft.components.push.executor import Executor
+from graft.components.push.executor import Executor, Parameters
 from graft.models.errors import GraftError
 from graft.serving.store import ModelStore
 
@@ -45,14 +44,14 @@ def push(tmp_path, store):
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(tmp_path / "pushed")
         inputs = {"model": [model], "model_blessing": [blessings[0]], "infra_blessing": [blessings[1]]}
-        properties = {
-            "model_name": "birds",
-            "store": str(store.path),
-            "keep": 2,
-            "metadata": json.dumps({"run_key": run_key, "config": {}}),
-            "trust": trust,
-        }
-        Executor().Do(inputs, {"pushed_model": [pushed]}, properties)
+        given = Parameters(
+            model_name="birds",
+            store=str(store.path),
+            keep=2,
+            metadata={"run_key": run_key, "config": {}},
+            trust=trust,
+        )
+        Executor().Do(inputs, {"pushed_model": [pushed]}, given.dump())
         return {name: pushed.get_string_custom_property(name) for name in ("pushed_version", "served_version")}
 
     return run

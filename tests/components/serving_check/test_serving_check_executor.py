@@ -1,7 +1,5 @@
 """The serving check on the model of the shared run: open, and closed for each of its reasons."""
 
-import json
-
 import numpy as np
 import pytest
 from tfx.types import standard_artifacts
@@ -9,7 +7,7 @@ from tfx.types import standard_artifacts
 from graft.components import gates
 from graft.components.predict import predictions
 from graft.components.serving_check import executor
-from graft.components.serving_check.executor import Executor
+from graft.components.serving_check.executor import Executor, Parameters
 from graft.serving.client import Client
 
 pytestmark = pytest.mark.slow
@@ -33,9 +31,8 @@ def check(workshop, first_run, tmp_path):
         verdict = standard_artifacts.InfraBlessing()
         verdict.uri = str(tmp_path / "blessing")
         inputs = {"examples": [examples], "model": [model], "predictions": [answers], "model_blessing": [blessing]}
-        options = {"examples": 8, "tolerance": tolerance, "latency_ms": latency_ms}
-        properties = {"model_name": "shapes", "options": json.dumps(options), "trust": 0}
-        Executor().Do(inputs, {"blessing": [verdict]}, properties)
+        given = Parameters(model_name="shapes", requests=8, tolerance=tolerance, latency_ms=latency_ms, trust=False)
+        Executor().Do(inputs, {"blessing": [verdict]}, given.dump())
         found = {gate.name: gate for gate in gates.read_gates(verdict.uri)}
         return found, verdict.get_int_custom_property(gates.BLESSED)
 

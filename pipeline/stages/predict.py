@@ -1,0 +1,30 @@
+"""predict: the candidate's answers on the test split, which evaluation, gates and report share."""
+
+from graft.pipeline.result import RunResult
+from graft.pipeline.stages import base
+
+
+class Predict(base.Stage):
+    """Each test example is answered once."""
+
+    name = "predict"
+    needs = "backbone.image_size"
+
+    def wire(self, wiring):
+        from graft.components.predict.component import BulkPredictor
+        from graft.components.predict.executor import Parameters
+
+        return BulkPredictor(
+            examples=wiring.output("ingest", "examples"),
+            model=wiring.output("train", "model"),
+            parameters=Parameters(
+                slices=wiring.config.data.slices,
+                code=wiring.keys.code,
+            ),
+        )
+
+    def line(self, result: RunResult, outputs: base.Outputs) -> str:
+        from graft.components.predict import predictions
+
+        kept = predictions.load(outputs["predictions"].uri)
+        return f"{len(kept.answers)} images, {kept.examples_per_second:.0f} images/s"

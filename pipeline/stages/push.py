@@ -1,0 +1,44 @@
+"""push: a blessed model becomes the served version of the model store."""
+
+from graft.pipeline.result import RunResult
+from graft.pipeline.stages import base
+
+
+class Push(base.Stage):
+    """Copies the model into the store and moves its pointer."""
+
+    name = "push"
+
+    def wire(self, wiring):
+        from graft.components.push.component import Push as Component
+        from graft.components.push.executor import Parameters
+
+        config, keys = wiring.config, wiring.keys
+        return Component(
+            model=wiring.output("train", "model"),
+            model_blessing=wiring.output("quality_gate", "blessing"),
+            infra_blessing=wiring.output("serving_check", "blessing"),
+            parameters=Parameters(
+                model_name=config.name,
+                store=config.store,
+                store_id=keys.store_id,
+                pointer=keys.pointer,
+                keep=config.push.keep,
+                metadata={
+                    "run_key": keys.run_key,
+                    "data_fingerprint": keys.fingerprint,
+                    "code": keys.code,
+                    "backbone": {"handle": config.backbone.handle, "identity": keys.backbone},
+                    "config": config.of_the_run(),
+                },
+                trust=config.backbone.trust,
+                code=keys.code,
+            ),
+        )
+
+    def line(self, result: RunResult, outputs: base.Outputs) -> str:
+        pushed = outputs["pushed_model"].properties
+        result.model_version = int(pushed["pushed_version"])
+        served = pushed["served_version"]
+        stays = "" if served == str(result.model_version) else f"; version {served} is pinned and stays served"
+        return f"version {result.model_version}{stays}"

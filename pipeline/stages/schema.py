@@ -1,0 +1,17 @@
+"""schema: the curated schema, or one inferred from the statistics."""
+
+from graft.pipeline.stages import base
+
+
+class Schema(base.Stage):
+    """TFX's SchemaGen, or its ImportSchemaGen where the config names a file."""
+
+    name = "schema"
+
+    def wire(self, wiring):
+        from tfx.components import SchemaGen
+        from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+
+        if wiring.keys.schema_file:
+            return ImportSchemaGen(schema_file=wiring.keys.schema_file)
+        return SchemaGen(statistics=wiring.output("statistics", "statistics"))

@@ -1,0 +1,39 @@
+"""serving_check: the candidate behind a real server."""
+
+from graft.pipeline.result import RunResult
+from graft.pipeline.stages import base
+
+
+class ServingCheck(base.Stage):
+    """Compares what a server answers with what was answered in process, and takes the time."""
+
+    name = "serving_check"
+    gate = "blessing"
+    needs = "backbone.image_size"
+
+    def wire(self, wiring):
+        from graft.components.serving_check.component import ServingCheck as Component
+        from graft.components.serving_check.executor import Parameters
+
+        config = wiring.config
+        return Component(
+            examples=wiring.output("ingest", "examples"),
+            model=wiring.output("train", "model"),
+            predictions=wiring.output("predict", "predictions"),
+            model_blessing=wiring.output("quality_gate", "blessing"),
+            parameters=Parameters(
+                model_name=config.name,
+                requests=config.serving_check.examples,
+                tolerance=config.serving_check.tolerance,
+                latency_ms=config.gates.latency_ms,
+                trust=config.backbone.trust,
+                code=wiring.keys.code,
+            ),
+        )
+
+    def line(self, result: RunResult, outputs: base.Outputs) -> str:
+        checked = base.read_json(outputs, "blessing", "serving.json")
+        median = checked["latency_ms"]["median"]
+        result.metrics["latency_ms"] = median
+        words = f"{checked['requests']} requests to {checked['server']}, median {median:.1f} ms"
+        return f"{words}; {base.opened(self.gates(outputs))}"

@@ -1,0 +1,142 @@
+"""Who is told of served requests: a request log, metrics. The layers above bring them by entry point (setup.py).
+
+A class or function without arguments under `graft.observers` makes one; `graft serve --observe NAME` takes it.
+"""
+
+import abc
+import dataclasses
+import difflib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import grpc
+import numpy as np
+
+from graft.models import entry_points
+from graft.models.errors import GraftError
+
+GROUP = "graft.observers"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """What a GET on the REST port is answered with: its type (`text/plain; charset=utf-8`) and what makes it."""
+
+    media_type: str
+    make: Callable[[], bytes]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Served:
+    """One Predict request that was answered. What a client made up is not passed on: it is None.
+
+    Attributes:
+        model: its name; None if the server has no such model.
+        version: its number; None if no version was found.
+        signature: its name; None if the model has no such signature, or the request could not be read so far.
+        inputs: arrays by name; empty if they could not be read.
+        outputs: arrays by name; empty if the request failed.
+        code: OK, or what it failed with.
+        seconds: from its reading to its answer; the wait for a thread is not in it.
+        transport: `grpc` or `rest`.
+        time: when it began, seconds since 1970.
+    """
+
+    model: str | None
+    version: int | None
+    signature: str | None
+    inputs: Mapping[str, np.ndarray]
+    outputs: Mapping[str, np.ndarray]
+    code: grpc.StatusCode
+    seconds: float
+    transport: str
+    time: float
+
+
+class Observer(abc.ABC):
+    """Is told of every served request, when its answer is ready, in the thread that made it."""
+
+    @abc.abstractmethod
+    def observe(self, served: Served) -> None:
+        """Must be quick and may be called from several threads at once; the arrays are only to be read.
+
+        What it raises is logged, some times a minute, and harms nobody.
+        """
+
+    def pages(self) -> Mapping[str, Page]:
+        """What it shows on the REST port, by path (`/monitoring/x`); pages are made in threads of their own."""
+        return {}
+
+    def close(self) -> None:
+        """The server ends: no request follows."""
+        return
+
+
+def names() -> list[str]:
+    """The observers that are installed; none is imported."""
+    return list(entry_points.find(GROUP, "observer"))
+
+
+def load(wanted: Iterable[str]) -> list[Observer]:
+    """Makes the observers called so, each once.
+
+    Raises:
+        GraftError: there is none of that name; the message gives the nearest one.
+        models.entry_points.RegistrationError: it cannot be imported or made, or is no observer.
+    """
+    found = entry_points.find(GROUP, "observer")
+    made = []
+    for name in dict.fromkeys(wanted):
+        if name not in found:
+            near = difflib.get_close_matches(name, found, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise GraftError(
+                f"no observer is called {name!r}; {hint}allowed: {', '.join(found) or 'none is installed'}"
+            )
+        where = f"observer {name!r} of {entry_points.origin(found[name])}"
+        make = entry_points.load(found[name], "observer")
+        try:
+            observer = make()
+        except Exception as error:  # a foreign module may raise anything
+            raise entry_points.RegistrationError(f"{where}: cannot be made: {type(error).__name__}: {error}") from error
+        if not isinstance(observer, Observer):
+            raise entry_points.RegistrationError(f"{where}: makes a {type(observer).__name__}; allowed: an Observer")
+        made.append(observer)
+    return made
+
+
+def pages(observers: Sequence[Observer]) -> dict[str, Page]:
+    """The pages of all observers by path.
+
+    Raises:
+        GraftError: two give the same, or one gives a path that is not below `/monitoring/`.
+    """
+    found: dict[str, Page] = {}
+    for observer in observers:
+        for path, page in observer.pages().items():
+            if not path.startswith("/monitoring/") or path in found:
+                fault = "is given twice" if path in found else "does not begin with /monitoring/"
+                raise GraftError(f"{type(observer).__name__}: the path {path!r} of its page {fault}")
+            found[path] = page
+    return found
+
+
+def tell(observers: Sequence[Observer], served: Served) -> None:
+    """Tells each; one that raises is logged, and the others are told all the same."""
+    for observer in observers:
+        try:
+            observer.observe(served)
+        except Exception:
+            # Rate-limited by `serving.log_rate`: it may come with every request.
+            logger.exception("the observer %s failed", type(observer).__name__)
+
+
+def close(observers: Sequence[Observer]) -> None:
+    """Closes each; one that raises is logged."""
+    for observer in observers:
+        try:
+            observer.close()
+        except Exception:
+            logger.exception("the observer %s failed when it was closed", type(observer).__name__)
