@@ -81,6 +81,7 @@ class Client:
         max_batch: most contents in one request.
         max_cost: most units that the contents of one request may announce; None: what Graft's server
             takes.
+        takes: what the model takes; None: it is asked for its signature.
     """
 
     def __init__(
@@ -94,9 +95,11 @@ class Client:
         max_message_bytes: int = 60 << 20,
         max_batch: int = 64,
         max_cost: int | None = None,
+        takes: Input | None = None,
     ):
         self.address, self.model, self.version = address, model, version
         self._deadline_s, self._retries = deadline_s, retries
+        self._takes = takes
         self._max_message_bytes, self._max_batch, self._max_cost = max_message_bytes, max_batch, max_cost
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(address, options=unlimited)
@@ -153,6 +156,8 @@ class Client:
     @functools.cached_property
     def _taken(self) -> Input:
         """What the default signature takes."""
+        if self._takes is not None:
+            return self._takes
         names = list(self.metadata().get("serving_default", {}).get("inputs", {}))
         found = input_of_signature(names)
         if found is None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from small_inputs import pictures
 
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.splits import assign_split
@@ -73,7 +74,7 @@ def test_client_sends_the_pixels_that_were_trained_on(folder, ingest):
         sent.extend(inputs["image_bytes"])
         raise KeyboardInterrupt
 
-    with Client("127.0.0.1:1", "any", max_batch=len(rows)) as client:
+    with Client("127.0.0.1:1", "any", max_batch=len(rows), takes=pictures((8, 8))) as client:
         client.predict = record
         with pytest.raises(KeyboardInterrupt):
             client.predict_contents([(folder / row["file"].decode()).read_bytes() for row in rows])
