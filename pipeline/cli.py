@@ -192,8 +192,8 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 def _init(args: argparse.Namespace) -> int:
+    from graft.models.durable import write_atomic
     from graft.pipeline.reference import starter_config
-    from graft.serving.durable import write_atomic
 
     if args.path.exists():
         raise GraftError(f"{args.path}: exists already; give another name")
@@ -280,9 +280,9 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    from graft.models.durable import read_small
     from graft.models.targets import shown
     from graft.serving.client import Client, ClientError
-    from graft.serving.durable import read_small
 
     contents = []
     for path in args.files:

@@ -38,7 +38,7 @@ def check(config: Config) -> SourceReport:
         GraftError: it is not so.
     """
     prepare.check_paths(config)
-    report = check_source(config.data)
+    report = check_source(config.request())
     if report.complete:
         check_class_names(config, report.classes)
     check_backbone(config)
@@ -81,14 +81,14 @@ def check_backbone(config: Config) -> None:
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         return
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
-    from graft.components.ingest.sample import sample_images
+    from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones
     from graft.models.inputs import make_input
     from graft.models.transfer import get_method
 
     input = make_input(config.input)
     loaded = backbones.configured_backbone(config.backbone, input)
-    found = sample_images(config.data, _PROBED)
+    found = sample_contents(config.request(), _PROBED)
     if len(found) < 2:
         log.warning(
             "backbone: %d usable %s at the start of the data; it is checked on drawn ones", len(found), input.unit
@@ -233,7 +233,7 @@ def _run_graph(config: Config, root: pathlib.Path, follower: "_Follower", from_s
 def make_keys(config: Config) -> Keys:
     """Looks at data, code, backbone, schema and store."""
     store = ModelStore(config.store)
-    data, code = fingerprint(config.data), prepare.code_version()
+    data, code = fingerprint(config.request()), prepare.code_version()
     backbone = prepare.backbone_identity(config.backbone)
     key = prepare.run_key(config, data, code, backbone)
     return Keys(

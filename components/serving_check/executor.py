@@ -16,9 +16,9 @@ from tfx.utils import path_utils
 from graft.components import gates
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
-from graft.components.quality_gate.rules import at_most
 from graft.models import progress
-from graft.models.examples import INPUT, read_examples, split_files
+from graft.models.examples import INPUT, TARGET_DOMAIN, read_examples, split_files
+from graft.models.gates import at_most
 from graft.models.inputs import exported_input
 from graft.models.targets import exported_target
 from graft.serving.candidate import candidate_server
@@ -61,11 +61,11 @@ class Executor(base_executor.BaseExecutor):
         given = Parameters.load(exec_properties)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
-        rows = itertools.islice(read_examples(files, (INPUT,)), given.requests)
+        rows = itertools.islice(read_examples(files, (INPUT,), TARGET_DOMAIN), given.requests)
         contents = [row[INPUT] for row in rows]
         input, target = exported_input(model_path), exported_target(model_path)
         kept = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))
-        expected = kept.probabilities[: len(contents)]
+        expected = kept.answers[: len(contents)]
 
         with (
             candidate_server(given.model_name, model_path, given.trust) as server,
