@@ -88,6 +88,14 @@ class SliceGates(BaseModel):
     macro_f1: Fraction | None = Field(None, description="Least macro F1 in each slice.")
 
 
+def shown(outputs: Mapping[str, Any]) -> dict[str, str] | None:
+    """For `models.targets.shown`; None for an answer of another kind."""
+    if not {"label", "probabilities"} <= outputs.keys():
+        return None
+    label = outputs["label"]
+    return {"label": label, "probability": f"{outputs['probabilities'][label]:.4f}"}
+
+
 class Target(classes.Classes):
     """The class with the largest logit; facts: `class_weights`, by class, where the settings ask for any."""
 

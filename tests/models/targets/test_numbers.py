@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics
 import tensorflow as tf
 
-from graft.models import gap
+from graft.models import gap, targets
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
 from graft.models.targets import load_target, make_target, numbers, restore
@@ -268,3 +268,7 @@ def test_equal_models_close_the_gate_at_most_as_often_as_is_stated(n, seeds, hea
 
 def test_a_real_rise_closes_it():
     assert simulate(400, 3, False, true_gap=0.3) > 0.9
+
+
+def test_an_answer_is_shown_by_column():
+    assert targets.shown({"values": {"price": 12.345678, "area": 3e8}}) == {"price": "12.3457", "area": "3e+08"}
