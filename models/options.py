@@ -5,7 +5,7 @@ The settings of one transfer method stand beside it, in `models/transfer/`.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 _TRAINED_DROPOUT, _TRAINED_L2 = 0.2, 1e-4
 
@@ -74,24 +74,6 @@ class HeadOptions(BaseModel):
         return self.l2
 
 
-class AugmentOptions(BaseModel):
-    """Random changes of the training images; never of those that are evaluated or served."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    flip: bool = Field(default=False, description="Mirror half of the images, left to right.")
-    crop: float = Field(default=0.0, ge=0.0, lt=1.0, description="Largest share of each side cut away, then resized.")
-    rotate: float = Field(default=0.0, ge=0.0, le=180.0, description="Largest rotation to either side, degrees.")
-    color: float = Field(
-        default=0.0, ge=0.0, le=1.0, description="Largest relative change of brightness, contrast and saturation."
-    )
-
-    @property
-    def enabled(self) -> bool:
-        """Whether anything is changed at all."""
-        return self.flip or self.crop > 0 or self.rotate > 0 or self.color > 0
-
-
 class TrainOptions(BaseModel):
     """The training of a head, and what every transfer method has in common."""
 
@@ -105,15 +87,9 @@ class TrainOptions(BaseModel):
     patience: int = Field(default=5, ge=1, description="Epochs without a better eval loss before training stops.")
     min_delta: float = Field(default=0.0, ge=0.0, description="Smallest fall of the eval loss that counts as better.")
     seed: int = Field(default=0, ge=0, description="Seed of weights, dropout, shuffling and augmentation.")
-    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
-        default="none",
-        description="`balanced` weighs a class by n / (classes * n of the class); or a weight by class name.",
-    )
-    augment: AugmentOptions = Field(default=AugmentOptions(), description="Random changes of training images.")
     mixed_precision: Literal["auto", "on", "off"] = Field(
         default="auto", description="Compute the backbone in 16 bit: `auto` does so on a GPU that is faster with it."
     )
-    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, description="Share of the label given to all classes.")
     checkpoint_seconds: float = Field(
         default=5.0, ge=0.0, description="Least time between checkpoints; a killed run repeats at most this much."
     )
@@ -124,15 +100,15 @@ class ExportOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    warmup: Literal["synthetic", "images"] = Field(
+    warmup: Literal["synthetic", "examples"] = Field(
         default="synthetic",
-        description="The requests that a server replays before it answers: drawn images, or `images` of the eval "
+        description="The requests that a server replays before it answers: drawn ones, or `examples` of the eval "
         "split, which then lie in the model store.",
     )
 
 
 class BackboneOptions(BaseModel):
-    """Which pre-trained network the head is grafted on, and what it expects."""
+    """Which pre-trained network the head is grafted on."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -151,28 +127,6 @@ class BackboneOptions(BaseModel):
     allow_http: bool = Field(
         default=False, description="Download from http://, which anybody on the way can change; use it with `sha256`."
     )
-    image_size: tuple[int, int] = Field(
-        default=(224, 224), description="Height and width the backbone expects, 8 to 2048 pixels."
-    )
-    value_range: tuple[float, float] = Field(default=(0.0, 1.0), description="What pixel values 0 and 255 become.")
     feature_layer: str | None = Field(
         default=None, description="Layer of a `.keras` file whose output is the feature; null: the last one."
     )
-    check_range: bool = Field(
-        default=True,
-        description="Judge before a run, from a few images of the data, whether `value_range` fits; false: trust it.",
-    )
-
-    @field_validator("image_size")
-    @classmethod
-    def _of_an_image(cls, size: tuple[int, int]) -> tuple[int, int]:
-        if min(size) < 8 or max(size) > 2048:
-            raise ValueError("height and width must be 8 to 2048 pixels")
-        return size
-
-    @field_validator("value_range")
-    @classmethod
-    def _going_up(cls, value_range: tuple[float, float]) -> tuple[float, float]:
-        if value_range[0] >= value_range[1]:
-            raise ValueError("must go up from black to white")
-        return value_range

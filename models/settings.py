@@ -1,16 +1,26 @@
 """What the trainer is told. Pydantic only, so that a graph is wired without TensorFlow."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from graft.models import inputs, targets
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
+
+if TYPE_CHECKING:
+    InputOptions: TypeAlias = BaseModel
+    TargetOptions: TypeAlias = BaseModel
+else:
+    InputOptions, TargetOptions = inputs.KINDS.union(), targets.KINDS.union()
+"""The settings of any kind of input and of target."""
 
 
 class Settings(BaseModel):
     """The `custom_config` of the Trainer.
 
     Attributes:
+        input: what the backbone is fed, and how examples are augmented.
+        target: what is learned.
         backbone: which network.
         head: layers of the head.
         transfer: `method` and the method's own settings.
@@ -24,6 +34,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
+    input: InputOptions = inputs.KINDS.options("image")()
+    target: TargetOptions = targets.KINDS.options("label")()
     backbone: BackboneOptions
     head: HeadOptions = HeadOptions()
     transfer: dict[str, Any] = {"method": "frozen"}

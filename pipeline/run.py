@@ -16,6 +16,7 @@ from graft.components.ingest.preflight import SourceReport, check_source
 from graft.models import progress
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
+from graft.models.targets import make_target
 from graft.pipeline import failures, prepare, result_file, stages
 from graft.pipeline.config import Config
 from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
@@ -28,7 +29,7 @@ from graft.serving.store import ModelStore
 
 log = logging.getLogger(__name__)
 
-_PROBED_IMAGES = 8
+_PROBED = 8
 
 
 def check(config: Config) -> SourceReport:
@@ -51,14 +52,8 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
     Raises:
         GraftError: there is one.
     """
-    gates = config.gates.model_dump()
-    named = {
-        "train.class_weights": config.train.class_weights,
-        "gates.precision": gates.get("precision"),
-        "gates.recall": gates.get("recall"),
-    }
-    for key, value in named.items():
-        unknown = sorted(set(value) - set(classes)) if isinstance(value, dict) else []
+    for key, names in make_target(config.target).named(config.gates.model_dump()).items():
+        unknown = sorted(set(names) - set(classes))
         if unknown:
             raise GraftError(
                 f"{key}: {unknown[0]!r} is no class of the data; classes: {', '.join(sorted(classes, key=natural_key))}"
@@ -66,15 +61,17 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
 
 
 def check_backbone(config: Config) -> None:
-    """Loads the backbone and runs a few images of the data through it, once for each backbone, options and data.
+    """Loads the backbone and runs a few examples of the data through it, once for each backbone, options and data.
 
-    The data counts by its options, not by its content: what is judged is whether such images suit the network.
+    The data counts by its options, not by its content: what is judged is whether such examples suit the network.
 
     Raises:
         GraftError: it cannot be loaded, is no feature vector, or does not fit (see `models.backbone.check_backbone`).
     """
     identity = prepare.backbone_identity(config.backbone)
-    judged = [config.backbone.model_dump(), config.transfer, config.data.model_dump(mode="json")]
+    judged = [
+        section.model_dump(mode="json") for section in (config.backbone, config.transfer, config.data, config.input)
+    ]
     content = json.dumps([*judged, identity, prepare.code_version()])
     marker = config.run_root / "checked_backbone"
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
@@ -82,17 +79,20 @@ def check_backbone(config: Config) -> None:
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
     from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones
-    from graft.models.transfer import get_method
+    from graft.models.inputs import make_input
+    from graft.models.transfer import reads_inputs
 
-    options = config.backbone
-    loaded = backbones.configured_backbone(options)
-    images = sample_contents(config.request(), _PROBED_IMAGES)
-    if len(images) < 2:
-        log.warning("backbone: %d usable images at the start of the data; it is checked on noise", len(images))
-    if not options.check_range:
-        log.warning("backbone: value_range %s is not judged: backbone.check_range is false", list(options.value_range))
-    backbones.check_backbone(loaded, images, options.check_range)
-    if get_method(config.transfer["method"]).READS_IMAGES:
+    input = make_input(config.input)
+    loaded = backbones.configured_backbone(config.backbone, input)
+    found = sample_contents(config.request(), _PROBED)
+    if len(found) < 2:
+        log.warning(
+            "backbone: %d usable %s at the start of the data; it is checked on drawn ones", len(found), input.unit
+        )
+    if input.unjudged:
+        log.warning("backbone: %s", input.unjudged)
+    backbones.check_backbone(loaded, found)
+    if reads_inputs(config.transfer):
         loaded.unfreeze(1.0)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text(content, encoding="utf-8")

@@ -14,6 +14,7 @@ from graft.components.ingest.splits import SPLITS
 from graft.components.parameters import BaseParameters
 from graft.models import inputs, targets
 from graft.models.registry import only
+from graft.models.settings import InputOptions, TargetOptions
 
 _HELD_AGAINST_LATER = {"max_rejected", "schema_file", "fingerprint"}
 
@@ -22,6 +23,8 @@ class Parameters(BaseParameters):
     """Parameters of `Ingest`.
 
     Attributes:
+        input: which may enter.
+        target: what is predicted.
         data: the data options of the config. The limit and the schema that later stages hold the data against are left
             out, and so is how it is fingerprinted: changing them reads nothing again.
         input: of which what decides what may enter is kept.
@@ -29,9 +32,9 @@ class Parameters(BaseParameters):
         fingerprint: of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
     """
 
+    input: InputOptions = inputs.KINDS.options("image")()
+    target: TargetOptions = targets.KINDS.options("label")()
     data: sources.REGISTRY.union()  # type: ignore[valid-type]
-    input: inputs.KINDS.union()  # type: ignore[valid-type]
-    target: targets.KINDS.union()  # type: ignore[valid-type]
     fingerprint: str
 
     @field_validator("data")

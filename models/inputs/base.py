@@ -7,11 +7,11 @@ import abc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import numpy as np
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
 Facts = dict[str, int | str]
@@ -148,7 +148,7 @@ class Input(abc.ABC):
         """Whether the settings change anything at all."""
 
     @abc.abstractmethod
-    def plain(self, splits: Mapping[str, Contents], stage: str) -> dict[str, np.ndarray]:
+    def plain(self, splits: Mapping[str, Contents], stage: str) -> "dict[str, np.ndarray]":
         """The plain form that references get in place of features, small enough to stay in memory.
 
         Args:
@@ -178,10 +178,15 @@ class Input(abc.ABC):
     def probes(self, contents: Sequence[bytes]) -> "tf.Tensor":
         """A batch of `spec` to try a backbone on: these contents, or made-up ones if there are fewer than two."""
 
+    @property
+    def unjudged(self) -> str | None:
+        """What the settings keep `doubts` from judging, for people, or None."""
+        return None
+
     MISFIT: ClassVar[str]
     """Why features may be useless, for people: `the value range does not fit`."""
 
-    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: np.ndarray) -> str | None:
+    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: "np.ndarray") -> str | None:
         """Why this input may not be what the network learned from, or None.
 
         Args:
@@ -203,6 +208,13 @@ class Input(abc.ABC):
     @abc.abstractmethod
     def drawn(self) -> list[bytes]:
         """A few made-up contents, for requests that warm a server up; nobody's data is in them."""
+
+    REQUEST_COST: ClassVar[int] = 1
+    """The most that one request may cost, by `request_cost`."""
+
+    def request_cost(self, content: bytes) -> int:
+        """What a server's guard (`models.inputs.guards`) counts for a content; 0 where nothing is counted."""
+        return 0
 
     def sendable(self, content: bytes) -> bytes:
         """What a client sends for one: the same bytes, or another encoding where a model could not read these.

@@ -10,7 +10,7 @@ from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.targets import calibration, classes
-from graft.models.targets.base import Evaluation, Figures, Value, finite
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
 
@@ -88,6 +88,14 @@ class SliceGates(BaseModel):
     macro_f1: Fraction | None = Field(None, description="Least macro F1 in each slice.")
 
 
+def shown(outputs: Mapping[str, Any]) -> dict[str, str] | None:
+    """For `models.targets.shown`; None for an answer of another kind."""
+    if not {"label", "probabilities"} <= outputs.keys():
+        return None
+    label = outputs["label"]
+    return {"label": label, "probability": f"{outputs['probabilities'][label]:.4f}"}
+
+
 class Target(classes.Classes):
     """The class with the largest logit; facts: `class_weights`, by class, where the settings ask for any."""
 
@@ -98,8 +106,10 @@ class Target(classes.Classes):
     answer_words = "probabilities"
     score_name = "accuracy"
     score_range = 1.0
+    one_value = True
     from_names = True
-    slice_columns = ("accuracy", "macro_f1")
+    metrics = ("accuracy", "macro_f1", "calibration_error", "examples")
+    slice_columns = {"accuracy": True, "macro_f1": True}
     words = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (share of examples)"}
 
     options: Options
@@ -163,6 +173,11 @@ class Target(classes.Classes):
 
         return {"accuracy": tf.cast(tf.equal(tf.argmax(outputs, 1), encoded), tf.float32)}
 
+    def named(self, limits):
+        mentioned = {"target.class_weights": self.options.class_weights}
+        mentioned |= {f"gates.{name}": limits.get(name) for name in ("precision", "recall")}
+        return {key: tuple(value) for key, value in mentioned.items() if isinstance(value, dict)}
+
     def solve(
         self,
         train: "linear.Examples",
@@ -173,14 +188,12 @@ class Target(classes.Classes):
         """Multinomial logistic regression."""
         from graft.models import convex, linear
 
-        def weighted(examples: "linear.Examples") -> "linear.Examples":
-            weights = self.class_weights[examples.targets]
-            if examples.weights is not None:
-                weights = weights * examples.weights
-            return linear.Examples(examples.features, examples.targets, weights)
+        def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
+            return {"accuracy": outputs.argmax(axis=1) == targets}
 
+        train, evaluate = (examples.weighed(self.class_weights[examples.targets]) for examples in (train, evaluate))
         loss = convex.Softmax(self.units, self.options.label_smoothing)
-        return linear.solve(weighted(train), weighted(evaluate), loss, options, report)
+        return linear.solve(train, evaluate, loss, options, report, figures)
 
     # Answering.
 
@@ -272,7 +285,7 @@ class Target(classes.Classes):
     def rules(self, figures: Figures, limits: Mapping[str, Any], served: Figures | None = None) -> list[Gate]:
         """Floors over all and by class, calibration, and the list of classes."""
         return [
-            classes.answers_gate(figures, "test examples without finite probabilities"),
+            answers_gate(figures, "test examples without finite probabilities"),
             *classes.floors(figures, limits, ("accuracy", "macro_f1")),
             *classes.per_class_gates(figures, limits),
             *classes.calibration_gates(figures, limits, f"{figures['examples']} examples"),

@@ -22,9 +22,9 @@ class Ingest(base.Stage):
         config = wiring.config
         return Component(
             Parameters(
+                input=wiring.entering,
+                target=wiring.parsed,
                 data=config.data,
-                input=config.input,
-                target=config.target,
                 fingerprint=wiring.keys.fingerprint,
                 code=wiring.keys.code,
             )

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graft.models.targets import restore
 from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
-
-_METRICS = ("accuracy", "macro_f1", "calibration_error", "examples")
 
 
 class QualityGate(base.Stage):
@@ -41,27 +40,28 @@ class QualityGate(base.Stage):
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:
         figures = base.read_json(outputs, "quality", "figures.json")
-        candidate = figures["candidate"]
-        result.metrics = {name: candidate[name] for name in _METRICS}
+        candidate, target = figures["candidate"], restore(figures["target"])
+        result.metrics = {name: candidate[name] for name in target.metrics}
         result.metrics["model_size_mb"] = figures["model_size_mb"]
         if figures["baseline"]:
-            result.metrics["baseline_accuracy"] = figures["baseline"]["accuracy"]
-        return f"accuracy {candidate['accuracy']:.4f}; {base.opened(self.gates(outputs))}"
+            result.metrics[f"baseline_{target.headline}"] = figures["baseline"].get(target.headline)
+        return f"{target.told(candidate)}; {base.opened(self.gates(outputs))}"
 
     def judged(self, execution: Execution | None) -> dict[str, Any]:
-        """`metrics`, and `baseline`: version and accuracy of what was served before, None without one."""
+        """`metrics`, and `baseline`: version and headline of what was served before, None without one."""
         figures = base.read_kept(execution, "quality", "figures.json")
         if not figures:
             return {"metrics": None, "baseline": None}
-        served = figures["baseline"]
+        target, served = restore(figures["target"]), figures["baseline"]
         return {
-            "metrics": {name: figures["candidate"][name] for name in _METRICS},
-            "baseline": {name: served[name] for name in ("version", "accuracy")} if served else None,
+            "metrics": {name: figures["candidate"][name] for name in target.metrics},
+            "baseline": {name: served.get(name) for name in ("version", target.headline)} if served else None,
         }
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[base.Row]:
         metrics, served = lineage["metrics"], lineage["baseline"]
         beside = "nothing was served before" if metrics else base.GONE
         if served:
-            beside = f"version {served['version']}, accuracy {served['accuracy']:.4f}"
+            figures = {name: value for name, value in served.items() if name != "version" and value is not None}
+            beside = ", ".join([f"version {served['version']}", *(f"{n} {v:.4f}" for n, v in figures.items())])
         return [("metrics", base.inline(metrics) + " (test split)" if metrics else base.GONE), ("baseline", beside)]

@@ -16,7 +16,7 @@ from graft.components.ingest.reasons import Reason
 from graft.components.ingest.request import Request
 from graft.components.ingest.sources.base import About, Item, as_text
 from graft.components.ingest.sources.columns import check_columns, content_of, read_row
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.regular_file import open_regular
 
 _BATCH_ROWS = 64
@@ -157,7 +157,7 @@ def _batches(
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
+    return one_line(error, 500)
 
 
 def class_names(path: str, schema: pa.Schema, request: Request) -> tuple[str, ...] | None:

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from graft.models.inputs import base
 from graft.models.inputs.image.admission import Admission
 from graft.models.inputs.image.convert import ConversionError, to_supported
-from graft.models.inputs.image.guard import PixelGuard
+from graft.models.inputs.image.guard import PixelGuard, announced_pixels
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
 GUARD = PixelGuard()
@@ -129,7 +129,7 @@ class Input(Admission, base.Input):
     def augments(self) -> bool:
         return self.options.augment.enabled
 
-    def plain(self, splits: Mapping[str, base.Contents], stage: str) -> dict[str, np.ndarray]:
+    def plain(self, splits: Mapping[str, base.Contents], stage: str) -> "dict[str, np.ndarray]":
         from graft.models.inputs.image.plain import raw_pixels
 
         return raw_pixels(splits, self.image_size, stage)
@@ -149,7 +149,11 @@ class Input(Admission, base.Input):
             return self.prepare(list(contents))
         return coarse_noise(self.image_size, self.value_range)
 
-    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: np.ndarray) -> str | None:
+    @property
+    def unjudged(self) -> str | None:
+        return None if self.options.check_range else f"{self.fed} is not judged: input.check_range is false"
+
+    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: "np.ndarray") -> str | None:
         from graft.models.inputs.image.value_range import find_misfit
 
         return find_misfit(body, probes, features) if self.options.check_range else None
@@ -163,6 +167,11 @@ class Input(Admission, base.Input):
         from graft.models.inputs.image.drawn import synthetic_images
 
         return synthetic_images(self.image_size)
+
+    REQUEST_COST = PixelGuard.limit
+
+    def request_cost(self, content: bytes) -> int:
+        return announced_pixels(content)
 
     def sendable(self, content: bytes) -> bytes:
         try:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from graft.models.errors import kernel_reason
 from graft.models.inputs.base import Facts, Refused
 from graft.models.inputs.image import convert
 from graft.models.inputs.image.header import Fault, HeaderError, announced
@@ -158,7 +159,7 @@ def _check(encoded: Sequence[bytes]) -> list[str | None]:
                 try:
                     _Compiled.get("any", decoding.decode_image)(tf.constant([encoded[i]]))
                 except tf.errors.InvalidArgumentError as error:
-                    faults[i] = decoding.decode_error_reason(error)
+                    faults[i] = kernel_reason(error.message)
     return faults
 
 
