@@ -35,12 +35,12 @@ def photo_splits(config_path: pathlib.Path, most: int, splits: int) -> Iterator[
     from graft.pipeline import config as configs
 
     config = configs.load(config_path)
-    items = (item for _, source in open_sources(config.data) for chunk in source.chunks() for item in chunk.read())
+    items = (item for _, source in open_sources(config.request()) for chunk in source.chunks() for item in chunk.read())
     taken = [item for item, _ in zip(items, range(most), strict=False)]
-    names = sorted({item.label for item in taken})
-    labels = np.array([names.index(item.label) for item in taken])
+    names = sorted({item.about.value for item in taken})
+    labels = np.array([names.index(item.about.value) for item in taken])
     backbone = configured_backbone(config.backbone, make_input(config.input))
-    features = extract_features(backbone, (item.encoded for item in taken))
+    features = extract_features(backbone, (item.content for item in taken))
     for seed in range(splits):
         order = np.random.default_rng(seed).permutation(len(labels))
         held_out = [int(TEST * len(labels)), int((TEST + EVAL) * len(labels))]

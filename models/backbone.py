@@ -12,7 +12,7 @@ import tensorflow as tf
 from graft.models import applications
 from graft.models.batch_statistics import STATISTIC
 from graft.models.empty_batch import never_empty
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.hashing import require_identity
 from graft.models.hub_layer import HubLayer
 from graft.models.inputs import make_input, parse_input
@@ -160,7 +160,7 @@ def load_backbone(
     The arguments but `input` and `trainable` are the keys of `models.options.BackboneOptions`.
 
     Args:
-        handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (cached by `tensorflow_hub`); a `.keras` file; or a
+        handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (fetched by `models.download`); a `.keras` file; or a
             network of `keras.applications` as `[applications:]NAME[?weights=none]`.
         input: what the pipeline makes of an example, in the form that the network was trained on.
         feature_layer: for Keras networks, the layer to cut at; by default the last one. Maps are averaged over
@@ -235,7 +235,7 @@ def check_backbone(backbone: Backbone, contents: Sequence[bytes] = ()) -> None:
     except (GraftError, MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except Exception as error:  # a graph of somebody else fails in whatever way
-        reason = " ".join(str(error).split())
+        reason = one_line(error, None)
         unit = backbone.takes.unit
         raise GraftError(f"backbone {backbone.handle!r} fails on {unit} {tuple(probes.shape)}: {reason}") from error
     if fault:

@@ -11,9 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from graft.models.backbone import Backbone
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, kernel_reason
 from graft.models.frozen import FrozenRunner
-from graft.models.inputs.image.decoding import decode_error_reason
 from graft.models.stored import reading
 
 _CPU_BATCH, _GPU_BATCH = 4, 64
@@ -115,6 +114,6 @@ def _named_error(runner: FrozenRunner, one: str, contents: list[bytes], done: in
         try:
             runner(contents=np.array([content], dtype=object))
         except tf.errors.InvalidArgumentError as single:
-            reason = decode_error_reason(single)
+            reason = kernel_reason(single.message)
             return GraftError(f"{one} {place} of the input ({len(content)} bytes) cannot be decoded: {reason}")
     return error

@@ -1,20 +1,27 @@
 """What the trainer is told. Pydantic only, so that a graph is wired without TensorFlow."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from graft.models import inputs, targets
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
 
+if TYPE_CHECKING:
+    InputOptions: TypeAlias = BaseModel
+    TargetOptions: TypeAlias = BaseModel
+else:
+    InputOptions, TargetOptions = inputs.KINDS.union(), targets.KINDS.union()
+"""The settings of any kind of input and of target."""
+
 
 class Settings(BaseModel):
     """The `custom_config` of the Trainer.
 
     Attributes:
+        input: what the backbone is fed, and how examples are augmented.
+        target: what is learned.
         backbone: which network.
-        input: what the examples are, the settings of a kind of `models.inputs`.
-        target: what is predicted, the settings of a kind of `models.targets`.
         head: layers of the head.
         transfer: `method` and the method's own settings.
         train: settings of all methods.
@@ -27,9 +34,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
+    input: InputOptions = inputs.KINDS.options("image")()
+    target: TargetOptions = targets.KINDS.options("label")()
     backbone: BackboneOptions
-    input: inputs.KINDS.union() = inputs.KINDS.options("image")()  # type: ignore[valid-type]
-    target: targets.KINDS.union() = targets.KINDS.options("label")()  # type: ignore[valid-type]
     head: HeadOptions = HeadOptions()
     transfer: dict[str, Any] = {"method": "frozen"}
     train: TrainOptions = TrainOptions()

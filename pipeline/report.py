@@ -7,13 +7,13 @@ from typing import Any
 
 import jinja2
 
+from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
 from graft.models.text import markdown, printable
 from graft.pipeline import report_parts
 from graft.pipeline.config import Config
 from graft.pipeline.metadata import Artifact
 from graft.pipeline.result import RunResult
-from graft.serving.durable import write_atomic
 
 log = logging.getLogger(__name__)
 

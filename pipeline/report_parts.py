@@ -10,7 +10,6 @@ import numpy as np
 import yaml
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from graft.components.ingest.reasons import Reason
 from graft.components.ingest.splits import SPLITS
 from graft.components.ingest.summary import read_rejected, read_summary
 from graft.components.predict import predictions
@@ -76,7 +75,7 @@ def rejected(config: Config, result: RunResult, outputs: Outputs) -> Part:
     return {
         "total": summary.rejected_count,
         "share": summary.rejected_fraction,
-        "reasons": [(code, Reason(code).explanation, count) for code, count in summary.rejected.items()],
+        "reasons": [(code, summary.reasons.get(code, code), count) for code, count in summary.rejected.items()],
         "rows": read_rejected(uri)[:_MOST_REJECTED] if summary.rejected_count else [],
     }
 

@@ -16,6 +16,7 @@ from graft.components.ingest.preflight import SourceReport, check_source
 from graft.models import progress
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
+from graft.models.targets import make_target
 from graft.pipeline import failures, prepare, result_file, stages
 from graft.pipeline.config import Config
 from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
@@ -38,7 +39,7 @@ def check(config: Config) -> SourceReport:
         GraftError: it is not so.
     """
     prepare.check_paths(config)
-    report = check_source(config.data)
+    report = check_source(config.request())
     if report.complete:
         check_class_names(config, report.classes)
     check_backbone(config)
@@ -51,14 +52,8 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
     Raises:
         GraftError: there is one.
     """
-    gates = config.gates.model_dump()
-    named = {
-        "train.class_weights": config.train.class_weights,
-        "gates.precision": gates.get("precision"),
-        "gates.recall": gates.get("recall"),
-    }
-    for key, value in named.items():
-        unknown = sorted(set(value) - set(classes)) if isinstance(value, dict) else []
+    for key, names in make_target(config.target).named(config.gates.model_dump()).items():
+        unknown = sorted(set(names) - set(classes))
         if unknown:
             raise GraftError(
                 f"{key}: {unknown[0]!r} is no class of the data; classes: {', '.join(sorted(classes, key=natural_key))}"
@@ -74,21 +69,22 @@ def check_backbone(config: Config) -> None:
         GraftError: it cannot be loaded, is no feature vector, or does not fit (see `models.backbone.check_backbone`).
     """
     identity = prepare.backbone_identity(config.backbone)
-    judged = [config.backbone.model_dump(), config.transfer]
-    judged += [section.model_dump(mode="json") for section in (config.data, config.input)]
+    judged = [
+        section.model_dump(mode="json") for section in (config.backbone, config.transfer, config.data, config.input)
+    ]
     content = json.dumps([*judged, identity, prepare.code_version()])
     marker = config.run_root / "checked_backbone"
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         return
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
-    from graft.components.ingest.sample import sample_images
+    from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones
     from graft.models.inputs import make_input
-    from graft.models.transfer import get_method
+    from graft.models.transfer import reads_inputs
 
     input = make_input(config.input)
     loaded = backbones.configured_backbone(config.backbone, input)
-    found = sample_images(config.data, _PROBED)
+    found = sample_contents(config.request(), _PROBED)
     if len(found) < 2:
         log.warning(
             "backbone: %d usable %s at the start of the data; it is checked on drawn ones", len(found), input.unit
@@ -96,7 +92,7 @@ def check_backbone(config: Config) -> None:
     if input.unjudged:
         log.warning("backbone: %s", input.unjudged)
     backbones.check_backbone(loaded, found)
-    if get_method(config.transfer["method"]).READS_IMAGES:
+    if reads_inputs(config.transfer):
         loaded.unfreeze(1.0)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text(content, encoding="utf-8")
@@ -233,7 +229,7 @@ def _run_graph(config: Config, root: pathlib.Path, follower: "_Follower", from_s
 def make_keys(config: Config) -> Keys:
     """Looks at data, code, backbone, schema and store."""
     store = ModelStore(config.store)
-    data, code = fingerprint(config.data), prepare.code_version()
+    data, code = fingerprint(config.request()), prepare.code_version()
     backbone = prepare.backbone_identity(config.backbone)
     key = prepare.run_key(config, data, code, backbone)
     return Keys(

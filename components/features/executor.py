@@ -17,6 +17,7 @@ from graft.models.backbone import configured_backbone
 from graft.models.errors import GraftError
 from graft.models.features import extract_features, write_backbone
 from graft.models.options import BackboneOptions
+from graft.models.settings import InputOptions, TargetOptions
 from graft.models.targets.base import Target
 
 _COLUMNS = (examples.LABEL, examples.DIGEST, examples.DOMAIN, examples.WEIGHT)
@@ -26,17 +27,17 @@ class Parameters(BaseParameters):
     """Parameters of `FeatureExtractor`.
 
     Attributes:
-        backbone: which network.
-        input: what the examples are.
+        input: what the backbone is fed.
         target: what is predicted.
+        backbone: which network.
         identity: what stands for the backbone in the cache key, see `pipeline.prepare.backbone_identity`; empty if not
             known.
         splits: the splits to extract.
     """
 
+    input: InputOptions = inputs.KINDS.options("image")()
+    target: TargetOptions = targets.KINDS.options("label")()
     backbone: BackboneOptions
-    input: inputs.KINDS.union() = inputs.KINDS.options("image")()  # type: ignore[valid-type]
-    target: targets.KINDS.union() = targets.KINDS.options("label")()  # type: ignore[valid-type]
     identity: str = ""
     splits: tuple[str, ...]
 

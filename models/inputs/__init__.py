@@ -28,6 +28,11 @@ KINDS = Registry(
 )
 
 
+def parse_options(options: Mapping[str, Any]) -> BaseModel:
+    """The settings of an input from JSON types; without a `kind` they are of the default one."""
+    return KINDS.options(options.get("kind", KINDS.default)).model_validate(options)
+
+
 def make_input(options: BaseModel) -> "Input":
     """The input that a configuration's `input` section describes."""
     return KINDS.module(options.kind).Input(options)  # type: ignore[attr-defined]

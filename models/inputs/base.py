@@ -53,6 +53,9 @@ class Input(abc.ABC):
         one: what one is called: `image`.
         rows: what the plain form is called: `rows of pixels`.
         signature_name: of the tensor that a served model takes: `image_bytes`.
+        column: where a source's content is by default: `image`.
+        reads_paths: whether the cell of a text table holds the path of a file; else it holds the content itself.
+        suffixes: ends of the names of files that are such contents, in small letters.
         REASONS: codes of `Refused`, each with one line for people.
         FACTS: names of the facts and their types; statistics and schema look at them.
     """
@@ -62,6 +65,9 @@ class Input(abc.ABC):
     one: ClassVar[str]
     rows: ClassVar[str]
     signature_name: ClassVar[str]
+    column: ClassVar[str]
+    reads_paths: ClassVar[bool]
+    suffixes: ClassVar[tuple[str, ...]]
     REASONS: ClassVar[Mapping[str, str]]
     FACTS: ClassVar[Mapping[str, type]]
 
@@ -75,6 +81,23 @@ class Input(abc.ABC):
         return hash((type(self), self.options))
 
     # Entering.
+
+    @property
+    def limit(self) -> int:
+        """Most bytes of a content; more are not read."""
+        return self.options.max_bytes
+
+    def check_array(self, shape: Sequence[int]) -> None:
+        """Whether unsigned bytes of a shape can be packed to a content, for sources that hold arrays.
+
+        Raises:
+            Refused: they cannot.
+        """
+        raise Refused("unreadable", f"holds arrays, which are no {self.unit}")
+
+    def pack(self, values: bytes, shape: Sequence[int]) -> bytes:
+        """The content that unsigned bytes of a shape are, which `check_array` took."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def admit(self, content: bytes) -> Facts:

@@ -165,6 +165,11 @@ class Target(classes.Classes):
 
         return {"accuracy": tf.cast(tf.equal(tf.argmax(outputs, 1), encoded), tf.float32)}
 
+    def named(self, limits):
+        mentioned = {"target.class_weights": self.options.class_weights}
+        mentioned |= {f"gates.{name}": limits.get(name) for name in ("precision", "recall")}
+        return {key: tuple(value) for key, value in mentioned.items() if isinstance(value, dict)}
+
     def solve(
         self,
         train: "linear.Examples",

@@ -261,7 +261,7 @@ def _run(config: Config, view: ProgressView, end: Ending) -> Told:
     from graft.pipeline import run
     from graft.pipeline.metadata import Metadata
 
-    view.line(f"{config.name}: transfer {config.transfer['method']}")
+    view.line(f"{config.name}: transfer {config.transfer.method}")
     started = time.monotonic()
     result = run.run(config, view, end=end)
     if result.status == INTERRUPTED:

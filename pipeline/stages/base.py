@@ -11,8 +11,11 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import BaseModel
+
 from graft.components import gates
 from graft.models.errors import GraftError
+from graft.models.registry import only
 from graft.pipeline.config import Config
 from graft.pipeline.metadata import Artifact, Execution
 from graft.pipeline.result import RunResult
@@ -70,6 +73,26 @@ class Wiring:
     config: Config
     keys: Keys
     before: Mapping[str, "BaseComponent"]
+
+    @property
+    def entering(self) -> BaseModel:
+        """The input's settings as far as they decide what may enter: what is not used is no part of a cache key."""
+        return only(self.config.input, self.config.input.ENTERS)
+
+    @property
+    def prepared(self) -> BaseModel:
+        """The input's settings as far as they decide what the backbone is fed."""
+        return only(self.config.input, self.config.input.PREPARES)
+
+    @property
+    def trained(self) -> BaseModel:
+        """The input's settings as far as they decide what the backbone is trained on."""
+        return only(self.config.input, self.config.input.TRAINS)
+
+    @property
+    def parsed(self) -> BaseModel:
+        """The target's settings as far as they decide what is read from the data."""
+        return only(self.config.target, self.config.target.PARSES)
 
     def output(self, stage: str, name: str) -> "BaseChannel":
         """An output of a stage before."""

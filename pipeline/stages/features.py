@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from graft.models.registry import only
 from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
@@ -26,9 +25,9 @@ class Features(base.Stage):
             examples=wiring.output("ingest", "examples"),
             transform_graph=wiring.output("transform", "transform_graph"),
             parameters=Parameters(
+                input=wiring.prepared,
+                target=wiring.parsed,
                 backbone=wiring.config.backbone,
-                input=only(wiring.config.input, wiring.config.input.PREPARES),
-                target=only(wiring.config.target, wiring.config.target.PARSES),
                 identity=wiring.keys.backbone,
                 splits=("train", "eval", *(("test",) if wiring.config.gates.negative_transfer else ())),
                 code=wiring.keys.code,

@@ -13,14 +13,21 @@ class Ingest(base.Stage):
     """Reads the source; every other stage works on what it wrote."""
 
     name = "ingest"
-    needs = "data.max_pixels or data.max_bytes"
+    needs = "input.max_bytes and the other limits of input"
 
     def wire(self, wiring):
         from graft.components.ingest.component import Ingest as Component
         from graft.components.ingest.executor import Parameters
 
+        config = wiring.config
         return Component(
-            Parameters(data=wiring.config.data, fingerprint=wiring.keys.fingerprint, code=wiring.keys.code)
+            Parameters(
+                input=wiring.entering,
+                target=wiring.parsed,
+                data=config.data,
+                fingerprint=wiring.keys.fingerprint,
+                code=wiring.keys.code,
+            )
         )
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:
@@ -29,7 +36,7 @@ class Ingest(base.Stage):
 
         summary = read_summary(outputs["rejected"].uri)
         result.rejected = {"total": summary.rejected_count, "reasons": dict(summary.rejected)}
-        counts = ", ".join(f"{sum(labels.values())} {split}" for split, labels in summary.used.items())
+        counts = ", ".join(f"{count} {split}" for split, count in summary.counts.items())
         few = (
             f"; {len(summary.unmeasured)} of {len(summary.classes)} classes not in every split"
             if summary.unmeasured

@@ -17,7 +17,10 @@ class Predict(base.Stage):
         return BulkPredictor(
             examples=wiring.output("ingest", "examples"),
             model=wiring.output("train", "model"),
-            parameters=Parameters(slices=wiring.config.data.slices, code=wiring.keys.code),
+            parameters=Parameters(
+                slices=wiring.config.data.slices,
+                code=wiring.keys.code,
+            ),
         )
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:

@@ -1,6 +1,5 @@
 """What training and comparison are told alike."""
 
-from graft.models.registry import only
 from graft.models.settings import Settings
 from graft.pipeline.stages.base import Wiring
 
@@ -9,11 +8,11 @@ def settings(wiring: Wiring) -> Settings:
     """The trainer's settings; executors add where the features lie."""
     config, keys = wiring.config, wiring.keys
     return Settings(
-        backbone=config.backbone,
-        input=only(config.input, config.input.TRAINS),
+        input=wiring.trained,
         target=config.target,
+        backbone=config.backbone,
         head=config.head,
-        transfer=config.transfer,
+        transfer=config.transfer.model_dump(),
         train=config.train,
         export=config.export,
         model_name=config.name,

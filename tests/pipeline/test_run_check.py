@@ -75,7 +75,7 @@ def test_a_wrong_range_is_refused_on_real_images(folder, tmp_path, caplog):
 
 
 def test_noise_where_no_image_can_be_read(folder, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("graft.components.ingest.sample.sample_images", lambda *_: [])
+    monkeypatch.setattr("graft.components.ingest.sample.sample_contents", lambda *_: [])
     with pytest.raises(GraftError, match="narrower value range"), caplog.at_level(logging.WARNING):
         run.check_backbone(config(folder, tmp_path))
     assert "0 usable images at the start of the data; it is checked on drawn ones" in caplog.text

@@ -89,6 +89,9 @@ class Input(Admission, base.Input):
     one = "image"
     rows = "rows of pixels"
     signature_name = "image_bytes"
+    column = "image"
+    reads_paths = True
+    suffixes = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
     MISFIT = "the value range does not fit"
 
     @property
