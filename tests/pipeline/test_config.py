@@ -134,7 +134,10 @@ def test_variables_expand_in_lists_and_mappings(load, refusal):
             "data.split.evl: unknown key (value 0.1); did you mean 'eval'? allowed: eval, test, from_train",
         ),
         ("data.columns.splt=x", "data.columns.splt: unknown key (value 'x'); did you mean 'split'? "),
-        ("data={source: idx, path: p, pairs: [{image: a}]}", "data.pairs.0.image: unknown key (value 'a'); did you mean 'images'? "),
+        (
+            "data={source: idx, path: p, pairs: [{image: a}]}",
+            "data.pairs.0.image: unknown key (value 'a'); did you mean 'images'? ",
+        ),
         ("backbone.handel=x", "backbone.handel: unknown key (value 'x'); did you mean 'handle'? allowed: handle, "),
         (
             "head.drop=1",

@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import pytest
 import scipy.special
+import sklearn.linear_model
 import sklearn.metrics
 import tensorflow as tf
 
-from graft.models import gap
+from graft.models import gap, linear
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
+from graft.models.options import HeadOptions
 from graft.models.targets import labels, make_target, restore
 from graft.models.targets.decisions import best_threshold, example_f1
 from graft.models.targets.labels import Options, Target
@@ -112,6 +114,30 @@ def test_thresholds_are_learned_of_answers_and_come_back():
     np.testing.assert_allclose(tuned.thresholds, columns, rtol=1e-6)
     back = restore(json.loads(json.dumps(tuned.description())))
     assert back.thresholds.tolist() == tuned.thresholds.tolist()
+
+
+@pytest.mark.parametrize("n", [40, 300])
+def test_a_solved_head_is_a_logistic_regression_for_each_class(n):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(n, 60)).astype(np.float32)
+    truth = (features @ rng.normal(size=(60, 3)) * 0.3 + rng.logistic(size=(n, 3)) > 0.5).astype(np.float32)
+    steps = []
+    path = make().solve(
+        linear.Examples(features, truth),
+        linear.Examples(features, truth),
+        HeadOptions(l2=0.01),
+        lambda done, step: steps.append(step),
+    )
+    assert path.steps == steps and steps[0].converged
+    outputs = features @ path.model.kernel + path.model.bias
+    assert steps[0].figures["loss"] == pytest.approx(np.asarray(make().losses(truth, outputs, False)).mean(), rel=1e-4)
+    assert steps[0].figures["example_f1"] == pytest.approx(
+        float(np.mean(make().progress(truth, outputs)["example_f1"]))
+    )
+    for i in range(3):
+        model = sklearn.linear_model.LogisticRegression(C=1 / (2 * 0.01 * n * 3), tol=1e-8, max_iter=10_000)
+        model.fit(features, truth[:, i])
+        np.testing.assert_allclose(outputs[:, i], model.decision_function(features), atol=2e-2)
 
 
 @pytest.mark.parametrize("n", [0, 2])
