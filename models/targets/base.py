@@ -8,7 +8,7 @@ A target never changes. What it learns from data (the weights of classes, the sc
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -152,6 +152,10 @@ class Target(abc.ABC):
             counts: split -> stratum -> number of examples.
             unit: what several examples are called.
         """
+
+    def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+        """Names of classes that the settings and `limits` (of `gates`) mention, by key of the configuration."""
+        return {}
 
     # Learning.
 

@@ -258,7 +258,7 @@ def _run(config: Config, view: ProgressView, end: Ending) -> Told:
     from graft.pipeline import run
     from graft.pipeline.metadata import Metadata
 
-    view.line(f"{config.name}: transfer {config.transfer['method']}")
+    view.line(f"{config.name}: transfer {config.transfer.method}")
     started = time.monotonic()
     result = run.run(config, view, end=end)
     if result.status == INTERRUPTED:
@@ -289,7 +289,7 @@ def _predict(
     with candidate_server(CANVAS, ModelStore(folder / "store").version_path(CANVAS, version)) as server:
         view.line(f"{CANVAS}: version {version} served by the {server.kind} at {server.grpc_address}")
         with Client(server.grpc_address, CANVAS) as client:
-            answers = client.predict_images(encoded)
+            answers = client.predict_contents(encoded)
     predictions = [
         {"file": file, "truth": str(labels[row]), "label": answer.label, "probabilities": answer.probabilities}
         for file, row, answer in zip(files, chosen, answers, strict=True)
