@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from graft.models.backbone import Backbone, load_backbone
 from graft.models.features import feature_runner
+from graft.models.inputs import image
 from graft.models.inputs.image.decoding import preprocess
 
 IMAGE_SIZE, VALUE_RANGE = (224, 224), (0.0, 1.0)
@@ -48,7 +49,7 @@ def frozen_pass(backbone: Backbone, batch_size: int):
 
     def run(encoded: list[bytes]) -> np.ndarray:
         starts = range(0, len(encoded), batch_size)
-        batches = ({"encoded": np.array(encoded[start : start + batch_size], dtype=object)} for start in starts)
+        batches = ({"contents": np.array(encoded[start : start + batch_size], dtype=object)} for start in starts)
         return np.concatenate([result["output"] for result in runner.map(batches)])
 
     return run
@@ -65,7 +66,7 @@ def measure(data: pathlib.Path, images: int, repeats: int, batch_sizes: list[int
     handle = str(data / "backbones" / "hub_style_mobilenet_v2_feature_vector" / "1")
     plain = plain_pass(handle)
     expected = plain(encoded)
-    backbone = load_backbone(handle, IMAGE_SIZE, VALUE_RANGE)
+    backbone = load_backbone(handle, image.Input(image.Options(image_size=IMAGE_SIZE, value_range=VALUE_RANGE)))
     started = time.perf_counter()
     passes = {size: frozen_pass(backbone, size) for size in batch_sizes}
     freezing = (time.perf_counter() - started) / len(batch_sizes)

@@ -29,18 +29,18 @@ Split = dict[str, tuple[np.ndarray, np.ndarray]]
 def photo_splits(config_path: pathlib.Path, most: int, splits: int) -> Iterator[Split]:
     """Features and labels by split, for the data and the backbone of a configuration."""
     from graft.components.ingest.spans import open_sources
-    from graft.models.backbone import load_backbone
+    from graft.models.backbone import configured_backbone
     from graft.models.features import extract_features
+    from graft.models.inputs import make_input
     from graft.pipeline import config as configs
 
     config = configs.load(config_path)
-    items = (item for _, source in open_sources(config.data) for chunk in source.chunks() for item in chunk.read())
+    items = (item for _, source in open_sources(config.request()) for chunk in source.chunks() for item in chunk.read())
     taken = [item for item, _ in zip(items, range(most), strict=False)]
-    names = sorted({item.label for item in taken})
-    labels = np.array([names.index(item.label) for item in taken])
-    options = config.backbone
-    backbone = load_backbone(options.handle, options.image_size, options.value_range)
-    features = extract_features(backbone, (item.encoded for item in taken))
+    names = sorted({item.about.value for item in taken})
+    labels = np.array([names.index(item.about.value) for item in taken])
+    backbone = configured_backbone(config.backbone, make_input(config.input))
+    features = extract_features(backbone, (item.content for item in taken))
     for seed in range(splits):
         order = np.random.default_rng(seed).permutation(len(labels))
         held_out = [int(TEST * len(labels)), int((TEST + EVAL) * len(labels))]

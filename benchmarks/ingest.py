@@ -67,10 +67,11 @@ def ingest(folder: pathlib.Path, output: pathlib.Path) -> None:
 
     from graft.components.beam import LOCAL_BEAM_ARGS
     from graft.components.ingest import ingestion
-    from graft.components.ingest.options import DataOptions
+    from graft.components.ingest.request import make_request
+    from graft.components.ingest.sources import parse_options
 
     ingestion.ingest(
-        DataOptions(source="image_folder", path=str(folder)),
+        make_request(parse_options({"source": "image_folder", "path": str(folder)})),
         str(output / "examples"),
         str(output / "rejected"),
         lambda: beam.Pipeline(options=PipelineOptions(list(LOCAL_BEAM_ARGS))),

@@ -59,6 +59,7 @@ def make_examples(folder: pathlib.Path) -> None:
 def make_backbone(folder: pathlib.Path) -> None:
     """Publishes a small network with random weights."""
     import keras
+    import tensorflow as tf
 
     from graft.models.publish import publish_backbone
 
@@ -71,7 +72,7 @@ def make_backbone(folder: pathlib.Path) -> None:
             keras.layers.GlobalAveragePooling2D(),
         ]
     )
-    publish_backbone(network, folder, (SIZE, SIZE))
+    publish_backbone(network, folder, tf.TensorSpec([None, SIZE, SIZE, 3], tf.float32))
 
 
 def seconds_of(command: list[str], log: pathlib.Path) -> float:

@@ -13,11 +13,11 @@ import yaml
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from graft.kubeflow.options import DEFAULT_ROOT
+from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
 from graft.pipeline.config import Config
 from graft.pipeline.graph import build_pipeline
 from graft.pipeline.stages.base import Keys
-from graft.serving.durable import write_atomic
 
 REFUSED_EXECUTORS = ("resolver", "customJob")
 """Kinds that the open-source compiler answers with an error (kubeflow/pipelines, argocompiler/dag.go)."""

@@ -15,6 +15,7 @@ from keras.src.backend import config as keras_config  # `keras.config` does not 
 
 from graft.models.download import ANSWER_S
 from graft.models.errors import GraftError
+from graft.models.inputs import base, image
 from graft.models.private_folder import require_private
 
 PREFIX = "applications:"
@@ -61,20 +62,19 @@ def near_names(handle: str) -> list[str]:
     return difflib.get_close_matches(name, _VALUE_RANGES, n=3, cutoff=0.5)
 
 
-def build_application(handle: str, image_size: tuple[int, int], value_range: tuple[float, float]) -> keras.Model:
+def build_application(handle: str, input: base.Input) -> keras.Model:
     """Builds a network of `keras.applications` without its classifier, with its own preprocessing inside.
 
     Args:
         handle: `[applications:]NAME[?weights=imagenet|none]`; "none" means random weights, the same each time.
-        image_size: (height, width) in pixels.
-        value_range: must be the range that the network was trained on.
+        input: images, whose value range must be the one that the network was trained on.
 
     Returns:
         A functional model from images `[n, height, width, 3]` to the map before the classifier.
 
     Raises:
-        GraftError: for an unknown name or option, another value range than the network's, an image size that it
-            refuses, a cache that others may write to, or weights that cannot be downloaded.
+        GraftError: for an unknown name or option, an input that is not images, another value range than the network's,
+            an image size that it refuses, a cache that others may write to, or weights that cannot be downloaded.
     """
     name, _, query = handle.removeprefix(PREFIX).partition("?")
     if name not in _VALUE_RANGES:
@@ -85,13 +85,18 @@ def build_application(handle: str, image_size: tuple[int, int], value_range: tup
     weights = options.pop("weights", "imagenet")
     if options or weights not in _WEIGHTS:
         raise GraftError(f"backbone {handle!r}: the one option is weights={'|'.join(_WEIGHTS)}; received {query!r}")
+    if not isinstance(input, image.Input):
+        raise GraftError(
+            f"backbone {handle!r} is a network of keras.applications, which take images; input.kind is {input.kind}"
+        )
+    image_size, value_range = input.image_size, input.value_range
     if weights == "imagenet":
         _require_private_cache()
     expected = _VALUE_RANGES[name]
     if tuple(value_range) != expected:
         raise GraftError(
             f"backbone {handle!r} takes pixels from {expected[0]:g} to {expected[1]:g}; "
-            f"backbone.value_range is {list(value_range)}"
+            f"input.value_range is {list(value_range)}"
         )
     images = keras.Input((*image_size, 3), name="images")
     # Keras draws the seeds of weights from `random`: without weights each stage of a run builds the same network.
@@ -108,7 +113,7 @@ def build_application(handle: str, image_size: tuple[int, int], value_range: tup
             )
     except ValueError as error:
         raise GraftError(
-            f"backbone {handle!r} refuses image_size {list(image_size)}: {' '.join(str(error).split())}"
+            f"backbone {handle!r} refuses input.image_size {list(image_size)}: {' '.join(str(error).split())}"
         ) from error
     # keras.utils.get_file raises bare Exception when a download fails.
     except Exception as error:

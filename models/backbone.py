@@ -12,34 +12,32 @@ import tensorflow as tf
 from graft.models import applications
 from graft.models.batch_statistics import STATISTIC
 from graft.models.empty_batch import never_empty
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.hashing import require_identity
 from graft.models.hub_layer import HubLayer
-from graft.models.inputs.image.decoding import preprocess
+from graft.models.inputs import make_input, parse_input
+from graft.models.inputs.base import Input
 from graft.models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
 from graft.models.keras_identity import model_identity
 from graft.models.keras_layers import kept_frozen, learning_layers, open_top, set_trainable
 from graft.models.options import BackboneOptions
 from graft.models.probe import find_fault
 
-_PROBES = 8
-
 
 @keras.saving.register_keras_serializable("graft")
 class Backbone(keras.layers.Layer):
-    """A pre-trained network from images to feature vectors.
+    """A pre-trained network from prepared examples to feature vectors.
 
-    Call it with float32 images `[n, height, width, 3]` within `value_range`; it returns float32 features
-    `[n, feature_dim]`. `training=True` reaches the network only while the backbone is trainable and `training_trace`
-    is true: with `training_trace = False` the variables train while batch normalisation and dropout stay in inference.
+    Call it with a batch of `takes.spec`; it returns float32 features `[n, feature_dim]`. `training=True` reaches the
+    network only while the backbone is trainable and `training_trace` is true: with `training_trace = False` the
+    variables train while batch normalisation and dropout stay in inference.
     Freeze and unfreeze with `unfreeze`, never by assigning to `trainable`.
 
     Args:
         body: the network, a `HubLayer` or a `keras.Model`.
         handle: where the network came from.
         identity: sha256 of what was loaded.
-        image_size: (height, width) in pixels.
-        value_range: the values that stand for black and for white.
+        takes: its input.
         feature_dim: width of the feature vector.
         feature_layer: name of the layer whose output is the feature vector, for Keras networks.
         training_trace: see above.
@@ -55,8 +53,7 @@ class Backbone(keras.layers.Layer):
         body: keras.layers.Layer,
         handle: str,
         identity: str,
-        image_size: tuple[int, int],
-        value_range: tuple[float, float],
+        takes: Input,
         feature_dim: int,
         feature_layer: str | None = None,
         training_trace: bool = True,
@@ -68,8 +65,7 @@ class Backbone(keras.layers.Layer):
         self.body = body
         self.handle = handle
         self.identity = identity
-        self.image_size: tuple[int, int] = (image_size[0], image_size[1])
-        self.value_range: tuple[float, float] = (value_range[0], value_range[1])
+        self.takes = takes
         self.feature_dim = feature_dim
         self.feature_layer = feature_layer
         self.training_trace = training_trace
@@ -121,9 +117,9 @@ class Backbone(keras.layers.Layer):
         self.unfrozen = fraction
         return count
 
-    def call(self, images, training=None):
+    def call(self, examples, training=None):
         in_training = bool(training) and self.trainable and self.training_trace
-        features = never_empty(lambda some: self.body(some, training=in_training), images)
+        features = never_empty(lambda some: self.body(some, training=in_training), examples)
         return keras.ops.cast(features, "float32")  # a Keras body may compute in float16 under mixed precision
 
     def compute_output_shape(self, input_shape):
@@ -135,8 +131,7 @@ class Backbone(keras.layers.Layer):
             "body": keras.saving.serialize_keras_object(self.body),
             "handle": self.handle,
             "identity": self.identity,
-            "image_size": self.image_size,
-            "value_range": self.value_range,
+            "takes": self.takes.options.model_dump(mode="json"),
             "feature_dim": self.feature_dim,
             "feature_layer": self.feature_layer,
             "training_trace": self.training_trace,
@@ -146,13 +141,14 @@ class Backbone(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{**config, "body": keras.saving.deserialize_keras_object(config["body"])})
+        options = parse_input(config["takes"])
+        body = keras.saving.deserialize_keras_object(config["body"])
+        return cls(**{**config, "body": body, "takes": make_input(options)})
 
 
 def load_backbone(
     handle: str,
-    image_size: tuple[int, int],
-    value_range: tuple[float, float],
+    input: Input,
     feature_layer: str | None = None,
     trainable: bool = False,
     sha256: str | None = None,
@@ -161,13 +157,12 @@ def load_backbone(
 ) -> Backbone:
     """Loads a backbone from what `handle` names.
 
-    The arguments but `trainable` are the keys of `models.options.BackboneOptions`.
+    The arguments but `input` and `trainable` are the keys of `models.options.BackboneOptions`.
 
     Args:
         handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (cached by `tensorflow_hub`); a `.keras` file; or a
             network of `keras.applications` as `[applications:]NAME[?weights=none]`.
-        image_size: (height, width) in pixels that the pipeline resizes to.
-        value_range: the values for black and white that the network was trained on.
+        input: what the pipeline makes of an example, in the form that the network was trained on.
         feature_layer: for Keras networks, the layer to cut at; by default the last one. Maps are averaged over
             height and width.
         trainable: whether the whole network trains.
@@ -178,10 +173,10 @@ def load_backbone(
 
     Raises:
         GraftError: if it is not there, has another content, does more than compute, is not a feature vector, or does
-            not take such images.
+            not take such an input.
     """
     if applications.is_application(handle):
-        model = applications.build_application(handle, image_size, value_range)
+        model = applications.build_application(handle, input)
         body: keras.layers.Layer = cut_model(model, handle, feature_layer)
         identity = model_identity(body)
         if sha256 is not None:
@@ -204,55 +199,47 @@ def load_backbone(
         body = HubLayer(handle, identity=sha256, trust=trust, allow_http=allow_http)
         identity = body.identity
     try:
-        feature_dim = _check_shapes(body, handle, image_size)
+        feature_dim = _check_shapes(body, handle, input)
     except (AttributeError, StopIteration, TypeError) as error:  # objects that only look like functions
         raise GraftError(f"backbone {handle!r} cannot be read as a SavedModel: {error}") from error
     return Backbone(
         body,
         handle,
         identity,
-        image_size,
-        value_range,
+        input,
         feature_dim,
         feature_layer=feature_layer,
         unfrozen=float(trainable),
     )
 
 
-def configured_backbone(options: BackboneOptions) -> Backbone:
+def configured_backbone(options: BackboneOptions, input: Input) -> Backbone:
     """`load_backbone` with what a configuration says."""
-    return load_backbone(**options.model_dump(exclude={"check_range"}))
+    return load_backbone(input=input, **options.model_dump())
 
 
-def check_backbone(backbone: Backbone, encoded: Sequence[bytes] = (), judge_range: bool = True) -> None:
-    """Runs a few images through the backbone before anything costly starts.
+def check_backbone(backbone: Backbone, contents: Sequence[bytes] = ()) -> None:
+    """Runs a few examples through the backbone before anything costly starts.
 
     Args:
         backbone: left as it is.
-        encoded: images to try, from 2 to a dozen, such as it will be used on; with fewer coarse noise.
-        judge_range: whether features of an unexpected size or spread count as a wrong value range.
+        contents: what to try, from 2 to a dozen, such as it will be used on; with fewer made-up ones.
 
     Raises:
-        GraftError: if it fails, if the features are not finite, the same for every image, or the probabilities of a
-            classifier, or if the value range does not fit (see `models/probe.py`).
+        GraftError: if it fails, if the features are not finite, the same for every example, or the probabilities of a
+            classifier, or if the input has doubts of its own (see `models.inputs`).
     """
-    low, high = backbone.value_range
-    if not low < high:
-        raise GraftError(f"backbone.value_range must go up from black to white; received {list(backbone.value_range)}")
-    if len(encoded) > 1:
-        images = preprocess(list(encoded), backbone.image_size, backbone.value_range)
-    else:
-        coarse = np.random.default_rng(0).uniform(low, high, (_PROBES, 7, 7, 3)).astype(np.float32)
-        images = tf.image.resize(coarse, backbone.image_size)
+    probes = backbone.takes.probes(contents)
     try:
-        fault = find_fault(backbone.body, images, judge_range)
+        fault = find_fault(backbone.body, probes, backbone.takes)
     except (GraftError, MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except Exception as error:  # a graph of somebody else fails in whatever way
-        reason = " ".join(str(error).split())
-        raise GraftError(f"backbone {backbone.handle!r} fails on images {tuple(images.shape)}: {reason}") from error
+        reason = one_line(error, None)
+        unit = backbone.takes.unit
+        raise GraftError(f"backbone {backbone.handle!r} fails on {unit} {tuple(probes.shape)}: {reason}") from error
     if fault:
-        raise GraftError(f"backbone {backbone.handle!r} with value_range {list(backbone.value_range)} {fault}")
+        raise GraftError(f"backbone {backbone.handle!r} with {backbone.takes.fed} {fault}")
 
 
 def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:
@@ -277,8 +264,8 @@ def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:
     return scratch
 
 
-def _check_shapes(body: keras.layers.Layer, handle: str, image_size: tuple[int, int]) -> int:
-    """Width of the feature vector, once it is known that the body takes such images and gives such vectors."""
+def _check_shapes(body: keras.layers.Layer, handle: str, input: Input) -> int:
+    """Width of the feature vector, once it is known that the body takes such an input and gives such vectors."""
     if isinstance(body, HubLayer):
         taken = [_first_spec(trace.structured_input_signature) for trace in body.traces]
         given = [tf.nest.flatten(trace.structured_outputs) for trace in body.traces]
@@ -291,16 +278,17 @@ def _check_shapes(body: keras.layers.Layer, handle: str, image_size: tuple[int, 
     else:
         taken = [tf.TensorSpec(body.input_shape, body.inputs[0].dtype)]
         given = [[tf.TensorSpec(body.output_shape, body.outputs[0].dtype)]]
-    wanted = tf.TensorShape([None, *image_size, 3])
-    fitting = [outputs for spec, outputs in zip(taken, given, strict=True) if spec.shape.is_compatible_with(wanted)]
+    wanted = input.spec
+    if any(spec.dtype != wanted.dtype for spec in taken):
+        raise GraftError(f"backbone {handle!r} takes {taken[0].dtype.name}; allowed: {wanted.dtype.name} {input.unit}")
+    fitting = [
+        outputs for spec, outputs in zip(taken, given, strict=True) if spec.shape.is_compatible_with(wanted.shape)
+    ]
     if not fitting:
         shapes = " or ".join(sorted({str(spec.shape) for spec in taken}))
         raise GraftError(
-            f"backbone {handle!r} takes images of shape {shapes}; backbone.image_size is {list(image_size)}, "
-            f"which gives {wanted}"
+            f"backbone {handle!r} takes {input.unit} of shape {shapes}; {input.told}, which gives {wanted.shape}"
         )
-    if any(spec.dtype != tf.float32 for spec in taken):
-        raise GraftError(f"backbone {handle!r} takes {taken[0].dtype.name}; allowed: float32 images")
     outputs = fitting[0]
     shape = outputs[0].shape if len(outputs) == 1 else None
     if shape is None or shape.rank != 2 or shape[1] is None or not outputs[0].dtype.is_floating:

@@ -1,14 +1,14 @@
 """One training state on disk, replaced as a whole, so that a killed run finds the last one intact."""
 
-import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from graft.models.errors import GraftError
+from graft.models import durable
+from graft.models.errors import GraftError, one_line
+from graft.models.hashing import hash_json
 
 
 class Checkpoint:
@@ -26,22 +26,14 @@ class Checkpoint:
             identity: whatever decides the outcome (data hashes, options), as JSON types. Another identity is another
                 file, so a changed setting never continues an old run.
         """
-        self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        self._identity = hash_json(identity)
         self.path = Path(folder) / f"{self._identity[:32]}.npz"
 
     def save(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Writes the state beside the old one, then takes its place: a reader sees the old or the new, whole."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, identity=np.array(self._identity), meta=np.array(json.dumps(meta)), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.path)
-        except BaseException:  # the disk may be full: the room goes back
-            partial.unlink(missing_ok=True)
-            raise
+        with durable.replacing(self.path, self.path.with_suffix(".partial")) as partial, partial.open("wb") as file:
+            np.savez(file, identity=np.array(self._identity), meta=np.array(json.dumps(meta)), **arrays)
 
     def load(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The last state saved, or None where there is none.
@@ -63,7 +55,7 @@ class Checkpoint:
 
     def unfit(self, error: Exception) -> GraftError:
         """What to raise where the state cannot be read, or cannot be put back."""
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error)
         return GraftError(f"{self.path}: not a readable checkpoint ({reason}); delete it to start anew")
 
     def remove(self) -> None:

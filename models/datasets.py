@@ -1,29 +1,33 @@
-"""Reading the Examples that `ingest` wrote: class names, labels, images in batches."""
+"""Reading the contents of the Examples that `ingest` wrote, prepared in batches."""
 
+import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from graft.models.errors import GraftError
-from graft.models.examples import FILE, INPUT, LABEL
+from graft.models.examples import DIGEST, FILE, INPUT, LABEL, read_examples
+from graft.models.inputs import image
+from graft.models.inputs.base import Contents, Input
 from graft.models.inputs.image.augment import augment as augment_image
-from graft.models.inputs.image.decoding import preprocess
 from graft.models.options import AugmentOptions
 
-# Encoded images that wait to be drawn in random order; more would not mix noticeably better.
+# Contents that wait to be drawn in random order; more would not mix noticeably better.
 _SHUFFLE_BYTES = 256 * 2**20
 
 _END = (None,)
 
-_FEATURES = {
-    INPUT: tf.io.FixedLenFeature([], tf.string),
+_FEATURES = {INPUT: tf.io.FixedLenFeature([], tf.string)}
+_WITH_LABEL = {
+    **_FEATURES,
     LABEL: tf.io.FixedLenFeature([], tf.string),
     FILE: tf.io.FixedLenFeature([], tf.string, default_value=""),
 }
+_WITH_DIGEST = {**_FEATURES, DIGEST: tf.io.FixedLenFeature([], tf.string)}
 
 
 def read_classes(transform_graph_path: str | Path) -> list[str]:
@@ -58,12 +62,10 @@ def find_shards(patterns: str | Sequence[str]) -> list[str]:
     return shards
 
 
-def read_encoded(patterns: str | Sequence[str], limit: int | None = None) -> list[bytes]:
-    """The encoded images of the first `limit` Examples, in the order of the sorted shards."""
-    dataset = tf.data.TFRecordDataset(find_shards(patterns))
-    if limit is not None:
-        dataset = dataset.take(limit)
-    return [tf.io.parse_single_example(record, _FEATURES)[INPUT].numpy() for record in dataset]
+def read_contents(patterns: str | Sequence[str], limit: int, domain: str | None = None) -> list[bytes]:
+    """The contents of the first `limit` Examples (of one domain, if it is named), in the order of the sorted shards."""
+    rows = read_examples(find_shards(patterns), (INPUT,), domain)
+    return [row[INPUT] for row in itertools.islice(rows, limit)]
 
 
 def class_index(classes: Sequence[str]) -> "tf.lookup.StaticHashTable":
@@ -71,6 +73,199 @@ def class_index(classes: Sequence[str]) -> "tf.lookup.StaticHashTable":
     keys = tf.constant([name.encode() for name in classes])
     values = tf.range(len(classes), dtype=tf.int64)
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), -1)
+
+
+class InputSplit:
+    """One split's examples, read from TFRecord and prepared batch by batch; memory does not grow with the split.
+
+    Only the contents come from the files. What belongs to them, such as targets and weights, are columns that the
+    features artifact has, in the order of the sorted shards.
+
+    Attributes:
+        count: number of examples used.
+        spec: of a batch: `inputs` as the backbone takes them, and each column by its name.
+    """
+
+    def __init__(
+        self,
+        patterns: str | Sequence[str],
+        input: Input,
+        columns: Mapping[str, np.ndarray],
+        batch_size: int,
+        rows: np.ndarray | None = None,
+        augment: bool = True,
+        digests: np.ndarray | None = None,
+    ):
+        """Finds the shards and counts their Examples; prepares nothing.
+
+        Args:
+            patterns: glob patterns of the TFRecord files; their order does not matter.
+            input: what the contents are.
+            columns: arrays [count, ...] by name, a row for each Example that is used.
+            batch_size: examples in a batch.
+            rows: int [count], places of the Examples that are used, in rising order; None for all.
+            augment: whether `shuffled` changes examples, where the input has it.
+            digests: bytes [count], hex sha256 of each Example that is used as the features artifact has them; None: not
+                compared.
+
+        Raises:
+            GraftError: nothing matches the patterns, or the Examples are others than those of the columns.
+        """
+        self._shards = find_shards(patterns)
+        self._input, self._batch_size = input, batch_size
+        self._augments = augment and input.augments
+        self._prepare = preparer(input)
+        self._columns = {name: tf.constant(column) for name, column in columns.items()}
+        self.count, size = self._count(rows, digests)
+        held = {name: len(column) for name, column in columns.items()} | (
+            {} if digests is None else {"sha256": len(digests)}
+        )
+        if wrong := [f"{length} rows of {name}" for name, length in held.items() if length != self.count]:
+            raise _others(self._shards[0], f"{self.count} Examples in all, but the features hold {', '.join(wrong)}")
+        self.spec = {"inputs": input.spec} | {
+            name: tf.TensorSpec([None, *column.shape[1:]], column.dtype) for name, column in self._columns.items()
+        }
+        # Not of the files: they also hold names, which differ between sources of the same contents.
+        self._buffer = max(1, min(self.count, int(_SHUFFLE_BYTES * self.count / max(size, 1))))
+        records = tf.data.TFRecordDataset(self._shards).enumerate()
+        if self._places is not None:
+            places = tf.constant(self._places)
+            records = records.map(lambda at, record: (places[at], record)).filter(lambda place, _: place >= 0)
+        prepared = records.map(lambda place, record: (self._prepared(record), place), tf.data.AUTOTUNE)
+        batches = prepared.batch(batch_size).map(self._with_columns)
+        self._in_order = _deterministic(batches.repeat().prefetch(2))
+        self._next_pass: Iterator[dict[str, tf.Tensor]] | None = None
+
+    def ordered(self) -> Iterator[dict[str, tf.Tensor]]:
+        """Batches by the names of `spec`, in the order of the sorted shards."""
+        # An iterator costs 0.4 s to make, more than a pass over few images: a pass that came to its end leaves its
+        # iterator to the next one.
+        batches, self._next_pass = self._next_pass or iter(self._in_order), None
+        for _ in range(-(-self.count // self._batch_size)):
+            yield next(batches)
+        self._next_pass = batches
+
+    def shuffled(self, first_epoch: int, last_epoch: int, seed: int) -> Iterator[Iterator[dict[str, tf.Tensor]]]:
+        """One iterator of batches for each epoch in [first_epoch, last_epoch).
+
+        Order and augmentation are a function of seed and epoch alone, so a run that continues at some epoch sees what
+        an uninterrupted one would have seen.
+
+        Yields:
+            for each epoch, an iterator over batches by the names of `spec`.
+        """
+
+        batches = tf.data.Dataset.from_generator(
+            lambda: self._drawn(first_epoch, last_epoch, seed),
+            output_signature=(
+                tf.TensorSpec([None], tf.string),
+                tf.TensorSpec([None, 2], tf.int64),
+                tf.TensorSpec([None], tf.int64),
+            ),
+        )
+
+        def changed(record: tf.Tensor, own_seed: tf.Tensor) -> tf.Tensor:
+            example = self._prepared(record)
+            return self._input.augment(example, own_seed) if self._augments else example
+
+        def prepared(records: tf.Tensor, seeds: tf.Tensor, places: tf.Tensor) -> tf.data.Dataset:
+            examples = tf.data.Dataset.from_tensor_slices((records, seeds)).map(changed).batch(self._batch_size)
+            return examples.map(lambda inputs: self._with_columns(inputs, places))
+
+        # Each inner dataset is one batch: several batches are prepared at once, and none spans two epochs.
+        dataset = batches.interleave(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        pending = iter(_deterministic(dataset.prefetch(2)))
+        steps = -(-self.count // self._batch_size)
+        for _ in range(first_epoch, last_epoch):
+            yield (next(pending) for _ in range(steps))
+
+    def contents(self) -> Contents:
+        """The contents of the examples used, in the order of the sorted shards."""
+        return _Contents(self._shards, self._places, self.count)
+
+    def _count(self, rows: np.ndarray | None, digests: np.ndarray | None) -> tuple[int, int]:
+        """Number of Examples used and the bytes of their contents; notes where each shard begins."""
+        sizes, found = [np.zeros(0, np.int64)], [np.zeros(0, "S64")]
+        self._starts = [0]
+        for shard in self._shards:
+            count = self._starts[-1]
+            for records in tf.data.TFRecordDataset(shard).batch(256):
+                parsed = tf.io.parse_example(records, _FEATURES if digests is None else _WITH_DIGEST)
+                sizes.append(tf.strings.length(parsed[INPUT]).numpy().astype(np.int64))
+                if digests is not None:
+                    found.append(parsed[DIGEST].numpy().astype("S64"))
+                count += len(sizes[-1])
+            self._starts.append(count)
+        size, digest = np.concatenate(sizes), np.concatenate(found)
+        self._places: np.ndarray | None = None
+        if rows is not None:
+            if len(rows) and rows.max() >= len(size):
+                raise _others(self._shards[0], f"{len(size)} Examples in all, but the features have a row {rows.max()}")
+            self._places = np.full(len(size), -1, np.int64)
+            self._places[rows] = np.arange(len(rows))
+            size, digest = size[rows], digest[rows] if digests is not None else digest
+        if digests is not None and len(digests) == len(digest) and not np.array_equal(digests, digest):
+            raise _others(self._shards[0], "its Examples are not those that the features were made of")
+        return len(size), int(size.sum())
+
+    def _drawn(
+        self, first_epoch: int, last_epoch: int, seed: int
+    ) -> Iterator[tuple[list[bytes], np.ndarray, list[int]]]:
+        """Batches of records in random order with a seed for each, and their places; NumPy draws, because tf.data's own
+        shuffle also depends on the seed of the process."""
+        for epoch in range(first_epoch, last_epoch):
+            rng = np.random.default_rng([seed, epoch])
+            order = rng.permutation(len(self._shards))
+            places: Iterable[int] = itertools.chain(*(range(self._starts[i], self._starts[i + 1]) for i in order))
+            if self._places is not None:
+                places = (int(self._places[at]) for at in places)
+            records = tf.data.TFRecordDataset([self._shards[i] for i in order]).prefetch(64).as_numpy_iterator()
+            source = ((record, place) for record, place in zip(records, places, strict=True) if place >= 0)
+            waiting: list[tuple[bytes, int]] = []
+            batch: list[tuple[bytes, int]] = []
+            for found in itertools.chain(source, _END):
+                if found is not None:
+                    waiting.append(found)
+                while waiting and (len(waiting) > self._buffer or found is None):
+                    at = int(rng.integers(len(waiting)))
+                    waiting[at], waiting[-1] = waiting[-1], waiting[at]
+                    batch.append(waiting.pop())
+                    if len(batch) == self._batch_size:
+                        yield _drawn_batch(batch, rng)
+                        batch = []
+            if batch:
+                yield _drawn_batch(batch, rng)
+
+    def _prepared(self, record: tf.Tensor) -> tf.Tensor:
+        return self._prepare(tf.io.parse_single_example(record, _FEATURES)[INPUT])
+
+    def _with_columns(self, inputs: tf.Tensor, places: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"inputs": inputs} | {name: tf.gather(column, places) for name, column in self._columns.items()}
+
+
+def _drawn_batch(batch: list[tuple[bytes, int]], rng: np.random.Generator) -> tuple[list[bytes], np.ndarray, list[int]]:
+    return [record for record, _ in batch], rng.integers(0, 2**62, (len(batch), 2)), [place for _, place in batch]
+
+
+def _others(shard: str, fault: str) -> GraftError:
+    return GraftError(f"{shard}: {fault}; compute them again with --from features")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Contents:
+    """See `models.inputs.base.Contents`."""
+
+    shards: list[str]
+    places: np.ndarray | None
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[bytes]:
+        for at, found in enumerate(read_examples(self.shards, (INPUT,))):
+            if self.places is None or self.places[at] >= 0:
+                yield found[INPUT]
 
 
 class ImageSplit:
@@ -97,11 +292,11 @@ class ImageSplit:
         self._shards = find_shards(patterns)
         self.inputs = tf.TensorSpec([None, *image_size, 3], tf.float32)
         self._value_range, self._batch_size = value_range, batch_size
-        self._decode = decoder(tuple(image_size), tuple(value_range))
+        self._decode = preparer(image.Input(image.Options(image_size=image_size, value_range=value_range)))
         self._table = class_index(classes)
         self.count = size = 0
         for record in tf.data.TFRecordDataset(self._shards).batch(256):
-            example = tf.io.parse_example(record, _FEATURES)
+            example = tf.io.parse_example(record, _WITH_LABEL)
             unknown = tf.where(self._table.lookup(example[LABEL]) < 0)
             if len(unknown):
                 at = int(unknown[0, 0])
@@ -179,23 +374,23 @@ class ImageSplit:
                 yield batch, rng.integers(0, 2**62, (len(batch), 2))
 
     def _example(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        example = tf.io.parse_single_example(record, _FEATURES)
+        example = tf.io.parse_single_example(record, _WITH_LABEL)
         return self._decode(example[INPUT]), self._table.lookup(example[LABEL])
 
 
 @functools.cache
-def decoder(image_size: tuple[int, int], value_range: tuple[float, float]) -> Callable[[tf.Tensor], tf.Tensor]:
-    """`preprocess` for a single image, traced once a process: tracing it takes longer than decoding many images.
+def preparer(input: Input) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`Input.prepare` for a single example, traced once a process: tracing it may take longer than decoding many.
 
     Returns:
-        a function from a scalar string to float32 [h, w, 3].
+        a function from a scalar string to one example of `input.spec`.
     """
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    def decode(encoded: tf.Tensor) -> tf.Tensor:
-        return preprocess(encoded[None], image_size, value_range)[0]
+    def prepare(content: tf.Tensor) -> tf.Tensor:
+        return input.prepare(content[None])[0]
 
-    return decode.get_concrete_function()
+    return prepare.get_concrete_function()
 
 
 def _deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -5,7 +5,6 @@ folder. The form of the request and of the cache are its own, so that a cache th
 """
 
 import contextlib
-import fcntl
 import gzip
 import hashlib
 import http.client
@@ -23,6 +22,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
+from graft.models import durable
 from graft.models.errors import GraftError
 from graft.models.private_folder import hub_cache
 
@@ -60,7 +60,8 @@ def fetch(handle: str, allow_http: bool = False) -> pathlib.Path:
     if _is_whole(target):  # before the lock, which a cache that is only read has no place for
         return target
     try:
-        with _locked(target.with_suffix(".lock")):
+        # One download at a time of one address; the others wait and find it done.
+        with durable.locked(target.with_suffix(".lock")):
             if _is_whole(target):
                 return target
             partial = target.with_suffix(".partial")
@@ -218,14 +219,6 @@ class _Bounded:
 def _is_whole(folder: pathlib.Path) -> bool:
     """A folder gets its name when it is whole; tensorflow_hub may have left an empty one."""
     return folder.is_dir() and any(folder.iterdir())
-
-
-@contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[None]:
-    """One download at a time of one address; the others wait and find it done."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _discard(folder: pathlib.Path) -> None:

@@ -21,7 +21,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, kernel_reason
 from graft.models.stored import reading
 from graft.models.tfrecord_file import TooLong, read_records
 
@@ -186,7 +186,7 @@ def _parse(path: str, records: list[bytes], names: tuple[str, ...], domain: str 
         for name, column in tf.io.parse_example(tf.constant(records), spec).items() if spec else ():
             columns[name] = _labels(column) if name == LABEL else column.numpy().tolist()
     except tf.errors.InvalidArgumentError as error:
-        raise GraftError(f"{path}: {' '.join(str(error.message).split())[:300]}") from error
+        raise GraftError(f"{path}: {kernel_reason(error.message)[:300]}") from error
     domains = columns.get(DOMAIN) or [None] * len(records)
     for row, of in enumerate(domains):
         if domain is None or domain == (of.decode() if of else TARGET_DOMAIN):

@@ -1,88 +1,81 @@
-"""The export: one SavedModel from encoded image bytes to named probabilities.
+"""The export: one SavedModel from contents as a client sends them to the target's answer.
 
-Decoding and resizing, backbone, head and class names are all in the graph, so a client sends files as they are. Class
-names are a constant, not a hash table: the signatures that serve hold variables only and can be frozen to constants.
-Only `transform_features`, for TFMA, holds the label table of the Transform graph.
+What the input prepares, backbone, head and names are all in the graph, so a client sends contents as they are. Names
+are a constant, not a hash table: the signatures that serve hold variables only and can be frozen to constants. Only
+`transform_features`, for TFMA, holds the label table of the Transform graph.
 """
 
+import importlib.metadata
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from graft.models.backbone import Backbone
-from graft.models.datasets import decoder
+from graft.models.datasets import preparer
 from graft.models.errors import GraftError
 from graft.models.examples import INPUT
-from graft.models.inputs.image.decoding import preprocess
-from graft.models.warmup import synthetic_images, write_warmup
+from graft.models.targets import DESCRIPTION, LABELS
+from graft.models.targets.base import Target
+from graft.models.warmup import write_warmup
 
 TOLERANCE = 1e-5
-"""Largest difference of a probability or feature between the export and the model in memory."""
+"""Largest distance (`Target.distance`) between an answer of the export and one of the model in memory."""
+
+_LIBRARIES = ("tensorflow", "keras")
 
 
 class ServingModel(tf.Module):
-    """What is saved: backbone, head and class names behind four signatures."""
+    """What is saved: input, backbone, head and target behind four signatures."""
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        head: keras.Model,
-        classes: Sequence[str],
-        transform_graph_path: str | Path,
-        image_size: tuple[int, int],
-        value_range: tuple[float, float],
-    ):
+    def __init__(self, backbone: Backbone, head: keras.Model, target: Target, transform_graph_path: str | Path):
         """Takes the parts as they are; see `export_model`."""
         super().__init__(name="graft")
         # Only the variables are tracked: the layers themselves would bring their training traces into the export.
         self.backbone_variables = [variable.value for variable in backbone.variables]
         self.head_variables = [variable.value for variable in head.variables]
         self.transform = tf.saved_model.load(str(Path(transform_graph_path) / "transform_fn"))
-        self._classes = [name.encode() for name in classes]
+        contents = [tf.TensorSpec([None], tf.string, name=backbone.takes.signature_name)]
+        examples = [tf.TensorSpec([None], tf.string, name="examples")]
 
         # Traced once and called by every signature, and without AutoGraph, which no op here needs: both save seconds.
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-        def answer(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            features = backbone(preprocess(image_bytes, image_size, value_range), training=False)
-            features = tf.cast(features, tf.float32)
+        def outputs(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            features = tf.cast(backbone(backbone.takes.prepare(contents), training=False), tf.float32)
             return features, head(features, training=False)
 
-        self.answer = answer
+        @tf.function(input_signature=contents, autograph=False)
+        def serve(contents: tf.Tensor) -> dict[str, tf.Tensor]:
+            return target.answer(outputs(contents)[1])
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
-    def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Encoded images [n] -> classes, probabilities, scores [n, classes] and the top-1 label [n]."""
-        names = tf.constant(self._classes)
-        _, scores = self.answer(image_bytes)
-        return {
-            "classes": tf.tile(names[None], [tf.shape(scores)[0], 1]),
-            "probabilities": tf.nn.softmax(scores),
-            "scores": scores,
-            "label": tf.gather(names, tf.argmax(scores, axis=1)),
+        @tf.function(input_signature=contents, autograph=False)
+        def features(contents: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"feature_vector": outputs(contents)[0]}
+
+        @tf.function(input_signature=examples, autograph=False)
+        def evaluate_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+            parsed = tf.io.parse_example(examples, {INPUT: tf.io.FixedLenFeature([], tf.string)})
+            return {target.answer_name: target.answer(outputs(parsed[INPUT])[1])[target.answer_name]}
+
+        @tf.function(input_signature=examples, autograph=False)
+        def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+            transform = self.transform.transform_fn
+            function = transform.concrete_functions[0] if hasattr(transform, "concrete_functions") else transform
+            specs = function.structured_input_signature[0][0]
+            parsed = tf.io.parse_example(examples, {name: _parse_spec(spec) for name, spec in specs.items()})
+            return {"label": transform(parsed)["label"]}
+
+        self.outputs = outputs
+        self.signatures = {
+            "serving_default": serve,
+            "features": features,
+            "evaluate_examples": evaluate_examples,
+            "transform_features": transform_features,
         }
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
-    def features(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Encoded images [n] -> feature_vector [n, d]."""
-        return {"feature_vector": self.answer(image_bytes)[0]}
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
-    def evaluate_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialized ingest Examples [n] -> probabilities [n, classes]."""
-        parsed = tf.io.parse_example(examples, {INPUT: tf.io.FixedLenFeature([], tf.string)})
-        return {"probabilities": tf.nn.softmax(self.answer(parsed[INPUT])[1])}
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
-    def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialized ingest Examples [n] -> label, int64 [n], by the Transform graph; -1 for an unknown name."""
-        transform = self.transform.transform_fn
-        function = transform.concrete_functions[0] if hasattr(transform, "concrete_functions") else transform
-        specs = function.structured_input_signature[0][0]
-        parsed = tf.io.parse_example(examples, {name: _parse_spec(spec) for name, spec in specs.items()})
-        return {"label": tf.reshape(transform(parsed)["label"], [-1])}
 
 
 def _parse_spec(spec: tf.TypeSpec) -> tf.io.FixedLenFeature | tf.io.VarLenFeature | tf.io.RaggedFeature:
@@ -97,88 +90,87 @@ def _parse_spec(spec: tf.TypeSpec) -> tf.io.FixedLenFeature | tf.io.VarLenFeatur
 def export_model(
     backbone: Backbone,
     head: keras.Model,
-    classes: Sequence[str],
+    target: Target,
     transform_graph_path: str | Path,
     directory: str | Path,
-    image_size: tuple[int, int],
-    value_range: tuple[float, float],
-    images: Sequence[bytes],
-    warmup_images: Sequence[bytes] | None = None,
+    contents: Sequence[bytes],
+    warmup_contents: Sequence[bytes] | None = None,
     model_name: str = "model",
 ) -> None:
     """Writes the SavedModel, loads it back and compares its answers with those of the model in memory.
 
     | signature | input | outputs |
     |---|---|---|
-    | serving_default | image_bytes string [n] | classes string [n, k], probabilities and scores float32 [n, k] |
-    | | | label string [n], the most probable class |
-    | features | image_bytes string [n] | feature_vector float32 [n, d] |
-    | evaluate_examples | examples string [n] | probabilities float32 [n, k] |
-    | transform_features | examples string [n] | label int64 [n] |
+    | serving_default | `Input.signature_name` string [n] | `Target.answer` |
+    | features | `Input.signature_name` string [n] | feature_vector float32 [n, d] |
+    | evaluate_examples | examples string [n] | `Target.answer_name` |
+    | transform_features | examples string [n] | label, as Transform encodes it |
 
-    n may be 0. Beside it lie `assets.extra/labels.txt`, a class a line, and
-    `assets.extra/tf_serving_warmup_requests` (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
+    n may be 0. In `assets.extra` lie `graft.json` (input, target with names and facts, versions: what a reader of the
+    model needs to know), `labels.txt` (a name a line, for readers of other makers) and `tf_serving_warmup_requests`
+    (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
 
     Args:
-        backbone: features of preprocessed images.
-        head: logits of features.
-        classes: class names by index of the logit.
+        backbone: features of what its input prepares.
+        head: outputs of features.
+        target: what the outputs mean, with its names and facts.
         transform_graph_path: output folder of Transform.
         directory: where to write; made if need be.
-        image_size: (height, width) that the backbone takes, pixels.
-        value_range: what pixel values 0 and 255 become.
-        images: real encoded images, at least one, that the comparison is done with; they are written nowhere.
-        warmup_images: encoded images to write as warm-up requests; None: drawn ones.
+        contents: real ones, at least one, that the comparison is done with; they are written nowhere.
+        warmup_contents: contents to write as warm-up requests; None: drawn ones.
         model_name: the name the requests call the model by.
 
     Raises:
-        GraftError: no image, or an answer of the export differs from the model in memory by more than
-            `TOLERANCE`.
+        GraftError: no content, or an answer of the export differs from the model in memory by more than `TOLERANCE`.
     """
     directory = Path(directory)
-    if not images:
-        raise GraftError("export: at least one image is needed to compare the export with the model; received none")
-    model = ServingModel(backbone, head, classes, transform_graph_path, image_size, value_range)
-    signatures = {
-        "serving_default": model.serve,
-        "features": model.features,
-        "evaluate_examples": model.evaluate_examples,
-        "transform_features": model.transform_features,
-    }
+    input = backbone.takes
+    if not contents:
+        raise GraftError(
+            f"export: at least one {input.one} is needed to compare the export with the model; received none"
+        )
+    model = ServingModel(backbone, head, target, transform_graph_path)
+    signatures = model.signatures
+    del model.signatures  # they are saved as signatures, not as functions too
     tf.saved_model.save(model, str(directory), signatures=signatures)
     extra = directory / "assets.extra"
     extra.mkdir(exist_ok=True)
-    (extra / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-    requested = synthetic_images(image_size) if warmup_images is None else warmup_images
-    write_warmup(extra / "tf_serving_warmup_requests", requested, model_name)
-    compare_export(directory, backbone, head, image_size, value_range, images)
+    (extra / DESCRIPTION).write_text(json.dumps(_description(backbone, target), indent=1), encoding="utf-8")
+    (extra / LABELS).write_text("".join(f"{name}\n" for name in target.names), encoding="utf-8")
+    requested = input.drawn() if warmup_contents is None else warmup_contents
+    write_warmup(extra / "tf_serving_warmup_requests", input.signature_name, requested, model_name)
+    compare_export(directory, backbone, head, target, contents)
 
 
 def compare_export(
-    directory: str | Path,
-    backbone: Backbone,
-    head: keras.Model,
-    image_size: tuple[int, int],
-    value_range: tuple[float, float],
-    images: Sequence[bytes],
+    directory: str | Path, backbone: Backbone, head: keras.Model, target: Target, contents: Sequence[bytes]
 ) -> float:
     """Loads an export as a server would and compares its answers with those of the model in memory.
 
     Returns:
-        the largest difference of a probability.
+        the largest `Target.distance` of two answers.
 
     Raises:
         GraftError: it is more than `TOLERANCE`, or not a number.
     """
+    input = backbone.takes
     exported = tf.saved_model.load(str(directory)).signatures["serving_default"]
-    answers = exported(image_bytes=tf.constant(list(images)))["probabilities"].numpy()
-    decode = decoder(tuple(image_size), tuple(value_range))
-    features = backbone(tf.stack([decode(tf.constant(image)) for image in images]), training=False)
-    expected = tf.nn.softmax(head(tf.cast(features, tf.float32), training=False)).numpy()
-    difference = float(np.max(np.abs(answers - expected)))
-    if not difference <= TOLERANCE:
+    answers = exported(**{input.signature_name: tf.constant(list(contents))})[target.answer_name].numpy()
+    prepare = preparer(input)
+    features = backbone(tf.stack([prepare(tf.constant(content)) for content in contents]), training=False)
+    expected = target.measured(head(tf.cast(features, tf.float32), training=False))
+    distance = float(target.distance(np.asarray(answers), np.asarray(expected)))
+    if not distance <= TOLERANCE:
         raise GraftError(
-            f"{directory}: the exported model's probabilities differ from the trained model's by {difference:.3g} "
-            f"on {len(images)} images; allowed: {TOLERANCE:g}"
+            f"{directory}: the exported model's {target.answer_name} differ from the trained model's by {distance:.3g} "
+            f"on {len(contents)} {input.unit}; allowed: {TOLERANCE:g}"
         )
-    return difference
+    return distance
+
+
+def _description(backbone: Backbone, target: Target) -> dict[str, Any]:
+    return {
+        "input": backbone.takes.prepared_by,
+        "target": target.description(),
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+    }

@@ -1,10 +1,12 @@
 """Identities of files and folders; imports nothing heavy."""
 
 import hashlib
+import json
 import os
 import pathlib
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from graft.models.errors import GraftError
 
@@ -29,6 +31,11 @@ def hash_folder(folder: pathlib.Path, files: Iterable[pathlib.Path] | None = Non
     for file in sorted(_files(folder) if files is None else files):
         total.update(f"{file.relative_to(folder).as_posix()}\0{hash_file(file)}\n".encode())
     return total.hexdigest()
+
+
+def hash_json(value: Any) -> str:
+    """sha256 in hex of a value of JSON types; the order of a mapping's keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def backbone_hash(path: pathlib.Path) -> str:

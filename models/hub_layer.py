@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from graft.models.download import REMOTE, fetch
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.hashing import backbone_hash, require_identity
 from graft.models.saved_model_check import require_allowed
 
@@ -109,7 +109,7 @@ class HubLayer(keras.layers.Layer):
         except GraftError:
             raise
         except Exception as error:  # TensorFlow's loader takes a graph at its word, and raises whatever comes of it
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error, None)
             raise GraftError(f"backbone {handle!r} cannot be read as a SavedModel: {reason}") from error
         self.can_train = bool(self._scopes)
         self.built = True

@@ -6,7 +6,7 @@ import re
 
 import keras
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.hashing import backbone_hash, require_identity
 from graft.models.keras_archive import require_plain_layers
 
@@ -43,7 +43,7 @@ def load_keras_file(handle: str, sha256: str | None = None, trust: bool = False)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     # Keras raises many kinds for a broken or foreign file: zipfile's, h5py's, TypeError for unknown classes.
     except Exception as error:
-        reason = " ".join(str(error).split())  # of several lines, often
+        reason = one_line(error, None)
         raise GraftError(f"backbone {handle!r} cannot be loaded by Keras {keras.__version__}: {reason}") from error
     if len(getattr(model, "inputs", None) or ()) != 1:
         raise GraftError(f"backbone {handle!r} must be a functional or sequential model with one input")

@@ -5,7 +5,7 @@ The settings of one transfer method stand beside it, in `models/transfer/`.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 _TRAINED_DROPOUT, _TRAINED_L2 = 0.2, 1e-4
 
@@ -124,15 +124,15 @@ class ExportOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    warmup: Literal["synthetic", "images"] = Field(
+    warmup: Literal["synthetic", "examples"] = Field(
         default="synthetic",
-        description="The requests that a server replays before it answers: drawn images, or `images` of the eval "
+        description="The requests that a server replays before it answers: drawn ones, or `examples` of the eval "
         "split, which then lie in the model store.",
     )
 
 
 class BackboneOptions(BaseModel):
-    """Which pre-trained network the head is grafted on, and what it expects."""
+    """Which pre-trained network the head is grafted on."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -151,28 +151,6 @@ class BackboneOptions(BaseModel):
     allow_http: bool = Field(
         default=False, description="Download from http://, which anybody on the way can change; use it with `sha256`."
     )
-    image_size: tuple[int, int] = Field(
-        default=(224, 224), description="Height and width the backbone expects, 8 to 2048 pixels."
-    )
-    value_range: tuple[float, float] = Field(default=(0.0, 1.0), description="What pixel values 0 and 255 become.")
     feature_layer: str | None = Field(
         default=None, description="Layer of a `.keras` file whose output is the feature; null: the last one."
     )
-    check_range: bool = Field(
-        default=True,
-        description="Judge before a run, from a few images of the data, whether `value_range` fits; false: trust it.",
-    )
-
-    @field_validator("image_size")
-    @classmethod
-    def _of_an_image(cls, size: tuple[int, int]) -> tuple[int, int]:
-        if min(size) < 8 or max(size) > 2048:
-            raise ValueError("height and width must be 8 to 2048 pixels")
-        return size
-
-    @field_validator("value_range")
-    @classmethod
-    def _going_up(cls, value_range: tuple[float, float]) -> tuple[float, float]:
-        if value_range[0] >= value_range[1]:
-            raise ValueError("must go up from black to white")
-        return value_range

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from graft.models.errors import GraftError
 from graft.models.frozen import FrozenRunner
+from graft.models.inputs import exported_input
+from graft.models.targets import exported_target
 
 
 class SavedModelPredictor:
@@ -19,40 +20,39 @@ class SavedModelPredictor:
         path: folder of the SavedModel.
 
     Attributes:
-        classes: the class names, by index of the probability.
-        images_per_second: rate of the last `predict`.
+        input: what it takes.
+        target: what it answers.
+        examples_per_second: rate of the last `predict`.
 
     Raises:
         GraftError: `path` is not an export of Graft.
     """
 
     def __init__(self, path: str | pathlib.Path):
-        labels = pathlib.Path(path) / "assets.extra" / "labels.txt"
-        if not labels.is_file():
-            raise GraftError(f"{labels}: missing; only models exported by Graft name their classes there")
-        self.classes = labels.read_bytes().decode().removesuffix("\n").split("\n")
+        self.target = exported_target(path)
+        self.input = exported_input(path)
         self._model = tf.saved_model.load(str(path))  # owns the variables
         self._runner = FrozenRunner(self._model.signatures["serving_default"])
-        self.images_per_second = 0.0
+        self.examples_per_second = 0.0
 
     def predict(
-        self, encoded: Iterable[bytes], batch_size: int = 8, progress: Callable[[int], None] | None = None
+        self, contents: Iterable[bytes], batch_size: int = 8, progress: Callable[[int], None] | None = None
     ) -> np.ndarray:
-        """Probabilities float32 [n, k] of encoded images, in their order.
+        """The answers that are measured, float32 [n, ...], of contents in their order (`Target.answer_name`).
 
         Args:
-            encoded: bytes of image files, read once.
-            batch_size: images a call.
-            progress: called with the number of images of each batch that is done.
+            contents: as ingestion stored them, read once.
+            batch_size: examples a call.
+            progress: called with the number of examples of each batch that is done.
         """
         start = time.perf_counter()
-        images = iter(encoded)
-        batches = iter(lambda: list(itertools.islice(images, batch_size)), [])
-        feeds = ({"image_bytes": np.array(batch, dtype=object)} for batch in batches)
-        parts = [result["probabilities"] for result in self._runner.map(feeds, progress)]
-        probabilities = np.concatenate([np.zeros((0, len(self.classes)), np.float32), *parts])
-        self.images_per_second = len(probabilities) / max(time.perf_counter() - start, 1e-9)
-        return probabilities
+        source = iter(contents)
+        batches = iter(lambda: list(itertools.islice(source, batch_size)), [])
+        feeds = ({self.input.signature_name: np.array(batch, dtype=object)} for batch in batches)
+        parts = [result[self.target.answer_name] for result in self._runner.map(feeds, progress)]
+        answers = np.concatenate([np.zeros((0, self.target.units), np.float32), *parts])
+        self.examples_per_second = len(answers) / max(time.perf_counter() - start, 1e-9)
+        return answers
 
     def close(self) -> None:
         """Frees the session."""

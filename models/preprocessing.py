@@ -1,7 +1,7 @@
 """The TensorFlow Transform function of the `transform` stage: class names become indices.
 
-Pixels are no business of Transform: decoding, resizing and scaling happen in the graph of the model, which
-features, training and serving share.
+Inputs are no business of Transform: they are prepared in the graph of the model, which features, training and serving
+share.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from tensorflow_transform.beam.experimental import PTransformAnalyzer
 
 from graft.models.examples import LABEL
 from graft.models.natural import natural_key
+from graft.models.targets import make_target, parse_options
 
 LABEL_VOCABULARY = "label"
 
@@ -22,26 +23,36 @@ LABEL_VOCABULARY = "label"
 def preprocessing_fn(
     inputs: dict[str, tf.Tensor | tf.SparseTensor], custom_config: dict[str, Any] | None = None
 ) -> dict[str, tf.Tensor]:
-    """Maps each label to its place in the list of the training split's classes.
+    """Maps each class to its place in the list of the training split's classes; numbers stay what they are.
 
     Args:
-        inputs: the features of the schema, of which `label` (string, [n, 1] or sparse) is used.
-        custom_config: `class_names`, a list that gives the order; without one it is `models.natural.natural_key`'s.
+        inputs: the features of the schema, of which `label` ([n, m] or sparse) is used: texts or numbers.
+        custom_config: `target`, the settings of `models.targets`; its `class_names`, where it has any, give the order
+            of the classes, else it is `models.natural.natural_key`'s.
 
     Returns:
-        `label`: int64 [n], -1 for a name that the training split does not have.
+        `label`: for one label int64 [n], for several sparse int64 [n, m]; -1 for a name that the training split does
+        not have. For numbers float32 [n, k].
     """
-    labels = _single(inputs[LABEL])
-    # Not tft.vocabulary: it can order by frequency only, so that a few more images would renumber the classes.
+    options = parse_options((custom_config or {}).get("target", {}))
+    target = make_target(options)
+    if not target.has_vocabulary:
+        return {"label": tf.ensure_shape(_dense(inputs[LABEL]), [None, len(target.columns)])}
+    labels = _dense(inputs[LABEL])
+    # Not tft.vocabulary: it can order by frequency only, so that a few more examples would renumber the classes.
     (vocabulary,) = tft.experimental.ptransform_analyzer(
-        [labels],
-        ClassList((custom_config or {}).get("class_names")),
+        [tf.reshape(labels, [-1])],
+        ClassList(options.class_names),  # type: ignore[attr-defined]
         output_dtypes=[tf.string],
         output_shapes=[[]],
         output_asset_default_values=[b"TEMPORARY_ASSET_VALUE"],
         name="classes",
     )
-    return {"label": tft.apply_vocabulary(labels, vocabulary)}
+    if target.one_value:
+        return {"label": tft.apply_vocabulary(labels[:, 0], vocabulary)}
+    there = tf.where(labels != "")
+    numbers = tft.apply_vocabulary(tf.gather_nd(labels, there), vocabulary)
+    return {"label": tf.SparseTensor(there, numbers, tf.shape(labels, tf.int64))}
 
 
 class ClassList(PTransformAnalyzer):
@@ -72,9 +83,9 @@ def write_classes(names: frozenset[bytes], folder: str, order: Sequence[str] | N
     return np.array(path)
 
 
-def _single(values: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
-    """The one value of each example, [n]."""
+def _dense(values: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
+    """[n, m], m at least 1; texts that are missing are empty, numbers 0."""
     if isinstance(values, tf.SparseTensor):
-        shape = tf.stack([values.dense_shape[0], 1])
-        values = tf.sparse.to_dense(tf.SparseTensor(values.indices, values.values, shape), default_value="")
-    return tf.reshape(values, [-1])
+        shape = tf.stack([values.dense_shape[0], tf.maximum(values.dense_shape[1], 1)])
+        return tf.sparse.to_dense(tf.SparseTensor(values.indices, values.values, shape))
+    return values if values.shape.rank == 2 else values[:, None]

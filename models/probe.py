@@ -1,88 +1,31 @@
-"""Judges from a few images whether a network gives feature vectors and is fed within its value range.
-
-The value range is judged by batch normalisation. Normalised by these images, instead of by the statistics it stored, a
-network behaves as it does on its own pixels. If its features are much larger without that, the pixels lie too far
-apart; if they hardly differ between images, too close together. This tells [0, 1] from [0, 255], but not from [-1, 1].
-
-The images must be such as the network is for: one that learned from low contrast gives far too large features for
-noise. Measured with an ImageNet MobileNetV2 made for [0, 1] on eight photos, digits or clothes, features are 0.9 to 1.1
-times as large and differ 0.4 to 0.9 times as much; on images of a sixth of the contrast 0.4 and 0.04. Fed with
-[0, 255] they are 36 to 83 times as large; made for [0, 255] and fed with [0, 1] they differ 0.012 to 0.020 times as
-much. Networks without learned batch statistics are not judged.
-"""
+"""Judges from a few examples whether a network gives feature vectors, and of this input."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from graft.models.batch_statistics import STATISTIC
-
-_LARGEST_SIZE = 8.0
-_SMALLEST_SPREAD = 0.03
-_TRUST = " (backbone.check_range: false, if you know better)"
+from graft.models.inputs.base import Input
 
 
-def find_fault(body: keras.layers.Layer, images: tf.Tensor, judge_range: bool = True) -> str | None:
-    """What is wrong with the features of these images, or None.
+def find_fault(body: keras.layers.Layer, probes: tf.Tensor, input: Input) -> str | None:
+    """What is wrong with the features of these examples, or None.
 
     Args:
-        body: a network from `images` to `[n, d]`; left as it is.
-        images: float32 `[n, height, width, 3]`, n at least 2.
-        judge_range: whether to judge the value range by batch normalisation, as told above.
+        body: a network from `probes` to `[n, d]`; left as it is.
+        probes: a batch of `input.spec`, n at least 2.
+        input: what the examples are; it is asked for doubts of its own.
 
     Returns:
         The end of a sentence whose subject is the network, such as "gives features that are not finite".
     """
-    features = np.asarray(body(images, training=False), np.float64)
+    features = np.asarray(body(probes, training=False), np.float64)
     if not np.isfinite(features).all():
-        return "gives features that are not finite: the value range does not fit"
+        return f"gives features that are not finite: {input.MISFIT}"
     if np.ptp(features, axis=0).max() <= 1e-6 * max(np.abs(features).max(), 1e-30):
-        return "gives the same features for every image: the value range does not fit"
+        return f"gives the same features for every {input.one}: {input.MISFIT}"
     if (features >= 0).all() and np.allclose(features.sum(axis=1), 1.0, atol=1e-3):
         return (
             f"gives probabilities of {features.shape[1]} classes, not a feature vector: choose an earlier layer with "
             "backbone.feature_layer, or the feature-vector variant of the model"
         )
-    if not judge_range or not _has_learned_statistics(body):
-        return None
-    normalised = _features_in_training(body, images)
-    size = np.sqrt(np.mean(features**2) / max(np.mean(normalised**2), 1e-30))
-    spread = features.std(axis=0).mean() / max(normalised.std(axis=0).mean(), 1e-30)
-    # The spread first: where contrast is low, pixels far too close together are also far from the mean that it learned.
-    if spread < _SMALLEST_SPREAD:
-        return (
-            f"hardly tells images apart ({spread:.1%} of the spread to expect): the network takes a wider value range"
-            f"{_TRUST}"
-        )
-    if size > _LARGEST_SIZE:
-        return f"gives features {size:.0f} times too large: the network takes a narrower value range{_TRUST}"
-    return None
-
-
-def _has_learned_statistics(body: keras.layers.Layer) -> bool:
-    statistics = [variable for variable in body.variables if STATISTIC.search(variable.name)]
-    can_train = getattr(body, "can_train", True) and getattr(body, "has_training_trace", True)
-    return can_train and any(
-        np.any(np.asarray(variable) != float(variable.name.endswith("variance"))) for variable in statistics
-    )
-
-
-def _features_in_training(body: keras.layers.Layer, images: tf.Tensor) -> np.ndarray:
-    """Features of a call in training, with all that such a call changes put back.
-
-    Layers that their publisher froze take part too: normalised or not, they are judged by what they pass on.
-    """
-    states = [(layer, layer.trainable) for layer in body._flatten_layers()]
-    flags = [(variable, variable.trainable) for variable in body.variables]
-    values = [(variable, variable.numpy()) for variable in body.variables]
-    try:
-        for layer, _ in states:
-            type(layer).trainable.fset(layer, True)
-        return np.asarray(body(images, training=True), np.float64)
-    finally:
-        for layer, state in states:
-            type(layer).trainable.fset(layer, state)
-        for variable, flag in flags:
-            variable.trainable = flag
-        for variable, value in values:
-            variable.assign(value)
+    return input.doubts(body, probes, features)

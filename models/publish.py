@@ -13,40 +13,40 @@ from graft.models.empty_batch import never_empty
 from graft.models.errors import GraftError
 
 
-def publish_backbone(model: keras.Model, path: str | pathlib.Path, image_size: tuple[int, int]) -> None:
+def publish_backbone(model: keras.Model, path: str | pathlib.Path, spec: tf.TensorSpec) -> None:
     """Writes `model` as a feature-vector SavedModel.
 
-    The SavedModel is callable with float32 images `[n, height, width, 3]` and `training=True` or `False`, lists
+    The SavedModel is callable with a batch of `spec` and `training=True` or `False`, lists
     `variables`, `trainable_variables` and `regularization_losses`, and has the signature serving_default
     (`inputs` -> `feature_vector`, float32 `[n, d]`).
 
     Args:
-        model: from images to `[n, d]`, or to `[n, h, w, c]`, which is averaged over height and width.
+        model: from a batch of `spec` to `[n, d]`, or to `[n, h, w, c]`, which is averaged over height and width.
         path: folder to write.
-        image_size: (height, width) in pixels.
+        spec: what it takes, with a leading None (`models.inputs.base.Input.spec`).
 
     Raises:
-        GraftError: if the model does not give a feature vector for such images.
+        GraftError: if the model does not give a feature vector for it.
     """
-    images = tf.TensorSpec([None, *image_size, 3], tf.float32, name="inputs")
+    examples = tf.TensorSpec(spec.shape, spec.dtype, name="inputs")
 
     @tf.function(autograph=False)
     def call(inputs, training=False):
-        features = never_empty(lambda images: model(images, training=training), inputs)
+        features = never_empty(lambda some: model(some, training=training), inputs)
         if len(features.shape) == 4:
             features = tf.reduce_mean(features, axis=[1, 2])
         return tf.cast(features, tf.float32)
 
     try:
-        inference = call.get_concrete_function(images, training=False)
-        call.get_concrete_function(images, training=True)
+        inference = call.get_concrete_function(examples, training=False)
+        call.get_concrete_function(examples, training=True)
     except ValueError as error:
-        raise GraftError(f"model {model.name!r} does not take images of {list(image_size)}: {error}") from error
+        raise GraftError(f"model {model.name!r} does not take {spec.dtype.name}{spec.shape}: {error}") from error
     shapes = [tuple(output.shape) for output in inference.outputs]
     if len(shapes) != 1 or len(shapes[0]) != 2:
         raise GraftError(f"model {model.name!r} must give a vector [n, d] or a map [n, h, w, c]; it gives {shapes}")
 
-    @tf.function(input_signature=[images], autograph=False)
+    @tf.function(input_signature=[examples], autograph=False)
     def serving_default(inputs):
         return {"feature_vector": call(inputs, training=False)}
 

@@ -25,6 +25,7 @@ from graft.models.datasets import ArraySplit, ImageSplit, read_classes
 from graft.models.errors import GraftError
 from graft.models.features import check_same_backbone
 from graft.models.heads import build_head
+from graft.models.inputs import make_input
 from graft.models.loop import History
 from graft.models.options import TrainOptions
 from graft.models.predict import most_probable
@@ -117,6 +118,7 @@ def transferred(comparison: Comparison, seed: int, backbone: Backbone | None = N
     settings = comparison.settings
     task = build_task(
         settings.backbone,
+        make_input(settings.input),
         settings.head,
         settings.transfer,
         comparison.training(seed),
@@ -208,7 +210,7 @@ def raw_pixels(comparison: Comparison) -> dict[str, np.ndarray]:
     side = _LARGEST_SIDE
     while side > 8 and count * side * side * 3 * 4 > _PIXEL_BYTES:
         side //= 2
-    height, width = comparison.settings.backbone.image_size
+    height, width = comparison.settings.input.image_size
     size = (min(height, side), min(width, side))
     largest = max(len(split.labels) for split in splits.values())
     # All rows, and the largest split a second time while its batches are put together: exact, before the rows are grey.
@@ -254,7 +256,7 @@ def negative_transfer(
             f"negative_transfer.seeds: received {len(seeds)}; allowed: at least {gap.LEAST_SEEDS}, for fewer "
             "trainings say next to nothing of the luck of training"
         )
-    published = configured_backbone(comparison.settings.backbone)
+    published = configured_backbone(comparison.settings.backbone, make_input(comparison.settings.input))
     check_same_backbone(comparison.settings.features_path, published)
     shared = None if get_method(comparison.settings.transfer["method"]).READS_IMAGES else published
     pixels = raw_pixels(comparison) if "raw" in references else {}
@@ -331,7 +333,7 @@ def _correct_on_images(comparison: Comparison, backbone: Backbone, head: keras.M
     def logits(images: tf.Tensor) -> tf.Tensor:
         return head(tf.cast(backbone(images, training=False), tf.float32), training=False)
 
-    test = comparison.images(comparison.test, backbone.image_size, backbone.value_range)
+    test = comparison.images(comparison.test, backbone.takes.options.image_size, backbone.takes.options.value_range)
     return _correct(test.ordered(), logits)
 
 

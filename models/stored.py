@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def reading(path: str | Path, stage: str) -> Iterator[None]:
         raise GraftError(f"{path}: missing; the {stage} stage writes it") from error
     # NumPy and its zip reader raise about anything on a damaged file: OSError, EOFError, zlib.error, struct.error...
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error)
         raise GraftError(
             f"{path}: damaged or cut ({reason}); run again with --from {stage}, which writes it anew"
         ) from error

@@ -97,8 +97,8 @@ class Task:
         return ImageSplit(
             split.patterns,
             self.classes,
-            self.backbone.image_size,
-            self.backbone.value_range,
+            self.backbone.takes.options.image_size,
+            self.backbone.takes.options.value_range,
             self.training.batch_size,
         )
 
@@ -125,7 +125,7 @@ def check_same_classes(features_path: str | Path, classes: Sequence[str]) -> Non
     Raises:
         GraftError: it does not; its labels would mean other classes.
     """
-    path = Path(features_path) / "classes.json"
+    path = Path(features_path) / "names.json"
     with reading(path, "features"):
         stored = json.loads(path.read_text(encoding="utf-8"))
     if stored != list(classes):

@@ -14,23 +14,27 @@ import keras
 import tensorflow as tf
 from pydantic import ValidationError
 
+from graft.models import durable
 from graft.models.backbone import Backbone, configured_backbone
 from graft.models.checkpoint import Checkpoint
-from graft.models.datasets import read_classes, read_encoded
+from graft.models.datasets import read_contents
 from graft.models.errors import GraftError
 from graft.models.export import export_model
 from graft.models.features import check_same_backbone
 from graft.models.hashing import hash_file
 from graft.models.heads import build_head
+from graft.models.inputs import make_input
+from graft.models.inputs.base import Input
 from graft.models.loop import History
 from graft.models.options import BackboneOptions, HeadOptions, TrainOptions
 from graft.models.settings import Settings
+from graft.models.targets import load_target
 from graft.models.task import Split, Task, check_same_classes, load_split
 from graft.models.transfer import check_options, get_method, method_options
 
 log = logging.getLogger(__name__)
 
-_COMPARED_IMAGES = 4
+_COMPARED = 4
 
 
 class FnArgs(Protocol):
@@ -65,13 +69,15 @@ def run_fn(fn_args: FnArgs) -> None:
         raise GraftError(f"custom_config of the train stage: {error}") from error
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    classes = read_classes(fn_args.transform_graph_path)
+    target = load_target(settings.target, fn_args.transform_graph_path)
+    classes = list(target.names)
     check_same_classes(settings.features_path, classes)
     strategy = choose_strategy()
     log.info("train: %d replicas", strategy.num_replicas_in_sync)
     make_deterministic(settings.train.seed)
     task = build_task(
         settings.backbone,
+        make_input(settings.input),
         settings.head,
         settings.transfer,
         settings.train,
@@ -88,17 +94,15 @@ def run_fn(fn_args: FnArgs) -> None:
     _write_history(run_dir / "history.json", history, settings.transfer["method"])
     task.head.save(run_dir / "head.keras")
     backbone, head = _off_strategy(task, settings)
-    images = read_encoded(fn_args.eval_files, _COMPARED_IMAGES)
+    contents = read_contents(fn_args.eval_files, _COMPARED)
     export_model(
         backbone,
         head,
-        classes,
+        target,
         fn_args.transform_graph_path,
         fn_args.serving_model_dir,
-        settings.backbone.image_size,
-        settings.backbone.value_range,
-        images,
-        images if settings.export.warmup == "images" else None,
+        contents,
+        contents if settings.export.warmup == "examples" else None,
         settings.model_name,
     )
     if task.checkpoint:
@@ -107,6 +111,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
 def build_task(
     backbone_options: BackboneOptions,
+    input: Input,
     head_options: HeadOptions,
     transfer: dict[str, Any],
     training: TrainOptions,
@@ -130,7 +135,7 @@ def build_task(
         raise GraftError(f"transfer: {error}") from error
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
-        backbone = backbone or configured_backbone(backbone_options)
+        backbone = backbone or configured_backbone(backbone_options, input)
         head = build_head(len(classes), backbone.feature_dim, head_options, training.seed)
     return Task(classes, backbone, head, train, eval, method_settings, training, strategy, head_options=head_options)
 
@@ -164,16 +169,14 @@ def _identity(settings: Settings, task: Task) -> dict[str, Any]:
 
 def _write_history(path: Path, history: History, method: str) -> None:
     """Writes the history, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"method": method, **dataclasses.asdict(history)}, indent=1), encoding="utf-8")
-    partial.replace(path)
+    durable.write_atomic(path, json.dumps({"method": method, **dataclasses.asdict(history)}, indent=1).encode())
 
 
 def _off_strategy(task: Task, settings: Settings) -> tuple[Backbone, keras.Model]:
     """The trained parts with plain variables: mirrored ones are copied into a fresh backbone and head."""
     if task.strategy.num_replicas_in_sync == 1:
         return task.backbone, task.head
-    backbone = configured_backbone(settings.backbone)
+    backbone = configured_backbone(settings.backbone, make_input(settings.input))
     head = build_head(len(task.classes), backbone.feature_dim, settings.head, settings.train.seed)
     for plain, mirrored in ((backbone, task.backbone), (head, task.head)):
         for target, source in zip(plain.variables, mirrored.variables, strict=True):

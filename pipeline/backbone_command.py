@@ -3,13 +3,16 @@
 import argparse
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graft.models.errors import GraftError
 from graft.pipeline.output import answer
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from graft.models.backbone import Backbone
     from graft.models.options import BackboneOptions
 
 EXIT_FAULT = 1
@@ -26,22 +29,28 @@ def add_commands(commands: Any, add: Callable) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from graft.models.options import BackboneOptions  # imported here: `graft --help` needs no pydantic
+    from graft.models.inputs import KINDS  # imported here: `graft --help` needs no pydantic
+    from graft.models.options import BackboneOptions
 
     if args.backbone.endswith(_CONFIGS):
         from graft.pipeline import config as configs
 
-        options = configs.load(args.backbone).backbone
+        config = configs.load(args.backbone)
+        options, inputs = config.backbone, [config.input]
     else:
-        options = BackboneOptions(handle=args.backbone)
+        options, inputs = BackboneOptions(handle=args.backbone), [KINDS.options(kind)() for kind in KINDS]
     options.allow_http = options.allow_http or args.allow_http
-    found = examine(options)
+    found = examine(options, inputs)
     answer(args, found, *_lines(found))
     return EXIT_FAULT if found["faults"] else 0
 
 
-def examine(options: "BackboneOptions") -> dict[str, Any]:
+def examine(options: "BackboneOptions", inputs: "Sequence[BaseModel]") -> dict[str, Any]:
     """What a backbone is. It is loaded only if it does no more than compute, or is trusted and the pinned one.
+
+    Args:
+        options: which backbone.
+        inputs: settings of the inputs that it may be for; the first that it takes counts.
 
     Returns:
         `handle`, `kind`, `sha256`, `bytes`, `faults` (what it would do besides computing, and another hash than the
@@ -53,7 +62,6 @@ def examine(options: "BackboneOptions") -> dict[str, Any]:
     """
     # Imported here: `graft --help` knows neither Keras nor TensorFlow.
     from graft.models import applications, hub_layer, keras_archive, saved_model_check
-    from graft.models.backbone import configured_backbone
     from graft.models.hashing import backbone_hash
 
     handle = options.handle
@@ -62,7 +70,7 @@ def examine(options: "BackboneOptions") -> dict[str, Any]:
     loaded = None
     unpinned = options.model_copy(update={"sha256": None})
     if applications.is_application(handle):
-        loaded = configured_backbone(unpinned)
+        loaded = _loaded(unpinned, inputs)
         size = sum(variable.value.dtype.size * variable.value.shape.num_elements() for variable in loaded.variables)
         found |= {"kind": "keras.applications", "sha256": loaded.identity, "bytes": size}
     elif handle.endswith(".keras"):
@@ -82,7 +90,7 @@ def examine(options: "BackboneOptions") -> dict[str, Any]:
         found["not_loaded"] = "it is not the pinned one" if other else "it does more than compute"
     else:
         try:
-            found["feature_dim"] = (loaded or configured_backbone(unpinned)).feature_dim
+            found["feature_dim"] = (loaded or _loaded(unpinned, inputs)).feature_dim
         except GraftError as error:  # the size or the range of the images may be another; the rest is known
             found["not_loaded"] = str(error)
     if other:
@@ -90,6 +98,20 @@ def examine(options: "BackboneOptions") -> dict[str, Any]:
     found["faults"] = faults
     found["config"] = f"backbone:\n  handle: {json.dumps(handle)}\n  sha256: {found['sha256']}"
     return found
+
+
+def _loaded(options: "BackboneOptions", inputs: "Sequence[BaseModel]") -> "Backbone":
+    """The backbone for the first of these inputs that it takes; raises for the first, if it takes none."""
+    from graft.models.backbone import configured_backbone
+    from graft.models.inputs import make_input
+
+    refusals = []
+    for given in inputs:
+        try:
+            return configured_backbone(options, make_input(given))
+        except GraftError as error:
+            refusals.append(error)
+    raise refusals[0]
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

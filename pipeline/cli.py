@@ -186,8 +186,8 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 def _init(args: argparse.Namespace) -> int:
+    from graft.models.durable import write_atomic
     from graft.pipeline.reference import starter_config
-    from graft.serving.durable import write_atomic
 
     if args.path.exists():
         raise GraftError(f"{args.path}: exists already; give another name")
@@ -274,8 +274,8 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    from graft.models.durable import read_small
     from graft.serving.client import Client, ClientError
-    from graft.serving.durable import read_small
 
     images = []
     for path in args.files:

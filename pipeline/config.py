@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
-from graft.components.ingest.options import DataOptions
+from graft.components.ingest import sources
+from graft.components.ingest.request import Request, make_request
 from graft.models import inputs, targets
 from graft.models.errors import GraftError
 from graft.models.gap import LEAST_SEEDS
@@ -103,7 +104,7 @@ class Config(_Section):
     name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = pydantic.Field(
         description="Name of the pipeline and of the served model."
     )
-    data: DataOptions
+    data: sources.REGISTRY.union()  # type: ignore[valid-type]
     input: inputs.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
         inputs.KINDS.options("image")(), description="What the data is made of, and what the backbone expects of it."
     )
@@ -122,6 +123,18 @@ class Config(_Section):
     push: PushOptions = PushOptions()
     store: str = pydantic.Field("runs/store", description="Folder of the model store.")
     root: str = pydantic.Field("runs", description="Folder of metadata, artifacts, checkpoints and reports.")
+
+    @pydantic.model_validator(mode="after")
+    def _request_possible(self) -> "Config":
+        try:
+            self.request()
+        except GraftError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def request(self) -> Request:
+        """What is asked of ingestion."""
+        return make_request(self.data, self.input, self.target)
 
     @pydantic.model_validator(mode="after")
     def _slices_known(self) -> "Config":
@@ -248,6 +261,8 @@ def _mirrored(raw: dict) -> dict:
         *parents, last = old.split(".")
         for part in parents:
             model = model.model_fields[part].annotation
+        if not hasattr(model, "model_fields"):  # a section by kind, which is new
+            continue
         if value is not None and last in model.model_fields:
             node = raw
             for part in parents:

@@ -99,7 +99,7 @@ def _add(drawing: Drawing, series: Series) -> None:
             alpha=0.6 if muted else 0.35, edgecolor="white" if muted else colour,
         )  # fmt: skip
     elif series.style == "gaps":
-        drawing.vlines(x, y, np.asarray(series.to, float), color=colour, linewidth=2, label=label)
+        drawing.vlines(x, y, np.asarray(series.to, float), color=colour, linewidth=2, label=label or "")
     elif series.style == "points":
         drawing.plot(x, y, color=colour, marker="o", markersize=3.5, linestyle="none", label=label)
     elif series.style == "dashed":

@@ -2,16 +2,15 @@
 
 import hashlib
 import importlib.metadata
-import json
 import pathlib
 import re
 
 from graft.models.download import REMOTE, fetch
+from graft.models.durable import read_small, write_atomic
 from graft.models.errors import GraftError
-from graft.models.hashing import backbone_hash, hash_folder, require_identity
+from graft.models.hashing import backbone_hash, hash_folder, hash_json, require_identity
 from graft.models.options import BackboneOptions
 from graft.pipeline.config import Config
-from graft.serving.durable import read_small, write_atomic
 
 _PACKAGES = ("components", "models", "serving")
 _LIBRARIES = (
@@ -53,7 +52,7 @@ def code_version() -> str:
     top = pathlib.Path(__file__).parents[1]
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     sources = hash_folder(top, (path for package in _PACKAGES for path in (top / package).rglob("*.py")))
-    return hashlib.sha256(json.dumps([sources, versions]).encode()).hexdigest()
+    return hash_json([sources, versions])
 
 
 def backbone_identity(options: BackboneOptions) -> str:
@@ -97,5 +96,4 @@ def pin_schema(config: Config) -> str | None:
 
 def run_key(config: Config, data: str, code: str, backbone: str) -> str:
     """Identity of what goes into a model; two runs with the same key make the same model."""
-    content = json.dumps([config.of_the_run(), data, code, backbone], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+    return hash_json([config.of_the_run(), data, code, backbone])

@@ -1,6 +1,7 @@
 """The report of a run, one HTML file, and the card of its model."""
 
 import dataclasses
+import functools
 import logging
 import pathlib
 import re
@@ -13,6 +14,7 @@ import markupsafe
 import yaml
 
 from graft.models import page
+from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
 from graft.models.text import markdown, printable
 from graft.pipeline import plots, stages
@@ -21,7 +23,6 @@ from graft.pipeline.lineage import describe_run, lineage_rows
 from graft.pipeline.metadata import Artifact, Metadata
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages.base import CARD_HEADINGS, SERVING, Absent, Entry, Ran
-from graft.serving.durable import write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def build_sections(ran: Ran, refusal: str | None = None) -> Iterator[Section]:
     """What the stages show, in their order; of a part that cannot be shown, why."""
     for stage in stages.STAGES:
         for part in stage.parts():
-            built = _guarded(part.name, lambda build=part.build: build(ran), refusal)
+            built = _guarded(part.name, functools.partial(part.build, ran), refusal)
             if isinstance(built, str):
                 yield Section(part.name, part.title, absent=built)
                 continue
@@ -127,7 +128,7 @@ def _guarded(name: str, build: Callable[[], Any], refusal: str | None = None) ->
 
 def _tiles(ran: Ran) -> Iterator[page.Tile]:
     for stage in stages.STAGES:
-        found = _guarded(f"tiles of {stage.name}", lambda stage=stage: stage.tiles(ran))
+        found = _guarded(f"tiles of {stage.name}", functools.partial(stage.tiles, ran))
         yield from () if isinstance(found, str) else found
 
 
@@ -136,7 +137,7 @@ def _card(ran: Ran, refusal: str | None) -> dict[str, Any]:
     entries: dict[str, list[Any]] = {heading: [] for heading in CARD_HEADINGS}
     reasons: list[str] = []
     for stage in stages.STAGES:
-        found: Sequence[Entry] | str = _guarded(f"card of {stage.name}", lambda stage=stage: stage.card(ran), refusal)
+        found: Sequence[Entry] | str = _guarded(f"card of {stage.name}", functools.partial(stage.card, ran), refusal)
         if isinstance(found, str):
             reasons.append(found)
             continue

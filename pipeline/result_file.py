@@ -4,7 +4,7 @@ import json
 import pathlib
 from typing import Any
 
-from graft.serving.durable import write_atomic
+from graft.models.durable import write_atomic
 
 FILE_NAME = "run.json"
 

@@ -28,7 +28,7 @@ from graft.serving.store import ModelStore
 
 log = logging.getLogger(__name__)
 
-_PROBED_IMAGES = 8
+_PROBED = 8
 
 
 def check(config: Config) -> SourceReport:
@@ -38,7 +38,7 @@ def check(config: Config) -> SourceReport:
         GraftError: it is not so.
     """
     prepare.check_paths(config)
-    report = check_source(config.data)
+    report = check_source(config.request())
     if report.complete:
         check_class_names(config, report.classes)
     check_backbone(config)
@@ -66,32 +66,36 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
 
 
 def check_backbone(config: Config) -> None:
-    """Loads the backbone and runs a few images of the data through it, once for each backbone, options and data.
+    """Loads the backbone and runs a few examples of the data through it, once for each backbone, options and data.
 
-    The data counts by its options, not by its content: what is judged is whether such images suit the network.
+    The data counts by its options, not by its content: what is judged is whether such examples suit the network.
 
     Raises:
         GraftError: it cannot be loaded, is no feature vector, or does not fit (see `models.backbone.check_backbone`).
     """
     identity = prepare.backbone_identity(config.backbone)
-    judged = [config.backbone.model_dump(), config.transfer, config.data.model_dump(mode="json")]
+    judged = [config.backbone.model_dump(), config.transfer]
+    judged += [section.model_dump(mode="json") for section in (config.data, config.input)]
     content = json.dumps([*judged, identity, prepare.code_version()])
     marker = config.run_root / "checked_backbone"
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         return
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
-    from graft.components.ingest.sample import sample_images
+    from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones
+    from graft.models.inputs import make_input
     from graft.models.transfer import get_method
 
-    options = config.backbone
-    loaded = backbones.configured_backbone(options)
-    images = sample_images(config.data, _PROBED_IMAGES)
-    if len(images) < 2:
-        log.warning("backbone: %d usable images at the start of the data; it is checked on noise", len(images))
-    if not options.check_range:
-        log.warning("backbone: value_range %s is not judged: backbone.check_range is false", list(options.value_range))
-    backbones.check_backbone(loaded, images, options.check_range)
+    input = make_input(config.input)
+    loaded = backbones.configured_backbone(config.backbone, input)
+    found = sample_contents(config.request(), _PROBED)
+    if len(found) < 2:
+        log.warning(
+            "backbone: %d usable %s at the start of the data; it is checked on drawn ones", len(found), input.unit
+        )
+    if input.unjudged:
+        log.warning("backbone: %s", input.unjudged)
+    backbones.check_backbone(loaded, found)
     if get_method(config.transfer["method"]).READS_IMAGES:
         loaded.unfreeze(1.0)
     marker.parent.mkdir(parents=True, exist_ok=True)
@@ -229,7 +233,7 @@ def _run_graph(config: Config, root: pathlib.Path, follower: "_Follower", from_s
 def make_keys(config: Config) -> Keys:
     """Looks at data, code, backbone, schema and store."""
     store = ModelStore(config.store)
-    data, code = fingerprint(config.data), prepare.code_version()
+    data, code = fingerprint(config.request()), prepare.code_version()
     backbone = prepare.backbone_identity(config.backbone)
     key = prepare.run_key(config, data, code, backbone)
     return Keys(

@@ -2,15 +2,15 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import pathlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import IO, Protocol
 
 import psutil
 
+from graft.models import durable
 from graft.models.errors import GraftError
 
 _SAMPLE_S = 0.05
@@ -119,17 +119,14 @@ def one_run_at_a_time(root: pathlib.Path, wait: bool, waiting: Callable[[str], N
         Busy: another run holds it and `wait` is false.
     """
     root.mkdir(parents=True, exist_ok=True)
-    with (root / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            message = f"{root}: a run of this pipeline is under way (process {holder})"
-            if not wait:
-                raise Busy(f"{message}; let it end, or use --wait") from None
-            waiting(message)
-            fcntl.flock(file, fcntl.LOCK_EX)
+
+    def held(file: IO[str]) -> None:
+        message = f"{root}: a run of this pipeline is under way (process {file.read().strip() or 'unknown'})"
+        if not wait:
+            raise Busy(f"{message}; let it end, or use --wait")
+        waiting(message)
+
+    with durable.locked(root / "lock", held) as file:
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()))

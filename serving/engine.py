@@ -20,9 +20,8 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import deprecation
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, kernel_reason
 from graft.models.inputs.guards import guards_for
-from graft.models.inputs.image.decoding import decode_error_reason
 from graft.models.saved_model_check import find_faults, summary
 from graft.serving import freezing, tensors
 from graft.serving.status import CODES, ServingError, invalid
@@ -187,7 +186,7 @@ class Engine:
                 return self._call_kept(feeds, fetches, options)
             return self._call_once(feeds, fetches, options)
         except tf.errors.OpError as error:
-            raise ServingError(CODES[error.error_code], decode_error_reason(error)) from error
+            raise ServingError(CODES[error.error_code], kernel_reason(error.message)) from error
         except UnicodeDecodeError as error:
             # A kernel that quotes what it was sent, and that is no text: TensorFlow's Python fails on its own message,
             # and the code is lost. What a kernel quotes is the caller's.

@@ -1,13 +1,12 @@
 """The list of files with sizes and sha256 that every version in the store carries (`graft_manifest.json`)."""
 
-import hashlib
 import json
 import pathlib
 from typing import Any
 
+from graft.models import durable
 from graft.models.errors import GraftError
-from graft.models.hashing import hash_file
-from graft.serving import durable
+from graft.models.hashing import hash_file, hash_json
 
 NAME = "graft_manifest.json"
 FORMAT = 1
@@ -49,7 +48,7 @@ def describe(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 def _seal(content: dict[str, Any]) -> str:
     """sha256 over the manifest without its own seal, so that a change of the manifest itself shows."""
     unsealed = {key: value for key, value in content.items() if key != "seal"}
-    return hashlib.sha256(json.dumps(unsealed, sort_keys=True).encode()).hexdigest()
+    return hash_json(unsealed)
 
 
 def encode(model: str, version: int, time: str, files: dict[str, Any], metadata: dict[str, Any]) -> bytes:

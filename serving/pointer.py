@@ -5,8 +5,8 @@ import datetime
 import json
 import pathlib
 
+from graft.models import durable
 from graft.models.errors import GraftError
-from graft.serving import durable
 
 NAME = "CURRENT"
 _MAX_BYTES = 1 << 16

@@ -20,8 +20,9 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from graft.models import durable
 from graft.models.errors import GraftError
-from graft.serving import durable, manifest, model_config, pointer
+from graft.serving import manifest, model_config, pointer
 from graft.serving.pointer import Pointer, PointerError, StoreError
 from graft.serving.versions import MAX_VERSION, check_model_name, is_model_name, version_folders, version_number
 

@@ -62,6 +62,7 @@ def write_pictures(folder: pathlib.Path, each: int = 40) -> pathlib.Path:
 def write_backbone(folder: pathlib.Path, seed: int = 0) -> pathlib.Path:
     """Publishes a small random convolutional network as a hub-style SavedModel."""
     import keras
+    from small_inputs import pictures
 
     from graft.models.publish import publish_backbone
 
@@ -75,7 +76,7 @@ def write_backbone(folder: pathlib.Path, seed: int = 0) -> pathlib.Path:
             layers.GlobalAveragePooling2D(),
         ]
     )
-    publish_backbone(model, folder, (SIDE, SIDE))
+    publish_backbone(model, folder, pictures((SIDE, SIDE)).spec)
     return folder
 
 
@@ -144,11 +145,8 @@ def make_workshop(folder: pathlib.Path) -> Workshop:
             "slices": ["camera", "year"],
             "split": {"eval": 0.2, "test": 0.3},
         },
-        "backbone": {
-            "handle": str(write_backbone(folder / "backbone")),
-            "image_size": [SIDE, SIDE],
-            "value_range": [0, 1],
-        },
+        "input": {"image_size": [SIDE, SIDE], "value_range": [0, 1]},
+        "backbone": {"handle": str(write_backbone(folder / "backbone"))},
         "train": {"epochs": 15, "learning_rate": 0.1, "batch_size": 16},
         "gates": {"accuracy": 0.5, "slices": {"camera": {"accuracy": 0.4, "min_examples": 5}}},
     }

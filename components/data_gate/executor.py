@@ -9,7 +9,6 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from graft.components import gates
-from graft.components.ingest.reasons import Reason
 from graft.components.ingest.summary import Summary, read_summary
 from graft.components.parameters import BaseParameters
 
@@ -75,8 +74,8 @@ def rejected_gate(summary: Summary, limit: float) -> gates.Gate:
       summary: The counts of ingestion.
       limit: Largest allowed fraction.
     """
-    counts = ", ".join(f"{count} {reason} ({Reason(reason).explanation})" for reason, count in summary.rejected.items())
-    detail = f"{summary.rejected_count} of {summary.total} images rejected: {counts}" if counts else ""
+    told = f"{summary.rejected_count} of {summary.total} {summary.unit} rejected: {summary.rejections}"
+    detail = told if summary.rejected else ""
     value = summary.rejected_fraction
     return gates.Gate("max_rejected", value, limit, value <= limit, detail)
 

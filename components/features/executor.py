@@ -11,15 +11,16 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from graft.components.parameters import BaseParameters
-from graft.models import inputs, progress, targets
+from graft.models import examples, inputs, progress, targets
 from graft.models.applications import is_application
 from graft.models.backbone import configured_backbone
-from graft.models.datasets import read_classes
 from graft.models.errors import GraftError
-from graft.models.examples import DIGEST, INPUT, LABEL, read_examples, split_files
 from graft.models.features import extract_features, write_backbone
 from graft.models.options import BackboneOptions
 from graft.models.settings import InputOptions, TargetOptions
+from graft.models.targets.base import Target
+
+_COLUMNS = (examples.LABEL, examples.DIGEST, examples.DOMAIN, examples.WEIGHT)
 
 
 class Parameters(BaseParameters):
@@ -29,7 +30,8 @@ class Parameters(BaseParameters):
         input: what the backbone is fed.
         target: what is predicted.
         backbone: which network.
-        identity: what stands for it in the cache key, see `pipeline.prepare.backbone_identity`; empty if not known.
+        identity: what stands for the backbone in the cache key, see `pipeline.prepare.backbone_identity`; empty if not
+            known.
         splits: the splits to extract.
     """
 
@@ -41,7 +43,15 @@ class Parameters(BaseParameters):
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes `classes.json` and, by split, `features.npy` float32 [n, d], `labels.npy` int64 [n], `sha256.npy` S64 [n].
+    """Writes `names.json`, those of the target, and arrays with a row for each Example by split.
+
+    | file | holds |
+    |---|---|
+    | `features.npy` | float32 [n, d] |
+    | `labels.npy` | what `Target.encode` gives, [n, ...] |
+    | `sha256.npy` | S64 [n] |
+    | `domains.npy` | S6 [n], `source` or `target`; only where the Examples have a domain |
+    | `weights.npy` | float32 [n]; only where the Examples have a weight |
 
     Rows keep the order of the sorted shards. `backbone.json` says which network made them.
     """
@@ -55,45 +65,58 @@ class Executor(base_executor.BaseExecutor):
         """Runs the one pass.
 
         Raises:
-            GraftError: the backbone is not the one whose identity the run began with.
+            GraftError: the backbone is not the one whose identity the run began with, or a label is none of the target.
         """
         given = Parameters.load(exec_properties)
-        options, known, splits = given.backbone, given.identity, given.splits
-        backbone = configured_backbone(options)
+        backbone = configured_backbone(given.backbone, inputs.make_input(given.input))
         # A network of keras.applications is known by its name until it is built; see `pipeline.prepare`.
-        if known and known != backbone.identity and not is_application(options.handle):
+        if given.identity and given.identity != backbone.identity and not is_application(given.backbone.handle):
             raise GraftError(
-                f"backbone {options.handle!r} changed during the run: its sha256 was {known} at the start and is "
-                f"{backbone.identity} now; run again"
+                f"backbone {given.backbone.handle!r} changed during the run: its sha256 was {given.identity} at the "
+                f"start and is {backbone.identity} now; run again"
             )
-        classes = read_classes(artifact_utils.get_single_uri(input_dict["transform_graph"]))
-        index = {name: i for i, name in enumerate(classes)}
+        transform_graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
+        target = targets.load_target(given.target, transform_graph)
         output = pathlib.Path(artifact_utils.get_single_uri(output_dict["features"]))
-        examples = artifact_utils.get_single_uri(input_dict["examples"])
-        labels: dict[str, list[int]] = {split: [] for split in splits}
-        hashes: dict[str, list[bytes]] = {split: [] for split in splits}
+        uri = artifact_utils.get_single_uri(input_dict["examples"])
+        columns: dict[str, dict[str, list]] = {split: {name: [] for name in _COLUMNS} for split in given.splits}
         done = 0
 
-        def encoded() -> Iterator[bytes]:
-            for split in splits:
-                for example in read_examples(split_files(examples, split), (INPUT, LABEL, DIGEST)):
-                    labels[split].append(index[example[LABEL][0]])
-                    hashes[split].append(example[DIGEST])
-                    yield example[INPUT]
+        def contents() -> Iterator[bytes]:
+            for split in given.splits:
+                files = examples.split_files(uri, split)
+                for row in examples.read_examples(files, (examples.INPUT, *_COLUMNS)):
+                    for name, column in columns[split].items():
+                        column.append(row[name])
+                    yield row[examples.INPUT]
 
         def report(batch: int) -> None:
             nonlocal done
             done += batch
-            progress.report("features", done, None, "images")
+            progress.report("features", done, None, backbone.takes.unit)
 
         # All splits in one call: freezing the backbone takes seconds.
-        vectors = extract_features(backbone, encoded(), progress=report)
-        ends = np.cumsum([len(labels[split]) for split in splits])
-        for split, part in zip(splits, np.split(vectors, ends[:-1]), strict=True):
+        vectors = extract_features(backbone, contents(), progress=report)
+        ends = np.cumsum([len(columns[split][examples.LABEL]) for split in given.splits])
+        for split, part in zip(given.splits, np.split(vectors, ends[:-1]), strict=True):
             folder = output / f"Split-{split}"
             folder.mkdir(parents=True)
             np.save(folder / "features.npy", part)
-            np.save(folder / "labels.npy", np.array(labels[split], np.int64))
-            np.save(folder / "sha256.npy", np.array(hashes[split], "S64"))
+            for name, array in _arrays(columns[split], target, f"split {split!r}: ").items():
+                np.save(folder / f"{name}.npy", array)
         write_backbone(output, backbone)
-        (output / "classes.json").write_text(json.dumps(classes), encoding="utf-8")
+        (output / "names.json").write_text(json.dumps(target.names), encoding="utf-8")
+
+
+def _arrays(columns: dict[str, list], target: Target, where: str) -> dict[str, np.ndarray]:
+    """What is kept beside the features, by the names of the files."""
+    arrays = {
+        "labels": target.encode(columns[examples.LABEL], where),
+        "sha256": np.array(columns[examples.DIGEST], "S64"),
+    }
+    if any(columns[examples.DOMAIN]):
+        known = (domain or examples.TARGET_DOMAIN.encode() for domain in columns[examples.DOMAIN])
+        arrays["domains"] = np.array(list(known), "S6")
+    if any(weight is not None for weight in columns[examples.WEIGHT]):
+        arrays["weights"] = np.array([1.0 if weight is None else weight for weight in columns[examples.WEIGHT]], "f4")
+    return arrays

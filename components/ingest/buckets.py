@@ -12,6 +12,7 @@ from graft.components.ingest.options import SplitOptions
 from graft.components.ingest.plan import Sighting
 from graft.components.ingest.reasons import Reason
 from graft.components.ingest.records import Record, bucket_of
+from graft.components.ingest.request import Request
 from graft.components.ingest.splits import PRECEDENCE, assign_split
 
 _DIGEST = operator.attrgetter("digest")
@@ -20,21 +21,22 @@ _FILE_AND_PLACE = operator.attrgetter("file", "chunk", "offset")
 Refusal = tuple[Record, Reason, str]
 
 
-def list_units(element: tuple[int, Iterable[list[tuple]]]) -> Iterator[tuple[int, list[Sighting]]]:
-    """(bucket of digests, lists of records) -> (bucket of units, sightings), without images that will be refused."""
+def list_units(element: tuple[int, Iterable[list[tuple]]], request: Request) -> Iterator[tuple[int, list[Sighting]]]:
+    """(bucket of digests, lists of records) -> (bucket of units, sightings), without what will be refused."""
     buckets: dict[int, set[Sighting]] = collections.defaultdict(set)
     for copies in copies_in_order(element[1]):
-        if len({record.label for record in copies}) == 1:
+        if len({record.value for record in copies}) == 1:
             for record in copies:
-                buckets[bucket_of(record.unit)].add((record.unit, record.label, record.named))
+                unit, strata = record.unit, request.strata(record.value, record.domain)
+                buckets[bucket_of(unit)].update((unit, stratum, record.named) for stratum in strata)
     yield from ((bucket, list(sightings)) for bucket, sightings in buckets.items())
 
 
 class WriteBucket(beam.DoFn):
     """(bucket of digests, lists of records), plan -> nothing: writes the bucket's part of each split, and a note."""
 
-    def __init__(self, fractions: SplitOptions, folder: str):
-        self._fractions = fractions
+    def __init__(self, request: Request, folder: str):
+        self._request = request
         self._folder = folder
 
     def setup(self) -> None:
@@ -46,17 +48,29 @@ class WriteBucket(beam.DoFn):
     def process(self, element: tuple[int, Iterable[list[tuple]]], plan: dict[bytes, str]) -> Iterable[None]:
         bucket, lists = element
         rejected: list[list[str]] = []
-        used: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        # split -> domain -> how often each class was used, and how many examples
+        strata: dict[str, dict[str, collections.Counter[str]]] = collections.defaultdict(
+            lambda: collections.defaultdict(collections.Counter)
+        )
+        counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         duplicates = 0
         with shards.PartWriter(self._folder, bucket) as writer:
             for copies in copies_in_order(lists):
-                kept, split, refused = resolve(copies, plan, self._fractions)
+                kept, split, refused = resolve(copies, plan, self._request.data.split)
                 for record in kept:
                     writer.write(split, record, self._shards.read(record))
-                    used[split][record.label] += 1
+                    domain = record.domain or ""
+                    counts[split][domain] += 1
+                    strata[split][domain].update(self._request.target.strata(record.value))
                 rejected += [[record.file, record.label, str(reason), detail] for record, reason, detail in refused]
                 duplicates += max(0, len(kept) - 1)
-        note = {"used": used, "rejected": rejected, "duplicates": duplicates, "parts": writer.note()}
+        note = {
+            "counts": counts,
+            "strata": strata,
+            "rejected": rejected,
+            "duplicates": duplicates,
+            "parts": writer.note(),
+        }
         shards.write_note(self._folder, f"bucket-{bucket:03d}", note)
         return ()
 
@@ -71,14 +85,14 @@ def copies_in_order(lists: Iterable[list[tuple]]) -> Iterator[list[Record]]:
 def resolve(
     copies: list[Record], plan: dict[bytes, str], fractions: SplitOptions
 ) -> tuple[list[Record], str, list[Refusal]]:
-    """Decides between copies of one image, and whether they may stay.
+    """Decides between copies of one content, and whether they may stay.
 
     Copies under several labels are all refused, for nobody can say which label is right. Of copies in several splits
     those in the held-out one stay (test before eval before train): a training copy would leak. So it is with the
-    images of a group.
+    examples of a group.
 
     Args:
-      copies: Copies of one image, ordered.
+      copies: Copies of one content, ordered.
       plan: What `plan.make_plan` returned.
       fractions: Of the splits.
 
@@ -87,14 +101,14 @@ def resolve(
     """
     if len(copies) == 1 and copies[0].named is None:  # nearly always
         return copies, plan.get(copies[0].unit) or _by_hash(copies[0].unit, fractions), []
-    labels = sorted({record.label for record in copies})
-    if len(labels) > 1:
+    if len({record.value for record in copies}) > 1:
+        labels = sorted({record.label for record in copies})
         files = ", ".join(f"{record.file} as {record.label}" for record in copies[:4])
         detail = f"same bytes under {', '.join(labels)}: {files}{', ...' if len(copies) > 4 else ''}"
         return [], "", [(record, Reason.LABEL_CONFLICT, detail) for record in copies]
     places = [plan.get(record.unit) or record.named or _by_hash(record.unit, fractions) for record in copies]
     winner = next(split for split in PRECEDENCE if split in places)
-    # Where a training image is in a group with held-out ones, its name is not the split of its unit.
+    # Where a training example is in a group with held-out ones, its name is not the split of its unit.
     stands = [record.named or place for record, place in zip(copies, places, strict=True)]
     kept = [record for record, split in zip(copies, stands, strict=True) if split == winner]
     group = next(record.group for record, place in zip(copies, places, strict=True) if place == winner)

@@ -1,4 +1,4 @@
-"""Ingest: images from any source become split, checked tf.Examples."""
+"""Ingest: what any source holds becomes split, checked tf.Examples."""
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -22,7 +22,7 @@ class IngestSpec(component_spec.ComponentSpec):
 class Ingest(base_beam_component.BaseBeamComponent):
     """Graft's ExampleGen.
 
-    Reads each image once in a Beam pipeline, checks header and pixels, splits by content and writes encoded bytes as
+    Reads each content once in a Beam pipeline, has its input check it, splits by content and writes the bytes as
     tf.Examples into three disjoint splits. What cannot be used is listed with its reason.
 
     Outputs:

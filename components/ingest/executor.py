@@ -7,8 +7,9 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from graft.components.ingest import ingestion
+from graft.components.ingest import ingestion, sources
 from graft.components.ingest.options import DataOptions
+from graft.components.ingest.request import make_request
 from graft.components.ingest.splits import SPLITS
 from graft.components.parameters import BaseParameters
 from graft.models import inputs, targets
@@ -25,19 +26,31 @@ class Parameters(BaseParameters):
         input: which may enter.
         target: what is predicted.
         data: the data options of the config. The limit and the schema that later stages hold the data against are left
-            out, and so is how it is fingerprinted: changing them reads no image again.
+            out, and so is how it is fingerprinted: changing them reads nothing again.
+        input: of which what decides what may enter is kept.
+        target: of which what decides how labels are read is kept.
         fingerprint: of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
     """
 
     input: InputOptions = inputs.KINDS.options("image")()
     target: TargetOptions = targets.KINDS.options("label")()
-    data: DataOptions
+    data: sources.REGISTRY.union()  # type: ignore[valid-type]
     fingerprint: str
 
     @field_validator("data")
     @classmethod
     def _without_what_is_not_used(cls, data: DataOptions) -> DataOptions:
-        return only(data, DataOptions.model_fields.keys() - _HELD_AGAINST_LATER)
+        return only(data, type(data).model_fields.keys() - _HELD_AGAINST_LATER)
+
+    @field_validator("input")
+    @classmethod
+    def _what_may_enter(cls, options: Any) -> Any:
+        return only(options, {"kind", *options.ENTERS})
+
+    @field_validator("target")
+    @classmethod
+    def _how_labels_are_read(cls, options: Any) -> Any:
+        return only(options, {"kind", *options.PARSES})
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -60,10 +73,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
           GraftError: See `ingestion.ingest`.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        options = Parameters.load(exec_properties).data
+        given = Parameters.load(exec_properties)
+        request = make_request(given.data, given.input, given.target)
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         rejected = artifact_utils.get_single_instance(output_dict["rejected"])
-        summary = ingestion.ingest(options, examples.uri, rejected.uri, self._make_beam_pipeline)
+        summary = ingestion.ingest(request, examples.uri, rejected.uri, self._make_beam_pipeline)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         if summary.span is not None:
             examples.span = summary.span

@@ -7,16 +7,16 @@ import os
 import pathlib
 import stat
 
-from graft.components.ingest.options import DataOptions
+from graft.components.ingest.request import Request
 from graft.components.ingest.spans import open_sources
 from graft.models.hashing import hash_file
 
 
-def fingerprint(options: DataOptions) -> str:
+def fingerprint(request: Request) -> str:
     """Fingerprints all files that the source would read.
 
     Args:
-      options: The data options; `fingerprint` says what is looked at.
+      request: What is asked for; `data.fingerprint` says what is looked at.
 
     Returns:
       Hex sha256 over the files, sorted; the options themselves are no part of it. A file counts with its span, its path
@@ -27,9 +27,9 @@ def fingerprint(options: DataOptions) -> str:
     Raises:
       GraftError: The path is missing, or holds no span.
     """
-    look = _content if options.fingerprint == "content" else _size_and_times
+    look = _content if request.data.fingerprint == "content" else _size_and_times
     rows = []
-    for span, source in open_sources(options):
+    for span, source in open_sources(request):
         root = source.path if os.path.isdir(source.path) else os.path.dirname(source.path)
         for path in source.files():
             name = os.fsencode(os.path.relpath(path, root))

@@ -11,25 +11,26 @@ import apache_beam as beam
 import numpy as np
 
 from graft.components.ingest import buckets, shards, transforms
-from graft.components.ingest.options import DataOptions, SplitOptions
+from graft.components.ingest.options import SplitOptions
 from graft.components.ingest.plan import Census, Sighting, make_plan, merge, take_census
+from graft.components.ingest.request import Request
 from graft.components.ingest.spans import open_sources
 from graft.components.ingest.splits import SPLITS
-from graft.components.ingest.summary import Summary, check_classes, write_rejected
+from graft.components.ingest.summary import Summary, check_counts, write_rejected
 from graft.models.errors import GraftError
 
 log = logging.getLogger(__name__)
 
 
 def ingest(
-    options: DataOptions, examples_uri: str, rejected_uri: str, make_pipeline: Callable[[], beam.Pipeline]
+    request: Request, examples_uri: str, rejected_uri: str, make_pipeline: Callable[[], beam.Pipeline]
 ) -> Summary:
-    """Reads, checks, splits and writes all images.
+    """Reads, checks, splits and writes all examples.
 
-    Each file is read once. Memory holds a few images a worker, whatever their number.
+    Each file is read once. Memory holds a few examples a worker, whatever their number.
 
     Args:
-      options: What to read.
+      request: What to read, as what.
       examples_uri: Gets `Split-{train,eval,test}/data_tfrecord-NNNNN-of-MMMMM`.
       rejected_uri: Gets `rejected.jsonl` and `summary.json`.
       make_pipeline: Makes the Beam pipeline to run in.
@@ -38,45 +39,46 @@ def ingest(
       The counts, as written to `summary.json`.
 
     Raises:
-      GraftError: There is nothing to read, a container is damaged, no image can be used, there are fewer than two
-        classes, a split is empty, or a class is missing from train.
+      GraftError: There is nothing to read, a container is damaged, no example can be used, a split is empty, or the
+        target cannot be learned from what there is.
     """
     start = time.monotonic()
-    spans = open_sources(options)
+    spans = open_sources(request)
     folder = shards.work_folder(examples_uri)
     for path in (folder, *(f"{examples_uri}/Split-{split}" for split in SPLITS)):
         shutil.rmtree(path, ignore_errors=True)  # of an attempt that was killed
     pathlib.Path(folder).mkdir(parents=True)
-    transforms.Meter.reset()
+    transforms.Meter.reset(request.input.unit)
     with make_pipeline() as pipeline:
         records = (
             pipeline
             | "Sources" >> beam.Create([(number, source) for number, (_, source) in enumerate(spans)])
             | "ListChunks" >> beam.ParDo(transforms.ListChunks(folder))
             | "ShareOut" >> beam.Reshuffle()
-            | "WriteChunk" >> beam.ParDo(transforms.WriteChunk(options, folder))
+            | "WriteChunk" >> beam.ParDo(transforms.WriteChunk(request, folder))
             | "ByDigest" >> beam.GroupByKey()
         )
         plan = (
             records
-            | "ListUnits" >> beam.FlatMap(buckets.list_units)
+            | "ListUnits" >> beam.FlatMap(buckets.list_units, request)
             | "ByUnit" >> beam.GroupByKey()
-            | "TakeCensus" >> beam.Map(_census, options.split)
+            | "TakeCensus" >> beam.Map(_census, request.data.split)
             | "MergeCensus" >> beam.CombineGlobally(merge).without_defaults()
-            | "MakePlan" >> beam.Map(make_plan, options.split)
+            | "MakePlan" >> beam.Map(make_plan, request.data.split)
         )
         exceptions = beam.pvalue.AsSingleton(plan, default_value={})
-        _ = records | "WriteBucket" >> beam.ParDo(buckets.WriteBucket(options.split, folder), exceptions)
+        _ = records | "WriteBucket" >> beam.ParDo(buckets.WriteBucket(request, folder), exceptions)
     for note in shards.read_notes(folder, "error-"):
         raise GraftError(note["message"])
     span = spans[-1][0]
-    summary = write_rejected(options, folder, rejected_uri, span=span, seconds=time.monotonic() - start)
-    check_classes(summary, options)
+    summary, judged = write_rejected(request, folder, rejected_uri, span=span, seconds=time.monotonic() - start)
+    check_counts(summary, judged, request)
     parts = shards.list_parts(folder)
     check_disjoint({split: [part.digests for part in found] for split, found in parts.items()})
     check_disjoint({split: [part.groups for part in found] for split, found in parts.items()}, "groups")
     shards.publish(examples_uri, parts)
-    log.info("%d images used, %d rejected, %.0f a second", summary.used_count, summary.rejected_count, summary.rate)
+    counts = (summary.used_count, request.input.unit, summary.rejected_count, summary.rate)
+    log.info("%d %s used, %d rejected, %.0f a second", *counts)
     return summary
 
 
@@ -84,17 +86,17 @@ def _census(element: tuple[int, Iterable[list[Sighting]]], fractions: SplitOptio
     return take_census(itertools.chain.from_iterable(element[1]), fractions)
 
 
-def check_disjoint(keys: dict[str, Sequence[bytes]], what: str = "images") -> None:
+def check_disjoint(keys: dict[str, Sequence[bytes]], what: str = "examples") -> None:
     """Proves that nothing is in two splits.
 
     Args:
-      keys: For each split, the sha256 of its images or groups, 32 bytes each, in any number of pieces.
+      keys: For each split, the sha256 of its contents or groups, 32 bytes each, in any number of pieces.
       what: What they are, for the message.
 
     Raises:
       RuntimeError: Something is in two splits, which would be a defect of ingestion.
     """
-    # Half a digest tells images apart as surely and takes half the memory.
+    # Half a digest tells contents apart as surely and takes half the memory.
     half = np.dtype([("high", ">u8"), ("low", ">u8"), ("rest", "V16")])
     sets = {}
     for split, parts in keys.items():

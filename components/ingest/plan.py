@@ -1,6 +1,6 @@
 """Where units go against their hash: names that disagree, and classes so small that a split would miss them.
 
-A unit is what may never straddle splits: an image with its copies, or a group. The hash decides, without looking at
+A unit is what may never straddle splits: a content with its copies, or a group. The hash decides, without looking at
 anything else; here are the exceptions, which need all units to be seen. They are few, so every worker holds them.
 """
 
@@ -16,7 +16,7 @@ from graft.components.ingest.splits import PRECEDENCE, assign_split
 _SPARE_KEPT = 16
 """Units kept for each class and split. Two can be needed; more let a group be passed over that others need."""
 
-# One image's part in its unit: unit, label, split that the source names.
+# One example's part in its unit: unit, one of its classes, split that the source names.
 Sighting = tuple[bytes, str, str | None]
 
 # A unit that may be moved: its key and its classes.
@@ -28,7 +28,7 @@ class Census:
     """What is known of some units.
 
     Attributes:
-      settled: Unit -> split, where its images name several splits, or only some of them name one.
+      settled: Unit -> split, where its examples name several splits, or only some of them name one.
       counts: Class -> split -> number of units.
       spare: (class, split) -> the units with the lowest keys there that no name holds, ordered.
     """
@@ -42,14 +42,14 @@ def take_census(sightings: Iterable[Sighting], fractions: SplitOptions) -> Censu
     """Counts units.
 
     Args:
-      sightings: All images of each of these units, in any order.
+      sightings: All examples of each of these units, in any order.
       fractions: Of the splits.
     """
     census = Census(counts=collections.defaultdict(collections.Counter), spare=collections.defaultdict(list))
     for unit, seen in itertools.groupby(sorted(set(sightings), key=_by_unit), _by_unit):
         _, found, named = zip(*seen, strict=True)
         labels, names = set(found), set(named)
-        # Held-out splits win over training: keeping the training images of such a group would leak.
+        # Held-out splits win over training: keeping the training examples of such a group would leak.
         split = next((split for split in PRECEDENCE if split in names), None)
         if split is not None and len(names) > 1:
             census.settled[unit] = split
@@ -94,7 +94,7 @@ def make_plan(census: Census, fractions: SplitOptions) -> dict[bytes, str]:
       fractions: Of the splits.
 
     Returns:
-      Unit -> split for each unit that neither its hash nor its images' names put into a split by themselves.
+      Unit -> split for each unit that neither its hash nor its examples' names put into a split by themselves.
     """
     plan = dict(census.settled)
     counts = {label: collections.Counter(found) for label, found in sorted(census.counts.items())}

@@ -1,18 +1,22 @@
-"""The quick check of `--dry-run`: what can be told of the data without reading an image."""
+"""The quick check of `--dry-run`: what can be told of the data without reading a content."""
 
 import collections
-import contextlib
 import dataclasses
 import itertools
 
-from graft.components.ingest.options import DataOptions, label_fault
+from graft.components.ingest.domains import check_domains
+from graft.components.ingest.request import Request
 from graft.components.ingest.spans import open_sources
 from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
+from graft.models import examples
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
 
 MOST_ENTRIES = 100_000
-"""Images looked at; a larger source is judged by its first ones, without holding their counts against it."""
+"""Examples looked at; a larger source is judged by its first ones, without holding their counts against it."""
+
+_Counts = dict[str, collections.Counter[str | None]]
+"""Stratum -> split that the source names, or None -> number of examples."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,10 +25,10 @@ class SourceReport:
 
     Attributes:
       paths: The paths that will be read, oldest span first.
-      classes: Class -> number of images.
-      splits: Split -> number of images to expect.
-      complete: Whether all images were counted.
-      unmeasured: Class -> splits that its images, or the names of their splits, leave without it for certain. With
+      classes: Class -> number of examples; empty for a target without classes.
+      splits: Split -> number of examples to expect.
+      complete: Whether all examples were counted.
+      unmeasured: Class -> splits that its examples, or the names of their splits, leave without it for certain. With
         `data.group` ingestion may find more.
     """
 
@@ -35,69 +39,87 @@ class SourceReport:
     unmeasured: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
-def check_source(options: DataOptions) -> SourceReport:
+@dataclasses.dataclass
+class _Found:
+    """What was counted: by stratum, the same of the target domain only, and by domain."""
+
+    strata: _Counts = dataclasses.field(default_factory=dict)
+    judged: _Counts = dataclasses.field(default_factory=dict)
+    named: collections.Counter[str | None] = dataclasses.field(default_factory=collections.Counter)
+    domains: _Counts = dataclasses.field(default_factory=dict)
+    fault: str = ""
+
+
+def check_source(request: Request) -> SourceReport:
     """Checks that there is something to train on.
 
     Args:
-      options: The data options.
+      request: What is asked for.
 
     Returns:
       The classes and the expected splits.
 
     Raises:
-      GraftError: The path is missing, unreadable or empty, holds one class only, a class is in no image for training,
-        or a split stays empty.
+      GraftError: The path is missing, unreadable or empty, the target cannot be learned from what there is, a domain is
+        missing, or a split stays empty.
     """
-    opened = open_sources(options)
+    opened = open_sources(request)
     entries = itertools.chain.from_iterable(source.entries() for _, source in opened)
-    classes: dict[str, collections.Counter[str | None]] = {}
-    refused = ""
-    for entry in itertools.islice(entries, MOST_ENTRIES):
-        if fault := label_fault(entry.label):  # ingestion will reject it, too
-            refused = f"; {fault}"
-        elif entry.label and (options.class_names is None or entry.label in options.class_names):
-            with contextlib.suppress(ValueError):  # ingestion will reject it, with its reason
-                classes.setdefault(entry.label, collections.Counter())[options.named_split(entry.split)] += 1
+    found = _count(itertools.islice(entries, MOST_ENTRIES), request)
     complete = next(entries, None) is None
-    where = f"data.path {options.path!r} (source {options.source})"
-    if not classes:
-        raise GraftError(f"{where}: no labelled image; {_allowed(options)}{refused}")
-    if len(classes) < 2:
-        raise GraftError(
-            f"{where}: one class only ({next(iter(classes))!r}); at least 2 are needed; {_allowed(options)}{refused}"
-        )
-    named = sum(classes.values(), collections.Counter())
-    reached = {label: _reached(options, counts) for label, counts in sorted(classes.items())}
+    unit, one = request.input.unit, request.input.one
+    where = f"data.path {request.data.path!r} (source {request.data.source})"
+    if not found.named:
+        raise GraftError(f"{where}: no labelled {one}; {request.labels_from}{found.fault}")
+    fractions = request.data.split
+    reached = {stratum: _reached(request, counts) for stratum, counts in sorted(found.strata.items())}
+    judged = {stratum: _reached(request, counts) for stratum, counts in found.judged.items()}
+    finding = request.target.check_counts(_expected_counts(found, reached, judged), unit)
+    if finding.problem and not finding.other_split:
+        raise GraftError(f"{where}: {finding.problem}; {request.labels_from}{found.fault}")
     if complete:
-        unlearned = [label for label, there in reached.items() if "train" not in there]
-        if unlearned:
-            found = "; ".join(
-                f"{label!r} has no image in train ({', '.join(f'{split} {classes[label][split]}' for split in SPLITS)})"
-                for label in unlearned[:10]
-            )
-            raise GraftError(f"{where}: what is not in train cannot be learned: {found}; {SPLIT_ADVICE}")
+        if finding.problem:
+            raise GraftError(f"{where}: {finding.problem}; or {SPLIT_ADVICE}")
         for split in SPLITS:
             if not any(split in there for there in reached.values()):
                 raise GraftError(
-                    f"{where}: no image for split {split}: of {named.total()} images "
-                    f"{named[None]} are split by content (eval {options.split.eval:g}, test {options.split.test:g}), "
-                    f"the others by name ({', '.join(f'{name} {named[name]}' for name in SPLITS)}); "
-                    f"a split is sure of a class with at least 3 images; {SPLIT_ADVICE}"
+                    f"{where}: no {one} for split {split}: of {found.named.total()} {unit} "
+                    f"{found.named[None]} are split by content (eval {fractions.eval:g}, test {fractions.test:g}), "
+                    f"the others by name ({', '.join(f'{name} {found.named[name]}' for name in SPLITS)}); "
+                    f"a split is sure of a class with at least 3 {unit}; {SPLIT_ADVICE}"
                 )
-    splits = _expected(options, classes, reached)
-    missing = {label: [split for split in SPLITS if split not in there] for label, there in reached.items()}
+        if request.data.domain:
+            check_domains(_expected_domains(request, found), request)
+    classes = {name: counts.total() for name, counts in found.strata.items() if name}
+    missing = {label: [split for split in SPLITS if split not in reached[label]] for label in sorted(classes)}
     return SourceReport(
         tuple(source.path for _, source in opened),
-        {label: classes[label].total() for label in sorted(classes, key=natural_key)},
-        splits,
+        {label: classes[label] for label in sorted(classes, key=natural_key)},
+        _expected(request, found, reached),
         complete,
         {label: gone for label, gone in missing.items() if gone and complete},
     )
 
 
-def _reached(options: DataOptions, counts: collections.Counter[str | None]) -> list[str]:
+def _count(entries, request: Request) -> _Found:
+    found = _Found()
+    for about in entries:
+        if about.refused is not None:  # ingestion will reject it, with its reason
+            if about.value:
+                found.fault = f"; {about.refused[1]}"
+            continue
+        found.named[about.split] += 1
+        found.domains.setdefault(about.domain or "", collections.Counter())[about.split] += 1
+        for stratum in request.target.strata(about.value) or ("",):
+            found.strata.setdefault(stratum, collections.Counter())[about.split] += 1
+            if about.domain != examples.SOURCE_DOMAIN:
+                found.judged.setdefault(stratum, collections.Counter())[about.split] += 1
+    return found
+
+
+def _reached(request: Request, counts: collections.Counter[str | None]) -> list[str]:
     """The splits that a class is sure to reach, as `plan.make_plan` shares it out: train first, then test."""
-    fractions = {"train": 1.0, "test": options.split.test, "eval": options.split.eval}
+    fractions = {"train": 1.0, "test": request.data.split.test, "eval": request.data.split.eval}
     free = counts[None]
     there = [split for split in SPLITS if counts[split]]
     for split, fraction in fractions.items():
@@ -107,24 +129,33 @@ def _reached(options: DataOptions, counts: collections.Counter[str | None]) -> l
     return there
 
 
-def _expected(
-    options: DataOptions, classes: dict[str, collections.Counter[str | None]], reached: dict[str, list[str]]
-) -> dict[str, int]:
-    """Expected images of each split: those that the source names, and of the others a fraction, or one a class."""
-    named = sum(classes.values(), collections.Counter())
+def _expected_counts(
+    found: _Found, reached: dict[str, list[str]], judged: dict[str, list[str]]
+) -> dict[str, dict[str, int]]:
+    """What a split is sure of: what is named so, and one where others reach it. Only train looks at all domains."""
+    counts: dict[str, dict[str, int]] = {}
+    for split in SPLITS:
+        places, there = (found.strata, reached) if split == "train" else (found.judged, judged)
+        counts[split] = {stratum: named[split] or int(split in there[stratum]) for stratum, named in places.items()}
+    return counts
+
+
+def _expected_domains(request: Request, found: _Found) -> dict[str, dict[str, int]]:
+    reached = {domain: _reached(request, counts) for domain, counts in found.domains.items()}
+    return {
+        split: {domain: counts[split] or int(split in reached[domain]) for domain, counts in found.domains.items()}
+        for split in SPLITS
+    }
+
+
+def _expected(request: Request, found: _Found, reached: dict[str, list[str]]) -> dict[str, int]:
+    """Expected examples of each split: those that the source names, and of the others a fraction, or one a class."""
+    named, strata = found.named, found.strata
     held = {
         split: max(
             round(named[None] * fraction),
-            sum(split in there and not classes[label][split] for label, there in reached.items()),
+            sum(split in there and not strata[label][split] for label, there in reached.items()),
         )
-        for split, fraction in (("eval", options.split.eval), ("test", options.split.test))
+        for split, fraction in (("eval", request.data.split.eval), ("test", request.data.split.test))
     }
     return {split: named[split] + held.get(split, named[None] - sum(held.values())) for split in SPLITS}
-
-
-def _allowed(options: DataOptions) -> str:
-    if options.class_names is not None:
-        return f"data.class_names allows {', '.join(options.class_names[:20])}"
-    if options.source == "image_folder":
-        return "each class is a folder with its images"
-    return f"labels are read from {options.columns.label!r}"

@@ -1,32 +1,32 @@
-"""A handful of the data's own images, for checks that need pixels before ingestion has run."""
+"""A handful of the data's own contents, for checks that need some before ingestion has run."""
 
 import itertools
 
-from graft.components.ingest import check
-from graft.components.ingest.header import Refused
-from graft.components.ingest.options import DataOptions
+from graft.components.ingest import verify
+from graft.components.ingest.request import Request
 from graft.components.ingest.spans import open_sources
+from graft.models.inputs.base import Refused
 
 _CHUNKS = 8
 _TRIED = 64
-"""Images read of one chunk at most, where those before cannot be used."""
+"""Examples read of one chunk at most, where those before cannot be used."""
 
 
-def sample_images(options: DataOptions, count: int) -> list[bytes]:
-    """Reads a few usable images from the first chunks of the newest span; the rest of the source is not read.
+def sample_contents(request: Request, count: int) -> list[bytes]:
+    """Reads a few usable contents from the first chunks of the newest span; the rest of the source is not read.
 
     Args:
-      options: The data options.
+      request: What is asked for.
       count: How many to return at most.
 
     Returns:
-      The bytes of images that can be decoded, no two alike; fewer than `count`, or none, where the images that
-      were tried are not usable.
+      Contents as they would be stored, no two alike; fewer than `count`, or none, where those
+      that were tried are not usable.
 
     Raises:
       GraftError: The path is missing or empty, or a container is damaged.
     """
-    _, source = open_sources(options)[-1]
+    _, source = open_sources(request)[-1]
     chunks = list(itertools.islice(source.chunks(), _CHUNKS))
     found: dict[bytes, None] = {}
     for number, chunk in enumerate(chunks):
@@ -36,10 +36,10 @@ def sample_images(options: DataOptions, count: int) -> list[bytes]:
             if len(found) == wanted:
                 break
             try:
-                header = check.check_header(item, options)
+                facts = verify.admit(item, request.input)
             except Refused:
                 continue
-            for _, faults in check.decode_ahead([[(item, header)]]):
-                if faults == [None]:
-                    found[item.encoded] = None
+            (answer,) = request.input.verify([item.content], [facts])
+            if isinstance(answer, bytes):
+                found[answer] = None
     return list(found)

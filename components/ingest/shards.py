@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
@@ -14,9 +13,10 @@ import tensorflow as tf
 
 from graft.components.ingest.records import Record
 from graft.components.ingest.splits import SPLITS
+from graft.models import durable
 
 SHARD_BYTES = 2**26
-"""Encoded bytes that make a final shard worth a file. Names of files do not count: they differ between sources."""
+"""Bytes of contents that make a final shard worth a file. Names of files do not count: they differ between sources."""
 
 _FRAME = 16
 """Bytes that TFRecord adds to a record: its length (8) and two checksums (4 each)."""
@@ -25,13 +25,13 @@ _MOST_OPEN = 128
 
 
 class Part(NamedTuple):
-    """The images of one bucket in one split.
+    """The examples of one bucket in one split.
 
     Attributes:
       path: The TFRecord file.
-      size: Encoded bytes of the images.
+      size: Bytes of their contents.
       digests: Their sha256, 32 bytes each, in order.
-      groups: sha256 of the group of each image that is in one, 32 bytes each, in order.
+      groups: sha256 of the group of each example that is in one, 32 bytes each, in order.
     """
 
     path: str
@@ -45,22 +45,18 @@ def work_folder(examples_uri: str) -> str:
     return f"{examples_uri}/.ingest"
 
 
-@contextlib.contextmanager
-def replacing(path: str) -> Iterator[str]:
-    """A fresh name to write to, renamed to `path` at the end: a repeated or doubled bundle leaves one whole file."""
-    fresh = pathlib.Path(f"{path}.{uuid.uuid4().hex}")
-    try:
-        yield str(fresh)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    fresh.replace(path)
+def _replacing(path: str) -> contextlib.AbstractContextManager[pathlib.Path]:
+    """A fresh name to write to, which becomes `path`: a repeated or doubled bundle leaves one whole file.
+
+    Nobody waits for the disk: after a crash of the machine the whole stage runs again.
+    """
+    return durable.replacing(pathlib.Path(path), sync=False)
 
 
 def write_note(folder: str, name: str, note: dict[str, Any]) -> None:
     """Writes a JSON note from a worker to the driver."""
-    with replacing(f"{folder}/{name}.json") as path:
-        pathlib.Path(path).write_text(json.dumps(note), encoding="utf-8")
+    with _replacing(f"{folder}/{name}.json") as path:
+        path.write_text(json.dumps(note), encoding="utf-8")
 
 
 def read_notes(folder: str, prefix: str) -> Iterator[dict[str, Any]]:
@@ -82,8 +78,8 @@ class ShardWriter:
         self._end = 0
 
     def __enter__(self) -> "ShardWriter":
-        fresh = self._stack.enter_context(replacing(self._path))
-        self._writer = self._stack.enter_context(tf.io.TFRecordWriter(fresh))
+        fresh = self._stack.enter_context(_replacing(self._path))
+        self._writer = self._stack.enter_context(tf.io.TFRecordWriter(str(fresh)))
         return self
 
     def __exit__(self, *error) -> None:
@@ -149,8 +145,8 @@ class PartWriter:
     def write(self, split: str, record: Record, frame: bytes) -> None:
         """Appends a record, framed as it was read, to the part of a split."""
         if split not in self._files:
-            fresh = self._stack.enter_context(replacing(f"{self._folder}/{self._name(split)}"))
-            self._files[split] = self._stack.enter_context(pathlib.Path(fresh).open("wb"))  # noqa: SIM115
+            fresh = self._stack.enter_context(_replacing(f"{self._folder}/{self._name(split)}"))
+            self._files[split] = self._stack.enter_context(fresh.open("wb"))
             self._written[split] = []
         self._files[split].write(frame)
         self._written[split].append(record)

@@ -5,7 +5,7 @@
 import os
 import re
 
-from graft.components.ingest.options import DataOptions
+from graft.components.ingest.request import Request
 from graft.components.ingest.sources.base import Source, as_text, load
 from graft.models.errors import GraftError
 
@@ -48,15 +48,15 @@ def resolve_spans(path: str, window: int) -> list[tuple[int | None, str]]:
     return [*sorted(found)[-window:]]
 
 
-def open_sources(options: DataOptions) -> list[tuple[int | None, Source]]:
+def open_sources(request: Request) -> list[tuple[int | None, Source]]:
     """The sources to read, one a span, oldest first; file names start with the span's folder."""
-    opened = []
+    opened, options = [], request.data
     for span, path in resolve_spans(options.path, options.window):
         prefix = ""
         if span is not None:
             folder = path if os.path.isdir(path) else os.path.dirname(path)
             prefix = as_text(os.path.relpath(folder, _parts(options.path)[0])) + "/"
-        opened.append((span, load(options, path, prefix)))
+        opened.append((span, load(request, path, prefix)))
     return opened
 
 

@@ -2,7 +2,7 @@
 
 SPLITS = ("train", "eval", "test")
 
-# Held-out splits win over training when copies of one image name several: keeping the training copy would leak.
+# Held-out splits win over training when copies of one content name several: keeping the training copy would leak.
 PRECEDENCE = ("test", "eval", "train")
 
 SPLIT_ADVICE = (
@@ -32,7 +32,7 @@ def assign_split(digest: bytes, *, eval_fraction: float, test_fraction: float) -
     """Splits by content.
 
     Args:
-      digest: sha256 of the encoded image, 32 bytes. Its first 8 bytes, read as a fraction of 2**64, are uniform on
+      digest: sha256 of the content, 32 bytes. Its first 8 bytes, read as a fraction of 2**64, are uniform on
         [0, 1): below `test_fraction` lies test, then `eval_fraction` wide eval, then train.
       eval_fraction: Expected fraction of eval.
       test_fraction: Expected fraction of test.

@@ -9,9 +9,10 @@ import resource
 import tensorflow as tf
 
 from graft.components.ingest import shards
-from graft.components.ingest.options import DataOptions
-from graft.components.ingest.reasons import Reason
+from graft.components.ingest.domains import check_domains
+from graft.components.ingest.request import Request
 from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
+from graft.models import examples
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
 from graft.models.stored import reading
@@ -27,18 +28,26 @@ class Summary:
     """Counts of one ingestion.
 
     Attributes:
-      used: split -> class -> number of images.
-      rejected: reason code -> number of images.
-      duplicates: Images used whose bytes were already there (same label, same split).
-      bytes: Encoded bytes that passed the checks.
+      unit: What the examples are called, in the plural.
+      used: split -> class -> number of examples; one of several classes counts in each, one of none under "".
+      counts: split -> number of examples.
+      domains: split -> domain -> number of examples; empty where there are no domains.
+      rejected: reason code -> number of examples.
+      reasons: reason code -> one line for people, of those in `rejected`.
+      duplicates: Examples used whose bytes were already there (same label, same split).
+      bytes: Bytes of the contents that passed the checks.
       seconds: Wall time.
       peak_rss: Largest resident memory of the process so far, bytes.
-      limits: The limits of `DataOptions` that images were held against.
+      limits: What of the input's settings contents were held against.
       span: The newest span, or None.
     """
 
+    unit: str
     used: dict[str, dict[str, int]]
+    counts: dict[str, int]
+    domains: dict[str, dict[str, int]]
     rejected: dict[str, int]
+    reasons: dict[str, str]
     duplicates: int
     bytes: int
     seconds: float
@@ -48,55 +57,66 @@ class Summary:
 
     @property
     def used_count(self) -> int:
-        """Images used, over all splits."""
-        return sum(sum(labels.values()) for labels in self.used.values())
+        """Examples used, over all splits."""
+        return sum(self.counts.values())
 
     @property
     def rejected_count(self) -> int:
-        """Images rejected, for any reason."""
+        """Examples rejected, for any reason."""
         return sum(self.rejected.values())
 
     @property
     def total(self) -> int:
-        """Images seen."""
+        """Examples seen."""
         return self.used_count + self.rejected_count
 
     @property
     def rejected_fraction(self) -> float:
-        """Rejected images as a fraction of those seen; 0 when none were."""
+        """Rejected examples as a fraction of those seen; 0 when none were."""
         return self.rejected_count / self.total if self.total else 0.0
 
     @property
+    def rejections(self) -> str:
+        """What was rejected, for people; empty where nothing was."""
+        return ", ".join(f"{count} {code} ({self.reasons.get(code, code)})" for code, count in self.rejected.items())
+
+    @property
     def rate(self) -> float:
-        """Images per second."""
+        """Examples per second."""
         return self.total / self.seconds if self.seconds else 0.0
 
     @property
     def unmeasured(self) -> dict[str, list[str]]:
-        """Class -> the splits that hold no image of it, for the classes that miss one."""
+        """Class -> the splits that hold no example of it, for the classes that miss one."""
         missing = {label: [split for split in SPLITS if label not in self.used[split]] for label in self.classes}
         return {label: splits for label, splits in missing.items() if splits}
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes that have a usable image, in natural order."""
-        found = {label for labels in self.used.values() for label, count in labels.items() if count}
+        """Names of the classes that have a usable example, in natural order."""
+        found = {label for labels in self.used.values() for label, count in labels.items() if count and label}
         return sorted(found, key=natural_key)
 
 
 def write_rejected(
-    options: DataOptions, folder: str, rejected_uri: str, *, span: int | None, seconds: float
-) -> Summary:
+    request: Request, folder: str, rejected_uri: str, *, span: int | None, seconds: float
+) -> tuple[Summary, dict[str, dict[str, int]]]:
     """Gathers the workers' notes into `rejected.jsonl` and `summary.json`.
 
     Args:
-      options: Their limits are recorded.
+      request: Explains the reasons.
       folder: The working folder with the notes.
       rejected_uri: Where to write.
       span: The newest span that was read.
       seconds: Wall time so far.
+
+    Returns:
+      The summary, and split -> class -> number of examples of the domain that the split is for: the model is judged on
+      the target domain only, and learns from all.
     """
     used: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
+    judged: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
+    domains: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
     rejected: collections.Counter[str] = collections.Counter()
     size = duplicates = 0
     tf.io.gfile.makedirs(rejected_uri)
@@ -106,25 +126,34 @@ def write_rejected(
             size += note["bytes"]
             _write_lines(file, note["rejected"], rejected)
         for note in shards.read_notes(folder, "bucket-"):
-            for split, labels in note["used"].items():
-                used[split].update(labels)
+            for split, by_domain in note["counts"].items():
+                domains[split].update(by_domain)
+            for split, by_domain in note["strata"].items():
+                for domain, strata in by_domain.items():
+                    used[split].update(strata)
+                    if split == "train" or domain != examples.SOURCE_DOMAIN:
+                        judged[split].update(strata)
             duplicates += note["duplicates"]
             _write_lines(file, note["rejected"], rejected)
     summary = Summary(
+        unit=request.input.unit,
         used={split: dict(sorted(labels.items())) for split, labels in used.items()},
+        counts={split: by_domain.total() for split, by_domain in domains.items()},
+        domains={split: dict(sorted(found.items())) for split, found in domains.items()} if request.data.domain else {},
         rejected=dict(sorted(rejected.items())),
+        reasons={code: request.explanations.get(code, code) for code in sorted(rejected)},
         duplicates=duplicates,
         bytes=size,
         seconds=seconds,
         peak_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        limits={name: getattr(options, name) for name in ("max_pixels", "max_bytes")},
+        limits={name: value for name, value in request.input.options if name.startswith("max_")},
         span=span,
     )
     with tf.io.gfile.GFile(f"{rejected_uri}/{SUMMARY_FILE}", "w") as file:
         figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate", "unmeasured")
         derived = {name: getattr(summary, name) for name in figures}
         file.write(json.dumps(dataclasses.asdict(summary) | derived, indent=2) + "\n")
-    return summary
+    return summary, {split: dict(found) for split, found in judged.items()}
 
 
 def _write_lines(file, rows: list[list[str]], counts: collections.Counter) -> None:
@@ -139,44 +168,46 @@ def read_summary(rejected_uri: str) -> Summary:
     with reading(path, "ingest"):
         with tf.io.gfile.GFile(path, "r") as file:
             values = json.loads(file.read())
+        # Version 0.1 read images of one class and wrote no more than these.
+        values.setdefault("unit", "images")
+        values.setdefault("counts", {split: sum(labels.values()) for split, labels in values["used"].items()})
+        values.setdefault("domains", {})
+        values.setdefault("reasons", {})
         return Summary(**{field.name: values[field.name] for field in dataclasses.fields(Summary)})
 
 
 def read_rejected(rejected_uri: str) -> list[dict[str, str]]:
-    """Reads `rejected.jsonl`: file, label, reason and detail of each image that was not used."""
+    """Reads `rejected.jsonl`: file, label, reason and detail of each example that was not used."""
     path = f"{rejected_uri}/{REJECTED_FILE}"
     with reading(path, "ingest"), tf.io.gfile.GFile(path, "r") as file:
         return [json.loads(line) for line in file]
 
 
-def check_classes(summary: Summary, options: DataOptions) -> None:
-    """Raises GraftError unless there are two classes, an image in each split, and each class can be learned.
+def check_counts(summary: Summary, judged: dict[str, dict[str, int]], request: Request) -> None:
+    """Raises GraftError unless there is an example in each split, of each domain where it is needed, and a target.
 
-    A class that eval or test misses is learned but not measured: a line in the log, not an error.
+    What a target can learn but not measure is a line in the log, not an error.
+
+    Args:
+      summary: What was used.
+      judged: The second that `write_rejected` returns.
+      request: What was asked for.
     """
-    where = f"data.path {options.path!r}"
-    reasons = ", ".join(
-        f"{count} {reason} ({Reason(reason).explanation})" for reason, count in summary.rejected.items()
-    )
-    refused = f" {summary.rejected_count} images were rejected: {reasons}." if reasons else ""
+    where, unit = f"data.path {request.data.path!r}", request.input.unit
+    refused = f" {summary.rejected_count} {unit} were rejected: {summary.rejections}." if summary.rejected else ""
     if not summary.used_count:
-        raise GraftError(f"{where}: no usable image.{refused}")
-    if len(summary.classes) < 2:
-        raise GraftError(f"{where}: one class only ({summary.classes[0]!r}); at least 2 are needed.{refused}")
-    totals = {split: sum(summary.used[split].values()) for split in SPLITS}
-    if not all(totals.values()):
-        found = ", ".join(f"{split} {count}" for split, count in totals.items())
+        raise GraftError(f"{where}: no usable {request.input.one}.{refused}")
+    finding = request.target.check_counts(judged, unit)
+    if finding.problem and not finding.other_split:
+        raise GraftError(f"{where}: {finding.problem}.{refused}")
+    if request.data.domain:
+        check_domains(summary.domains, request, refused)
+    if not all(summary.counts.values()):
+        found = ", ".join(f"{split} {count}" for split, count in summary.counts.items())
         raise GraftError(
-            f"{where}: train, eval and test need images ({found}). Add images, or {SPLIT_ADVICE}.{refused}"
+            f"{where}: train, eval and test need {unit} ({found}). Add {unit}, or {SPLIT_ADVICE}.{refused}"
         )
-    unlearned = [label for label, missing in summary.unmeasured.items() if "train" in missing]
-    if unlearned:
-        counts = {label: [f"{split} {summary.used[split].get(label, 0)}" for split in SPLITS] for label in unlearned}
-        found = "; ".join(f"{label!r} has no image in train ({', '.join(counts[label])})" for label in unlearned[:10])
-        raise GraftError(
-            f"{where}: what is not in train cannot be learned: {found}. Add images of it there or leave it out; "
-            f"or {SPLIT_ADVICE}.{refused}"
-        )
-    if summary.unmeasured:
-        found = "; ".join(f"{label!r} in {' and '.join(missing)}" for label, missing in summary.unmeasured.items())
-        log.warning("%s: too few images to measure every class; no image of %s", where, found)
+    if finding.problem:
+        raise GraftError(f"{where}: {finding.problem}; or {SPLIT_ADVICE}.{refused}")
+    if finding.warning:
+        log.warning("%s: %s", where, finding.warning)

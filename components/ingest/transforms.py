@@ -3,33 +3,32 @@
 import collections
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import apache_beam as beam
 
-from graft.components.ingest import check, shards
-from graft.components.ingest.header import Header, Refused
-from graft.components.ingest.options import DataOptions, label_fault
-from graft.components.ingest.reasons import Reason
-from graft.components.ingest.records import Record, bucket_of
+from graft.components.ingest import shards, verify
+from graft.components.ingest.records import Record, bucket_of, label_text
+from graft.components.ingest.request import Request
 from graft.components.ingest.sources.base import Chunk, Item, Source
 from graft.models import examples, progress
 from graft.models.errors import GraftError
+from graft.models.inputs.base import Facts, Refused
 
 STAGE = "ingest"
-_BATCH_BYTES = 2**23
 
 
 class Meter:
-    """Images listed and done in this process, for the progress line."""
+    """Examples listed and done in this process, for the progress line."""
 
     _lock = threading.Lock()
+    _unit = ""
     listed = done = rejected = 0
 
     @classmethod
-    def reset(cls) -> None:
+    def reset(cls, unit: str) -> None:
         with cls._lock:
-            cls.listed = cls.done = cls.rejected = 0
+            cls._unit, cls.listed, cls.done, cls.rejected = unit, 0, 0, 0
 
     @classmethod
     def add(cls, *, listed: int = 0, done: int = 0, rejected: int = 0) -> None:
@@ -38,7 +37,7 @@ class Meter:
             cls.done += done
             cls.rejected += rejected
             total = cls.listed if cls.listed >= cls.done else None  # not every source knows before reading
-            progress.report(STAGE, cls.done, total, "images", rejected=cls.rejected)
+            progress.report(STAGE, cls.done, total, cls._unit, rejected=cls.rejected)
 
 
 class ListChunks(beam.DoFn):
@@ -58,19 +57,20 @@ class ListChunks(beam.DoFn):
 
 
 class WriteChunk(beam.DoFn):
-    """(name, chunk) -> (bucket, records). Checks each image and writes a working shard and a note about the chunk."""
+    """(name, chunk) -> (bucket, records). Checks each example and writes a working shard and a note about the chunk."""
 
-    def __init__(self, options: DataOptions, folder: str):
-        self._options = options
+    def __init__(self, request: Request, folder: str):
+        self._request = request
         self._folder = folder
 
     def process(self, element: tuple[str, Chunk]) -> Iterator[tuple[int, list[tuple]]]:
         name, chunk = element
         try:
-            job = _ChunkJob(self._options, self._folder, name)
+            job = _ChunkJob(self._request, self._folder, name)
             with job.writer:
-                for batch, faults in check.decode_ahead(_batches(chunk.read(), self._options, job.refuse)):
-                    job.write(batch, faults)
+                found = verify.batches(chunk.read(), self._request.input, job.refuse)
+                for batch, answers in verify.verify_ahead(found, self._request.input):
+                    job.write(batch, answers)
         except GraftError as error:
             shards.write_note(self._folder, f"error-{name}", {"message": str(error)})
             return
@@ -81,8 +81,8 @@ class WriteChunk(beam.DoFn):
 class _ChunkJob:
     """State while one chunk is written."""
 
-    def __init__(self, options: DataOptions, folder: str, name: str):
-        self._options = options
+    def __init__(self, request: Request, folder: str, name: str):
+        self._request = request
         self._name = name
         self.writer = shards.ShardWriter(folder, name)
         self.buckets: dict[int, list[tuple]] = collections.defaultdict(list)
@@ -90,23 +90,26 @@ class _ChunkJob:
         self._bytes = 0
 
     def refuse(self, item: Item, refused: Refused) -> None:
-        self._rejected.append([item.file, item.label, str(refused.reason), refused.detail])
+        self._rejected.append([item.file, label_text(item.about.value), str(refused.reason), refused.detail])
         Meter.add(done=1, rejected=1)
 
-    def write(self, batch: list[tuple[Item, Header]], faults: list[str | None]) -> None:
+    def write(self, batch: verify.Batch, answers: list[bytes | Refused]) -> None:
         used = 0
-        for (item, header), fault in zip(batch, faults, strict=True):
-            if fault is not None:
-                self.refuse(item, Refused(Reason.CORRUPT, fault))
+        for (item, facts), content in zip(batch, answers, strict=True):
+            if isinstance(content, Refused):
+                self.refuse(item, content)
                 continue
-            digest = item.digest or hashlib.sha256(item.encoded).digest()
-            offset, length = self.writer.write(make_example(item, header, digest))
+            # Of what the source gave: split and identity must not change with the library that converts a content.
+            digest = hashlib.sha256(item.content).digest()
+            offset, length = self.writer.write(make_example(item, content, facts, digest, self._request))
+            about = item.about
             record = Record(
                 digest=digest,
-                label=item.label,
-                group=item.group or "",
-                named=self._options.named_split(item.split),
-                size=len(item.encoded),
+                value=about.value,
+                group=about.group or "",
+                named=about.split,
+                domain=about.domain,
+                size=len(content),
                 chunk=self._name,
                 offset=offset,
                 length=length,
@@ -114,7 +117,7 @@ class _ChunkJob:
             )
             # Beam has a quick way with plain tuples; anything else it pickles one by one.
             self.buckets[bucket_of(digest)].append(tuple(record))
-            self._bytes += len(item.encoded)
+            self._bytes += len(content)
             used += 1
         Meter.add(done=used)
 
@@ -122,53 +125,13 @@ class _ChunkJob:
         return {"rejected": self._rejected, "bytes": self._bytes}
 
 
-def _batches(items: Iterable[Item], options: DataOptions, refuse) -> Iterator[list[tuple[Item, Header]]]:
-    """Groups images worth decoding, bounded by number, bytes and pixels; hands the others to `refuse`."""
-    batch: list[tuple[Item, Header]] = []
-    pixels = size = 0
-    for item in items:
-        try:
-            header = check.check_header(item, options)
-            check_label(item, options)
-        except Refused as refused:
-            refuse(item, refused)
-            continue
-        full = len(batch) == check.BATCH_IMAGES or size + len(item.encoded) > _BATCH_BYTES
-        if batch and (full or pixels + header.pixels > check.BATCH_PIXELS):
-            yield batch
-            batch, pixels, size = [], 0, 0
-        batch.append((item, header))
-        pixels += header.pixels
-        size += len(item.encoded)
-    if batch:
-        yield batch
-
-
-def check_label(item: Item, options: DataOptions) -> None:
-    """Checks what the source says of an image.
-
-    Raises:
-      Refused: It has no label that may be used, or names a split that does not exist.
-      GraftError: `data.group` is set, and the source does not read groups.
-    """
-    if options.group is not None and item.group is None:
-        raise GraftError(
-            f"data.group is {options.group!r}, but source {options.source} gives {item.file} no group; leave it out"
-        )
-    if not item.label:
-        raise Refused(Reason.UNKNOWN_LABEL, "no label")
-    if fault := label_fault(item.label):
-        raise Refused(Reason.BAD_LABEL, fault)
-    if options.class_names is not None and item.label not in options.class_names:
-        allowed = ", ".join(options.class_names[:20])
-        raise Refused(Reason.UNKNOWN_LABEL, f"{item.label!r} is not in data.class_names ({allowed})")
-    try:
-        options.named_split(item.split)
-    except ValueError as error:
-        raise Refused(Reason.BAD_SPLIT, str(error)) from error
-
-
-def make_example(item: Item, header: Header, digest: bytes) -> bytes:
-    """The Example of an image, extra columns as text."""
-    facts: dict[str, int | str] = {"width": header.width, "height": header.height, "format": header.format}
-    return examples.build(item.encoded, (item.label,), item.file, digest, facts, item.slices, group=item.group)
+def make_example(item: Item, content: bytes, facts: Facts, digest: bytes, request: Request) -> bytes:
+    """The Example of what was verified; see `models.examples`."""
+    about = item.about
+    kept = {name: facts[name] for name in request.input.FACTS}
+    return examples.build(
+        *(content, about.value, item.file, digest, kept, about.columns),
+        group=about.group,
+        domain=about.domain,
+        weight=about.weight,
+    )

@@ -20,9 +20,9 @@ class PredictSpec(ComponentSpec):
 
 
 class BulkPredictor(base_component.BaseComponent):
-    """Runs `serving_default` over the test split, each image once.
+    """Runs `serving_default` over the test split, each example once.
 
-    Outputs `predictions` (`Examples` without images, for TFMA; beside them the same as arrays, see
+    Outputs `predictions` (`Examples` without inputs, for TFMA; beside them the same as arrays, see
     `components.predict.predictions`).
     """
 

@@ -1,19 +1,20 @@
 """A model's answers on a split: made once, kept as arrays for Graft and as tf.Examples for TFMA."""
 
 import dataclasses
+import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from graft.models import progress
-from graft.models.examples import DIGEST, INPUT, read_examples
-from graft.models.predict import SavedModelPredictor, most_probable
+from graft.models import progress, targets
+from graft.models.examples import DIGEST, INPUT, LABEL, TARGET_DOMAIN, read_examples
+from graft.models.predict import SavedModelPredictor
 from graft.models.stored import reading
+from graft.models.targets.base import Target, Value
 
-LABEL, PREDICTION, PROBABILITIES = "label", "prediction", "probabilities"
-"""Features for TFMA: the true and the most probable class by name, float32 [k]; beside them the slice columns."""
+FILE = "predictions.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,106 +22,106 @@ class Predictions:
     """Answers in the order of the split's files.
 
     Attributes:
-        classes: k names, by index of the probability.
-        labels: n names, the true ones.
-        probabilities: float32 [n, k].
+        target: what the model answers.
+        encoded: the truth as `target.encode` gives it, one row an example.
+        answers: what `target.answer_name` holds, float32 [n, ...].
         sha256: n digests in hex, bytes.
         slices: n values by column.
-        images_per_second: rate of the pass.
+        examples_per_second: rate of the pass.
     """
 
-    classes: list[str]
-    labels: list[str]
-    probabilities: np.ndarray
+    target: Target
+    encoded: np.ndarray
+    answers: np.ndarray
     sha256: list[bytes]
     slices: dict[str, list[str]]
-    images_per_second: float
-
-    @property
-    def label_ids(self) -> np.ndarray:
-        """int64 [n], indices into `classes`; -1 for a name that is none of them."""
-        index = {name: i for i, name in enumerate(self.classes)}
-        return np.array([index.get(name, -1) for name in self.labels], np.int64)
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """int [n], the most probable class; -1 where a probability is no finite number."""
-        return most_probable(self.probabilities)
-
-    @property
-    def correct(self) -> np.ndarray:
-        """bool [n], whether the most probable class is the true one."""
-        found = self.predicted
-        return (found == self.label_ids) & (found >= 0)
+    examples_per_second: float
 
     def save(self, uri: str) -> None:
-        """Writes `predictions.npz` and `Split-test/predictions.tfrecord.gz` under `uri`."""
+        """Writes `predictions.npz` and, for TFMA, `Split-test/predictions.tfrecord.gz` under `uri`."""
         folder = pathlib.Path(uri)
         examples = folder / "Split-test" / "predictions.tfrecord.gz"
         examples.parent.mkdir(parents=True, exist_ok=True)
+        columns = self.target.evaluated(self.encoded, self.answers)
+        columns = {**{name: [[value] for value in values] for name, values in self.slices.items()}, **columns}
         with tf.io.TFRecordWriter(str(examples), "GZIP") as writer:
-            for row, (probabilities, predicted) in enumerate(zip(self.probabilities, self.predicted, strict=True)):
+            for row in range(len(self.sha256)):
                 features = tf.train.Features()
-                texts = {LABEL: self.labels[row], PREDICTION: self.classes[predicted] if predicted >= 0 else ""}
-                texts |= {column: values[row] for column, values in self.slices.items()}
-                for name, text in texts.items():
-                    features.feature[name].bytes_list.value.append(text.encode())
-                features.feature[PROBABILITIES].float_list.value.extend(probabilities)
+                for name, values in columns.items():
+                    held = features.feature[name]
+                    if values[row] and isinstance(values[row][0], str):
+                        held.bytes_list.value.extend(text.encode() for text in values[row])
+                    else:
+                        held.float_list.value.extend(values[row])
                 writer.write(tf.train.Example(features=features).SerializeToString())
         np.savez(
-            folder / "predictions.npz",
-            classes=np.array(self.classes),
-            labels=self.label_ids,
-            probabilities=self.probabilities,
+            folder / FILE,
+            target=np.array(json.dumps(self.target.description())),
+            encoded=self.encoded,
+            answers=self.answers,
             sha256=np.array(self.sha256, "S64"),
-            images_per_second=self.images_per_second,
+            examples_per_second=self.examples_per_second,
             **{f"slice.{column}": np.array(values) for column, values in self.slices.items()},
         )
 
 
 def load(uri: str) -> Predictions:
     """Reads what `save` wrote; GraftError where the file is missing or damaged."""
-    path = pathlib.Path(uri) / "predictions.npz"
+    path = pathlib.Path(uri) / FILE
     with reading(path, "predict"), np.load(path) as kept:
-        classes = kept["classes"].tolist()
         return Predictions(
-            classes=classes,
-            labels=[classes[i] for i in kept["labels"]],
-            probabilities=kept["probabilities"],
+            target=targets.restore(json.loads(str(kept["target"]))),
+            encoded=kept["encoded"],
+            answers=kept["answers"],
             sha256=kept["sha256"].tolist(),
             slices={name[6:]: kept[name].tolist() for name in kept.files if name.startswith("slice.")},
-            images_per_second=float(kept["images_per_second"]),
+            examples_per_second=float(kept["examples_per_second"]),
         )
 
 
 def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str] = ()) -> Predictions:
-    """One pass of a model's `serving_default` over the images of `files`.
+    """One pass of a model's `serving_default` over the examples of the target domain.
 
     Args:
         model_path: folder of an export.
-        files: TFRecords of ingestion's Examples.
+        files: TFRecords of ingestion's Examples of the test split.
         stage: the stage's name in progress reports.
         columns: features to keep beside the answers.
+
+    Raises:
+        GraftError: the target of an example is none that the model can answer.
     """
-    labels: list[str] = []
+    truth: list[Value] = []
     hashes: list[bytes] = []
     slices: dict[str, list[str]] = {column: [] for column in columns}
 
-    def images():
-        for row in read_examples(files, (INPUT, LABEL, DIGEST, *columns)):
-            labels.append(row[LABEL][0])
+    def contents() -> Iterator[bytes]:
+        for row in read_examples(files, (INPUT, LABEL, DIGEST, *columns), domain=TARGET_DOMAIN):
+            truth.append(row[LABEL])
             hashes.append(row[DIGEST])
             for column in columns:
                 slices[column].append(row[column].decode())
             yield row[INPUT]
 
+    with SavedModelPredictor(model_path) as predictor:
+        answers = _answers(predictor, contents(), stage)
+        encoded = predictor.target.encode(truth, "test split: ")
+        return Predictions(predictor.target, encoded, answers, hashes, slices, predictor.examples_per_second)
+
+
+def answer(model_path: str, files: list[str], stage: str) -> tuple[Target, np.ndarray]:
+    """What another model answers to the same examples; their targets need not be any that it knows."""
+    rows = read_examples(files, (INPUT,), domain=TARGET_DOMAIN)
+    with SavedModelPredictor(model_path) as predictor:
+        return predictor.target, _answers(predictor, (row[INPUT] for row in rows), stage)
+
+
+def _answers(predictor: SavedModelPredictor, contents: Iterator[bytes], stage: str) -> np.ndarray:
     done = 0
 
     def report(batch: int) -> None:
         nonlocal done
         done += batch
-        progress.report(stage, done, None, "images")
+        progress.report(stage, done, None, predictor.input.unit)
 
-    with SavedModelPredictor(model_path) as predictor:
-        probabilities = predictor.predict(images(), progress=report)
-        return Predictions(predictor.classes, labels, probabilities, hashes, slices, predictor.images_per_second)
+    return predictor.predict(contents, progress=report)

@@ -15,10 +15,12 @@ from graft.components import gates
 from graft.components.baseline import BEST, find_baseline
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
-from graft.components.quality_gate import metrics, rules
-from graft.components.quality_gate.rivals import compare
+from graft.components.quality_gate import rules
+from graft.models import gap
 from graft.models.examples import split_files
+from graft.models.inputs import exported_input
 from graft.models.saved_model_check import require_allowed
+from graft.models.targets import exported_target
 from graft.serving.store import ModelStore
 
 
@@ -61,11 +63,11 @@ class Executor(base_executor.BaseExecutor):
         output.mkdir(parents=True, exist_ok=True)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         candidate = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))
-        labels = candidate.label_ids
+        target = candidate.target
         figures: dict[str, Any] = {
-            "candidate": metrics.classification(labels, candidate.probabilities, candidate.classes),
-            "classes": candidate.classes,
-            "images_per_second": candidate.images_per_second,
+            "target": target.description(),
+            "candidate": target.figures(candidate.encoded, candidate.answers),
+            "examples_per_second": candidate.examples_per_second,
             "model_size_mb": sum(p.stat().st_size for p in pathlib.Path(model_path).rglob("*") if p.is_file()) / 1e6,
             "slices": {},
             "baseline": None,
@@ -74,25 +76,26 @@ class Executor(base_executor.BaseExecutor):
         figures["tfma"], tfma_slices = read_evaluation(artifact_utils.get_single_uri(input_dict["evaluation"]))
         for (column, value), row in sorted(tfma_slices.items()):
             inside = np.array(candidate.slices[column]) == value
-            ours = metrics.classification(labels[inside], candidate.probabilities[inside], candidate.classes)
+            found = target.figures(candidate.encoded[inside], candidate.answers[inside])
             figures["slices"].setdefault(column, {})[value] = {
                 "examples": int(row["example_count"]),
-                "accuracy": row["accuracy"],
-                "macro_f1": ours["macro_f1"],
+                **{name: row.get(name, found[name]) for name in target.slice_columns},
             }
 
         store = ModelStore(given.store)
         baseline = find_baseline(store, given.model_name, given.run_key)
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
         if baseline:
-            figures["baseline"] = _rival(candidate, baseline, files, given.trust)
+            figures["baseline"] = _rival(candidate, model_path, baseline, files, given.trust)
             best = baseline["best"] or baseline
-            figures["best"] = figures["baseline"] if best is baseline else _rival(candidate, best, files, given.trust)
+            figures["best"] = (
+                figures["baseline"] if best is baseline else _rival(candidate, model_path, best, files, given.trust)
+            )
         if input_dict.get("comparison"):
             comparison = pathlib.Path(artifact_utils.get_single_uri(input_dict["comparison"]))
             figures["negative_transfer"] = json.loads((comparison / "comparison.json").read_text(encoding="utf-8"))
 
-        verdict = rules.judge(figures, given.gates)
+        verdict = rules.judge(target, figures, given.gates)
         (output / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
         gates.write_gates(str(output), verdict)
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
@@ -101,7 +104,7 @@ class Executor(base_executor.BaseExecutor):
 
 
 def _rival(
-    candidate: predictions.Predictions, version: dict[str, Any], files: list[str], trusted: bool
+    candidate: predictions.Predictions, model_path: str, version: dict[str, Any], files: list[str], trusted: bool
 ) -> dict[str, Any]:
     if not trusted:  # whoever can write to the store would run a program here
         require_allowed(
@@ -109,19 +112,26 @@ def _rival(
             f"the served model {version['path']}",
             "to compare with it, set backbone.trust: true, if you trust who can write to the store",
         )
-    answers = predictions.predict(version["path"], files, "quality_gate")
-    return {"version": version["version"], **compare(candidate, answers)}
+    inputs = [exported_input(path).kind for path in (version["path"], model_path)]
+    kinds = [exported_target(version["path"]).kind, candidate.target.kind]
+    for word, (theirs, ours) in (("takes", inputs), ("answers", kinds)):
+        if theirs != ours:
+            statement = f"{word} {theirs}, this model {word} {ours}: they cannot be compared"
+            return {"version": version["version"], "comparable": False, **gap.unmeasured(), "statement": statement}
+    rival, answers = predictions.answer(version["path"], files, "quality_gate")
+    compared = candidate.target.compare(candidate.encoded, candidate.answers, rival, answers)
+    return {"version": version["version"], "comparable": True, **compared}
 
 
 def still_best(best: dict[str, Any] | None) -> int:
-    """The best version so far if the candidate answers fewer of the shared images rightly, else 0.
+    """The best version so far if it scores higher than the candidate on what both can answer, else 0.
 
     Args:
-        best: figures of `components.quality_gate.rivals` and `version`; None where nothing was served before.
+        best: figures of `Target.compare` and `version`; None where nothing was served before.
     """
-    if best is None or not best["shared"]["examples"]:
+    if best is None or not best["examples"]:
         return 0
-    return best["version"] if best["shared"]["gap"] > 0 else 0
+    return best["version"] if best["gap"] > 0 else 0
 
 
 def read_evaluation(uri: str) -> tuple[dict[str, float], dict[tuple[str, str], dict[str, float]]]:

@@ -16,9 +16,9 @@ from tfx.utils import path_utils
 from graft.components import gates
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
-from graft.components.quality_gate.rules import at_most
 from graft.models import progress
 from graft.models.examples import INPUT, read_examples, split_files
+from graft.models.gates import at_most
 from graft.serving.candidate import candidate_server
 from graft.serving.client import Client
 
@@ -62,7 +62,7 @@ class Executor(base_executor.BaseExecutor):
         rows = itertools.islice(read_examples(files, (INPUT,)), given.requests)
         images = [row[INPUT] for row in rows]
         kept = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))
-        expected = kept.probabilities[: len(images)]
+        expected = kept.answers[: len(images)]
 
         with (
             candidate_server(given.model_name, model_path, given.trust) as server,

@@ -5,12 +5,15 @@ what the backbone is fed and what it is trained on: a stage is given no others) 
 `models.inputs.base.Input`.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from graft.models.registry import Registry
+from graft.models.stored import reading
 
 if TYPE_CHECKING:
     from graft.models.inputs.base import Input
@@ -25,9 +28,33 @@ KINDS = Registry(
 )
 
 
+def parse_options(options: Mapping[str, Any]) -> BaseModel:
+    """The settings of an input from JSON types; without a `kind` they are of the default one."""
+    return KINDS.options(options.get("kind", KINDS.default)).model_validate(options)
+
+
 def make_input(options: BaseModel) -> "Input":
     """The input that a configuration's `input` section describes."""
     return KINDS.module(options.kind).Input(options)  # type: ignore[attr-defined]
+
+
+def parse_input(options: Mapping[str, Any]) -> BaseModel:
+    """The settings of an input from JSON types; without a `kind` they are of the default one."""
+    return KINDS.options(options.get("kind", KINDS.default)).model_validate(options)
+
+
+def exported_input(model_path: str | Path) -> "Input":
+    """The input of an export; of one that an older version made, which takes images.
+
+    Raises:
+        GraftError: it has none; Graft did not export it.
+    """
+    extra = Path(model_path) / "assets.extra"
+    path = extra / "graft.json"
+    if not path.is_file() and (extra / "labels.txt").is_file():
+        return make_input(KINDS.options("image")())
+    with reading(path, "train"):
+        return make_input(parse_input(json.loads(path.read_text(encoding="utf-8"))["input"]))
 
 
 def input_of_signature(names: Iterable[str]) -> "Input | None":

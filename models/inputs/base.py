@@ -7,11 +7,11 @@ import abc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import numpy as np
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
 Facts = dict[str, int | str]
@@ -53,6 +53,9 @@ class Input(abc.ABC):
         one: what one is called: `image`.
         rows: what the plain form is called: `rows of pixels`.
         signature_name: of the tensor that a served model takes: `image_bytes`.
+        column: where a source's content is by default: `image`.
+        reads_paths: whether the cell of a text table holds the path of a file; else it holds the content itself.
+        suffixes: ends of the names of files that are such contents, in small letters.
         REASONS: codes of `Refused`, each with one line for people.
         FACTS: names of the facts and their types; statistics and schema look at them.
     """
@@ -62,6 +65,9 @@ class Input(abc.ABC):
     one: ClassVar[str]
     rows: ClassVar[str]
     signature_name: ClassVar[str]
+    column: ClassVar[str]
+    reads_paths: ClassVar[bool]
+    suffixes: ClassVar[tuple[str, ...]]
     REASONS: ClassVar[Mapping[str, str]]
     FACTS: ClassVar[Mapping[str, type]]
 
@@ -75,6 +81,23 @@ class Input(abc.ABC):
         return hash((type(self), self.options))
 
     # Entering.
+
+    @property
+    def limit(self) -> int:
+        """Most bytes of a content; more are not read."""
+        return self.options.max_bytes
+
+    def check_array(self, shape: Sequence[int]) -> None:
+        """Whether unsigned bytes of a shape can be packed to a content, for sources that hold arrays.
+
+        Raises:
+            Refused: they cannot.
+        """
+        raise Refused("unreadable", f"holds arrays, which are no {self.unit}")
+
+    def pack(self, values: bytes, shape: Sequence[int]) -> bytes:
+        """The content that unsigned bytes of a shape are, which `check_array` took."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def admit(self, content: bytes) -> Facts:
@@ -125,7 +148,7 @@ class Input(abc.ABC):
         """Whether the settings change anything at all."""
 
     @abc.abstractmethod
-    def plain(self, splits: Mapping[str, Contents], stage: str) -> dict[str, np.ndarray]:
+    def plain(self, splits: Mapping[str, Contents], stage: str) -> "dict[str, np.ndarray]":
         """The plain form that references get in place of features, small enough to stay in memory.
 
         Args:
@@ -155,10 +178,15 @@ class Input(abc.ABC):
     def probes(self, contents: Sequence[bytes]) -> "tf.Tensor":
         """A batch of `spec` to try a backbone on: these contents, or made-up ones if there are fewer than two."""
 
+    @property
+    def unjudged(self) -> str | None:
+        """What the settings keep `doubts` from judging, for people, or None."""
+        return None
+
     MISFIT: ClassVar[str]
     """Why features may be useless, for people: `the value range does not fit`."""
 
-    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: np.ndarray) -> str | None:
+    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: "np.ndarray") -> str | None:
         """Why this input may not be what the network learned from, or None.
 
         Args:

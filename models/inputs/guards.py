@@ -6,11 +6,10 @@ A guard belongs to an input: it knows by the operations of a graph whether it is
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from graft.models import inputs
 
 if TYPE_CHECKING:
+    import numpy as np
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 
@@ -30,7 +29,7 @@ class Guard(Protocol):
     def applies(self, operations: frozenset[str]) -> bool:
         """Whether a graph of these operations needs it."""
 
-    def cost(self, values: np.ndarray) -> int:
+    def cost(self, values: "np.ndarray") -> int:
         """Units that the strings of an input announce; an object array of bytes, any shape.
 
         Raises:

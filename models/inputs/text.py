@@ -46,6 +46,9 @@ class Input(base.Input):
     one = "text"
     rows = "bags of words"
     signature_name = "text"
+    column = "text"
+    reads_paths = False
+    suffixes = (".txt",)
     REASONS = {
         "empty": "the text has no character but white space",
         "too_large": "the text has more bytes in UTF-8 than input.max_bytes",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.registry import Registry
 
 if TYPE_CHECKING:
@@ -81,4 +81,4 @@ def exported_target(model_path: str | Path) -> "Target":
     except FileNotFoundError:
         raise GraftError(f"{path}: missing; only models exported by Graft describe their target there") from None
     except Exception as error:
-        raise GraftError(f"{path}: damaged ({' '.join(str(error).split())[:300] or type(error).__name__})") from error
+        raise GraftError(f"{path}: damaged ({one_line(error)})") from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import BaseModel
 
-from graft.models.gates import Gate
+from graft.models.gates import Gate, at_most
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -75,7 +75,12 @@ class Target(abc.ABC):
         answer_words: what `answer_name` holds, for people.
         score_name: what the mean of `scores` is, for people: `accuracy`.
         score_range: the largest difference between two scores of one example; None: there is no largest.
-        slice_columns: figures of a slice that a report shows.
+        metrics: figures that results and lineage list.
+        slice_columns: figures of a slice, which `SliceGates` may limit, and whether higher is better.
+        has_vocabulary: whether Transform makes its names, of the classes that the data holds.
+        one_value: whether an example has one value, a class.
+        tunes: whether `tuned` learns anything of the trained model's answers.
+        REASONS: codes of `Refused`, each with one line for people.
         from_names: whether the name of a folder, or a number that indexes names, can be the target.
         words: names of losses and figures, with their unit, for the axes of plots.
     """
@@ -87,8 +92,13 @@ class Target(abc.ABC):
     answer_words: ClassVar[str]
     score_name: ClassVar[str]
     score_range: ClassVar[float | None]
+    has_vocabulary: ClassVar[bool]
+    one_value: ClassVar[bool]
+    tunes: ClassVar[bool] = False
+    REASONS: ClassVar[Mapping[str, str]]
     from_names: ClassVar[bool]
-    slice_columns: ClassVar[tuple[str, ...]]
+    metrics: ClassVar[tuple[str, ...]]
+    slice_columns: ClassVar[Mapping[str, bool]]
     words: ClassVar[Mapping[str, str]]
 
     def __init__(self, options: BaseModel, names: Sequence[str] = (), facts: Mapping[str, Any] | None = None):
@@ -287,3 +297,8 @@ class Target(abc.ABC):
 def finite(answers: np.ndarray) -> np.ndarray:
     """bool [n], whether all numbers of an answer are finite."""
     return np.isfinite(answers).all(axis=1)
+
+
+def answers_gate(figures: Figures, what: str) -> Gate:
+    """Every test example gets numbers; checked whatever the limits are."""
+    return at_most("invalid_answers", figures["invalid"], 0, what)

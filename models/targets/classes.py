@@ -27,7 +27,12 @@ _SHOWN = 20
 class Classes(Target):
     """A target whose outputs are classes, with settings `column` and `class_names`."""
 
+    has_vocabulary = True
     column_keys = ("target.column",)
+    REASONS = {
+        "unknown_label": "no label, or one that is not in target.class_names",
+        "bad_label": "the class name holds a line break or another control character",
+    }
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -150,11 +155,6 @@ def read_vocabulary(transform_graph_path: str | Path) -> list[str]:
     if len(classes) < 2:
         raise GraftError(f"{path}: found {len(classes)} class ({', '.join(classes)}); a classifier needs at least 2")
     return classes
-
-
-def answers_gate(figures: Figures, what: str) -> Gate:
-    """Every test example gets numbers; checked whatever the limits are."""
-    return at_most("invalid_answers", figures["invalid"], 0, what)
 
 
 def floors(figures: Figures, limits: Mapping[str, Any], names: Sequence[str]) -> list[Gate]:

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate
-from graft.models.targets import calibration, classes
-from graft.models.targets.base import Evaluation, Figures, Value, finite
+from graft.models.page import Block, Card, Section, Tile
+from graft.models.targets import calibration, classes, label_page
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
 
@@ -98,8 +99,10 @@ class Target(classes.Classes):
     answer_words = "probabilities"
     score_name = "accuracy"
     score_range = 1.0
+    one_value = True
     from_names = True
-    slice_columns = ("accuracy", "macro_f1")
+    metrics = ("accuracy", "macro_f1", "calibration_error", "examples")
+    slice_columns = {"accuracy": True, "macro_f1": True}
     words = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (share of examples)"}
 
     options: Options
@@ -173,14 +176,12 @@ class Target(classes.Classes):
         """Multinomial logistic regression."""
         from graft.models import convex, linear
 
-        def weighted(examples: "linear.Examples") -> "linear.Examples":
-            weights = self.class_weights[examples.targets]
-            if examples.weights is not None:
-                weights = weights * examples.weights
-            return linear.Examples(examples.features, examples.targets, weights)
+        def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
+            return {"accuracy": outputs.argmax(axis=1) == targets}
 
+        weighed = [examples.weighed(self.class_weights[examples.targets]) for examples in (train, evaluate)]
         loss = convex.Softmax(self.units, self.options.label_smoothing)
-        return linear.solve(weighted(train), weighted(evaluate), loss, options, report)
+        return linear.solve(*weighed, loss, options, report, figures)
 
     # Answering.
 
@@ -272,7 +273,7 @@ class Target(classes.Classes):
     def rules(self, figures: Figures, limits: Mapping[str, Any], served: Figures | None = None) -> list[Gate]:
         """Floors over all and by class, calibration, and the list of classes."""
         return [
-            classes.answers_gate(figures, "test examples without finite probabilities"),
+            answers_gate(figures, "test examples without finite probabilities"),
             *classes.floors(figures, limits, ("accuracy", "macro_f1")),
             *classes.per_class_gates(figures, limits),
             *classes.calibration_gates(figures, limits, f"{figures['examples']} examples"),
@@ -293,7 +294,27 @@ class Target(classes.Classes):
             "probabilities": answers.tolist(),
         }
 
-    # For people.
+    # For people: see `models.targets.label_page`.
+
+    def tiles(self, figures: Figures) -> list[Tile]:
+        """Accuracy with its interval, macro F1, calibration error."""
+        return label_page.tiles(figures)
+
+    def sections(self, figures: Figures, unit: str) -> list[Section]:
+        """By class, the confusion matrix, calibration."""
+        return label_page.sections(figures, unit)
+
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> Section:
+        """The most confident wrong answers."""
+        return label_page.worst(self.names, encoded, most_probable(answers), answers, unit)
+
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> list[Block]:
+        """Accuracies on all examples and on the classes both know."""
+        return label_page.rivals(figures, limits, unit)
+
+    def card(self, figures: Figures, unit: str) -> Card:
+        """Figures, tables and limits."""
+        return label_page.card(figures, unit)
 
     def told(self, figures: Figures) -> str:
         """The accuracy."""

@@ -10,6 +10,7 @@ from graft.models.page import (
     Axes,
     Block,
     Card,
+    Cell,
     Column,
     Examples,
     Matrix,
@@ -116,18 +117,25 @@ def excess(figures: Mapping[str, Any]) -> float:
     return sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in bins) / max(figures["examples"], 1)
 
 
-def reliability(bins: Sequence[Mapping[str, float]], unit: str) -> Plot:
-    """Accuracy against confidence in bins of the top probability, and how many examples each bin holds.
+def reliability(
+    bins: Sequence[Mapping[str, float]],
+    unit: str,
+    share: str = "",
+    probability: str = "confidence (probability of the predicted class)",
+) -> Plot:
+    """Accuracy against confidence in bins of a probability, and what each bin holds.
 
     Args:
-        bins: those that hold examples: `low`, `high`, `count`, `confidence`, `accuracy`.
-        unit: what several examples are called.
+        bins: those that hold something: `low`, `high`, `count`, `confidence`, `accuracy`.
+        unit: what is counted.
+        share: label of the accuracy; empty for that of examples.
+        probability: label of the confidence.
     """
     low, count, confidence, accuracy = ([b[name] for b in bins] for name in ("low", "count", "confidence", "accuracy"))
     width = [b["high"] - b["low"] for b in bins]
     upper = Axes(
         "",
-        f"accuracy (share of {unit})",
+        share or f"accuracy (share of {unit})",
         [
             Series("perfectly calibrated", (0, 1), (0, 1), "dashed", tone="muted"),
             Series("accuracy", low, accuracy, "bars", width=width),
@@ -137,7 +145,7 @@ def reliability(bins: Sequence[Mapping[str, float]], unit: str) -> Plot:
         y_range=(0, 1.02),
     )
     lower = Axes(
-        "confidence (probability of the predicted class)",
+        probability,
         unit,
         [Series("", low, count, "bars", width=width, tone="muted")],
         x_range=(0, 1),
@@ -171,35 +179,57 @@ def rivals(figures: Mapping[str, Any], limits: Mapping[str, Any], unit: str) -> 
     """The candidate beside the served model and the best one so far.
 
     Args:
-        figures: figures.json of the quality gate, with a `baseline`.
+        figures: figures.json of the quality gate, with a `baseline` that can be compared.
         limits: section `gates` of the configuration.
         unit: what several examples are called.
     """
-    candidate, served, best = figures["candidate"], figures["baseline"], figures.get("best")
+    served = figures["baseline"]
     titles = (f"accuracy on all {unit}", "its accuracy on the classes both know", "this run's there", "fall (interval)")
-    columns = [Column("model"), *(Column(title, "number", 4) for title in titles)]
-    rows: list[tuple] = [("this run", candidate["accuracy"], "", "", "")]
+    note = (
+        f"All on the same {figures['candidate']['examples']} test {unit}, of which {served['examples']} show a class "
+        f"that the served model knows. A fall whose interval holds 0 may be luck. {gated(limits)}"
+    )
+    table = beside(figures, titles, figures["candidate"]["accuracy"], "accuracy")
+    return [table, Text(note, note=True), *changed_classes(served)]
+
+
+def beside(figures: Mapping[str, Any], titles: Sequence[str], candidate: float, name: str) -> Table:
+    """This run, the served model and the best one so far, a row each.
+
+    Args:
+        figures: figures.json of the quality gate.
+        titles: of the columns after the model's name: the figure over all examples, the scores of rival and candidate
+            where they can be compared, the fall.
+        candidate: the candidate's figure over all examples.
+        name: of that figure among a rival's.
+    """
+    served, best = figures["baseline"], figures.get("best")
     others = [("served", served)]
-    if best and best["version"] != served["version"]:
+    if best and best["version"] != served["version"] and best.get("comparable", True):
         others.append(("best", best))
-    for name, rival in others:
+    rows: list[tuple[Cell, ...]] = [("this run", candidate, "", "", "")]
+    for kind, rival in others:
         fall = ""
         if rival["examples"]:
             low, high = rival["interval"]
             fall = f"{rival['gap']:+.4f} ({low:+.3f} to {high:+.3f})"
-        rows.append((f"{name} version {rival['version']}", rival["accuracy"], rival["rival"], rival["candidate"], fall))
+        rows.append((f"{kind} version {rival['version']}", rival[name], rival["rival"], rival["candidate"], fall))
+    return Table([Column("model"), *(Column(title, "number", 4) for title in titles)], rows)
+
+
+def gated(limits: Mapping[str, Any]) -> str:
+    """How far the candidate may fall behind, a sentence."""
     tolerance = limits.get("baseline_tolerance")
-    gated = "Not gated: gates.baseline_tolerance is null." if tolerance is None else f"Tolerated fall: {tolerance:.6g}."
-    note = (
-        f"All on the same {candidate['examples']} test {unit}, of which {served['examples']} show a class that the "
-        f"served model knows. A fall whose interval holds 0 may be luck. {gated}"
-    )
-    blocks: list[Block] = [Table(columns, rows), Text(note, note=True)]
-    changed = [(word, served[key]) for word, key in (("New", "added"), ("Gone", "removed")) if served[key]]
-    if changed:
-        told = " ".join(f"{word}: {', '.join(names)}." for word, names in changed)
-        blocks.append(Text(f"The list of classes changed. {told}"))
-    return blocks
+    if tolerance is None:
+        return "Not gated: gates.baseline_tolerance is null."
+    return f"Tolerated fall: {tolerance:.6g}."
+
+
+def changed_classes(served: Mapping[str, Any]) -> list[Block]:
+    """How the list of classes differs from the served model's; empty where it does not."""
+    changed = [(word, served[key]) for word, key in (("New", "added"), ("Gone", "removed")) if served.get(key)]
+    told = " ".join(f"{word}: {', '.join(names)}." for word, names in changed)
+    return [Text(f"The list of classes changed. {told}")] if changed else []
 
 
 def card(figures: Mapping[str, Any], unit: str) -> Card:

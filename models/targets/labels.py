@@ -1,10 +1,31 @@
 """Several labels of k."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from graft.models import gap
+from graft.models.errors import GraftError
+from graft.models.gates import Gate
+from graft.models.inputs.base import Refused
+from graft.models.natural import natural_key
+from graft.models.targets import calibration, classes
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
+from graft.models.targets.base import Target as AnyTarget
+from graft.models.targets.columns import index_text, one_text
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from graft.models import linear
+    from graft.models.options import HeadOptions
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+_THRESHOLD = 0.5
+_CURVE_POINTS = 101
 
 
 class Options(BaseModel):
@@ -19,11 +40,16 @@ class Options(BaseModel):
         default="labels", description="Holds the classes: a list of names, or one text with `separator` between them."
     )
     separator: str = Field(
-        default="|", min_length=1, description="Stands between the names of a text; spaces do not count."
+        default="|", min_length=1, description="Stands between the names of a text; spaces around a name do not count."
     )
     class_names: tuple[str, ...] | None = Field(
         default=None, description="The classes allowed, in the order of the outputs. Null: whatever is found."
     )
+
+    @field_validator("class_names")
+    @classmethod
+    def _distinct_classes(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return classes.check_class_names(names)
 
 
 class Gates(BaseModel):
@@ -34,11 +60,19 @@ class Gates(BaseModel):
     mean_average_precision: Fraction | None = Field(None, description="Least mean over classes of average precision.")
     micro_f1: Fraction | None = Field(None, description="Least F1 over all decisions together.")
     macro_f1: Fraction | None = Field(None, description="Least unweighted mean of the classes' F1.")
-    calibration_error: Fraction | None = Field(None, description="Largest expected calibration error, beyond chance.")
+    precision: Fraction | dict[str, Fraction] | None = Field(
+        None, description="Least precision of every class at its threshold, or a mapping from class to floor."
+    )
+    recall: Fraction | dict[str, Fraction] | None = Field(
+        None, description="Least recall of every class at its threshold, or a mapping from class to floor."
+    )
+    calibration_error: Fraction | None = Field(
+        None, description="Largest expected calibration error over all decisions (15 equal-width bins), beyond chance."
+    )
     baseline_tolerance: Fraction | None = Field(
         0.02,
-        description="Mean score of an example that the candidate may lose against the served model; a loss that may be "
-        "luck (5 % false alarms) is none. Null: no gate.",
+        description="Mean F1 of an example that the candidate may lose against the served model, on the classes both "
+        "know; a loss that may be luck (5 % false alarms) is none. Null: no gate.",
     )
     classes: Literal["same", "grow", "any"] = Field(
         "same",
@@ -53,3 +87,296 @@ class SliceGates(BaseModel):
 
     micro_f1: Fraction | None = Field(None, description="Least F1 over all decisions together, in each slice.")
     macro_f1: Fraction | None = Field(None, description="Least macro F1 in each slice.")
+
+
+class Target(classes.Classes):
+    """A probability for each class by itself, and a decision by its threshold.
+
+    Facts: `thresholds`, by class, chosen on eval; 0.5 before that.
+    """
+
+    kind = "labels"
+    headline = "mean_average_precision"
+    higher_is_better = True
+    answer_name = "probabilities"
+    answer_words = "probabilities"
+    score_name = "mean F1 of an example"
+    score_range = 1.0
+    one_value = False
+    from_names = False
+    tunes = True
+    metrics = ("mean_average_precision", "micro_f1", "macro_f1", "calibration_error", "examples")
+    slice_columns = {"micro_f1": True, "macro_f1": True}
+    words = {"loss": "loss (mean binary cross-entropy, nats)", "example_f1": "mean F1 of an example"}
+
+    options: Options
+
+    # Ingestion.
+
+    def parse(self, row: Mapping[str, Any], class_names: Sequence[str] | None = None) -> Value:
+        """The classes of a list, or between the separators of a text; each once, in natural order; () for none."""
+        cell = row.get(self.options.column)
+        if cell is None:
+            raise Refused("unknown_label", f"column {self.options.column!r} holds nothing; an empty text is no class")
+        known = self.options.class_names or class_names
+        if isinstance(cell, list | tuple):
+            names = [index_text(value, known).strip() for value in cell]
+            if not all(names):
+                raise Refused("bad_label", f"column {self.options.column!r} holds {str(cell)[:100]}; allowed: names")
+        else:
+            parts = [part.strip() for part in one_text(cell).split(self.options.separator)]
+            names = [index_text(part, known) for part in parts if part]
+        return tuple(sorted({self.allowed(name) for name in names}, key=natural_key))
+
+    # Learning.
+
+    @property
+    def spec(self) -> "tf.TensorSpec":
+        """float32 [None, k], 1 for each class of the example."""
+        import tensorflow as tf
+
+        return tf.TensorSpec([None, self.units], tf.float32)
+
+    def encode(self, values: Sequence[Value], where: str = "") -> np.ndarray:
+        """float32 [n, k], 1 for each class of the example."""
+        encoded = np.zeros((len(values), self.units), np.float32)
+        for row, value in enumerate(values):
+            encoded[row, self.index(map(str, value), where)] = 1
+        return encoded
+
+    def check(self, encoded: np.ndarray, where: str) -> None:
+        """Rows of k zeros and ones."""
+        if encoded.ndim != 2 or encoded.shape[1] != self.units:
+            raise GraftError(
+                f"{where}: labels must be rows of {self.units} zeros and ones; received {encoded.dtype} "
+                f"{list(encoded.shape)}"
+            )
+        if not np.isin(encoded, (0, 1)).all():
+            raise GraftError(f"{where}: labels must be zeros and ones; received others too")
+
+    def losses(self, encoded: "tf.Tensor", outputs: "tf.Tensor", training: bool) -> "tf.Tensor":
+        """Binary cross-entropy, the mean over the classes, as Keras has it."""
+        import keras
+
+        return keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)(encoded, outputs)
+
+    def progress(self, encoded: "tf.Tensor", outputs: "tf.Tensor") -> "Mapping[str, tf.Tensor]":
+        """F1 of each example's classes at probabilities of 0.5."""
+        import tensorflow as tf
+
+        found = tf.cast(outputs >= 0, tf.float32)
+        both = tf.reduce_sum(found * encoded, axis=1)
+        either = tf.reduce_sum(found, axis=1) + tf.reduce_sum(encoded, axis=1)
+        return {"example_f1": tf.where(either > 0, tf.math.divide_no_nan(2 * both, either), 1.0)}
+
+    def solve(
+        self,
+        train: "linear.Examples",
+        evaluate: "linear.Examples",
+        options: "HeadOptions",
+        report: "Callable[[int, linear.Step], None]",
+    ) -> "linear.Path":
+        """A logistic regression for each class, all with one strength."""
+        from graft.models import convex, linear
+
+        def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
+            return {"example_f1": example_f1(targets > 0, outputs >= 0)}
+
+        return linear.solve(train, evaluate, convex.Sigmoid(self.units), options, report, figures)
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """float32 [k]."""
+        return np.asarray(self.facts.get("thresholds", [_THRESHOLD] * self.units), np.float32)
+
+    def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> Self:
+        """With the threshold of each class that gives the highest F1 on these examples."""
+        columns = zip(encoded.T > 0, np.nan_to_num(answers).T, strict=True)
+        return self.with_facts(thresholds=[best_threshold(truth, given) for truth, given in columns])
+
+    # Answering.
+
+    def answer(self, outputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
+        """Logits [n, k] -> `classes`, `probabilities`, `scores` and `predicted` (bool: at its threshold), all [n, k].
+
+        `predicted` and not a list of names: each example has another number of them, and tensors have no such form.
+        """
+        import tensorflow as tf
+
+        probabilities = tf.nn.sigmoid(outputs)
+        return {
+            "classes": self.tiled_names(tf.shape(outputs)[0]),
+            "probabilities": probabilities,
+            "scores": outputs,
+            "predicted": probabilities >= tf.constant(self.thresholds),
+        }
+
+    # Measuring.
+
+    def scores(self, encoded: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """F1 of each example's classes; 1 where there are none and none is found, 0 for an answer without numbers."""
+        return np.where(finite(answers), example_f1(encoded > 0, answers >= self.thresholds), 0.0)
+
+    def figures(self, encoded: np.ndarray, answers: np.ndarray) -> Figures:
+        """Mean average precision, micro and macro F1, per-class table, calibration and precision-recall curve.
+
+        An answer whose probabilities are not finite numbers is wrong on every class; `invalid` counts them.
+        `unmeasured` are the classes that no example has: they count in no mean.
+        """
+        truth, valid = encoded > 0, finite(answers)
+        given = np.where(valid[:, None], answers, np.float32(~truth))
+        found = np.where(valid[:, None], answers >= self.thresholds, ~truth)
+        hits, support = (truth & found).sum(axis=0), truth.sum(axis=0)
+        precision, recall, f1 = _shares(hits, found.sum(axis=0), support)
+        average = [average_precision(truth[:, i], given[:, i]) for i in range(self.units)]
+        present = support > 0
+        micro = _shares(hits.sum(), found.sum(), support.sum())
+        rows = np.repeat(np.arange(len(truth)), self.units)
+        calibrated = calibration.reliability(answers.ravel(), truth.ravel(), examples=rows)
+        table = zip(self.names, average, precision, recall, f1, support, self.thresholds, strict=True)
+        return {
+            "examples": len(truth),
+            "invalid": int((~valid).sum()),
+            "unmeasured": [name for name, there in zip(self.names, present, strict=True) if not there],
+            "mean_average_precision": float(np.mean([a for a in average if a is not None])) if present.any() else 0.0,
+            "micro_precision": float(micro[0]),
+            "micro_recall": float(micro[1]),
+            "micro_f1": float(micro[2]),
+            # A class that is only predicted counts, with an F1 of 0.
+            "macro_f1": float(f1[present | found.any(axis=0)].mean()) if (present | found.any(axis=0)).any() else 0.0,
+            "example_f1": float(self.scores(encoded, answers).mean()),
+            "all_right": float((truth == found).all(axis=1).mean()),
+            "labels_per_example": float(truth.sum(axis=1).mean()),
+            "calibration_error": calibrated["error"],
+            "calibration_bias": calibrated["bias"],
+            "calibration_interval": calibrated["interval"],
+            "reliability": calibrated["bins"],
+            "per_class": {
+                name: {
+                    "average_precision": a,
+                    "precision": float(p),
+                    "recall": float(r),
+                    "f1": float(f),
+                    "support": int(s),
+                    "threshold": float(t),
+                }
+                for name, a, p, r, f, s, t in table
+            },
+            "curve": precision_recall(truth.ravel(), given.ravel()),
+        }
+
+    def compare(self, encoded: np.ndarray, answers: np.ndarray, rival: AnyTarget, rival_answers: np.ndarray) -> Figures:
+        """See `Target.compare`; on the classes both know, each at its own thresholds. `shared` is their number.
+
+        `mean_average_precision` of the rival is over these classes too. For the rest see `Classes.class_changes`.
+        """
+        shared = self.shared_with(rival)
+        changes = {**self.class_changes(rival), "shared": len(shared)}
+        if not shared:
+            nothing = {"mean_average_precision": None, "statement": "knows no class of this model"}
+            return changes | gap.unmeasured() | nothing
+
+        def part(target: AnyTarget, given: np.ndarray) -> tuple["Target", np.ndarray]:
+            assert isinstance(target, Target)  # only equal kinds are compared
+            columns = [target.names.index(name) for name in shared]
+            return Target(target.options, shared, {"thresholds": target.thresholds[columns].tolist()}), given[
+                :, columns
+            ]
+
+        truth = encoded[:, [self.names.index(name) for name in shared]]
+        (ours, given), (theirs, rival_given) = part(self, answers), part(rival, rival_answers)
+        measured = gap.compared(theirs.scores(truth, rival_given), ours.scores(truth, given), self.score_range)
+        return {
+            "mean_average_precision": theirs.figures(truth, rival_given)["mean_average_precision"],
+            **changes,
+            **measured,
+            "statement": f"has a mean F1 of {measured['rival']:.4f} an example on {measured['examples']} test examples "
+            f"and the {len(shared)} classes both know, this model {measured['candidate']:.4f}; the fall is "
+            f"{gap.told(measured)}",
+        }
+
+    def rules(self, figures: Figures, limits: Mapping[str, Any], served: Figures | None = None) -> list[Gate]:
+        """Floors over all and by class, calibration, and the list of classes."""
+        return [
+            answers_gate(figures, "test examples without finite probabilities"),
+            *classes.floors(figures, limits, ("mean_average_precision", "micro_f1", "macro_f1")),
+            *classes.per_class_gates(figures, limits),
+            *classes.calibration_gates(figures, limits, f"{figures['examples']} examples of {self.units} classes"),
+            *classes.classes_gates(served, limits),
+        ]
+
+    # For TFMA.
+
+    def evaluation(self) -> Evaluation:
+        """Counts, the area under the precision-recall curve of all decisions, the means of truth and answers."""
+        area = ("AUCPrecisionRecall", {"name": "auc_precision_recall"})
+        means = (("MeanLabel", {"name": "mean_label"}), ("MeanPrediction", {"name": "mean_prediction"}))
+        return Evaluation("label", "prediction", (("ExampleCount", {}), area, *means))
+
+    def evaluated(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, Sequence[Any]]:
+        """Zeros and ones, and probabilities, by class; what is no number is 0."""
+        return {"label": encoded.tolist(), "prediction": np.where(np.isfinite(answers), answers, 0).tolist()}
+
+    # For people.
+
+    def told(self, figures: Figures) -> str:
+        """Mean average precision and micro F1."""
+        return f"mean average precision {figures['mean_average_precision']:.4f}, micro F1 {figures['micro_f1']:.4f}"
+
+
+def example_f1(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """F1 of the classes of each example, float [n], of bool [n, k]; 1 where both have none."""
+    either = truth.sum(axis=1) + found.sum(axis=1)
+    return np.where(either > 0, 2 * (truth & found).sum(axis=1) / np.maximum(either, 1), 1.0)
+
+
+def best_threshold(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """The threshold with the highest F1, halfway between two probabilities; of equal ones that nearest to 0.5.
+
+    Args:
+        truth: bool [n].
+        probabilities: float [n].
+
+    Returns:
+        0.5 where nothing is true, or all is 0.
+    """
+    if not truth.any():
+        return _THRESHOLD
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order].astype(np.float64)
+    hits, found = np.cumsum(truth[order]), np.arange(1, len(order) + 1)
+    f1 = 2 * hits / (found + truth.sum())
+    below = np.append(ranked[1:], 0.0)
+    f1[ranked <= below] = -1.0  # no threshold parts equal probabilities
+    if f1.max() < 0:
+        return _THRESHOLD
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    # Anything between the two parts them alike: 0.5 where it lies there, else their middle.
+    places = [_THRESHOLD if below[i] < _THRESHOLD <= ranked[i] else (ranked[i] + below[i]) / 2 for i in best.tolist()]
+    return float(min(places, key=lambda place: (abs(place - _THRESHOLD), place)))
+
+
+def average_precision(truth: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """Precision averaged over the steps of recall, as scikit-learn has it; None where nothing is true."""
+    from sklearn import metrics as sk
+
+    return float(sk.average_precision_score(truth, probabilities)) if truth.any() else None
+
+
+def precision_recall(truth: np.ndarray, probabilities: np.ndarray) -> list[tuple[float, float]]:
+    """(recall, highest precision at this recall or more) at even steps of recall; empty where nothing is true."""
+    from sklearn import metrics as sk
+
+    if not truth.any():
+        return []
+    precision, recall, _ = sk.precision_recall_curve(truth, probabilities)
+    reached = np.maximum.accumulate(precision[:-1])
+    steps = np.linspace(0.0, 1.0, _CURVE_POINTS)
+    # Recall falls along the curve: the last point that still has it is the best one that does.
+    places = np.searchsorted(-recall[:-1], -steps, side="right") - 1
+    return [(float(x), float(reached[place])) for x, place in zip(steps, places, strict=True)]
+
+
+def _shares(hits: Any, found: Any, support: Any) -> tuple[Any, Any, Any]:
+    """Precision, recall and F1 of counts; 0 where there is nothing to divide by."""
+    return hits / np.maximum(found, 1), hits / np.maximum(support, 1), 2 * hits / np.maximum(found + support, 1)

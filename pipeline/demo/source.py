@@ -9,6 +9,7 @@ import pathlib
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from graft.models.publish import publish_backbone
 from graft.pipeline.demo.data import SOURCE_CLASSES, Images
@@ -62,7 +63,7 @@ def train_source(train: Images, held_out: Images, steps: int, seed: int) -> tupl
 def publish(network: keras.Model, folder: pathlib.Path) -> None:
     """Writes the network as a backbone that any config can name."""
     height, width = network.input_shape[1:3]
-    publish_backbone(network, folder, (height, width))
+    publish_backbone(network, folder, tf.TensorSpec([None, height, width, 3], tf.float32))
 
 
 def _colour(pixels: np.ndarray) -> np.ndarray:

@@ -1,8 +1,11 @@
 """evaluate: TFMA's figures of the predictions, over all and by slice."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from graft.models.targets import make_target
+from graft.models.targets.base import Evaluation
 from graft.pipeline.stages import base
 
 if TYPE_CHECKING:
@@ -20,23 +23,20 @@ class Evaluate(base.Stage):
         return Evaluator(
             examples=wiring.output("predict", "predictions"),
             example_splits=["test"],
-            eval_config=eval_config(wiring.config.data.slices),
+            eval_config=eval_config(make_target(wiring.config.target).evaluation(), wiring.config.data.slices),
         )
 
 
-def eval_config(slices: Sequence[str]) -> "tfma.EvalConfig":
-    """What TFMA computes of the predictions: accuracy and counts, over all and by slice."""
+def eval_config(evaluation: Evaluation, slices: Sequence[str]) -> "tfma.EvalConfig":
+    """What TFMA computes of the predictions, over all and by slice."""
     import tensorflow_model_analysis as tfma
 
-    from graft.components.predict.predictions import LABEL, PREDICTION
-
-    # ExactMatch, not SparseCategoricalAccuracy: the same figure, without the seconds in which tf_keras traces it.
     metrics = [
-        tfma.MetricConfig(class_name="ExampleCount"),
-        tfma.MetricConfig(class_name="ExactMatch", config='{"name": "accuracy"}'),
+        tfma.MetricConfig(class_name=name, config=json.dumps(settings) if settings else "")
+        for name, settings in evaluation.metrics
     ]
     return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(label_key=LABEL, prediction_key=PREDICTION)],
+        model_specs=[tfma.ModelSpec(label_key=evaluation.label_key, prediction_key=evaluation.prediction_key)],
         slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[column]) for column in slices)],
         metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
     )

@@ -9,7 +9,6 @@ import numpy as np
 from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
-from graft.pipeline.stages.settings import unchecked
 
 
 class Features(base.Stage):
@@ -28,7 +27,7 @@ class Features(base.Stage):
             parameters=Parameters(
                 input=wiring.prepared,
                 target=wiring.parsed,
-                backbone=unchecked(wiring.config.backbone),
+                backbone=wiring.config.backbone,
                 identity=wiring.keys.backbone,
                 splits=("train", "eval", *(("test",) if wiring.config.gates.negative_transfer else ())),
                 code=wiring.keys.code,

@@ -20,17 +20,18 @@ class Ingest(base.Stage):
     """Reads the source; every other stage works on what it wrote."""
 
     name = "ingest"
-    needs = "data.max_pixels or data.max_bytes"
+    needs = "input.max_bytes and the other limits of input"
 
     def wire(self, wiring):
         from graft.components.ingest.component import Ingest as Component
         from graft.components.ingest.executor import Parameters
 
+        config = wiring.config
         return Component(
             Parameters(
                 input=wiring.entering,
                 target=wiring.parsed,
-                data=wiring.config.data,
+                data=config.data,
                 fingerprint=wiring.keys.fingerprint,
                 code=wiring.keys.code,
             )
@@ -42,7 +43,7 @@ class Ingest(base.Stage):
 
         summary = read_summary(outputs["rejected"].uri)
         result.rejected = {"total": summary.rejected_count, "reasons": dict(summary.rejected)}
-        counts = ", ".join(f"{sum(labels.values())} {split}" for split, labels in summary.used.items())
+        counts = ", ".join(f"{count} {split}" for split, count in summary.counts.items())
         few = (
             f"; {len(summary.unmeasured)} of {len(summary.classes)} classes not in every split"
             if summary.unmeasured
@@ -57,11 +58,14 @@ class Ingest(base.Stage):
         options = execution.parameters["data"]
         # Read plainly: the reader of the summary imports TensorFlow, which takes seconds.
         summary = base.read_kept(execution, "rejected", "summary.json") or {}
+        used = summary.get("used")
         data = {
             "source": options["source"],
             "path": options["path"],
             "fingerprint": execution.parameters["fingerprint"],
-            "counts": summary.get("used"),
+            "counts": used,
+            # One of several classes counts in each.
+            "examples": summary.get("counts") or (used and {split: sum(n.values()) for split, n in used.items()}),
             "rejected": summary.get("rejected_count"),
         }
         return {"data": data, "code": execution.parameters["code"]}
@@ -70,14 +74,15 @@ class Ingest(base.Stage):
         data = lineage["data"]
         if data is None:
             return ()
-        counts = data["counts"] or {}
-        used = ", ".join(f"{split} {sum(strata.values())}" for split, strata in counts.items())
-        strata = ", ".join(sorted({name for by_name in counts.values() for name in by_name}, key=natural_key))
+        counts, strata = data["counts"], []
+        used = ", ".join(f"{split} {count}" for split, count in (data["examples"] or {}).items())
+        if counts is not None:
+            strata = sorted({name for by_name in counts.values() for name in by_name if name}, key=natural_key)
         return [
             ("data", f"{data['source']} {data['path']}"),
             ("", f"fingerprint {data['fingerprint']}"),
             ("", f"{used}; {data['rejected']} rejected" if used else f"counts {base.GONE}"),
-            ("", f"classes: {strata or base.GONE}"),
+            *([] if counts is not None and not strata else [("", f"classes: {', '.join(strata) or base.GONE}")]),
             ("code", lineage["code"]),
         ]
 
@@ -115,6 +120,12 @@ def _data(ran: base.Ran) -> Sequence[Block]:
     ]
     if summary.unmeasured:
         blocks.append(Text(_unmeasured(summary, ran)))
+    if summary.domains:
+        by_split = "; ".join(
+            f"{split} {', '.join(f'{count} {domain}' for domain, count in sorted(counts.items()))}"
+            for split, counts in summary.domains.items()
+        )
+        blocks.append(Text(f"By domain: {by_split}."))
     return [*blocks, _counts(summary, with_sums=True)]
 
 
@@ -128,13 +139,15 @@ def _counts(summary: "Summary", with_sums: bool) -> Table:
     from graft.components.ingest.splits import SPLITS
 
     names = sorted({name for strata in summary.used.values() for name in strata if name}, key=natural_key)
-    rows = [(name, *(summary.used[split].get(name, 0) for split in SPLITS)) for name in names]
-    foot: tuple = ("all", *(sum(summary.used[split].values()) for split in SPLITS))
+    counts = {name: [summary.used[split].get(name, 0) for split in SPLITS] for name in names}
+    totals = [summary.counts[split] for split in SPLITS]
     columns = [Column("class"), *(Column(split, "number") for split in SPLITS)]
     if not with_sums:
-        return Table(columns, [*rows, foot])
+        return Table(columns, [(name, *row) for name, row in (*counts.items(), ("all", totals))])
     return Table(
-        [*columns, Column("all", "number")], [(*row, sum(row[1:])) for row in rows], foot=(*foot, summary.used_count)
+        [*columns, Column("all", "number")],
+        [(name, *row, sum(row)) for name, row in counts.items()],
+        foot=("all", *totals, summary.used_count),
     )
 
 
@@ -142,7 +155,9 @@ def _samples(ran: base.Ran) -> Sequence[Block]:
     from graft.pipeline import previews
 
     strata = _summary(ran).classes
-    shown = previews.samples(ran.uri("ingest", "examples"), "train", strata[:_MOST_STRATA], ran.input, ran.target)
+    # A few of each class; of what has no classes as many as make a row.
+    names, each = (strata[:_MOST_STRATA], 3) if strata else ([""], 12)
+    shown = previews.samples(ran.uri("ingest", "examples"), "train", names, ran.input, ran.target, each)
     blocks: list[Block] = [Gallery(list(shown.items()))]
     if len(strata) > len(shown):
         blocks.append(Text(f"{len(strata) - len(shown)} more classes are not shown.", note=True))
@@ -150,7 +165,6 @@ def _samples(ran: base.Ran) -> Sequence[Block]:
 
 
 def _rejected(ran: base.Ran) -> Sequence[Block]:
-    from graft.components.ingest.reasons import Reason
     from graft.components.ingest.summary import read_rejected
 
     summary, unit = _summary(ran), ran.input.unit
@@ -162,7 +176,7 @@ def _rejected(ran: base.Ran) -> Sequence[Block]:
         Text(f"{summary.rejected_count} {unit} rejected ({share}); the first {len(rows)} are listed."),
         Table(
             [Column("reason"), Column(unit, "number"), Column("meaning")],
-            [(code, count, Reason(code).explanation) for code, count in summary.rejected.items()],
+            [(code, count, summary.reasons.get(code, code)) for code, count in summary.rejected.items()],
         ),
         Table(
             [Column("file", "long"), Column("label"), Column("reason"), Column("detail", "long")],

@@ -58,9 +58,9 @@ def _comparison(ran: base.Ran) -> dict:
 
 
 def _compared(ran: base.Ran) -> Sequence[Block]:
-    compared, score = _comparison(ran), ran.target.score_name
-    rows = []
-    for name, scores in compared[score.replace(" ", "_")].items():
+    compared = _comparison(ran)
+    score, rows = compared["score"], []
+    for name, scores in compared["scores"].items():
         gap = compared["gap"].get(name)
         told = ("", "")
         if gap:
@@ -68,7 +68,7 @@ def _compared(ran: base.Ran) -> Sequence[Block]:
         rows.append((name.replace("_", " "), min(scores), float(statistics.median(scores)), max(scores), *told))
     titles = (f"test {score}, min", "median", "max", "gap, mean", "interval")
     note = (
-        f"{len(compared['seeds'])} seeds, {compared['test_images']} test {ran.input.unit}, at most "
+        f"{len(compared['seeds'])} seeds, {compared['test_examples']} test {ran.input.unit}, at most "
         f"{compared['epochs']} epochs each. The gap is the contestant's {score} minus that of transferring: above 0 "
         "the source hurts. All intervals hold together."
     )

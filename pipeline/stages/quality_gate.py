@@ -5,15 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graft.models.page import Block, Column, Examples, Gallery, Pair, Preview, Section, Shown, Table, Text, Tile
-from graft.models.targets import restore
+from graft.models.targets import KINDS, make_target, restore
 from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
 
 if TYPE_CHECKING:
     from graft.models.targets.base import Target
-
-_METRICS = ("accuracy", "macro_f1", "calibration_error", "examples")
 
 
 class QualityGate(base.Stage):
@@ -47,22 +45,22 @@ class QualityGate(base.Stage):
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:
         figures = base.read_json(outputs, "quality", "figures.json")
-        candidate = figures["candidate"]
-        result.metrics = {name: candidate[name] for name in _METRICS}
+        candidate, target = figures["candidate"], _target(figures)
+        result.metrics = {name: candidate[name] for name in target.metrics}
         result.metrics["model_size_mb"] = figures["model_size_mb"]
         if figures["baseline"]:
-            result.metrics["baseline_accuracy"] = figures["baseline"]["accuracy"]
-        return f"accuracy {candidate['accuracy']:.4f}; {base.opened(self.gates(outputs))}"
+            result.metrics[f"baseline_{target.headline}"] = figures["baseline"].get(target.headline)
+        return f"{target.told(candidate)}; {base.opened(self.gates(outputs))}"
 
     def judged(self, execution: Execution | None) -> dict[str, Any]:
-        """`metrics`, and `baseline`: version and accuracy of what was served before, None without one."""
+        """`metrics`, and `baseline`: version and headline of what was served before, None without one."""
         figures = base.read_kept(execution, "quality", "figures.json")
         if not figures:
             return {"metrics": None, "baseline": None}
-        served = figures["baseline"]
+        target, served = _target(figures), figures["baseline"]
         return {
-            "metrics": {name: figures["candidate"][name] for name in _METRICS},
-            "baseline": {name: served[name] for name in ("version", "accuracy")} if served else None,
+            "metrics": {name: figures["candidate"][name] for name in target.metrics},
+            "baseline": {name: served.get(name) for name in ("version", target.headline)} if served else None,
         }
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[base.Row]:
@@ -71,7 +69,8 @@ class QualityGate(base.Stage):
         metrics, served = lineage["metrics"], lineage["baseline"]
         beside = "nothing was served before" if metrics else base.GONE
         if served:
-            beside = f"version {served['version']}, accuracy {served['accuracy']:.4f}"
+            figures = {name: value for name, value in served.items() if name != "version" and value is not None}
+            beside = ", ".join([f"version {served['version']}", *(f"{n} {v:.4f}" for n, v in figures.items())])
         return [("metrics", base.inline(metrics) + " (test split)" if metrics else base.GONE), ("baseline", beside)]
 
     def parts(self) -> Sequence[base.Part]:
@@ -92,8 +91,8 @@ class QualityGate(base.Stage):
         card = _target(figures).card(figures["candidate"], unit)
         source = (
             f"The figures come from {figures['candidate']['examples']} {unit} of the same source as the training "
-            f"{unit}. {unit.capitalize()} of another place, time or maker may be harder, and near-duplicates may lie on both "
-            "sides of a split."
+            f"{unit}. {unit.capitalize()} of another place, time or maker may be harder, and near-duplicates may "
+            "lie on both sides of a split."
         )
         served = figures["baseline"]
         beside = "nothing was served before: there is no baseline."
@@ -121,6 +120,8 @@ def _figures(ran: base.Ran) -> dict[str, Any]:
 
 def _target(figures: Mapping[str, Any]) -> "Target":
     """As the candidate was trained."""
+    if "target" not in figures:  # of Graft 0.1, which knew one kind only
+        return make_target(KINDS.options(str(KINDS.default))(), figures.get("classes", ()))
     return restore(figures["target"])
 
 
@@ -163,7 +164,7 @@ def _baseline(ran: base.Ran) -> Sequence[Block]:
     if served is None:
         raise base.Absent("Nothing was served before: there is no baseline.")
     if not served.get("comparable", True):
-        raise base.Absent(f"Not compared: version {served['version']} {served['statement']}.")
+        raise base.Absent(f"Not compared: served version {served['version']} {served['statement']}.")
     return _target(figures).rivals(figures, ran.config.gates.model_dump(), ran.input.unit)
 
 

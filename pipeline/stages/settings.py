@@ -1,6 +1,5 @@
 """What training and comparison are told alike."""
 
-from graft.models.options import BackboneOptions
 from graft.models.settings import Settings
 from graft.pipeline.stages.base import Wiring
 
@@ -11,7 +10,7 @@ def settings(wiring: Wiring) -> Settings:
     return Settings(
         input=wiring.trained,
         target=config.target,
-        backbone=unchecked(config.backbone),
+        backbone=config.backbone,
         head=config.head,
         transfer=config.transfer,
         train=config.train,
@@ -20,8 +19,3 @@ def settings(wiring: Wiring) -> Settings:
         code=keys.code,
         checkpoint_dir=keys.checkpoint_dir,
     )
-
-
-def unchecked(options: BackboneOptions) -> BackboneOptions:
-    """How the backbone is checked before a run decides nothing of what it gives."""
-    return options.model_copy(update={"check_range": True})

@@ -12,12 +12,11 @@ class Transform(base.Stage):
         from tfx.components import Transform as Component
         from tfx.proto import transform_pb2
 
-        names = wiring.config.data.class_names
         component = Component(
             examples=wiring.output("ingest", "examples"),
             schema=wiring.output("schema", "schema"),
             preprocessing_fn="graft.models.preprocessing.preprocessing_fn",
-            custom_config={"class_names": names and list(names)},
+            custom_config={"target": wiring.parsed.model_dump(mode="json")},
             # The graph is all that is used of it: nothing reads transformed examples or statistics of them.
             splits_config=transform_pb2.SplitsConfig(analyze=["train"]),
             materialize=False,

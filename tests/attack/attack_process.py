@@ -168,13 +168,13 @@ def _ingest(folder: str, data: dict) -> int:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from graft.components.beam import LOCAL_BEAM_ARGS
-    from graft.components.ingest import ingestion
-    from graft.components.ingest.options import DataOptions
+    from graft.components.ingest import ingestion, sources
+    from graft.components.ingest.request import make_request
     from graft.models.errors import GraftError
 
     try:
         summary = ingestion.ingest(
-            DataOptions(**data),
+            make_request(sources.parse_options(data)),
             f"{folder}/examples",
             f"{folder}/rejected",
             lambda: beam.Pipeline(options=PipelineOptions(list(LOCAL_BEAM_ARGS))),

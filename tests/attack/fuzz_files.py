@@ -212,27 +212,27 @@ class Cases:
 
     def _ingest(self, folder: pathlib.Path, data: dict) -> str:
         """What a run calls: the quick check, the fingerprint, then each chunk to its working shard."""
-        from graft.components.ingest import shards
+        from graft.components.ingest import shards, sources
         from graft.components.ingest.fingerprint import fingerprint
-        from graft.components.ingest.options import DataOptions
         from graft.components.ingest.preflight import check_source
+        from graft.components.ingest.request import make_request
         from graft.components.ingest.spans import open_sources
         from graft.components.ingest.transforms import ListChunks, WriteChunk
         from graft.models.errors import GraftError
 
-        options = DataOptions(**data)
+        asked = make_request(sources.parse_options(data))
         refused = None
         for look in (check_source, fingerprint):
             try:
-                look(options)
+                look(asked)
             except GraftError as error:
                 refused = refused or self._told(error)
         work = self._folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
-        ((_, source),) = open_sources(options)
+        ((_, source),) = open_sources(asked)
         for chunk in ListChunks(str(work)).process((0, source)):
-            list(WriteChunk(options, str(work)).process(chunk))
+            list(WriteChunk(asked, str(work)).process(chunk))
         if any(shards.read_notes(str(work), "error-")):
             return "refused"
         reasons = [row[2] for note in shards.read_notes(str(work), "chunk-") for row in note["rejected"]]

@@ -20,6 +20,7 @@ import keras
 import pytest
 import tensorflow as tf
 from hostile_models import PLACES, add_write, edit, function, save, write_to
+from small_inputs import pictures
 from workshop import SIDE, write_backbone
 
 from graft.components.quality_gate import executor
@@ -236,7 +237,7 @@ def test_graphs_with_a_wrong_field_are_refused_in_one_line(tmp_path):
         (folder / "saved_model.pb").write_bytes(whole)
         edit(folder, lambda proto: mutated(proto, rng))
         try:
-            check_backbone(load_backbone(str(folder), (16, 16), (0, 1)), judge_range=False)
+            check_backbone(load_backbone(str(folder), pictures((16, 16), check_range=False)))
             outcomes["loaded"] += 1
         except GraftError as error:
             assert "\n" not in str(error)

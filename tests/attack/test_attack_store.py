@@ -9,9 +9,9 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from graft.models import durable
 from graft.models.errors import GraftError
 from graft.pipeline import cli
-from graft.serving import durable
 from graft.serving.store import ModelStore, StoreError
 
 

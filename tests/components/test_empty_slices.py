@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
+from ingest_request import request
 from tfx_bsl.tfxio import tf_example_record
 
-from graft.components.ingest.header import Header
-from graft.components.ingest.options import DataOptions
-from graft.components.ingest.sources.base import Item
+from graft.components.ingest.sources.base import About, Item
 from graft.components.ingest.sources.columns import extra_columns
 from graft.components.ingest.transforms import make_example
 from graft.components.quality_gate.executor import read_evaluation
@@ -21,11 +20,12 @@ ROWS = [{"site": "left"}, {"site": None}, {}, {"site": ["a", "b"]}, {"site": "x"
 @pytest.mark.slow
 def test_tfma_and_the_quality_gate_agree_on_every_slice(tmp_path):
     path = str(tmp_path / "examples.tfrecord")
-    options = DataOptions(source="tfrecord", path=path, slices=["site"])
+    asked = request(source="tfrecord", path=path, slices=["site"])
+    facts = {"width": 1, "height": 1, "format": "PNG"}
     with tf.io.TFRecordWriter(path) as writer:
         for number, row in enumerate(ROWS):
-            item = Item(str(number), "cat", encoded=b"image", slices=extra_columns(row, options))
-            example = tf.train.Example.FromString(make_example(item, Header("PNG", 1, 1, 1), b"\1" * 32))
+            item = Item(str(number), About(("cat",), columns=extra_columns(row, asked)))
+            example = tf.train.Example.FromString(make_example(item, b"image", facts, b"\1" * 32, asked))
             example.features.feature["truth"].int64_list.value.append(0)
             example.features.feature["probabilities"].float_list.value.extend([0.75, 0.25])
             writer.write(example.SerializeToString())

@@ -128,6 +128,7 @@ def make_bench(folder: pathlib.Path) -> Bench:
             pixels = (np.array(colour) + rng.normal(0, 20, (32, 32, 3))).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / "photos" / label / f"{number:03d}.jpg")
     import keras
+    from small_inputs import pictures
 
     from graft.models.publish import publish_backbone
 
@@ -141,5 +142,5 @@ def make_bench(folder: pathlib.Path) -> Bench:
             keras.layers.GlobalAveragePooling2D(),
         ]
     )
-    publish_backbone(model, folder / "backbone" / "1", (_SIDE, _SIDE))
+    publish_backbone(model, folder / "backbone" / "1", pictures((_SIDE, _SIDE)).spec)
     return Bench(folder)

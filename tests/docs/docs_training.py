@@ -18,6 +18,7 @@ def train_with(method: types.ModuleType, folder: pathlib.Path) -> float:
         the best eval accuracy.
     """
     import keras
+    from small_inputs import pictures
 
     from graft.models.backbone import load_backbone
     from graft.models.heads import build_head
@@ -29,7 +30,7 @@ def train_with(method: types.ModuleType, folder: pathlib.Path) -> float:
     maps = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(images)
     path = folder / "network.keras"
     keras.Model(images, keras.layers.GlobalAveragePooling2D()(maps)).save(path)
-    backbone = load_backbone(str(path), (_SIDE, _SIDE), (0.0, 1.0))
+    backbone = load_backbone(str(path), pictures((_SIDE, _SIDE), (0.0, 1.0)))
     head = build_head(len(CLASSES), backbone.feature_dim, HeadOptions(), 0)
     splits = [_split(folder / name, backbone.feature_dim, seed) for seed, name in enumerate(("train", "eval"))]
     training = TrainOptions(epochs=12, batch_size=8)

@@ -135,7 +135,8 @@ def test_method_example_trains(tmp_path):
 
 
 def test_source_example_reads(monkeypatch, tmp_path):
-    from graft.components.ingest.options import DataOptions
+    from ingest_request import request
+
     from graft.components.ingest.preflight import check_source
     from graft.components.ingest.sources import REGISTRY, base
 
@@ -146,7 +147,7 @@ def test_source_example_reads(monkeypatch, tmp_path):
         for label in ("daisy", "rose"):
             for number in range(10):
                 archive.writestr(f"{label}/{number}.png", b"x" * (number + 1))
-    options = DataOptions(source="zip", path=str(path), max_bytes=9)
+    options = request(source="zip", path=str(path), max_bytes=9)
     assert check_source(options).classes == {"daisy": 10, "rose": 10}
     items = [item for chunk in base.load(options, str(path)).chunks() for item in chunk.read()]
     assert [len(item.encoded) for item in items] == [*range(1, 10), 0] * 2

@@ -22,6 +22,8 @@ from training_input import (
 @pytest.fixture(scope="session")
 def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
     """Three classes that the mean colour tells apart, 42 + 18 + 18 images."""
+    from small_inputs import pictures
+
     from graft.models.backbone import load_backbone
     from graft.models.features import write_backbone
     from graft.models.inputs.image.decoding import preprocess
@@ -30,7 +32,7 @@ def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
     root = tmp_path_factory.mktemp("training_input")
     network = make_network()
     network.save(root / "backbone.keras")
-    publish_backbone(network, root / "hub_backbone", IMAGE_SIZE)
+    publish_backbone(network, root / "hub_backbone", pictures(IMAGE_SIZE).spec)
     rng = np.random.default_rng(7)
     images, names = {}, {}
     for split, size in SIZES.items():
@@ -55,8 +57,8 @@ def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
         np.save(folder / "labels.npy", labels[split])
         digests = [hashlib.sha256(image).hexdigest().encode() for image in images[split]]
         np.save(folder / "sha256.npy", np.array(digests, "S64"))
-    (root / "features" / "classes.json").write_text(json.dumps(classes))
+    (root / "features" / "names.json").write_text(json.dumps(classes))
     shutil.copytree(root / "features", root / "hub_features")
     for features, handle in (("features", "backbone.keras"), ("hub_features", "hub_backbone")):
-        write_backbone(root / features, load_backbone(str(root / handle), IMAGE_SIZE, (-1.0, 1.0)))
+        write_backbone(root / features, load_backbone(str(root / handle), pictures(IMAGE_SIZE, (-1.0, 1.0))))
     return TrainingInput(root, root / "backbone.keras", root / "hub_backbone", root / "transform", images, labels)

@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from small_inputs import pictures
 
 from graft.models import applications
 from graft.models.backbone import load_backbone
@@ -41,7 +42,7 @@ def test_random_weights_are_the_same_each_time_and_leave_the_seed_alone():
     """The features stage and the training each build the network."""
     random.seed(7)
     expected = random.Random(7).random()
-    first, again = (load_backbone("MobileNetV2?weights=none", SIZE, (-1, 1)) for _ in range(2))
+    first, again = (load_backbone("MobileNetV2?weights=none", pictures(SIZE, (-1, 1))) for _ in range(2))
     assert random.random() == expected
     assert first.identity == again.identity
     for one, other in zip(first.variables, again.variables, strict=True):
@@ -53,9 +54,10 @@ def test_random_weights_are_the_same_each_time_and_leave_the_seed_alone():
 def test_identity_is_the_same_in_every_load(name, value_range):
     """Their layers have names that Keras numbers anew each time; the features and a killed training go by it."""
     handle = f"{name}?weights=none"
-    found = {load_backbone(handle, SIZE, value_range).identity for _ in range(2)}
-    load = f"load_backbone({handle!r}, {SIZE}, {value_range})"
-    script = f"from graft.models.backbone import load_backbone; print({load}.identity)"
+    found = {load_backbone(handle, pictures(SIZE, value_range)).identity for _ in range(2)}
+    load = f"load_backbone({handle!r}, image.Input(image.Options(image_size={SIZE}, value_range={value_range})))"
+    script = "from graft.models.backbone import load_backbone; from graft.models.inputs import image; "
+    script += f"print({load}.identity)"
     # Another process, in which Keras has drawn and numbered other things before.
     script = "import keras; keras.layers.Dense(2).build((1, 2)); keras.layers.Rescaling(1);" + script
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)
@@ -64,14 +66,14 @@ def test_identity_is_the_same_in_every_load(name, value_range):
 
 @pytest.mark.parametrize("handle", ["MobileNetV2?weights=none", "applications:MobileNetV2?weights=none"])
 def test_handles(handle):
-    backbone = load_backbone(handle, SIZE, (-1.0, 1.0))
+    backbone = load_backbone(handle, pictures(SIZE, (-1.0, 1.0)))
     assert backbone.feature_dim == 1280
     assert backbone(scaled(PIXELS, (-1, 1))).shape == (2, 1280)
     assert len(backbone.units) > 100
 
 
 def test_caffe_network_survives_a_round_trip(tmp_path):
-    backbone = load_backbone("VGG16?weights=none", SIZE, (0.0, 255.0), feature_layer="block1_pool")
+    backbone = load_backbone("VGG16?weights=none", pictures(SIZE, (0.0, 255.0)), feature_layer="block1_pool")
     model = keras.Sequential([keras.Input((*SIZE, 3)), backbone])
     model.save(tmp_path / "model.keras")
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(PIXELS), backbone(PIXELS))
@@ -80,7 +82,7 @@ def test_caffe_network_survives_a_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("handle", "value_range", "message"),
     [
-        ("MobileNetV2?weights=none", (0, 1), r"from -1 to 1; backbone\.value_range is \[0, 1\]"),
+        ("MobileNetV2?weights=none", (0, 1), r"from -1 to 1; input\.value_range is \[0\.0, 1\.0\]"),
         ("MobileNetV2?weight=none", (-1, 1), "the one option is weights"),
         ("MobileNetV2?weights=places365", (-1, 1), "received 'weights=places365'"),
         ("applications:MobilNetV2", (-1, 1), "did you mean MobileNetV2"),
@@ -90,12 +92,12 @@ def test_caffe_network_survives_a_round_trip(tmp_path):
 )
 def test_refused(handle, value_range, message):
     with pytest.raises(GraftError, match=message):
-        load_backbone(handle, SIZE, value_range)
+        load_backbone(handle, pictures(SIZE, value_range))
 
 
 def test_image_too_small():
-    with pytest.raises(GraftError, match=r"refuses image_size \[16, 16\]"):
-        load_backbone("MobileNetV2?weights=none", (16, 16), (-1, 1))
+    with pytest.raises(GraftError, match=r"refuses input\.image_size \[16, 16\]"):
+        load_backbone("MobileNetV2?weights=none", pictures((16, 16), (-1, 1)))
 
 
 def test_weights_that_cannot_be_downloaded(monkeypatch, capsys):
@@ -108,7 +110,7 @@ def test_weights_that_cannot_be_downloaded(monkeypatch, capsys):
 
     monkeypatch.setattr(module.file_utils, "get_file", lambda name, origin, **options: get_file(origin=origin))
     with pytest.raises(GraftError, match="cannot be downloaded: URL fetch failure"):
-        load_backbone("MobileNetV2", (224, 224), (-1, 1))
+        load_backbone("MobileNetV2", pictures((224, 224), (-1, 1)))
     assert capsys.readouterr().out == ""
 
 
@@ -118,12 +120,12 @@ def test_weights_in_a_cache_that_others_may_write_to_are_refused(tmp_path, monke
     (tmp_path / "home" / "models").mkdir(parents=True)
     (tmp_path / "home" / "models").chmod(0o777)
     with pytest.raises(GraftError, match="home/models: has mode 0777, so that others may write there"):
-        load_backbone("MobileNetV2", SIZE, (-1, 1))
+        load_backbone("MobileNetV2", pictures(SIZE, (-1, 1)))
 
 
 def test_a_pinned_network_has_its_identity(monkeypatch):
     handle = "MobileNetV3Small?weights=none"
-    identity = load_backbone(handle, SIZE, (0, 255)).identity
-    assert load_backbone(handle, SIZE, (0, 255), sha256=identity).identity == identity
+    identity = load_backbone(handle, pictures(SIZE, (0, 255))).identity
+    assert load_backbone(handle, pictures(SIZE, (0, 255)), sha256=identity).identity == identity
     with pytest.raises(GraftError, match=f"its sha256 is {identity}, expected {'0' * 64}"):
-        load_backbone(handle, SIZE, (0, 255), sha256="0" * 64)
+        load_backbone(handle, pictures(SIZE, (0, 255)), sha256="0" * 64)

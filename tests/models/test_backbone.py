@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from hostile_models import save, write_to
+from small_inputs import WIDTH, pictures, publish_text_encoder, texts
 
 from graft.models.backbone import Backbone, check_backbone, load_backbone, scratch_backbone
 from graft.models.errors import GraftError
@@ -47,7 +48,7 @@ def handles(tmp_path_factory) -> dict[str, str]:
     """One network as a SavedModel and as a `.keras` file."""
     folder = tmp_path_factory.mktemp("backbones")
     model = network()
-    publish_backbone(model, folder / "hub", SIZE)
+    publish_backbone(model, folder / "hub", pictures(SIZE).spec)
     model.save(folder / "net.keras")
     return {"hub": str(folder / "hub"), "keras": str(folder / "net.keras")}
 
@@ -61,12 +62,12 @@ def trainable_flags(backbone: Backbone) -> list[list[bool]]:
 
 @KINDS
 def test_features_are_the_pooled_map(handles, kind):
-    backbone = load_backbone(handles[kind], SIZE, RANGE)
+    backbone = load_backbone(handles[kind], pictures(SIZE, RANGE))
     expected = tf.reduce_mean(network()(pixels()), axis=[1, 2])
     np.testing.assert_allclose(backbone(pixels()), expected, atol=1e-6)
     assert backbone.feature_dim == 12 and backbone(pixels()).dtype == tf.float32
     assert backbone(pixels()[:0]).shape == (0, 12)
-    assert (backbone.handle, backbone.image_size, backbone.value_range) == (handles[kind], SIZE, RANGE)
+    assert (backbone.handle, backbone.takes) == (handles[kind], pictures(SIZE, RANGE))
     check_backbone(backbone)
 
 
@@ -74,10 +75,10 @@ def test_trust_holds_for_the_content_and_is_not_saved(tmp_path):
     """The architecture with weights drawn anew is made of a saved configuration, which grants nothing by itself."""
     folder = str(save(tmp_path / "model", "call", write_to(tmp_path / "evil")))
     with pytest.raises(GraftError, match="does more than compute"):
-        load_backbone(folder, (16, 16), RANGE)
+        load_backbone(folder, pictures((16, 16), RANGE))
     with pytest.raises(GraftError, match="does more than compute"):
         HubLayer.from_config({"handle": folder, "trust": True})
-    trusted = load_backbone(folder, (16, 16), RANGE, trust=True)
+    trusted = load_backbone(folder, pictures((16, 16), RANGE), trust=True)
     assert scratch_backbone(trusted, 0).feature_dim == 3
     assert "trust" not in trusted.body.get_config()
 
@@ -95,16 +96,16 @@ def test_a_batch_of_none_through_convolutions_of_somebody_else(tmp_path):
 
     module.__call__ = call
     tf.saved_model.save(module, str(tmp_path))
-    backbone = load_backbone(str(tmp_path), SIZE, RANGE)
+    backbone = load_backbone(str(tmp_path), pictures(SIZE, RANGE))
     assert backbone(pixels()[:0]).shape == (0, 5)
     np.testing.assert_array_equal(backbone(pixels()), call(pixels()))
     with feature_runner(backbone) as runner:
-        assert runner(encoded=np.array([], object))["output"].shape == (0, 5)
+        assert runner(contents=np.array([], object))["output"].shape == (0, 5)
 
 
 @KINDS
 def test_units_go_from_input_to_output(handles, kind):
-    units = load_backbone(handles[kind], SIZE, RANGE).units
+    units = load_backbone(handles[kind], pictures(SIZE, RANGE)).units
     assert [[tuple(variable.shape) for variable in unit] for unit in units] == [
         [(3, 3, 3, 8)],
         [(8,), (8,)],
@@ -116,7 +117,7 @@ def test_units_go_from_input_to_output(handles, kind):
 @KINDS
 @pytest.mark.parametrize(("fraction", "count"), [(0, 0), (0.25, 1), (0.3, 2), (0.75, 3), (1, 4)])
 def test_unfreeze_opens_the_top(handles, kind, fraction, count):
-    backbone = load_backbone(handles[kind], SIZE, RANGE)
+    backbone = load_backbone(handles[kind], pictures(SIZE, RANGE))
     for start in (1.0, 0.0, 0.5):  # whatever was open before
         backbone.unfreeze(start)
         assert backbone.unfreeze(fraction) == count
@@ -137,7 +138,7 @@ def nested(tmp_path_factory) -> str:
 
 @pytest.mark.parametrize(("fraction", "opened"), [(0, 0), (0.17, 1), (0.5, 2), (1, 4)])
 def test_a_nested_network_opens_from_the_top(nested, fraction, opened):
-    backbone = load_backbone(nested, SIZE, RANGE)
+    backbone = load_backbone(nested, pictures(SIZE, RANGE))
     assert backbone.unfreeze(fraction) == opened
     order = ["conv0", "norm0", "conv1", "norm1"]
     expected = {name: name in order[4 - opened :] for name in order}
@@ -151,7 +152,7 @@ def test_what_the_publisher_froze_stays_frozen(tmp_path, fraction):
     model = network()
     model.get_layer("conv0").trainable = model.get_layer("norm1").trainable = False
     model.save(tmp_path / "net.keras")
-    backbone = load_backbone(str(tmp_path / "net.keras"), SIZE, RANGE)
+    backbone = load_backbone(str(tmp_path / "net.keras"), pictures(SIZE, RANGE))
     twin = Backbone.from_config({**backbone.get_config(), "unfrozen": 0.0})  # whose layers are all frozen now
     for one in (backbone, twin):
         assert [[tuple(variable.shape) for variable in unit] for unit in one.units] == [[(8,), (8,)], [(3, 3, 8, 12)]]
@@ -175,7 +176,7 @@ def test_a_network_that_its_publisher_froze_cannot_be_opened(tmp_path, nested):
     if nested:
         model = keras.Sequential([keras.Input((*SIZE, 3)), model, keras.layers.GlobalAveragePooling2D()])
     model.save(tmp_path / "net.keras")
-    backbone = load_backbone(str(tmp_path / "net.keras"), SIZE, RANGE)
+    backbone = load_backbone(str(tmp_path / "net.keras"), pictures(SIZE, RANGE))
     assert backbone.unfreeze(0) == 0 and backbone(pixels()).shape == (4, 12)
     with pytest.raises(GraftError, match="no layer with weights as trainable"):
         backbone.unfreeze(0.5)
@@ -185,12 +186,12 @@ def test_a_network_that_its_publisher_froze_cannot_be_opened(tmp_path, nested):
 @pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan")])
 def test_unfreeze_refuses_other_fractions(handles, fraction):
     with pytest.raises(GraftError, match="from 0 to 1; received"):
-        load_backbone(handles["hub"], SIZE, RANGE).unfreeze(fraction)
+        load_backbone(handles["hub"], pictures(SIZE, RANGE)).unfreeze(fraction)
 
 
 @KINDS
 def test_fit_moves_the_open_part_only(handles, kind):
-    backbone = load_backbone(handles[kind], SIZE, RANGE)
+    backbone = load_backbone(handles[kind], pictures(SIZE, RANGE))
     backbone.training_trace = False
     backbone.unfreeze(0.5)
     model = keras.Sequential([keras.Input((*SIZE, 3)), backbone, keras.layers.Dense(1)])
@@ -204,7 +205,7 @@ def test_fit_moves_the_open_part_only(handles, kind):
 @KINDS
 @pytest.mark.parametrize("training_trace", [True, False])
 def test_training_trace_switches_batch_normalisation(handles, kind, training_trace):
-    backbone = load_backbone(handles[kind], SIZE, RANGE, trainable=True)
+    backbone = load_backbone(handles[kind], pictures(SIZE, RANGE), trainable=True)
     backbone.training_trace = training_trace
     inference = backbone(pixels(), training=False).numpy()
     differs = np.any(np.abs(backbone(pixels(), training=True) - inference) > 1e-4)
@@ -216,7 +217,7 @@ def test_training_trace_switches_batch_normalisation(handles, kind, training_tra
 
 @KINDS
 def test_round_trip_in_a_keras_file(handles, kind, tmp_path):
-    backbone = load_backbone(handles[kind], SIZE, RANGE)
+    backbone = load_backbone(handles[kind], pictures(SIZE, RANGE))
     backbone.unfreeze(0.5)
     backbone.training_trace = False
     model = keras.Sequential([keras.Input((*SIZE, 3)), backbone, keras.layers.Dense(2)])
@@ -235,38 +236,74 @@ def test_round_trip_in_a_keras_file(handles, kind, tmp_path):
 
 def test_check_on_given_images(handles):
     encoded = [tf.io.encode_png((image * 255).astype(np.uint8)).numpy() for image in pixels()]
-    check_backbone(load_backbone(handles["keras"], SIZE, RANGE), encoded)
-    with pytest.raises(GraftError, match=r"value_range \[0, 255\] gives features .* narrower"):
-        check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded)
-    check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded, judge_range=False)
+    check_backbone(load_backbone(handles["keras"], pictures(SIZE, RANGE)), encoded)
+    with pytest.raises(GraftError, match=r"value_range \[0\.0, 255\.0\] gives features .* narrower"):
+        check_backbone(load_backbone(handles["keras"], pictures(SIZE, (0, 255))), encoded)
+    check_backbone(load_backbone(handles["keras"], pictures(SIZE, (0, 255), check_range=False)), encoded)
     with pytest.raises(GraftError, match="narrower"):  # one image says nothing of a spread: noise does
-        check_backbone(load_backbone(handles["keras"], SIZE, (0, 255)), encoded[:1])
-    with pytest.raises(GraftError, match=r"must go up from black to white; received \[1, 0\]"):
-        check_backbone(load_backbone(handles["keras"], SIZE, (1, 0)))
+        check_backbone(load_backbone(handles["keras"], pictures(SIZE, (0, 255))), encoded[:1])
+
+
+def test_a_backbone_of_texts(tmp_path):
+    publish_text_encoder(tmp_path)
+    backbone = load_backbone(str(tmp_path), texts())
+    check_backbone(backbone)
+    check_backbone(backbone, [b"green", b"small and green"])
+    assert backbone.feature_dim == WIDTH
+    one, twin, other, none = backbone(tf.constant(["Green and small", "small green and", "it rains", ""])).numpy()
+    np.testing.assert_allclose(one, twin, atol=1e-6)
+    assert np.abs(one - other).max() > 0.1 and not none.any()
+    assert backbone(tf.constant([], tf.string)).shape == (0, WIDTH)
+    again = Backbone.from_config(backbone.get_config())
+    assert again.takes == backbone.takes
+    np.testing.assert_array_equal(again(tf.constant(["it rains"]))[0], other)
+    assert (
+        backbone.unfreeze(1.0) == 1 and np.abs(scratch_backbone(backbone, 1)(tf.constant(["it"])) - other).max() > 0.1
+    )
+
+
+def test_a_backbone_of_another_input_is_refused(handles, tmp_path):
+    publish_text_encoder(tmp_path / "texts")
+    with pytest.raises(GraftError, match=r"takes string; allowed: float32 images"):
+        load_backbone(str(tmp_path / "texts"), pictures(SIZE))
+    for kind in ("hub", "keras"):
+        with pytest.raises(GraftError, match=r"takes float32; allowed: string texts"):
+            load_backbone(handles[kind], texts())
+    with pytest.raises(GraftError, match=r"keras\.applications, which take images; input\.kind is text"):
+        load_backbone("MobileNetV2?weights=none", texts())
+
+
+def test_a_keras_network_of_texts(tmp_path):
+    words = keras.Input((), dtype="string")
+    hashed = keras.layers.Hashing(50)(words)
+    keras.Model(words, keras.layers.Embedding(50, 3)(hashed)).save(tmp_path / "texts.keras")
+    backbone = load_backbone(str(tmp_path / "texts.keras"), texts())
+    check_backbone(backbone)
+    assert backbone(tf.constant(["one", "two"])).shape == (2, 3)
 
 
 def test_identity_follows_the_content(handles, tmp_path):
     network(seed=5).save(tmp_path / "other.keras")
     one, twin, other = (
-        load_backbone(h, SIZE, RANGE) for h in (handles["keras"], handles["keras"], f"{tmp_path}/other.keras")
+        load_backbone(h, pictures(SIZE, RANGE)) for h in (handles["keras"], handles["keras"], f"{tmp_path}/other.keras")
     )
     assert one.identity == twin.identity != other.identity
     assert len(one.identity) == 64
 
 
 def test_feature_layer_cuts_the_network(handles):
-    backbone = load_backbone(handles["keras"], SIZE, RANGE, feature_layer="relu0")
+    backbone = load_backbone(handles["keras"], pictures(SIZE, RANGE), feature_layer="relu0")
     assert backbone.feature_dim == 8 and len(backbone.units) == 2
     with pytest.raises(GraftError, match=r"has no layer 'relu_0'; near names: relu0"):
-        load_backbone(handles["keras"], SIZE, RANGE, feature_layer="relu_0")
+        load_backbone(handles["keras"], pictures(SIZE, RANGE), feature_layer="relu_0")
     with pytest.raises(GraftError, match="cannot be cut"):
-        load_backbone(handles["hub"], SIZE, RANGE, feature_layer="relu0")
+        load_backbone(handles["hub"], pictures(SIZE, RANGE), feature_layer="relu0")
 
 
 @KINDS
 def test_wrong_image_size(handles, kind):
-    with pytest.raises(GraftError, match=r"16, 16.*backbone\.image_size is \[20, 16\]"):
-        load_backbone(handles[kind], (20, 16), RANGE)
+    with pytest.raises(GraftError, match=r"16, 16.*input\.image_size is \[20, 16\]"):
+        load_backbone(handles[kind], pictures((20, 16), RANGE))
 
 
 def test_not_a_feature_vector(tmp_path):
@@ -278,32 +315,32 @@ def test_not_a_feature_vector(tmp_path):
     for model, message in ((sequence, r"neither.*\(None, 16, 48\)"), (classifier, "'top'"), (logits, "'logits'")):
         model.save(tmp_path / "model.keras")
         with pytest.raises(GraftError, match=message):
-            load_backbone(str(tmp_path / "model.keras"), SIZE, RANGE)
-    assert load_backbone(str(tmp_path / "model.keras"), SIZE, RANGE, feature_layer="flat").feature_dim == 768
+            load_backbone(str(tmp_path / "model.keras"), pictures(SIZE, RANGE))
+    assert load_backbone(str(tmp_path / "model.keras"), pictures(SIZE, RANGE), feature_layer="flat").feature_dim == 768
 
     module = tf.train.Checkpoint()
     spec = tf.TensorSpec([None, *SIZE, 3])
     module.__call__ = tf.function(lambda x: x, input_signature=[spec])
     tf.saved_model.save(module, str(tmp_path / "map"))
     with pytest.raises(GraftError, match="not a feature vector: it returns float32"):
-        load_backbone(str(tmp_path / "map"), SIZE, RANGE)
+        load_backbone(str(tmp_path / "map"), pictures(SIZE, RANGE))
     serve = tf.function(lambda x: {"logits": x[:, 0, 0]}, input_signature=[spec])
     tf.saved_model.save(module, str(tmp_path / "logits"), signatures={"serving_default": serve})
     with pytest.raises(GraftError, match="classifier"):
-        load_backbone(str(tmp_path / "logits"), SIZE, RANGE)
+        load_backbone(str(tmp_path / "logits"), pictures(SIZE, RANGE))
 
 
 def test_file_that_keras_cannot_read(handles, tmp_path):
     (tmp_path / "broken.keras").write_bytes(b"no zip file")
     with pytest.raises(GraftError, match=r"cannot be loaded: it is no `.keras` file or damaged"):
-        load_backbone(str(tmp_path / "broken.keras"), SIZE, RANGE)
+        load_backbone(str(tmp_path / "broken.keras"), pictures(SIZE, RANGE))
     with pytest.raises(GraftError, match=r"does not exist; that folder holds net\.keras"):
-        load_backbone(handles["keras"].replace("net", "nett"), SIZE, RANGE)
+        load_backbone(handles["keras"].replace("net", "nett"), pictures(SIZE, RANGE))
 
 
 @KINDS
 def test_scratch_is_the_same_network_with_other_weights(handles, kind):
-    published = load_backbone(handles[kind], SIZE, RANGE)
+    published = load_backbone(handles[kind], pictures(SIZE, RANGE))
     before = [variable.numpy() for variable in published.variables]
     scratch, twin, other = (scratch_backbone(published, seed) for seed in (1, 1, 2))
     for old, fresh, same, different in zip(before, *(b.variables for b in (scratch, twin, other)), strict=True):
@@ -329,13 +366,15 @@ def test_two_replicas_train_like_one(handles):
     script = textwrap.dedent(f"""
         import keras, numpy as np, tensorflow as tf
         from graft.models.backbone import load_backbone
+        from graft.models.inputs import image
+        pictures = image.Input(image.Options(image_size=(16, 16)))
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         images = np.random.default_rng(1).uniform(size=(8, 16, 16, 3)).astype(np.float32)
         found = []
         for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
             with tf.distribute.MirroredStrategy(devices).scope():
-                backbone = load_backbone({handles["hub"]!r}, (16, 16), (0.0, 1.0))
+                backbone = load_backbone({handles["hub"]!r}, pictures)
                 backbone.training_trace = False
                 backbone.unfreeze(0.5)
                 head = keras.layers.Dense(1, kernel_initializer="ones")
@@ -355,7 +394,7 @@ def test_mixed_precision_keeps_features_in_float32(handles):
     try:
         for handle in (*handles.values(), "MobileNetV3Small?weights=none"):
             size, values = ((32, 32), (0, 255)) if handle.startswith("Mobile") else (SIZE, RANGE)
-            backbone = load_backbone(handle, size, values)
+            backbone = load_backbone(handle, pictures(size, values))
             assert backbone(np.zeros((2, *size, 3), np.float32)).dtype == tf.float32
     finally:
         keras.mixed_precision.set_global_policy("float32")
@@ -364,19 +403,19 @@ def test_mixed_precision_keeps_features_in_float32(handles):
 @pytest.mark.slow
 def test_the_published_mobilenet(graft_data):
     folder = graft_data / "backbones"
-    hub = load_backbone(str(folder / "hub_style_mobilenet_v2_feature_vector" / "1"), (224, 224), (0, 1))
+    hub = load_backbone(str(folder / "hub_style_mobilenet_v2_feature_vector" / "1"), pictures((224, 224), (0, 1)))
     assert hub.feature_dim == 1280 and len(hub.units) == 106
     assert [variable.name for variable in hub.units[0]] == ["stem_kernel"]
     hub.unfreeze(1)
     assert (len(hub.trainable_variables), len(hub.variables)) == (159, 265)
     check_backbone(hub)
     # The .keras file holds the same weights without the normalisation to ImageNet's mean and deviation.
-    file = load_backbone(str(folder / "mobilenet_v2_1.00_224_imagenet_notop.keras"), (224, 224), (-2.1, 2.6))
+    file = load_backbone(str(folder / "mobilenet_v2_1.00_224_imagenet_notop.keras"), pictures((224, 224), (-2.1, 2.6)))
     images = np.random.default_rng(0).uniform(size=(2, 224, 224, 3)).astype(np.float32)
     normalised = (images - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(hub(images), file(normalised.astype(np.float32)), atol=1e-4)
     for backbone in (hub, file):
-        backbone.value_range = (0, 255)
+        backbone.takes = pictures((224, 224), (0, 255))
         with pytest.raises(GraftError, match="narrower value range"):
             check_backbone(backbone)
 
@@ -384,7 +423,7 @@ def test_the_published_mobilenet(graft_data):
 def test_squeezenet_at_its_feature_layer(graft_data):
     handle = str(graft_data / "backbones" / "squeezenet_1.1_224_imagenet_top.keras")
     with pytest.raises(GraftError, match="classifier 'logits'"):
-        load_backbone(handle, (224, 224), (-2.1, 2.6))
-    assert load_backbone(handle, (224, 224), (-2.1, 2.6), feature_layer="fire9_concat").feature_dim == 512
+        load_backbone(handle, pictures((224, 224), (-2.1, 2.6)))
+    assert load_backbone(handle, pictures((224, 224), (-2.1, 2.6)), feature_layer="fire9_concat").feature_dim == 512
     with pytest.raises(GraftError, match="fire9_concat"):
-        load_backbone(handle, (224, 224), (-2.1, 2.6), feature_layer="fire9")
+        load_backbone(handle, pictures((224, 224), (-2.1, 2.6)), feature_layer="fire9")

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_inputs import pictures
 
 from graft.models.backbone import load_backbone
 from graft.models.batch_statistics import BatchStatistics
@@ -42,8 +43,8 @@ def test_weighted_mean_over_the_batches(momentum):
 
 
 def test_a_published_network_shows_its_momentum(tmp_path):
-    publish_backbone(network(0.99), tmp_path, (8, 8))
-    backbone = load_backbone(str(tmp_path), (8, 8), (0.0, 1.0), trainable=True)
+    publish_backbone(network(0.99), tmp_path, pictures((8, 8)).spec)
+    backbone = load_backbone(str(tmp_path), pictures((8, 8), (0.0, 1.0)), trainable=True)
     data = batches(3)
     BatchStatistics(backbone, backbone.variables, SPEC).estimate(data)
     images = np.concatenate([x for x, _ in data])

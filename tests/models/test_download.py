@@ -112,7 +112,7 @@ def test_a_cache_that_is_only_read_is_used(serve, cache, monkeypatch):
     address = serve(content(tar(MODEL)))
     folder = fetch(address, allow_http=True)
     assert folder.stat().st_mode & 0o777 == 0o700
-    monkeypatch.setattr(download, "_locked", None)  # as root the tests may write anywhere
+    monkeypatch.setattr(download.durable, "locked", None)  # as root the tests may write anywhere
     assert fetch(address, allow_http=True) == folder
 
 

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_inputs import pictures
 from training_input import CLASSES, IMAGE_SIZE, make_example
 
 from graft.models import export
-from graft.models.datasets import read_classes
 from graft.models.errors import GraftError
 from graft.models.frozen import FrozenRunner
+from graft.models.inputs import exported_input
 from graft.models.inputs.image.decoding import preprocess
+from graft.models.targets import exported_target, label
 from graft.models.transfer import get_method
 
 pytestmark = pytest.mark.graph
@@ -25,16 +27,18 @@ def exported(training_input, tmp_path_factory):
     return task, directory
 
 
+def target(task):
+    return label.Target(label.Options(), task.classes)
+
+
 def write(task, training_input, directory, **changes):
     arguments = {
         "backbone": task.backbone,
         "head": task.head,
-        "classes": read_classes(training_input.transform),
+        "target": target(task),
         "transform_graph_path": training_input.transform,
         "directory": directory,
-        "image_size": IMAGE_SIZE,
-        "value_range": (-1.0, 1.0),
-        "images": training_input.images["eval"][:2],
+        "contents": training_input.images["eval"][:2],
         "model_name": "colours",
     }
     export.export_model(**{**arguments, **changes})
@@ -137,6 +141,24 @@ def test_variables_are_saved_as_variables(exported):
         assert any(v.shape == variable.shape and np.array_equal(v, variable.numpy()) for v in values), variable.path
 
 
+def test_it_says_what_it_takes_and_answers(exported):
+    task, directory = exported
+    assert exported_input(directory) == pictures(IMAGE_SIZE, (-1.0, 1.0))
+    assert exported_target(directory).description() == target(task).description()
+    assert exported_target(directory).names == tuple(task.classes)
+
+
+def test_an_export_of_the_version_before_holds_images_and_one_label(exported, tmp_path):
+    task, _ = exported
+    old = tmp_path / "old" / "assets.extra"
+    old.mkdir(parents=True)
+    (old / "labels.txt").write_text("".join(f"{name}\n" for name in task.classes))
+    assert exported_input(old.parent).kind == "image" and exported_target(old.parent).kind == "label"
+    (old / "labels.txt").unlink()
+    with pytest.raises(GraftError, match=r"graft\.json: missing; the train stage writes it"):
+        exported_input(old.parent)
+
+
 def test_labels_are_listed(exported):
     task, directory = exported
     assert (directory / "assets.extra" / "labels.txt").read_text().splitlines() == task.classes
@@ -149,7 +171,7 @@ def test_images_of_the_data_are_in_the_export_only_if_asked_for(exported, traini
     images = training_input.images["eval"]
     if asked_for:
         directory = tmp_path / "model"
-        write(task, training_input, directory, images=images[:2], warmup_images=images[:2])
+        write(task, training_input, directory, contents=images[:2], warmup_contents=images[:2])
     written = b"".join(path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file())
     # A part from the middle, too: it would show an image that was written in another envelope.
     found = [image in written or image[500:600] in written for image in images]
@@ -163,14 +185,12 @@ def test_an_export_that_answers_otherwise_is_refused(exported, training_input):
     bias.assign(before + np.array([1, 0, 0], np.float32))
     try:
         with pytest.raises(GraftError, match=r"differ from the trained model's by .*; allowed: 1e-05"):
-            export.compare_export(
-                directory, task.backbone, task.head, IMAGE_SIZE, (-1.0, 1.0), training_input.images["eval"]
-            )
+            export.compare_export(directory, task.backbone, task.head, target(task), training_input.images["eval"])
     finally:
         bias.assign(before)
 
 
 def test_nothing_to_compare_with_is_refused(exported, training_input, tmp_path):
     with pytest.raises(GraftError, match="at least one image is needed to compare"):
-        write(exported[0], training_input, tmp_path / "model", images=[])
+        write(exported[0], training_input, tmp_path / "model", contents=[])
     assert not (tmp_path / "model").exists()

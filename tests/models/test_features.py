@@ -7,7 +7,9 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
+from small_inputs import WIDTH, pictures, publish_text_encoder, texts
 
 from graft.models.backbone import Backbone, load_backbone
 from graft.models.errors import GraftError
@@ -28,7 +30,7 @@ def backbone(tmp_path_factory) -> Backbone:
         keras.layers.Dropout(0.5),
     ]
     keras.Sequential([keras.Input((32, 32, 3)), *layers]).save(path)
-    return load_backbone(str(path), (32, 32), (0, 1))
+    return load_backbone(str(path), pictures((32, 32), (0, 1)))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def encoded() -> list[bytes]:
 def test_rows_follow_the_input_and_equal_the_plain_pass(backbone, encoded, batch_size):
     done = []
     features = extract_features(backbone, iter(encoded), batch_size, done.append)
-    expected = backbone(preprocess(encoded, backbone.image_size, backbone.value_range))
+    expected = backbone(backbone.takes.prepare(encoded))
     assert features.dtype == np.float32 and sum(done) == len(encoded)
     np.testing.assert_allclose(features, expected, atol=1e-4)
 
@@ -85,9 +87,9 @@ def test_runner_holds_the_weights_of_then(backbone, encoded):
     batch = np.array(encoded[:2], object)
     kernel = backbone.body.weights[0]
     with feature_runner(backbone) as runner:
-        before = runner(encoded=batch)["output"]
+        before = runner(contents=batch)["output"]
         kernel.assign(kernel * 2.0)
-        np.testing.assert_array_equal(runner(encoded=batch)["output"], before)
+        np.testing.assert_array_equal(runner(contents=batch)["output"], before)
     assert np.abs(extract_features(backbone, encoded[:2]) - before).max() > 1e-4
     kernel.assign(kernel / 2.0)
 
@@ -95,7 +97,7 @@ def test_runner_holds_the_weights_of_then(backbone, encoded):
 @pytest.mark.slow
 def test_published_mobilenet_on_photos(graft_data):
     handle = graft_data / "backbones" / "hub_style_mobilenet_v2_feature_vector" / "1"
-    backbone = load_backbone(str(handle), (224, 224), (0, 1))
+    backbone = load_backbone(str(handle), pictures((224, 224), (0, 1)))
     photos = [file.read_bytes() for file in sorted((graft_data / "trashnet").glob("*/*"))[::30]]
     expected = backbone(preprocess(photos, (224, 224), (0, 1)))
     np.testing.assert_allclose(extract_features(backbone, photos), expected, atol=1e-4)
@@ -107,11 +109,22 @@ def test_features_belong_to_the_backbone_that_made_them(backbone, tmp_path):
     write_backbone(tmp_path, backbone)
     check_same_backbone(tmp_path, backbone)
     moved = pathlib.Path(shutil.copy(backbone.handle, tmp_path / "moved.keras"))
-    check_same_backbone(tmp_path, load_backbone(str(moved), (32, 32), (0, 1)))
-    with pytest.raises(GraftError, match=r"value_range \[0\.0, 1\.0\], but backbone .*moved.* has \[0\.0, 255\.0\]"):
-        check_same_backbone(tmp_path, load_backbone(str(moved), (32, 32), (0, 255)))
+    check_same_backbone(tmp_path, load_backbone(str(moved), pictures((32, 32), (0, 1))))
+    with pytest.raises(
+        GraftError, match=r"value_range.: \[0\.0, 1\.0\]}, but backbone .*moved.* has .*\[0\.0, 255\.0\]"
+    ):
+        check_same_backbone(tmp_path, load_backbone(str(moved), pictures((32, 32), (0, 255))))
     model = keras.models.load_model(moved)
     model.layers[0].kernel.assign(model.layers[0].kernel * 2)
     model.save(moved)
     with pytest.raises(GraftError, match="the features are of another backbone: identity"):
-        check_same_backbone(tmp_path, load_backbone(str(moved), (32, 32), (0, 1)))
+        check_same_backbone(tmp_path, load_backbone(str(moved), pictures((32, 32), (0, 1))))
+
+
+def test_texts_become_vectors_too(tmp_path):
+    publish_text_encoder(tmp_path)
+    backbone = load_backbone(str(tmp_path), texts())
+    contents = [b"the parcel came late", b"late the parcel came", b"it rains", "Größe".encode()] * 3
+    features = extract_features(backbone, contents)
+    np.testing.assert_allclose(features, backbone(tf.constant(contents)), atol=1e-6)
+    assert extract_features(backbone, []).shape == (0, WIDTH)

@@ -80,3 +80,8 @@ def test_a_pipe_is_no_content(tmp_path):
     (tmp_path / "zeros").symlink_to("/dev/zero")
     with pytest.raises(GraftError, match="zeros: cannot be read: it is no plain file"):
         backbone_hash(tmp_path)
+
+
+def test_the_order_of_keys_is_no_part_of_a_value():
+    assert hashing.hash_json({"a": 1, "b": [2]}) == hashing.hash_json({"b": [2], "a": 1})
+    assert hashing.hash_json([1, 2]) != hashing.hash_json([2, 1])

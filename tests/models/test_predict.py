@@ -20,5 +20,5 @@ def test_only_a_newline_ends_the_name_of_a_class(tmp_path):
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra" / "labels.txt").write_bytes("".join(f"{name}\n" for name in names).encode())
     with SavedModelPredictor(tmp_path) as predictor:
-        assert predictor.classes == names
+        assert predictor.target.names == tuple(names)
         assert predictor.predict([b"", b"12"]).tolist() == [[1, 0, 0], [0, 0, 1]]

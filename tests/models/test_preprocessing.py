@@ -9,8 +9,8 @@ import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-from graft.models.datasets import read_classes
-from graft.models.preprocessing import _single, preprocessing_fn, write_classes
+from graft.models.preprocessing import _dense, preprocessing_fn, write_classes
+from graft.models.targets.classes import read_vocabulary
 
 COUNTS = {"a10": 9, "B3": 5, "a2": 1, "b20": 7, "\u732b": 2}
 """By frequency a10 is the first and a2 the last, by code points B3 is the first."""
@@ -18,24 +18,41 @@ COUNTS = {"a10": 9, "B3": 5, "a2": 1, "b20": 7, "\u732b": 2}
 
 @pytest.fixture
 def transform(tmp_path):
-    """transform(labels, **custom_config) -> the classes of the vocabulary, and the graph as a function of labels."""
+    """transform(rows, settings, kind) -> the output folder, and the graph as a function of rows (lists of values)."""
 
-    def run(labels, **custom_config):
-        spec = {"label": tf.io.VarLenFeature(tf.string)}
+    def run(rows, settings, kind=tf.string):
+        spec = {"label": tf.io.VarLenFeature(kind)}
         metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
-        function = functools.partial(preprocessing_fn, custom_config=custom_config or None)
+        function = functools.partial(preprocessing_fn, custom_config={"target": settings})
         with beam.Pipeline("DirectRunner") as pipeline, tft_beam.Context(temp_dir=str(tmp_path / "beam")):
-            rows = pipeline | beam.Create([{"label": [label.encode()] if label else []} for label in labels])
-            graph = (rows, metadata) | tft_beam.AnalyzeDataset(function)
+            held = [[v.encode() if isinstance(v, str) else v for v in row] for row in rows]
+            created = pipeline | beam.Create([{"label": row} for row in held])
+            graph = (created, metadata) | tft_beam.AnalyzeDataset(function)
             _ = graph | tft_beam.WriteTransformFn(str(tmp_path / "out"))
         loaded = tf.saved_model.load(str(tmp_path / "out" / "transform_fn"))
 
-        def index(names):
-            column = tf.sparse.from_dense(tf.constant([[name.encode()] for name in names]))
-            return loaded.transform_fn({"label": column})["label"].numpy().tolist()
+        def index(rows):
+            column = tf.ragged.constant(rows, dtype=kind, ragged_rank=1).to_sparse()
+            found = loaded.transform_fn({"label": column})["label"]
+            return (
+                tf.sparse.to_dense(found, -9).numpy().tolist()
+                if settings.get("kind") == "labels"
+                else found.numpy().tolist()
+            )
 
         index.kept = loaded
-        return read_classes(tmp_path / "out"), index
+        return tmp_path / "out", index
+
+    return run
+
+
+@pytest.fixture
+def one_label(transform):
+    """one_label(labels, **target) -> the classes of the vocabulary, and the graph as a function of labels."""
+
+    def run(labels, **target):
+        output, index = transform([[label] if label else [] for label in labels], target)
+        return read_vocabulary(output), lambda names: index([[name] for name in names])
 
     return run
 
@@ -45,16 +62,16 @@ def test_vocabulary_holds_the_training_labels(training_input):
     assert lines == ["blue", "green", "red"]
 
 
-def test_classes_are_in_natural_order_whatever_their_counts(transform):
+def test_classes_are_in_natural_order_whatever_their_counts(one_label):
     labels = [name for name, count in COUNTS.items() for _ in range(count)]
     np.random.default_rng(3).shuffle(labels)
-    classes, index = transform([*labels, ""])
+    classes, index = one_label([*labels, ""])
     assert classes == ["a2", "a10", "B3", "b20", "\u732b"]
     assert index([*classes, "a3", "A2"]) == [0, 1, 2, 3, 4, -1, -1]
 
 
-def test_configured_names_give_the_order_and_those_not_seen_are_left_out(transform):
-    classes, index = transform(["one", "ten", "two", "ten"], class_names=["two", "ten", "one", "three"])
+def test_configured_names_give_the_order_and_those_not_seen_are_left_out(one_label):
+    classes, index = one_label(["one", "ten", "two", "ten"], class_names=["two", "ten", "one", "three"])
     assert classes == ["two", "ten", "one"]
     assert index(["one", "two", "three"]) == [2, 0, -1]
 
@@ -67,14 +84,28 @@ def test_file_of_classes_is_the_same_for_any_order_of_the_labels(tmp_path):
         assert tf.io.gfile.GFile(path.item()).read().splitlines() == names
 
 
+def test_several_labels_have_one_vocabulary_and_a_row_may_have_none(transform):
+    output, index = transform([["b", "a"], [], ["c"], ["a", "c", "b"]], {"kind": "labels"})
+    assert read_vocabulary(output) == ["a", "b", "c"]
+    assert index([["c", "a"], [], ["x"]]) == [[2, 0], [-9, -9], [-1, -9]]
+
+
+def test_numbers_stay_what_they_are_and_have_no_vocabulary(transform):
+    options = {"kind": "numbers", "columns": ["x", "y"]}
+    output, index = transform([[1.0, 2.0], [3.0, 4.0]], options, tf.float32)
+    assert index([[0.5, -2.0]]) == [[0.5, -2.0]]
+    assert not (output / "transform_fn" / "assets" / "label").exists()
+
+
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_one_value_an_example_in_either_form(kind):
+def test_values_are_dense_in_either_form(kind):
     values = tf.constant([[b"cat"], [b"dog"]])
     if kind == "sparse":
         values = tf.sparse.from_dense(values)
-    assert _single(values).numpy().tolist() == [b"cat", b"dog"]
+    assert _dense(values).numpy().tolist() == [[b"cat"], [b"dog"]]
 
 
 def test_missing_value_becomes_empty_and_keeps_its_row():
     values = tf.SparseTensor([[1, 0]], [b"dog"], [3, 1])
-    assert _single(values).numpy().tolist() == [b"", b"dog", b""]
+    assert _dense(values).numpy().tolist() == [[b""], [b"dog"], [b""]]
+    assert _dense(tf.SparseTensor(np.zeros((0, 2), np.int64), np.zeros(0, str), [2, 0])).numpy().tolist() == [[b""]] * 2

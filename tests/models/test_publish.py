@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_inputs import pictures
 
 from graft.models.backbone import load_backbone
 from graft.models.errors import GraftError
@@ -26,7 +27,7 @@ def model() -> keras.Model:
 
 def test_interface(tmp_path):
     source = model()
-    publish_backbone(source, tmp_path, (12, 12))
+    publish_backbone(source, tmp_path, pictures((12, 12)).spec)
     loaded = tf.saved_model.load(str(tmp_path))
     expected = tf.reduce_mean(source(X), axis=[1, 2])
     np.testing.assert_allclose(loaded(X), expected, atol=1e-6)
@@ -39,7 +40,7 @@ def test_interface(tmp_path):
 
 
 def test_training_trace_moves_statistics_and_drops(tmp_path):
-    publish_backbone(model(), tmp_path, (12, 12))
+    publish_backbone(model(), tmp_path, pictures((12, 12)).spec)
     loaded = tf.saved_model.load(str(tmp_path))
     mean = next(variable for variable in loaded.variables if "moving_mean" in variable.name)
     first, second = loaded(X, training=True), loaded(X, training=True)
@@ -49,25 +50,25 @@ def test_training_trace_moves_statistics_and_drops(tmp_path):
 def test_a_frozen_layer_stays_out_of_the_trainable_variables(tmp_path):
     source = model()
     source.layers[0].trainable = False
-    publish_backbone(source, tmp_path, (12, 12))
-    backbone = load_backbone(str(tmp_path), (12, 12), (0, 1), trainable=True)
+    publish_backbone(source, tmp_path, pictures((12, 12)).spec)
+    backbone = load_backbone(str(tmp_path), pictures((12, 12), (0, 1)), trainable=True)
     assert [len(unit) for unit in backbone.units] == [2]
     backbone(X)
     assert backbone.losses == []
 
 
 def test_a_loaded_backbone_can_be_published_again(tmp_path):
-    publish_backbone(model(), tmp_path / "first", (12, 12))
-    backbone = load_backbone(str(tmp_path / "first"), (12, 12), (0, 1), trainable=True)
-    publish_backbone(backbone, tmp_path / "second", (12, 12))
-    again = load_backbone(str(tmp_path / "second"), (12, 12), (0, 1), trainable=True)
+    publish_backbone(model(), tmp_path / "first", pictures((12, 12)).spec)
+    backbone = load_backbone(str(tmp_path / "first"), pictures((12, 12), (0, 1)), trainable=True)
+    publish_backbone(backbone, tmp_path / "second", pictures((12, 12)).spec)
+    again = load_backbone(str(tmp_path / "second"), pictures((12, 12), (0, 1)), trainable=True)
     np.testing.assert_allclose(again(X), backbone(X), atol=1e-6)
     assert [len(unit) for unit in again.units] == [len(unit) for unit in backbone.units]
 
 
 def test_refused(tmp_path):
-    with pytest.raises(GraftError, match="does not take images of"):
-        publish_backbone(model(), tmp_path, (2, 2))
+    with pytest.raises(GraftError, match=r"does not take float32\(None, 2, 2, 3\)"):
+        publish_backbone(model(), tmp_path, tf.TensorSpec([None, 2, 2, 3]))
     tokens = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Reshape((12, 36))])
     with pytest.raises(GraftError, match=r"it gives \[\(None, 12, 36\)\]"):
-        publish_backbone(tokens, tmp_path, (12, 12))
+        publish_backbone(tokens, tmp_path, pictures((12, 12)).spec)

@@ -74,7 +74,7 @@ def test_each_round_begins_with_its_seed(comparison, monkeypatch):
 def test_features_of_another_backbone_are_refused(training_input, tmp_path):
     backbone = tmp_path / "backbone.keras"
     make_network(seed=1).save(backbone)
-    options = {"handle": str(backbone), "image_size": (16, 16), "value_range": (-1.0, 1.0)}
+    options = {"handle": str(backbone)}
     with pytest.raises(GraftError, match="the features are of another backbone: identity"):
         references.negative_transfer(training_input.comparison(backbone=options), [0, 1, 2])
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 from hostile_models import PLACES, SIZE, add_write, edit, function, save, write_to
+from small_inputs import pictures
 
 from graft.models import saved_model_check
 from graft.models.errors import GraftError
@@ -322,7 +323,7 @@ def test_what_graft_and_keras_publish_passes(tmp_path, training_input):
     network = keras.Sequential(
         [keras.Input((*SIZE, 3)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization(), keras.layers.ReLU()]
     )
-    publish_backbone(network, tmp_path / "published", SIZE)
+    publish_backbone(network, tmp_path / "published", pictures(SIZE).spec)
     network.export(tmp_path / "exported", verbose=False)
     assert find_faults(tmp_path / "published") == find_faults(tmp_path / "exported") == []
     assert find_faults(training_input.transform / "transform_fn") == []
@@ -331,7 +332,7 @@ def test_what_graft_and_keras_publish_passes(tmp_path, training_input):
 @pytest.mark.slow
 def test_a_network_of_keras_applications_passes(tmp_path):
     network = keras.applications.MobileNetV3Small(weights=None, include_top=False, input_shape=(32, 32, 3))
-    publish_backbone(network, tmp_path, (32, 32))
+    publish_backbone(network, tmp_path, pictures((32, 32)).spec)
     assert find_faults(tmp_path) == []
 
 

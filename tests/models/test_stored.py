@@ -17,7 +17,7 @@ def features(tmp_path):
     folder.mkdir()
     np.save(folder / "features.npy", np.zeros((10, 4), np.float32))
     np.save(folder / "labels.npy", np.arange(10))
-    (tmp_path / "classes.json").write_text(json.dumps(["cat", "dog"]))
+    (tmp_path / "names.json").write_text(json.dumps(["cat", "dog"]))
     return tmp_path
 
 
@@ -54,14 +54,14 @@ def test_an_array_of_objects_is_not_unpickled(features):
 
 @pytest.mark.parametrize("text", ["", '["cat"', "[" * 100_000, '"\\ud800'])
 def test_a_damaged_list_of_classes(features, text):
-    (features / "classes.json").write_text(text)
-    with pytest.raises(GraftError, match=r"classes.json: damaged or cut \("):
+    (features / "names.json").write_text(text)
+    with pytest.raises(GraftError, match=r"names.json: damaged or cut \("):
         check_same_classes(features, ["cat", "dog"])
 
 
 def test_missing_files_and_errors_of_ours(features):
-    (features / "classes.json").unlink()
-    with pytest.raises(GraftError, match=r"classes.json: missing; the features stage writes it"):
+    (features / "names.json").unlink()
+    with pytest.raises(GraftError, match=r"names.json: missing; the features stage writes it"):
         check_same_classes(features, ["cat", "dog"])
     with pytest.raises(GraftError, match=r"^told$"), reading("x", "features"):
         raise GraftError("told")

@@ -52,7 +52,7 @@ def test_unusable_split_is_refused(training_input, features, labels, message):
 
 
 def test_classes_of_features_and_vocabulary_must_agree(training_input, tmp_path):
-    classes = json.loads((training_input.features / "classes.json").read_text())
+    classes = json.loads((training_input.features / "names.json").read_text())
     check_same_classes(training_input.features, classes)
     with pytest.raises(GraftError, match="but the Transform vocabulary says"):
         check_same_classes(training_input.features, classes[::-1])

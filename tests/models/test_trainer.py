@@ -82,7 +82,7 @@ def test_frozen_run_on_shuffled_labels_learns_nothing(training_input, tmp_path):
             (folder / file).symlink_to(training_input.features / f"Split-{split}" / file)
         labels = np.load(training_input.features / f"Split-{split}" / "labels.npy")
         np.save(folder / "labels.npy", np.random.default_rng(0).permutation(labels))
-    for file in ("classes.json", "backbone.json"):
+    for file in ("names.json", "backbone.json"):
         (tmp_path / "features" / file).symlink_to(training_input.features / file)
     trainer.run_fn(training_input.fn_args(tmp_path, features_path=str(tmp_path / "features")))
     answers = probabilities(tmp_path / "model", training_input.images["test"])
@@ -111,7 +111,7 @@ def test_features_of_another_backbone_are_refused(training_input, tmp_path):
     """The same address, other content: the head would be trained on vectors that the served network never gives."""
     backbone = tmp_path / "backbone.keras"
     make_network(seed=1).save(backbone)
-    config = {"backbone": {"handle": str(backbone), "image_size": (16, 16), "value_range": (-1.0, 1.0)}}
+    config = {"backbone": {"handle": str(backbone)}}
     with pytest.raises(GraftError, match=r"backbone\.json: the features are of another backbone: identity"):
         trainer.run_fn(training_input.fn_args(tmp_path, **config))
     assert not (tmp_path / "model").exists()
@@ -153,7 +153,7 @@ def test_other_code_does_not_continue_an_old_training(training_input, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["backbone", "hub_backbone"])
 def test_two_devices_train_a_mirrored_model(training_input, tmp_path, kind):
-    backbone = {"handle": str(getattr(training_input, kind)), "image_size": (16, 16), "value_range": (-1.0, 1.0)}
+    backbone = {"handle": str(getattr(training_input, kind))}
     # Without dropout two halves of a batch make the same step as the whole, up to the order of summation.
     config = {"transfer": FINE_TUNE, "head": {"dropout": 0.0}, "backbone": backbone}
     config["features_path"] = str(training_input.hub_features if kind == "hub_backbone" else training_input.features)

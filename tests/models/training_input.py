@@ -12,10 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+from small_inputs import pictures
 
 CLASSES = ["blue", "green", "red"]
 SIZES = {"train": 42, "eval": 18, "test": 18}
 IMAGE_SIZE = (16, 16)
+INPUT = {"image_size": IMAGE_SIZE, "value_range": (-1.0, 1.0)}
 
 
 def make_image(label: str, rng: np.random.Generator) -> bytes:
@@ -74,7 +76,8 @@ class TrainingInput:
     def fn_args(self, out: pathlib.Path, **config: Any) -> types.SimpleNamespace:
         """Arguments for `run_fn`, writing under `out`."""
         settings = {
-            "backbone": {"handle": str(self.backbone), "image_size": IMAGE_SIZE, "value_range": (-1.0, 1.0)},
+            "backbone": {"handle": str(self.backbone)},
+            "input": INPUT,
             "head": {"dropout": 0.2},
             "transfer": {"method": "frozen"},
             "train": {"epochs": 4, "batch_size": 8, "learning_rate": 0.01},
@@ -111,11 +114,12 @@ class TrainingInput:
 
         options = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0, **train}
         return build_task(
-            BackboneOptions(handle=str(getattr(self, kind)), image_size=IMAGE_SIZE, value_range=(-1.0, 1.0)),
+            BackboneOptions(handle=str(getattr(self, kind))),
+            pictures(IMAGE_SIZE, (-1.0, 1.0)),
             HeadOptions(**(head or {"solver": "adam"})),
             method or {"method": "frozen"},
             TrainOptions(**options),
-            json.loads((self.features / "classes.json").read_text()),
+            json.loads((self.features / "names.json").read_text()),
             load_split(self.features, "train", self.patterns("train")),
             load_split(self.features, "eval", self.patterns("eval")),
         )

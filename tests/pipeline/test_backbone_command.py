@@ -77,7 +77,7 @@ def test_a_program_is_named_and_not_run(check, config, tmp_path, capsys):
 
 def test_a_handle_alone_says_why_it_is_not_loaded(check, harmless):
     code, found = check(harmless)
-    assert code == 0 and found["feature_dim"] is None and "backbone.image_size is [224, 224]" in found["not_loaded"]
+    assert code == 0 and found["feature_dim"] is None and "input.image_size is [224, 224]" in found["not_loaded"]
 
 
 def test_a_keras_file_and_a_network_by_name(check, tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from small_inputs import pictures
 
 from graft.models import backbone as backbones
 from graft.models.errors import GraftError
@@ -48,14 +49,17 @@ def folder(tmp_path_factory) -> pathlib.Path:
     return root
 
 
-def config(folder: pathlib.Path, root: pathlib.Path, **backbone) -> Config:
-    options = {"handle": str(folder / "network.keras"), "image_size": (SIDE, SIDE), **backbone}
-    data = {"source": "image_folder", "path": str(folder / "data")}
-    return Config.model_validate({"name": "xray", "data": data, "backbone": options, "root": str(root)})
+def config(folder: pathlib.Path, root: pathlib.Path, **input) -> Config:
+    sections = {
+        "data": {"source": "image_folder", "path": str(folder / "data")},
+        "input": {"image_size": (SIDE, SIDE), **input},
+        "backbone": {"handle": str(folder / "network.keras")},
+    }
+    return Config.model_validate({"name": "xray", "root": str(root), **sections})
 
 
 def test_a_network_is_tried_on_the_images_it_is_for(folder, tmp_path):
-    loaded = backbones.load_backbone(str(folder / "network.keras"), (SIDE, SIDE), (0, 1))
+    loaded = backbones.load_backbone(str(folder / "network.keras"), pictures((SIDE, SIDE), (0, 1)))
     with pytest.raises(GraftError, match="narrower value range"):
         backbones.check_backbone(loaded)  # noise is nothing it has ever seen
     run.check(config(folder, tmp_path))
@@ -63,23 +67,23 @@ def test_a_network_is_tried_on_the_images_it_is_for(folder, tmp_path):
 
 def test_a_wrong_range_is_refused_on_real_images(folder, tmp_path, caplog):
     wrong = {"value_range": (0, 255)}
-    with pytest.raises(GraftError, match=r"takes a narrower value range \(backbone\.check_range: false, if"):
+    with pytest.raises(GraftError, match=r"takes a narrower value range \(input\.check_range: false, if"):
         run.check_backbone(config(folder, tmp_path, **wrong))
     with caplog.at_level(logging.WARNING):
         run.check_backbone(config(folder, tmp_path, **wrong, check_range=False))
-    assert "value_range [0.0, 255.0] is not judged: backbone.check_range is false" in caplog.text
+    assert "value_range [0.0, 255.0] is not judged: input.check_range is false" in caplog.text
 
 
 def test_noise_where_no_image_can_be_read(folder, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("graft.components.ingest.sample.sample_images", lambda *_: [])
+    monkeypatch.setattr("graft.components.ingest.sample.sample_contents", lambda *_: [])
     with pytest.raises(GraftError, match="narrower value range"), caplog.at_level(logging.WARNING):
         run.check_backbone(config(folder, tmp_path))
-    assert "0 usable images at the start of the data; it is checked on noise" in caplog.text
+    assert "0 usable images at the start of the data; it is checked on drawn ones" in caplog.text
 
 
 def test_once_for_each_backbone_and_data(folder, tmp_path, monkeypatch):
     checked = []
-    monkeypatch.setattr(backbones, "check_backbone", lambda backbone, *_: checked.append(backbone.value_range))
+    monkeypatch.setattr(backbones, "check_backbone", lambda backbone, *_: checked.append(backbone.takes.value_range))
     first = config(folder, tmp_path)
     for one in (first, first, config(folder, tmp_path, value_range=(0, 2))):
         run.check_backbone(one)

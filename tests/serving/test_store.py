@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graft.models import durable
 from graft.models.errors import GraftError
-from graft.serving import durable, manifest
+from graft.serving import manifest
 from graft.serving.store import ModelStore, PointerError, StoreError
 from graft.serving.versions import check_model_name, version_folders
 

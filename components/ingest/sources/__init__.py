@@ -1,11 +1,39 @@
-"""Sources of images. A new one is a file beside this and an entry here."""
+"""Sources of examples. A new one is a file beside this and an entry here.
 
-REGISTRY = {
-    "image_folder": "graft.components.ingest.sources.image_folder:ImageFolder",
-    "csv": "graft.components.ingest.sources.csv:Csv",
-    "tfrecord": "graft.components.ingest.sources.tfrecord:TfRecord",
-    "parquet": "graft.components.ingest.sources.parquet:Parquet",
-    "tfds": "graft.components.ingest.sources.tfds:Tfds",
-    "idx": "graft.components.ingest.sources.idx:Idx",
-}
-"""Name in the config -> module and class, imported when used: some need TensorFlow or pyarrow."""
+Its module holds `Options`, a pydantic model with its own `source`, and `Source`, a subclass of
+`sources.base.Source`; it imports neither TensorFlow nor pyarrow before something is read.
+"""
+
+from typing import Any
+
+import pydantic
+
+from graft.components.ingest.options import DataOptions
+from graft.models.registry import Registry
+
+REGISTRY = Registry(
+    "data.source",
+    {
+        "image_folder": "graft.components.ingest.sources.image_folder",
+        "csv": "graft.components.ingest.sources.csv",
+        "tfrecord": "graft.components.ingest.sources.tfrecord",
+        "parquet": "graft.components.ingest.sources.parquet",
+        "tfds": "graft.components.ingest.sources.tfds",
+        "idx": "graft.components.ingest.sources.idx",
+    },
+)
+
+
+def parse_options(options: dict[str, Any]) -> DataOptions:
+    """The options of a source from JSON types or values.
+
+    Raises:
+      GraftError: There is no such source.
+      pydantic.ValidationError: A key or a value is wrong.
+    """
+    return REGISTRY.options(str(options.get("source"))).model_validate(options)  # type: ignore[return-value]
+
+
+def parse_json(text: str) -> DataOptions:
+    """The options of a source from JSON."""
+    return parse_options(pydantic.TypeAdapter(dict[str, Any]).validate_json(text))

@@ -2,44 +2,63 @@
 
 import abc
 import dataclasses
-import importlib
 import os
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.reasons import Reason
+from graft.components.ingest.request import Request
 from graft.components.ingest.sources import REGISTRY
+from graft.models.inputs.base import Refused
+from graft.models.targets.base import Value
 
 MIN_CHUNK = 64
 MAX_CHUNK = 1000
 _CHUNKS_WANTED = 16
 
 
+class About(NamedTuple):  # not a dataclass: those pickle ten times slower, and there may be one for each example
+    """What a source says of an example beside its content.
+
+    Attributes:
+      value: What the target made of it; of one that is refused, texts to show.
+      split: The split that the source names, one of `splits.SPLITS`, or None to split by content.
+      columns: Extra columns as text.
+      group: Value of the column `data.group`, empty where the example stands for itself; None where none is named.
+      domain: `models.examples.SOURCE_DOMAIN` or `TARGET_DOMAIN`; None where there are none.
+      weight: Of the example; None where there is none.
+      refused: Code and detail of why it is not used; None where it may be.
+    """
+
+    value: Value = ()
+    split: str | None = None
+    columns: dict[str, str] | None = None
+    group: str | None = None
+    domain: str | None = None
+    weight: float | None = None
+    refused: tuple[str, str] | None = None
+
+
+NOTHING = About()
+
+
 @dataclasses.dataclass(slots=True)
 class Item:
-    """One image as the source gives it, not yet checked.
+    """One example as the source gives it, not yet checked.
 
     Attributes:
       file: Name shown to people: path relative to the source, or container and row (`train.tfrecord#12`).
-      label: Class name; empty when the source has none.
-      split: The split the source names (as written there), or None to split by content.
-      encoded: The encoded image; without meaning when there is a reason.
-      digest: sha256 of the bytes as the source gave them, where `encoded` no longer is these; None: of `encoded`.
-      slices: Extra columns as text.
-      reason: Why the image could not be read; None when it was.
+      about: What the source says of it.
+      content: Its bytes; without meaning when there is a reason.
+      reason: Why the content could not be read; None when it was.
       detail: More about `reason`.
-      group: Value of the column `data.group`, empty where the image stands for itself; None where no column is named.
     """
 
     file: str
-    label: str
-    split: str | None = None
-    encoded: bytes = b""
-    digest: bytes | None = None
-    slices: dict[str, str] = dataclasses.field(default_factory=dict)
+    about: About = NOTHING
+    content: bytes = b""
     reason: Reason | None = None
     detail: str = ""
-    group: str | None = None
 
 
 class Chunk(abc.ABC):
@@ -47,31 +66,24 @@ class Chunk(abc.ABC):
 
     @property
     def size(self) -> int:
-        """Number of images, for the progress line; 0 where only reading tells."""
+        """Number of examples, for the progress line; 0 where only reading tells."""
         return 0
 
     @abc.abstractmethod
     def read(self) -> Iterator[Item]:
-        """Reads the images one after the other; a file that cannot be read is an item with a reason.
+        """Reads the examples one after the other; a content that cannot be read is an item with a reason.
 
         Raises:
           GraftError: The container itself (CSV, TFRecord, Parquet) is damaged.
         """
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """What can be told of an image without reading it, for the quick check."""
-
-    label: str
-    split: str | None = None
-
-
 class Source(abc.ABC):
     """Lists what there is to read under one path."""
 
-    def __init__(self, options: DataOptions, path: str, prefix: str = ""):
-        self.options = options
+    def __init__(self, request: Request, path: str, prefix: str = ""):
+        self.request = request
+        self.options = request.data
         self.path = path
         self.prefix = prefix
 
@@ -80,8 +92,8 @@ class Source(abc.ABC):
         """Paths of all files that the source reads, for the fingerprint; in any order."""
 
     @abc.abstractmethod
-    def entries(self) -> Iterator[Entry]:
-        """Label and split of each image, read without its pixels."""
+    def entries(self) -> Iterator[About]:
+        """What is said of each example, read without its content; value and split suffice."""
 
     @abc.abstractmethod
     def chunks(self) -> Iterator[Chunk]:
@@ -92,20 +104,39 @@ class Source(abc.ABC):
         """
 
 
-def load(options: DataOptions, path: str, prefix: str = "") -> Source:
-    """The source that `options.source` names, reading `path`.
+def load(request: Request, path: str, prefix: str = "") -> Source:
+    """The source that `request.data.source` names, reading `path`.
 
     Args:
-      options: The data options.
-      path: What to read: `options.path`, or one of its spans.
+      request: What is asked for.
+      path: What to read: `request.data.path`, or one of its spans.
       prefix: Goes before the name of each file, to tell spans apart.
     """
-    module, name = REGISTRY[options.source].split(":")
-    return getattr(importlib.import_module(module), name)(options, path, prefix)
+    return REGISTRY.module(request.data.source).Source(request, path, prefix)
+
+
+def named(label: str | int, split: str | None, request: Request, class_names: tuple[str, ...] | None = None) -> About:
+    """What a source without columns says: a class, and a split or none.
+
+    Args:
+      label: The name of the class, or a number that indexes `target.class_names`.
+      split: As the source names it.
+      request: What is asked for.
+      class_names: Names that the source itself brings.
+    """
+    (column,) = request.target.columns
+    about = About((str(label),))
+    try:
+        about = about._replace(value=request.target.parse({column: label}, class_names))
+        return about._replace(split=request.data.named_split(split))
+    except Refused as refused:
+        return about._replace(refused=(refused.reason, refused.detail))
+    except ValueError as error:
+        return about._replace(refused=(Reason.BAD_SPLIT, str(error)))
 
 
 def chunk_size(count: int) -> int:
-    """Images a chunk when there are `count`: enough chunks to share out, few enough for Beam's cost per element."""
+    """Examples a chunk when there are `count`: enough to share out, few enough for Beam's cost per element."""
     return min(MAX_CHUNK, max(MIN_CHUNK, -(-count // _CHUNKS_WANTED)))
 
 

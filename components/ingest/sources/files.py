@@ -1,4 +1,4 @@
-"""Chunks of image files, shared by the sources whose images are files of their own."""
+"""Chunks of files, shared by the sources whose examples are files of their own."""
 # ruff: noqa: PTH118
 # os.path, for names that are many: a Path costs as much as reading a small file.
 
@@ -8,20 +8,17 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from graft.components.ingest.header import Refused
 from graft.components.ingest.reasons import Reason
-from graft.components.ingest.sources.base import Chunk, Item, as_text
+from graft.components.ingest.sources.base import About, Chunk, Item, as_text
+from graft.models.inputs.base import Refused
 from graft.models.regular_file import open_descriptor
 
 
-class FileRef(NamedTuple):  # not a dataclass: those pickle ten times slower, and there is one for each image
-    """One image file: its path relative to the chunk's root, and what the source says of it."""
+class FileRef(NamedTuple):  # not a dataclass: those pickle ten times slower, and there is one for each file
+    """One file: its path relative to the chunk's root, and what the source says of it."""
 
     path: str
-    label: str
-    split: str | None = None
-    slices: dict[str, str] | None = None
-    group: str | None = None
+    about: About
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +35,12 @@ class FileChunk(Chunk):
         return len(self.refs)
 
     def read(self) -> Iterator[Item]:
-        for ref in self.refs:
-            item = Item(self.prefix + as_text(ref.path), ref.label, ref.split, slices=ref.slices or {}, group=ref.group)
+        for path, about in self.refs:
+            item = Item(self.prefix + as_text(path), about)
             try:
-                item.encoded = read_file(os.path.join(self.root, ref.path), self.max_bytes)
+                item.content = read_file(os.path.join(self.root, path), self.max_bytes)
             except Refused as refused:
-                item.reason, item.detail = refused.reason, refused.detail
+                item.reason, item.detail = Reason(refused.reason), refused.detail
             yield item
 
 

@@ -12,20 +12,45 @@ import pathlib
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
-from graft.components.ingest.options import DataOptions, IdxPair
-from graft.components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
-from graft.components.ingest.sources.columns import label_text
+from pydantic import Field, field_validator
+
+from graft.components.ingest.options import FolderOptions, Section, split_name
+from graft.components.ingest.request import Request
+from graft.components.ingest.sources import base
+from graft.components.ingest.sources.base import About, Chunk, Item, as_text
 from graft.models.errors import GraftError
+from graft.models.inputs.base import Refused
 from graft.models.regular_file import open_regular
 
 _UNSIGNED_BYTE = 8
-_STORED_BLOCK = 65535
 _LABELS_AT_ONCE = 65536
 
 _FEWEST_IMAGES, _IMAGE_BYTES = 4096, 4
 """A file may have so many images, and one more for so many bytes; a gzip that unpacks to more repeats itself."""
+
+
+class IdxPair(Section):
+    """One pair of IDX files, as MNIST and Fashion-MNIST are published, plain or gzipped."""
+
+    images: str = Field(description="The images file, relative to `path`.")
+    labels: str = Field(description="The labels file, relative to `path`.")
+    split: str | None = Field(
+        default=None, description="Puts the whole pair into one split; null splits it by content."
+    )
+
+    @field_validator("split")
+    @classmethod
+    def _known_split(cls, value: str | None) -> str | None:
+        return None if value is None else split_name(value)
+
+
+class Options(FolderOptions):
+    """IDX files as MNIST and its relatives are published; `target.class_names` names their labels."""
+
+    source: Literal["idx"] = Field("idx", description="Pairs of IDX files.")
+    pairs: tuple[IdxPair, ...] = Field(min_length=1, description="Pairs of image and label files.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,33 +59,39 @@ class IdxChunk(Chunk):
 
     folder: str
     pair: IdxPair
-    options: DataOptions
+    request: Request
     prefix: str
 
     def read(self) -> Iterator[Item]:
         labels = read_labels(self.folder, self.pair)
-        images = read_images(self.folder, self.pair, self.options.max_pixels)
+        images = read_images(self.folder, self.pair, self.request)
+        abouts = _abouts(self.pair, self.request)
         for number, (label, image) in enumerate(zip(labels, images, strict=True)):
-            name = f"{self.prefix}{as_text(self.pair.images)}#{number}"
-            yield Item(name, label_text(label, self.options.class_names), self.pair.split, image)
+            yield Item(f"{self.prefix}{as_text(self.pair.images)}#{number}", abouts[label], image)
 
 
-class Idx(Source):
-    """A folder with the pairs that `data.pairs` names; `data.class_names` names the labels."""
+class Source(base.Source):
+    """A folder with the pairs that `data.pairs` names; `target.class_names` names the labels."""
 
     def files(self) -> Iterator[str]:
         for pair in self.options.pairs:
             yield str(pathlib.Path(self.path, pair.images))
             yield str(pathlib.Path(self.path, pair.labels))
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[About]:
         for pair in self.options.pairs:
+            abouts = _abouts(pair, self.request)
             for label in read_labels(self.path, pair):
-                yield Entry(label_text(label, self.options.class_names), pair.split)
+                yield abouts[label]
 
     def chunks(self) -> Iterator[Chunk]:
         for pair in self.options.pairs:
-            yield IdxChunk(self.path, pair, self.options, self.prefix)
+            yield IdxChunk(self.path, pair, self.request, self.prefix)
+
+
+def _abouts(pair: IdxPair, request: Request) -> list[About]:
+    """What is said of an example, by its label, a byte."""
+    return [base.named(label, pair.split, request) for label in range(256)]
 
 
 def read_labels(folder: str, pair: IdxPair) -> Iterator[int]:
@@ -72,32 +103,32 @@ def read_labels(folder: str, pair: IdxPair) -> Iterator[int]:
             yield from file.read(min(_LABELS_AT_ONCE, file.shape[0] - start))
 
 
-def read_images(folder: str, pair: IdxPair, max_pixels: int) -> Iterator[bytes]:
-    """The images of a pair, in order, as PNG.
+def read_images(folder: str, pair: IdxPair, request: Request) -> Iterator[bytes]:
+    """The images of a pair, in order, as contents of the input.
 
     Args:
       folder: Where the files are.
       pair: Their names.
-      max_pixels: Most pixels that an image may have; a header that announces more is an error before any is read.
+      request: Its input packs arrays.
 
     Raises:
-      GraftError: A file is damaged, there are not as many labels as images, or the images are empty or too large.
+      GraftError: A file is damaged, there are not as many labels as images, or the input takes no such arrays, which is
+        told before any is read.
     """
     with _Idx(folder, pair.labels) as file:
         labels = file.shape[0]
     with _Idx(folder, pair.images) as file:
-        if len(file.shape) not in (3, 4) or file.shape[3:] not in ((), (1,), (3,)):
-            raise file.error(f"has dimensions {file.shape}; images have (n, height, width) or (n, height, width, 3)")
-        count, height, width, *channels = file.shape
+        count, *shape = file.shape
+        try:
+            request.input.check_array(shape)
+        except Refused as refused:
+            raise file.error(refused.detail) from refused
         if count != labels:
             raise file.error(f"holds {count} images, but {pair.labels} holds {labels} labels")
-        if not 0 < height * width <= max_pixels:
-            raise file.error(f"has images of {width} x {height} pixels; 1 to {max_pixels} in all (data.max_pixels) fit")
         if count > _FEWEST_IMAGES + file.size // _IMAGE_BYTES:
             raise file.error(f"announces {count} images, which {file.size} bytes cannot hold")
-        depth = channels[0] if channels else 1
         for _ in range(count):
-            yield encode_png(file.read(height * width * depth), width, height, depth)
+            yield request.input.pack(file.read(math.prod(shape)), shape)
 
 
 class _Idx:
@@ -143,28 +174,3 @@ class _Idx:
 
     def error(self, what: str) -> GraftError:
         return GraftError(f"data.path {as_text(str(self._path))}: {what}")
-
-
-def encode_png(pixels: bytes, width: int, height: int, channels: int) -> bytes:
-    """Packs pixels as a PNG without compression.
-
-    Not by a library: its bytes, and with them the digest and the split, would change with the version of zlib.
-
-    Args:
-      pixels: uint8 `[height, width, channels]`, row by row.
-      width: Pixels in a row.
-      height: Rows.
-      channels: 1 (grey) or 3 (RGB).
-    """
-    stride = width * channels
-    rows = b"".join(b"\0" + pixels[start : start + stride] for start in range(0, len(pixels), stride))
-    blocks = [b"\x78\x01"]
-    for start in range(0, len(rows), _STORED_BLOCK):
-        part = rows[start : start + _STORED_BLOCK]
-        blocks.append(struct.pack("<BHH", start + _STORED_BLOCK >= len(rows), len(part), len(part) ^ 0xFFFF) + part)
-    blocks.append(struct.pack(">I", zlib.adler32(rows)))
-    header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", b"".join(blocks)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )

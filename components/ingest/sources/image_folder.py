@@ -4,9 +4,13 @@
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from graft.components.ingest.sources.base import Chunk, Entry, Source, as_text, chunk_size
+from pydantic import Field
+
+from graft.components.ingest.options import FolderOptions
+from graft.components.ingest.sources import base
+from graft.components.ingest.sources.base import About, Chunk, as_text, chunk_size
 from graft.components.ingest.sources.files import FileChunk, FileRef
 from graft.components.ingest.splits import parse_split
 from graft.models.errors import GraftError
@@ -14,10 +18,14 @@ from graft.models.errors import GraftError
 _SHOWN = 200
 """Characters of a path that a message shows."""
 
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+
+class Options(FolderOptions):
+    """A folder for each class: `path/<class>/**/<file>`, or `path/<split>/<class>/**/<file>`."""
+
+    source: Literal["image_folder"] = Field("image_folder", description="A folder for each class.")
 
 
-class ImageFolder(Source):
+class Source(base.Source):
     """Class folders, read recursively.
 
     Hidden files are skipped. Links are followed, but a folder is read once: not in a circle, and not again under a
@@ -25,7 +33,7 @@ class ImageFolder(Source):
 
     Where all folders of the first level are named like splits and one of them is train, they are the splits and the
     classes are a level below. Where train and another split stand beside folders of other names, nobody can say which
-    of the two is meant: an error. Images that lie beside the class folders have no label;
+    of the two is meant: an error. Examples that lie beside the class folders have no label;
     other files there (a README, a licence) are none of ours.
     """
 
@@ -33,16 +41,16 @@ class ImageFolder(Source):
         for ref in self._refs():
             yield os.path.join(self.path, ref.path)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[About]:
         for ref in self._refs():
-            yield Entry(ref.label, ref.split)
+            yield ref.about
 
     def chunks(self) -> Iterator[Chunk]:
         refs = list(self._refs())
         size = chunk_size(len(refs))
         for start in range(0, len(refs), size):
             part = tuple(refs[start : start + size])
-            yield FileChunk(self.path, part, self.options.max_bytes, self.prefix)
+            yield FileChunk(self.path, part, self.request.input.limit, self.prefix)
 
     def _refs(self) -> Iterator[FileRef]:
         folders = [entry for entry in _scan(self.path) if _is_folder(entry)]
@@ -67,11 +75,11 @@ class ImageFolder(Source):
     def _classes(self, walk: "_Walk", folder: str, above: str, split: str | None) -> Iterator[FileRef]:
         for entry in _scan(folder):
             if _is_folder(entry):
-                label = as_text(entry.name)
+                about = base.named(as_text(entry.name), split, self.request)
                 for path in walk.files(entry.path, f"{above}{entry.name}"):
-                    yield FileRef(path, label, split)
-            elif entry.name.lower().endswith(IMAGE_EXTENSIONS):
-                yield FileRef(above + entry.name, "", split)
+                    yield FileRef(path, about)
+            elif entry.name.lower().endswith(self.request.input.suffixes):
+                yield FileRef(above + entry.name, base.named("", split, self.request))
 
 
 class _Visit(NamedTuple):

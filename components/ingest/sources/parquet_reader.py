@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow_hotfix  # before pyarrow 14 reading a schema could run code from the file (CVE-2023-47248)
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.reasons import Reason
-from graft.components.ingest.sources.base import Entry, Item, as_text
-from graft.components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
-from graft.models.errors import GraftError
+from graft.components.ingest.request import Request
+from graft.components.ingest.sources.base import About, Item, as_text
+from graft.components.ingest.sources.columns import check_columns, content_of, read_row
+from graft.models.errors import GraftError, one_line
 from graft.models.regular_file import open_regular
 
 _BATCH_ROWS = 64
@@ -27,13 +27,13 @@ _FEWEST_ROWS, _ROW_BYTES = 4096, 16
 """A file may have so many rows, and one more for so many bytes: what has more repeats itself without end."""
 
 
-def group_sizes(path: str, options: DataOptions) -> Iterator[list[int]]:
+def group_sizes(path: str, request: Request) -> Iterator[list[int]]:
     """Rows of each row group, in one list.
 
     Raises:
       GraftError: The file cannot be opened, lacks columns, or announces more rows than it can hold.
     """
-    metadata = _open(path, options).metadata
+    metadata = _open(path, request).metadata
     sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     size = os.path.getsize(path)  # noqa: PTH202
     if min(sizes, default=0) < 0 or sum(sizes) > _FEWEST_ROWS + size // _ROW_BYTES:
@@ -41,76 +41,73 @@ def group_sizes(path: str, options: DataOptions) -> Iterator[list[int]]:
     yield sizes
 
 
-def read_entries(path: str, options: DataOptions) -> Iterator[list[Entry]]:
-    """Label and split of all rows, in pieces.
+def read_entries(path: str, request: Request) -> Iterator[list[About]]:
+    """What is said of all rows without their contents, in pieces.
 
     Raises:
       GraftError: As `group_sizes`, and where a row cannot be read.
     """
-    label, split = options.columns.label, options.columns.split
-    (sizes,) = group_sizes(path, options)
-    file = _open(path, options)
-    names = class_names(path, file.schema_arrow, options)
-    wanted = [label, split] if split is not None and split in file.schema_arrow.names else [label]
-    for _, rows in _batches(path, file, list(range(len(sizes))), wanted, 0):
-        yield [Entry(label_text(row[label], names), split_text(row, options)) for row in rows]
+    (sizes,) = group_sizes(path, request)
+    file = _open(path, request)
+    names = class_names(path, file.schema_arrow, request)
+    split, needed = request.data.columns.split, request.needed_columns
+    wanted = [name for key, name in needed.items() if key != "data.columns.input" and not key.startswith("data.slices")]
+    if split is not None and split in file.schema_arrow.names:
+        wanted.append(split)
+    for _, rows in _batches(path, file, list(range(len(sizes))), list(dict.fromkeys(wanted)), 0):
+        yield [read_row(row, request, names, extra={}) for row in rows]
 
 
-def read_items(
-    path: str, groups: tuple[int, ...], first_row: int, options: DataOptions, name: str
-) -> Iterator[list[Item]]:
+def read_items(path: str, groups: tuple[int, ...], first_row: int, request: Request, name: str) -> Iterator[list[Item]]:
     """The rows of some row groups, in pieces.
 
     Args:
       path: The file.
       groups: Numbers of the row groups.
       first_row: Number of their first row in the file.
-      options: The data options.
+      request: What is asked for.
       name: The file as it is shown to people.
 
     Raises:
       GraftError: A row cannot be read.
     """
-    image = options.image_column
-    file = _open(path, options)
-    names = class_names(path, file.schema_arrow, options)
+    column, most = request.input_column, request.input.limit
+    file = _open(path, request)
+    names = class_names(path, file.schema_arrow, request)
     for start, rows in _batches(path, file, list(groups), None, first_row):
         items, size = [], 0
         for number, row in enumerate(rows, start):
-            value = row[image]
-            encoded = value.get("bytes") if isinstance(value, dict) else value
-            item = Item(
-                f"{name}#{number}",
-                label_text(row[options.columns.label], names),
-                split_text(row, options),
-                slices=extra_columns(row, options),
-            )
-            if not isinstance(encoded, bytes):
-                item.reason, item.detail = Reason.UNREADABLE, f"column {image!r} holds no bytes in this row"
-            elif len(encoded) > options.max_bytes:
+            value = row[column]
+            content = content_of(value.get("bytes") if isinstance(value, dict) else value, request)
+            item = Item(f"{name}#{number}", read_row(row, request, names))
+            if content is None:
+                item.reason, item.detail = Reason.UNREADABLE, f"column {column!r} holds no bytes in this row"
+            elif len(content) > most:
                 item.reason = Reason.TOO_LARGE
-                item.detail = f"{len(encoded)} bytes, at most {options.max_bytes} are read"
+                item.detail = f"{len(content)} bytes, at most {most} are read"
             else:
-                item.encoded = encoded
-                size += len(encoded)
-            items.append(add_group(item, row, options))
+                item.content = content
+                size += len(content)
+            items.append(item)
             if size > _BATCH_BYTES:
                 yield items
                 items, size = [], 0
         yield items
 
 
-def _open(path: str, options: DataOptions) -> pq.ParquetFile:
-    image = options.image_column
+def _open(path: str, request: Request) -> pq.ParquetFile:
+    column = request.input_column
     file = open_file(path)
     names = file.schema_arrow.names
-    check_columns(path, names, options)
+    check_columns(path, names, request)
     if len(set(names)) != len(names):
         raise GraftError(f"data.path {as_text(path)}: two columns have one name")
-    kind = file.schema_arrow.field(image).type
+    kind = file.schema_arrow.field(column).type
     nested = pa.types.is_struct(kind) and "bytes" in {kind[i].name for i in range(kind.num_fields)}
-    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or nested):
-        raise GraftError(f"data.path {as_text(path)}: column {image!r} is of {kind}; it must hold bytes")
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    held = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or nested
+    if not (held or (text and not request.input.reads_paths)):
+        raise GraftError(f"data.path {as_text(path)}: column {column!r} is of {kind}; it must hold bytes")
     return file
 
 
@@ -160,26 +157,31 @@ def _batches(
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
+    return one_line(error, 500)
 
 
-def class_names(path: str, schema: pa.Schema, options: DataOptions) -> tuple[str, ...] | None:
-    """`data.class_names`, else the names that Hugging Face's `ClassLabel` keeps in the schema, else None.
+def class_names(path: str, schema: pa.Schema, request: Request) -> tuple[str, ...] | None:
+    """The names that Hugging Face's `ClassLabel` keeps in the schema; None where the settings give the names.
 
     Raises:
       GraftError: What is kept there under Hugging Face's key is not theirs.
     """
-    if options.class_names is not None:
-        return options.class_names
+    if request.class_names is not None or len(request.target.columns) != 1:
+        return None
     try:
         info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        names = _get(info, "info", "features", options.columns.label, "names")
+        feature = _get(info, "info", "features", request.target.columns[0])
+        names = _get(feature, "names")
+        if (
+            names is None and isinstance(feature, dict) and isinstance(feature.get("feature"), dict)
+        ):  # of a list of them
+            names = _get(feature, "feature", "names")
         if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise ValueError(f"the names of the classes are {str(names)[:100]}, not a list of texts")
     except (ValueError, RecursionError) as error:
         raise GraftError(
             f"data.path {as_text(path)}: the metadata 'huggingface' of its schema cannot be read: {_line(error)}; "
-            "data.class_names names the classes without it"
+            "target.class_names names the classes without it"
         ) from error
     return tuple(names) if names else None
 

@@ -4,17 +4,28 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
-from graft.components.ingest.options import DataOptions
+from pydantic import Field
+
+from graft.components.ingest.options import RowOptions
 from graft.components.ingest.reasons import Reason
-from graft.components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
-from graft.components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text
+from graft.components.ingest.request import Request
+from graft.components.ingest.sources import base
+from graft.components.ingest.sources.base import About, Chunk, Item, as_text
+from graft.components.ingest.sources.columns import check_columns, content_of, read_row
 from graft.components.ingest.sources.tfds_info import Info, Shard, read_info
 from graft.components.ingest.sources.tfrecord import longest, read_rows, too_long_item
 from graft.components.ingest.splits import parse_split
 from graft.models.errors import GraftError
 from graft.models.tfrecord_file import TooLong
+
+
+class Options(RowOptions):
+    """A TensorFlow Dataset that is prepared on disk, below `path`."""
+
+    source: Literal["tfds"] = Field("tfds", description="A TensorFlow Dataset that is prepared on disk.")
+    name: str = Field(min_length=1, description="Name of the data set, as `name` or `name/config`.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +34,7 @@ class TfdsChunk(Chunk):
 
     info: Info
     shard: Shard
-    options: DataOptions
+    request: Request
     prefix: str
 
     @property
@@ -31,51 +42,48 @@ class TfdsChunk(Chunk):
         return self.shard.count
 
     def read(self) -> Iterator[Item]:
-        image = self.options.image_column
-        names = _names(self.info, self.options)
-        for number, row in enumerate(_rows(self.info, self.shard, self.options), self.shard.first):
+        column = self.request.input_column
+        names = _names(self.info, self.request)
+        split = parse_split(self.shard.split) or ""
+        for number, row in enumerate(_rows(self.info, self.shard, self.request), self.shard.first):
             file = f"{self.prefix}{self.shard.split}#{number}"
             if isinstance(row, TooLong):
-                yield too_long_item(file, row, self.options)
+                yield too_long_item(file, row, self.request)
                 continue
             single = {name: value for name, value in row.items() if self.info.features[name].single}
-            item = Item(
-                file,
-                label_text(row[self.options.columns.label], names),
-                parse_split(self.shard.split),
-                slices=extra_columns(single, self.options),
-            )
-            encoded = row[image]
-            if isinstance(encoded, bytes):
-                item.encoded = encoded
+            item = Item(file, read_row(row, self.request, names, split=split, extra=single))
+            content = content_of(row[column], self.request)
+            if content is None:
+                item.reason, item.detail = Reason.UNREADABLE, f"feature {column!r} holds no bytes"
             else:
-                item.reason, item.detail = Reason.UNREADABLE, f"feature {image!r} is no encoded image"
-            yield add_group(item, row, self.options)
+                item.content = content
+            yield item
 
 
-class Tfds(Source):
+class Source(base.Source):
     """The newest version of `data.name` under `data.path`; its splits are kept (`validation` is eval)."""
 
     def files(self) -> Iterator[str]:
         for path in sorted(pathlib.Path(self._folder).iterdir()):
             yield str(path)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[About]:
         info = self._info()
-        names = _names(info, self.options)
+        names = _names(info, self.request)
         for shard in info.shards:
-            for row in _rows(info, shard, self.options):
+            split = parse_split(shard.split) or ""
+            for row in _rows(info, shard, self.request):
                 if not isinstance(row, TooLong):
-                    yield Entry(label_text(row[self.options.columns.label], names), parse_split(shard.split))
+                    yield read_row(row, self.request, names, split=split, extra={})
 
     def chunks(self) -> Iterator[Chunk]:
         info = self._info()
         for shard in info.shards:
-            yield TfdsChunk(info, shard, self.options, self.prefix)
+            yield TfdsChunk(info, shard, self.request, self.prefix)
 
     @functools.cached_property
     def _folder(self) -> str:
-        root = pathlib.Path(self.path, self.options.name or "")
+        root = pathlib.Path(self.path, self.options.name)
         versions = [path.parent for path in root.glob("*/dataset_info.json")]
         if not versions:
             raise GraftError(
@@ -86,28 +94,28 @@ class Tfds(Source):
 
     def _info(self) -> Info:
         info = read_info(self._folder)
-        check_columns(self._folder, info.features, self.options)
-        info.check_kinds(_used(self.options))
+        check_columns(self._folder, info.features, self.request)
+        info.check_kinds(_used(self.request))
         return info
 
 
-def _used(options: DataOptions) -> list[str]:
-    return [options.image_column, options.columns.label, *options.slices, *([options.group] if options.group else [])]
+def _used(request: Request) -> list[str]:
+    return list(request.needed_columns.values())
 
 
-def _rows(info: Info, shard: Shard, options: DataOptions) -> Iterator[dict[str, Any] | TooLong]:
+def _rows(info: Info, shard: Shard, request: Request) -> Iterator[dict[str, Any] | TooLong]:
     """The records of a file, by the features of the first level.
 
     Raises:
       GraftError: The file is damaged, holds more or fewer records than it is to, or one lacks a feature that is used.
     """
     count = 0
-    for row in read_rows(shard.path, longest(options)):
+    for row in read_rows(shard.path, longest(request), request.target.columns):
         count += 1
         if isinstance(row, TooLong):
             yield row
             continue
-        for name in _used(options):
+        for name in _used(request):
             if name not in row:
                 raise GraftError(
                     f"data.path {as_text(shard.path)}: record {count - 1} has no feature {name!r}, which features.json "
@@ -124,5 +132,8 @@ def _rows(info: Info, shard: Shard, options: DataOptions) -> Iterator[dict[str, 
         )
 
 
-def _names(info: Info, options: DataOptions) -> tuple[str, ...] | None:
-    return options.class_names if options.class_names is not None else info.class_names(options.columns.label)
+def _names(info: Info, request: Request) -> tuple[str, ...] | None:
+    """The names that the data set itself gives the classes, where the settings give none."""
+    if request.class_names is not None or len(request.target.columns) != 1:
+        return None
+    return info.class_names(request.target.columns[0])

@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from graft.components.ingest.header import Refused
 from graft.components.ingest.sources.base import as_text
 from graft.components.ingest.sources.files import read_file
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
+from graft.models.inputs.base import Refused
 
 _MAX_BYTES = 2**26
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
@@ -112,7 +112,7 @@ def read_info(folder: str) -> Info:
 
 
 def _unfit(folder: str, error: Exception) -> GraftError:
-    what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
+    what = f"no {error}" if isinstance(error, KeyError) else one_line(error)
     return GraftError(
         f"data.path {as_text(folder)}: cannot be opened: {what}; dataset_info.json and features.json must be as "
         "TFDS 4 writes them"

@@ -2,24 +2,31 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, Literal
 
-import tensorflow as tf
-from google.protobuf import message
+from pydantic import Field
 
-from graft.components.ingest.options import DataOptions
+from graft.components.ingest.options import RowOptions
 from graft.components.ingest.reasons import Reason
-from graft.components.ingest.sources.base import Chunk, Entry, Item, Source, as_text
-from graft.components.ingest.sources.columns import add_group, check_columns, extra_columns, label_text, split_text
+from graft.components.ingest.request import Request
+from graft.components.ingest.sources import base
+from graft.components.ingest.sources.base import About, Chunk, Item, as_text
+from graft.components.ingest.sources.columns import check_columns, content_of, read_row
 from graft.components.ingest.sources.paths import find_files, group
 from graft.models.errors import GraftError
 from graft.models.tfrecord_file import DamagedError, TooLong, read_records
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
-_BESIDE_IMAGE = 2**20
+_BESIDE_CONTENT = 2**20
 _SHOWN_VALUES = 8
+
+
+class Options(RowOptions):
+    """TFRecord files of tf.Example: a file, a folder or a pattern; `columns` names the features."""
+
+    source: Literal["tfrecord"] = Field("tfrecord", description="TFRecord files of tf.Example, plain or gzipped.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,76 +34,71 @@ class TfRecordChunk(Chunk):
     """Whole files, for a TFRecord cannot be entered in the middle."""
 
     paths: tuple[str, ...]
-    options: DataOptions
+    request: Request
     prefix: str
 
     def read(self) -> Iterator[Item]:
-        image = self.options.image_column
+        column = self.request.input_column
         for path in self.paths:
             name = self.prefix + as_text(pathlib.Path(path).name)
-            for number, row in enumerate(read_rows(path, longest(self.options))):
+            for number, row in enumerate(read_rows(path, longest(self.request), self.request.target.columns)):
                 if isinstance(row, TooLong):
-                    yield too_long_item(f"{name}#{number}", row, self.options)
+                    yield too_long_item(f"{name}#{number}", row, self.request)
                     continue
-                encoded = row.get(image)
-                item = Item(
-                    f"{name}#{number}",
-                    label_text(row.get(self.options.columns.label), self.options.class_names),
-                    split_text(row, self.options),
-                    slices=extra_columns(row, self.options),
-                )
-                if isinstance(encoded, bytes):
-                    item.encoded = encoded
-                else:
+                item = Item(f"{name}#{number}", read_row(row, self.request))
+                content = content_of(row.get(column), self.request)
+                if content is None:
                     item.reason = Reason.UNREADABLE
-                    item.detail = f"feature {image!r} holds no bytes; there are {', '.join(sorted(row))}"
-                yield add_group(item, row, self.options)
+                    item.detail = f"feature {column!r} holds no bytes; there are {', '.join(sorted(row))}"
+                else:
+                    item.content = content
+                yield item
 
 
-class TfRecord(Source):
+class Source(base.Source):
     """A file, a folder or a pattern; `data.columns` names the features."""
 
     def files(self) -> Iterator[str]:
         yield from find_files(self.path, "TFRecord", SUFFIXES)
 
-    def entries(self) -> Iterator[Entry]:
-        columns = self.options.columns
+    def entries(self) -> Iterator[About]:
         self._check_first()
         for path in self.files():
-            for row in read_rows(path, longest(self.options)):
-                if isinstance(row, TooLong):
-                    continue
-                label = label_text(row.get(columns.label), self.options.class_names)
-                yield Entry(label, split_text(row, self.options))
+            for row in read_rows(path, longest(self.request), self.request.target.columns):
+                if not isinstance(row, TooLong):
+                    yield read_row(row, self.request, extra={})
 
     def chunks(self) -> Iterator[Chunk]:
         self._check_first()
         for paths in group(list(self.files())):
-            yield TfRecordChunk(paths, self.options, self.prefix)
+            yield TfRecordChunk(paths, self.request, self.prefix)
 
     def _check_first(self) -> None:
         path = next(self.files())
-        row = next(read_rows(path, longest(self.options)), None)
+        row = next(read_rows(path, longest(self.request), self.request.target.columns), None)
         if row is None:
             raise GraftError(f"data.path {as_text(path)}: holds no record")
         if not isinstance(row, TooLong):
-            check_columns(path, row, self.options)
+            check_columns(path, row, self.request)
 
 
-def read_rows(path: str, most: int) -> Iterator[dict[str, Any] | TooLong]:
+def read_rows(path: str, most: int, whole: Collection[str] = ()) -> Iterator[dict[str, Any] | TooLong]:
     """The features of each tf.Example: bytes, int or float where there is one value, a list where there are more.
 
     Args:
       path: The file.
       most: Longest record that is read, bytes; one that is longer is passed over and only announced.
+      whole: See `parse_example`.
 
     Raises:
       GraftError: The file is damaged or holds something else, with the number of the record.
     """
+    from google.protobuf import message
+
     number = 0
     try:
         for record in read_records(path, most):
-            yield record if isinstance(record, TooLong) else parse_example(record)
+            yield record if isinstance(record, TooLong) else parse_example(record, whole)
             number += 1
     except DamagedError as error:
         raise GraftError(f"data.path {as_text(path)}: record {number} cannot be read: {error}") from error
@@ -106,27 +108,34 @@ def read_rows(path: str, most: int) -> Iterator[dict[str, Any] | TooLong]:
         raise GraftError(f"data.path {as_text(path)}: record {number} is no tf.Example") from error
 
 
-def parse_example(record: bytes) -> dict[str, Any]:
+def parse_example(record: bytes, whole: Collection[str] = ()) -> dict[str, Any]:
     """The features of a serialized tf.Example, see `read_rows`; of a list the first values, which tell that it is one.
+
+    Args:
+      record: The bytes.
+      whole: Features of which all values are given.
 
     Raises:
       google.protobuf.message.DecodeError: It is none.
     """
-    return {name: _value(feature) for name, feature in tf.train.Example.FromString(record).features.feature.items()}
+    import tensorflow as tf
+
+    features = tf.train.Example.FromString(record).features.feature
+    return {name: _value(feature, name in whole) for name, feature in features.items()}
 
 
-def longest(options: DataOptions) -> int:
-    """The longest record that is read, bytes: an image of `max_bytes` and what else an example holds."""
-    return options.max_bytes + _BESIDE_IMAGE
+def longest(request: Request) -> int:
+    """The longest record that is read, bytes: the largest content and what else an example holds."""
+    return request.input.limit + _BESIDE_CONTENT
 
 
-def too_long_item(name: str, record: TooLong, options: DataOptions) -> Item:
+def too_long_item(name: str, record: TooLong, request: Request) -> Item:
     """What is told of a record that was passed over."""
-    detail = f"record of {record.length} bytes, at most {longest(options)} are read"
-    return Item(name, "", reason=Reason.TOO_LARGE, detail=detail, group=None if options.group is None else "")
+    detail = f"record of {record.length} bytes, at most {longest(request)} are read"
+    return Item(name, reason=Reason.TOO_LARGE, detail=detail)
 
 
-def _value(feature: tf.train.Feature) -> Any:
+def _value(feature: Any, whole: bool) -> Any:
     kind = feature.WhichOneof("kind")
     values = getattr(feature, kind).value if kind else []
-    return values[0] if len(values) == 1 else list(values[:_SHOWN_VALUES])
+    return values[0] if len(values) == 1 else list(values if whole else values[:_SHOWN_VALUES])

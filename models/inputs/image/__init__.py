@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from graft.models.inputs import base
@@ -13,6 +12,7 @@ from graft.models.inputs.image.guard import PixelGuard
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
 GUARD = PixelGuard()
@@ -89,6 +89,9 @@ class Input(Admission, base.Input):
     one = "image"
     rows = "rows of pixels"
     signature_name = "image_bytes"
+    column = "image"
+    reads_paths = True
+    suffixes = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
     MISFIT = "the value range does not fit"
 
     @property
@@ -126,7 +129,7 @@ class Input(Admission, base.Input):
     def augments(self) -> bool:
         return self.options.augment.enabled
 
-    def plain(self, splits: Mapping[str, base.Contents], stage: str) -> dict[str, np.ndarray]:
+    def plain(self, splits: Mapping[str, base.Contents], stage: str) -> "dict[str, np.ndarray]":
         from graft.models.inputs.image.plain import raw_pixels
 
         return raw_pixels(splits, self.image_size, stage)
@@ -146,7 +149,11 @@ class Input(Admission, base.Input):
             return self.prepare(list(contents))
         return coarse_noise(self.image_size, self.value_range)
 
-    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: np.ndarray) -> str | None:
+    @property
+    def unjudged(self) -> str | None:
+        return None if self.options.check_range else f"{self.fed} is not judged: input.check_range is false"
+
+    def doubts(self, body: "keras.Layer", probes: "tf.Tensor", features: "np.ndarray") -> str | None:
         from graft.models.inputs.image.value_range import find_misfit
 
         return find_misfit(body, probes, features) if self.options.check_range else None

@@ -5,9 +5,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from graft.models.errors import kernel_reason
 from graft.models.inputs.base import Facts, Refused
 from graft.models.inputs.image import convert
 from graft.models.inputs.image.header import Fault, HeaderError, announced
+from graft.models.inputs.image.png import encode_png
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -71,6 +73,25 @@ class Admission:
             raise Refused("too_many_pixels", f"{size}; at most {self.options.max_pixels} are decoded")
         return {"width": header.width, "height": header.height, "format": header.format, "_pixels": header.pixels}
 
+    def check_array(self, shape: Sequence[int]) -> None:
+        """Grey or RGB, row by row, and no more pixels than are taken."""
+        if len(shape) not in (2, 3) or tuple(shape[2:]) not in ((), (1,), (3,)):
+            raise Refused(
+                "unreadable",
+                f"has dimensions {tuple(shape)} for each; images have (height, width) or (height, width, 3)",
+            )
+        height, width, most = shape[0], shape[1], self.options.max_pixels
+        if not 0 < height * width <= most:
+            raise Refused(
+                "too_many_pixels",
+                f"has images of {width} x {height} pixels; 1 to {most} in all (input.max_pixels) fit",
+            )
+
+    def pack(self, values: bytes, shape: Sequence[int]) -> bytes:
+        """A PNG."""
+        height, width, *channels = shape
+        return encode_png(values, width, height, channels[0] if channels else 1)
+
     def cost(self, facts: Facts) -> int:
         """Pixels that a decoder has to hold."""
         return int(facts["_pixels"])
@@ -79,7 +100,10 @@ class Admission:
         """Converts what the rule does not decode, then decodes images and drops the pixels."""
         large = any(self.cost(one) > self.BATCH_COST for one in facts)
         with _large_lock if large else contextlib.nullcontext():
-            found = [_converted(content) for content in contents]
+            found = [
+                _converted(content) if one["format"] in convert.FORMATS else content
+                for content, one in zip(contents, facts, strict=True)
+            ]
             sound = [i for i, one in enumerate(found) if isinstance(one, bytes)]
             faults = _check([found[i] for i in sound])  # type: ignore[misc]
             for i, fault in zip(sound, faults, strict=True):
@@ -135,7 +159,7 @@ def _check(encoded: Sequence[bytes]) -> list[str | None]:
                 try:
                     _Compiled.get("any", decoding.decode_image)(tf.constant([encoded[i]]))
                 except tf.errors.InvalidArgumentError as error:
-                    faults[i] = decoding.decode_error_reason(error)
+                    faults[i] = kernel_reason(error.message)
     return faults
 
 

@@ -18,7 +18,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.inputs.image.limits import MAX_PIXELS, MAX_TIFF_PARTS
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def to_supported(encoded: bytes) -> bytes:
         raise
     # Pillow raises about anything on a damaged file: OSError, SyntaxError, struct.error, MemoryError, RuntimeError...
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error, None)
         raise ConversionError(f"{header.format} cannot be decoded: {reason}") from error
 
 

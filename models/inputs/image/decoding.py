@@ -12,8 +12,6 @@ WebP and TIFF are PNG by the time they come here: `inputs.image.convert`.
 Orientation follows Exif 2.3, section 4.6.4 (tag 0x0112 of IFD0), in JPEG only; a malformed Exif block means 1, upright.
 """
 
-import re
-
 import tensorflow as tf
 
 from graft.models.inputs.image.limits import MAX_GIF_BLOCKS, MAX_PIXELS, MAX_SCANS
@@ -113,15 +111,6 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
         parallel_iterations=1,
     )
     return tf.cond(exif >= 0, lambda: _orientation_of_block(encoded, exif), lambda: tf.constant(1))
-
-
-def decode_error_reason(error: tf.errors.OpError) -> str:
-    """The one line of an error of an op, as of a failed decode or read, without TensorFlow's account of the graph."""
-    # The account of the graph stands before the reason, a line that points at the node after it.
-    message = re.sub(r"\n\s*\[\[.*|\[Op:\w+\].*", "", error.message, flags=re.DOTALL)
-    message = re.sub(r"^.*\nNode: [^\n]*\n|^Graph execution error:.*\n\n", "", message, flags=re.DOTALL)
-    message = re.sub(r"^(\d+ root error\(s\) found\.|\s|\(0\) \w+:|\{\{.*?\}\}|assertion failed:)*", "", message)
-    return " ".join(message.split())
 
 
 def _orientation_of_block(encoded: tf.Tensor, position: tf.Tensor) -> tf.Tensor:

@@ -3,11 +3,15 @@
 A few kilobytes of PNG unpack to 64 megapixels, half a second of work, and a request may hold a thousand of them.
 """
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 from google.protobuf import message
 
 from graft.models.inputs.base import Refused
 from graft.models.inputs.image.header import Fault, HeaderError, announced
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _DECODERS = {
     *("DecodeBmp", "DecodeGif", "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeWebP"),
@@ -28,7 +32,7 @@ class PixelGuard:
         """Whether one of them decodes images."""
         return not _DECODERS.isdisjoint(operations)
 
-    def cost(self, values: np.ndarray) -> int:
+    def cost(self, values: "np.ndarray") -> int:
         """Pixels that a decoder would have to hold, for images inside of tf.Examples too.
 
         Bytes that are no image, or whose header is broken, count for nothing: the model refuses them by itself.

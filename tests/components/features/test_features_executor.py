@@ -5,6 +5,8 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from small_inputs import WIDTH, pictures, publish_text_encoder, texts
 from tfx.types import standard_artifacts
 
 from graft.components.artifacts import Comparison, Features
@@ -13,13 +15,13 @@ from graft.components.negative_transfer import executor as negative_transfer
 from graft.components.quality_gate import rules
 from graft.models.backbone import load_backbone
 from graft.models.errors import GraftError
-from graft.models.examples import read_examples, split_files
+from graft.models.examples import build, read_examples, split_files
 from graft.models.features import check_same_backbone
 from graft.models.options import BackboneOptions
 from graft.models.settings import Settings
 from graft.pipeline.prepare import backbone_identity
 
-pytestmark = pytest.mark.slow
+PICTURES = pictures((24, 24))
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +37,13 @@ def inputs(workshop, first_run) -> dict:
 @pytest.fixture(scope="module")
 def backbone(workshop) -> dict:
     handle = str(workshop.config.parent / "backbone")
-    return {"handle": handle, "image_size": [24, 24], "value_range": [0, 1], "feature_layer": None}
+    return {"handle": handle, "feature_layer": None}
 
 
 def extract(inputs, backbone, folder, splits, identity="") -> Features:
     features = Features()
     features.uri = str(folder)
-    given = Parameters(backbone=backbone, identity=identity, splits=splits)
+    given = Parameters(backbone=backbone, input=PICTURES.options, identity=identity, splits=splits)
     Executor().Do(inputs, {"features": [features]}, given.dump())
     return features
 
@@ -52,8 +54,9 @@ def features(inputs, backbone, tmp_path_factory) -> Features:
     return extract(inputs, backbone, tmp_path_factory.mktemp("features"), ["train", "eval", "test"])
 
 
+@pytest.mark.slow
 def test_rows_keep_the_order_of_the_shards(inputs, features):
-    classes = json.loads((pathlib.Path(features.uri) / "classes.json").read_text())
+    classes = json.loads((pathlib.Path(features.uri) / "names.json").read_text())
     assert sorted(classes) == ["brick", "grass", "sea"]
     for split in ("train", "eval", "test"):
         files = split_files(inputs["examples"][0].uri, split)
@@ -65,14 +68,16 @@ def test_rows_keep_the_order_of_the_shards(inputs, features):
         assert np.load(folder / "sha256.npy").tolist() == [row["sha256"] for row in rows]
 
 
+@pytest.mark.slow
 def test_the_artifact_says_which_backbone_made_it(features, backbone):
-    check_same_backbone(features.uri, load_backbone(backbone["handle"], (24, 24), (0, 1)))
+    check_same_backbone(features.uri, load_backbone(backbone["handle"], PICTURES))
     made = json.loads((pathlib.Path(features.uri) / "backbone.json").read_text())
     assert made["handle"] == backbone["handle"] and made["identity"] == backbone_identity(
         BackboneOptions.model_validate(backbone)
     )
 
 
+@pytest.mark.slow
 def test_a_backbone_that_changed_since_the_start_is_refused(inputs, backbone, tmp_path):
     known = backbone_identity(BackboneOptions.model_validate(backbone))
     extract(inputs, backbone, tmp_path / "same", ["eval"], known)
@@ -81,6 +86,7 @@ def test_a_backbone_that_changed_since_the_start_is_refused(inputs, backbone, tm
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_an_unknown_split_is_refused(inputs, backbone, tmp_path):
     with pytest.raises(GraftError, match="no shards of split 'holdout'"):
         extract(inputs, backbone, tmp_path, ["holdout"])
@@ -95,6 +101,7 @@ def compare(inputs, features, backbone, tmp_path_factory):
         comparison.uri = str(tmp_path_factory.mktemp("comparison"))
         settings = Settings(
             backbone=backbone,
+            input=PICTURES.options,
             head={"solver": "adam"},
             train={"epochs": epochs, "learning_rate": learning_rate, "batch_size": 16},
             model_name="shapes",
@@ -109,6 +116,7 @@ def compare(inputs, features, backbone, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_a_head_that_learns_nothing_closes_the_negative_transfer_gate(compare):
     gate, found = compare(epochs=1, learning_rate=1e-7)
     assert found["seeds"] == [0, 1, 2] and set(found["gap"]) == {"raw_head", "logistic_regression"}
@@ -116,6 +124,7 @@ def test_a_head_that_learns_nothing_closes_the_negative_transfer_gate(compare):
     assert "the source hurts" in gate.detail
 
 
+@pytest.mark.slow
 def test_the_gap_is_that_of_the_best_reference(compare):
     gate, found = compare(epochs=15, learning_rate=0.1)
     accuracy = {name: np.mean(values) for name, values in found["accuracy"].items()}
@@ -125,3 +134,52 @@ def test_the_gap_is_that_of_the_best_reference(compare):
         gate.value == found["beyond_luck"] == max(found["beyond_luck"], 0 if gap["interval"][0] <= 0 else gap["mean"])
     )
     assert gate.passed is bool(gate.value <= 0)
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    """Texts of two classes with a vocabulary and an encoder; `reviews(rows)` extracts rows of (text, label, more)."""
+    publish_text_encoder(tmp_path / "encoder")
+    assets = tmp_path / "graph" / "transform_fn" / "assets"
+    assets.mkdir(parents=True)
+    (assets / "label").write_text("bad\ngood\n")
+    graph, examples, features = standard_artifacts.TransformGraph(), standard_artifacts.Examples(), Features()
+    for artifact, name in ((graph, "graph"), (examples, "examples"), (features, "features")):
+        artifact.uri = str(tmp_path / name)
+
+    def made(rows) -> pathlib.Path:
+        (tmp_path / "examples" / "Split-train").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(tmp_path / "examples" / "Split-train" / "part-0")) as writer:
+            for number, (text, label, more) in enumerate(rows):
+                writer.write(build(text.encode(), (label,), "reviews.csv", bytes([number]) * 32, {}, **more))
+        given = Parameters(backbone={"handle": str(tmp_path / "encoder")}, input=texts().options, splits=["train"])
+        inputs = {"examples": [examples], "transform_graph": [graph]}
+        Executor().Do(inputs, {"features": [features]}, given.dump())
+        return tmp_path / "features" / "Split-train"
+
+    return made
+
+
+def test_texts_with_domain_and_weight_keep_them_row_by_row(reviews):
+    folder = reviews(
+        [
+            ("fine", "good", {"domain": "source", "weight": 2.0}),
+            ("it broke at once", "bad", {"domain": "target", "weight": 0.5}),
+        ]
+    )
+    assert np.load(folder / "features.npy").shape == (2, WIDTH)
+    assert np.load(folder / "labels.npy").tolist() == [1, 0]
+    assert np.load(folder / "domains.npy").tolist() == [b"source", b"target"]
+    weights = np.load(folder / "weights.npy")
+    assert weights.dtype == np.float32 and weights.tolist() == [2.0, 0.5]
+
+
+def test_what_the_examples_do_not_have_is_not_there(reviews):
+    folder = reviews([("fine", "good", {})])
+    assert sorted(path.name for path in folder.iterdir()) == ["features.npy", "labels.npy", "sha256.npy"]
+    assert json.loads((folder.parent / "names.json").read_text()) == ["bad", "good"]
+
+
+def test_a_label_that_is_no_class_is_refused(reviews):
+    with pytest.raises(GraftError, match=r"split 'train': label 'so-so' is not one of the classes bad, good"):
+        reviews([("hm", "so-so", {})])

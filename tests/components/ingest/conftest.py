@@ -84,17 +84,17 @@ def ingest(tmp_path):
     def run(**data) -> Result:
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
+        from ingest_request import request
 
         from graft.components.beam import LOCAL_BEAM_ARGS
         from graft.components.ingest import ingestion
-        from graft.components.ingest.options import DataOptions
 
         nonlocal runs
         runs += 1
         result = Result(tmp_path / f"examples-{runs}", tmp_path / f"rejected-{runs}")
-        options = DataOptions(**(data | {"path": str(data["path"])}))
+        asked = request(**(data | {"path": str(data["path"])}))
         ingestion.ingest(
-            options,
+            asked,
             str(result.examples),
             str(result.rejected_folder),
             lambda: beam.Pipeline(options=PipelineOptions(list(LOCAL_BEAM_ARGS))),

@@ -5,19 +5,20 @@ import random
 
 import pytest
 import tensorflow as tf
+from ingest_request import request
 
 from graft.components.ingest import buckets, shards
-from graft.components.ingest.options import SplitOptions
 from graft.components.ingest.reasons import Reason
 from graft.components.ingest.records import BUCKETS, Record, bucket_of
 
-FRACTIONS = SplitOptions()
+REQUEST = request(source="csv", path="x")
+FRACTIONS = REQUEST.data.split
 TRAIN, TEST = b"\xee" * 32, b"\x01" * 32
 """Digests that go to these splits by themselves."""
 
 
 def record(file, label="cat", named=None, group="", digest=TRAIN, chunk="chunk-000-000000", offset=0, length=0):
-    return Record(digest, label, group, named, 5, chunk, offset, length, file)
+    return Record(digest, (label,), group, named, None, 5, chunk, offset, length, file)
 
 
 def resolve(*copies, plan=None):
@@ -73,7 +74,7 @@ def test_units_are_listed_without_images_that_will_be_refused():
         [record("a", digest=TRAIN), record("b", digest=TEST)],
         [record("c", "dog", digest=TEST), record("d", group="p1", named="eval")],
     ]
-    found = [sighting for _, sightings in buckets.list_units((0, lists)) for sighting in sightings]
+    found = [sighting for _, sightings in buckets.list_units((0, lists), REQUEST) for sighting in sightings]
     assert sorted(found, key=str) == sorted(
         [(TRAIN, "cat", None), (hashlib.sha256(b"p1").digest(), "cat", "eval")], key=str
     )
@@ -93,7 +94,7 @@ def test_a_bucket_is_written_by_digest_then_file_whatever_the_order(tmp_path):
                 where = writer.write(f"{digest.hex()} {chunk} {file}".encode())
                 records.append(record(f"{chunk}/{file}", digest=digest, chunk=chunk, offset=where[0], length=where[1]))
     whole = set()
-    write = buckets.WriteBucket(FRACTIONS, str(tmp_path))
+    write = buckets.WriteBucket(REQUEST, str(tmp_path))
     write.setup()
     for seed in range(3):
         random.Random(seed).shuffle(records)
@@ -106,4 +107,9 @@ def test_a_bucket_is_written_by_digest_then_file_whatever_the_order(tmp_path):
     write.teardown()
     assert len(whole) == 1
     (note,) = shards.read_notes(str(tmp_path), "bucket-")
-    assert note["used"] == {"test": {"cat": 16}} and note["duplicates"] == 12 and note["rejected"] == []
+    assert (
+        note["strata"] == {"test": {"": {"cat": 16}}}
+        and note["counts"] == {"test": {"": 16}}
+        and note["duplicates"] == 12
+        and note["rejected"] == []
+    )

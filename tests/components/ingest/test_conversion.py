@@ -6,13 +6,13 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from ingest_request import request
 from PIL import Image
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.splits import assign_split
 from graft.models.inputs.image import convert
 from graft.models.inputs.image.decoding import decode_image
-from graft.pipeline.pictures import thumbnail
+from graft.models.inputs.image.preview import thumbnail
 from graft.serving.client import Client
 
 SIZE = (40, 24)
@@ -43,7 +43,7 @@ def folder(make_folder):
 def test_converted_files_keep_identity_split_and_pixels(folder, ingest):
     result = ingest(source="image_folder", path=folder)
     assert result.rejected == {} and result.summary.used_count == 168
-    fractions = DataOptions(source="image_folder", path="unused").split
+    fractions = request(source="image_folder", path="unused").data.split
     converted = 0
     for split in ("train", "eval", "test"):
         for row in result.rows(split):

@@ -4,14 +4,14 @@ import os
 import shutil
 
 import pytest
+from ingest_request import request
 
 from graft.components.ingest.fingerprint import fingerprint
-from graft.components.ingest.options import DataOptions
 from graft.models.errors import GraftError
 
 
 def of(path, **data) -> str:
-    return fingerprint(DataOptions(**({"source": "image_folder", "path": str(path)} | data)))
+    return fingerprint(request(**({"source": "image_folder", "path": str(path)} | data)))
 
 
 @pytest.fixture

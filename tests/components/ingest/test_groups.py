@@ -5,8 +5,8 @@ import hashlib
 
 import pytest
 import tensorflow as tf
+from ingest_request import request
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.preflight import check_source
 from graft.components.ingest.splits import assign_split
 from graft.models.errors import GraftError
@@ -115,6 +115,6 @@ def test_group_of_a_tfrecord_may_be_a_number_or_missing_but_no_list(tmp_path, en
 
 
 def test_missing_column_is_named(table):
-    options = DataOptions(source="csv", path=str(table()), group="slide")
+    options = request(source="csv", path=str(table()), group="slide")
     with pytest.raises(GraftError, match=r"no such column: data.group is 'slide'; there are label, path, patient"):
         check_source(options)

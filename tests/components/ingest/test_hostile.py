@@ -50,12 +50,14 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from graft.components.beam import LOCAL_BEAM_ARGS
 from graft.components.ingest import ingestion
-from graft.components.ingest.options import DataOptions
+from graft.components.ingest.request import make_request
+from graft.components.ingest.sources import parse_options
 import psutil
 
 def run(path, out):
     make = lambda: beam.Pipeline(options=PipelineOptions(list(LOCAL_BEAM_ARGS)))
-    return ingestion.ingest(DataOptions(source="image_folder", path=path), out + "/e", out + "/r", make)
+    asked = make_request(parse_options({"source": "image_folder", "path": path}))
+    return ingestion.ingest(asked, out + "/e", out + "/r", make)
 
 run(sys.argv[1], sys.argv[3] + "/warm")  # imports and compiled graphs are no memory of the images
 before = psutil.Process().memory_info().rss

@@ -175,9 +175,9 @@ def test_a_class_that_cannot_be_learned_is_an_error_with_counts(make_folder, ing
 
 def test_labels_outside_class_names_are_rejected(make_folder, ingest):
     root = make_folder(COUNTS | {"cta": 2})
-    result = ingest(source="image_folder", path=root, class_names=["cat", "dog"])
+    result = ingest(source="image_folder", path=root, target={"class_names": ["cat", "dog"]})
     assert result.summary.rejected == {"unknown_label": 2}
-    assert "'cta' is not in data.class_names (cat, dog)" in next(iter(result.rejected.values()))["detail"]
+    assert "'cta' is not in target.class_names (cat, dog)" in next(iter(result.rejected.values()))["detail"]
 
 
 def test_splits_of_the_source_can_be_ignored_or_split_once_more(make_folder, ingest, tmp_path):

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from graft.components.examples import split_files
 from graft.models import datasets
 from graft.models.batch_statistics import BatchStatistics
+from graft.models.examples import split_files
 from graft.models.options import AugmentOptions
 
 SPLITS = ("train", "eval", "test")

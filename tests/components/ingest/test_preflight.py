@@ -4,9 +4,10 @@ import collections
 import random
 
 import pytest
+from ingest_request import request
 
 from graft.components.ingest import preflight
-from graft.components.ingest.options import DataOptions, SplitOptions
+from graft.components.ingest.options import SplitOptions
 from graft.components.ingest.plan import make_plan, take_census
 from graft.components.ingest.preflight import check_source
 from graft.components.ingest.splits import SPLITS, assign_split
@@ -14,7 +15,7 @@ from graft.models.errors import GraftError
 
 
 def check(path, **data):
-    return check_source(DataOptions(**({"source": "image_folder", "path": str(path)} | data)))
+    return check_source(request(**({"source": "image_folder", "path": str(path)} | data)))
 
 
 def test_counts_and_expected_splits(make_folder):
@@ -100,8 +101,8 @@ def test_split_that_stays_empty(make_folder):
 
 
 def test_class_names_that_match_nothing(make_folder):
-    with pytest.raises(GraftError, match=r"no labelled image; data.class_names allows Cat, Dog"):
-        check(make_folder({"cat": 9, "dog": 9}), class_names=["Cat", "Dog"])
+    with pytest.raises(GraftError, match=r"no labelled image; target.class_names allows Cat, Dog"):
+        check(make_folder({"cat": 9, "dog": 9}), target={"class_names": ["Cat", "Dog"]})
 
 
 def test_real_photos(graft_data):
@@ -118,5 +119,5 @@ def test_what_small_classes_reach_is_what_the_plan_gives_them():
         plan = make_plan(take_census(sightings, fractions), fractions)
         shares = {"eval_fraction": fractions.eval, "test_fraction": fractions.test}
         found = {plan.get(unit) or name or assign_split(unit, **shares) for unit, _, name in sightings}
-        options = DataOptions(source="csv", path="x", split=fractions)
+        options = request(source="csv", path="x", split=fractions)
         assert set(preflight._reached(options, collections.Counter(names))) == found, trial

@@ -5,10 +5,11 @@ import pathlib
 
 import numpy as np
 import pytest
+from ingest_request import request
 from PIL import Image
 
-from graft.components.ingest.options import DataOptions
-from graft.components.ingest.sample import sample_images
+from graft.components.ingest.request import Request
+from graft.components.ingest.sample import sample_contents
 from graft.components.ingest.sources import files
 from graft.models.errors import GraftError
 
@@ -29,24 +30,24 @@ def folder(tmp_path) -> pathlib.Path:
     return tmp_path
 
 
-def options(path: pathlib.Path) -> DataOptions:
-    return DataOptions(source="image_folder", path=str(path))
+def options(path: pathlib.Path) -> Request:
+    return request(source="image_folder", path=str(path))
 
 
 def test_a_few_of_different_parts_and_no_more_is_read(folder, monkeypatch):
     read = []
     monkeypatch.setattr(files, "read_file", lambda path, _: (read.append(path), pathlib.Path(path).read_bytes())[1])
-    images = sample_images(options(folder), 8)
+    images = sample_contents(options(folder), 8)
     assert len(images) == len(set(images)) == 8
     assert {pathlib.Path(path).parent.name for path in read} == {"ant", "bee"}
     assert len(read) < 16
-    assert sample_images(options(folder), 8) == images
+    assert sample_contents(options(folder), 8) == images
 
 
 def test_what_cannot_be_used_and_copies_are_passed_over(folder):
     for number in range(20):
         (folder / "ant" / f"{number:03d}.png").write_bytes((b"no image", png(7)[:-30], png(7), png(7))[number % 4])
-    images = sample_images(options(folder), 8)
+    images = sample_contents(options(folder), 8)
     assert len(images) == len(set(images)) == 8 and b"no image" not in images
 
 
@@ -54,6 +55,6 @@ def test_none_where_none_can_be_used(tmp_path):
     for name in ("ant", "bee"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(b"no image")
-    assert sample_images(options(tmp_path), 8) == []
+    assert sample_contents(options(tmp_path), 8) == []
     with pytest.raises(GraftError, match="must be a folder"):
-        sample_images(options(tmp_path / "none"), 8)
+        sample_contents(options(tmp_path / "none"), 8)

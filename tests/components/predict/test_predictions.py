@@ -1,62 +1,138 @@
-"""Answers are kept as they are, for Graft and for TFMA, and a label that is no class is refused."""
+"""Answers are kept as they are, for Graft and for TFMA, and a target that the model cannot answer is refused."""
+
+import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
-from graft.components.predict import executor
+from graft.components.predict import executor, predictions
 from graft.components.predict.predictions import Predictions, load
+from graft.models import examples
 from graft.models.errors import GraftError
+from graft.models.inputs import image
+from graft.models.targets import make_target, parse_options
 
+LABEL = make_target(parse_options({}), ["café noir", "<b>", "x"])
 KEPT = Predictions(
-    classes=["café noir", "<b>", "x"],
-    labels=["x", "café noir"],
-    probabilities=np.float32([[0.2, 0.1, 0.7], [0.1, 0.6, 0.3]]),
+    target=LABEL,
+    encoded=np.array([2, 0]),
+    answers=np.float32([[0.2, 0.1, 0.7], [0.1, 0.6, 0.3]]),
     sha256=[b"a" * 64, b"b" * 64],
     slices={"camera": ["left", ""], "a/b": ["ä", "1"]},
-    images_per_second=3.5,
+    examples_per_second=3.5,
+)
+LABELS = Predictions(
+    make_target(parse_options({"kind": "labels"}), ["a", "b"], {"thresholds": [0.25, 0.75]}),
+    np.float32([[1, 0], [0, 0]]),
+    np.float32([[0.5, 0.25], [np.nan, 0.5]]),
+    KEPT.sha256,
+    {},
+    1.0,
+)
+NUMBERS = Predictions(
+    make_target(parse_options({"kind": "numbers", "columns": ["m"]}), ["m"], {"mean": [3.0], "std": [2.0]}),
+    np.float32([[1.5], [2]]),
+    np.float32([[1.25], [3]]),
+    KEPT.sha256,
+    {},
+    1.0,
 )
 
 
-def test_arrays_come_back(tmp_path):
-    KEPT.save(str(tmp_path))
+@pytest.mark.parametrize("kept", [KEPT, LABELS, NUMBERS], ids=lambda kept: kept.target.kind)
+def test_arrays_come_back(kept, tmp_path):
+    kept.save(str(tmp_path))
     back = load(str(tmp_path))
-    np.testing.assert_array_equal(back.probabilities, KEPT.probabilities)
-    assert back.probabilities.dtype == np.float32
-    for name in ("classes", "labels", "sha256", "slices", "images_per_second"):
-        assert getattr(back, name) == getattr(KEPT, name)
-    assert back.label_ids.tolist() == [2, 0] and back.correct.tolist() == [True, False]
+    np.testing.assert_array_equal(back.answers, kept.answers)
+    np.testing.assert_array_equal(back.encoded, kept.encoded)
+    assert (back.answers.dtype, back.encoded.dtype) == (kept.answers.dtype, kept.encoded.dtype)
+    assert back.target.description() == kept.target.description()
+    for name in ("sha256", "slices", "examples_per_second"):
+        assert getattr(back, name) == getattr(kept, name)
+
+
+def written(kept: Predictions, folder) -> list:
+    """The features of each example for TFMA."""
+    kept.save(str(folder))
+    [file] = (folder / "Split-test").iterdir()
+    records = tf.data.TFRecordDataset(str(file), "GZIP").as_numpy_iterator()
+    return [tf.train.Example.FromString(record).features.feature for record in records]
 
 
 def test_examples_hold_what_tfma_reads(tmp_path):
-    KEPT.save(str(tmp_path))
-    [file] = (tmp_path / "Split-test").iterdir()
-    records = tf.data.TFRecordDataset(str(file), "GZIP").as_numpy_iterator()
-    first, _ = (tf.train.Example.FromString(record).features.feature for record in records)
+    first, _ = written(KEPT, tmp_path)
     assert [first[name].bytes_list.value[0] for name in ("label", "prediction")] == [b"x", b"x"]
-    np.testing.assert_array_equal(np.float32(first["probabilities"].float_list.value), KEPT.probabilities[0])
+    np.testing.assert_array_equal(np.float32(first["probabilities"].float_list.value), KEPT.answers[0])
     assert [first[name].bytes_list.value[0] for name in ("camera", "a/b")] == [b"left", "ä".encode()]
 
 
-def test_a_label_that_is_no_class_of_the_model_is_refused(tmp_path, monkeypatch):
-    examples, model, output = (
-        standard_artifacts.Examples(),
-        standard_artifacts.Model(),
-        standard_artifacts.Examples(),
-    )
-    examples.uri, model.uri, output.uri = (str(tmp_path / name) for name in ("examples", "model", "predictions"))
-    (tmp_path / "examples" / "Split-test").mkdir(parents=True)
-    (tmp_path / "examples" / "Split-test" / "shard").touch()
-    found = [KEPT]
-    monkeypatch.setattr(executor, "predict", lambda *_: found[0])
+@pytest.mark.parametrize(
+    ("kept", "second"), [(LABELS, ([0, 0], [0, 0.5])), (NUMBERS, ([2], [3]))], ids=["labels", "numbers"]
+)
+def test_tfma_gets_numbers_of_several(kept, second, tmp_path):
+    _, last = written(kept, tmp_path)
+    assert tuple(list(last[name].float_list.value) for name in ("label", "prediction")) == second
 
-    def run() -> None:
-        inputs = {"examples": [examples], "model": [model]}
-        executor.Executor().Do(inputs, {"predictions": [output]}, executor.Parameters(slices=["camera"]).dump())
 
-    run()
-    assert artifact_utils.decode_split_names(output.split_names) == ["test"]
-    found[0] = Predictions(["x"], ["x", "glass"], KEPT.probabilities, KEPT.sha256, {}, 1.0)
-    with pytest.raises(GraftError, match=r"test split: label 'glass' is not a class of the model \(x\)"):
-        run()
+class Predictor:
+    """Finds the first of two classes in everything."""
+
+    target = make_target(parse_options({}), ["cat", "dog"])
+    input = image.Input(image.Options())
+    examples_per_second = 2.0
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def predict(self, contents, progress):
+        rows = [[0.75, 0.25] for _ in contents]
+        progress(len(rows))
+        return np.float32(rows)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """run((label, domain, camera) of each test example) -> the predictions; the model is `Predictor`."""
+    monkeypatch.setattr(predictions, "SavedModelPredictor", Predictor)
+
+    def predict(*rows: tuple[str, str | None, str]) -> Predictions:
+        places = {name: tmp_path / name for name in ("examples", "model", "predictions")}
+        (places["examples"] / "Split-test").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(places["examples"] / "Split-test" / "shard")) as writer:
+            for number, (label, domain, camera) in enumerate(rows):
+                told = {"camera": camera}
+                writer.write(examples.build(b"x", (label,), "file", bytes([number]) * 32, {}, told, domain=domain))
+        held = {"examples": standard_artifacts.Examples(), "model": standard_artifacts.Model()}
+        output = standard_artifacts.Examples()
+        for name, artifact in (*held.items(), ("predictions", output)):
+            artifact.uri = str(places[name])
+        inputs = {name: [artifact] for name, artifact in held.items()}
+        executor.Executor().Do(inputs, {"predictions": [output]}, {"slices": json.dumps(["camera"])})
+        assert artifact_utils.decode_split_names(output.split_names) == ["test"]
+        return load(output.uri)
+
+    return predict
+
+
+def test_each_example_of_the_test_split_is_answered(run):
+    found = run(("dog", None, "left"), ("cat", None, "right"))
+    assert found.encoded.tolist() == [1, 0] and found.answers.tolist() == [[0.75, 0.25]] * 2
+    assert found.sha256 == [b"00" * 32, b"01" * 32] and found.slices == {"camera": ["left", "right"]}
+
+
+def test_only_the_target_domain_is_judged(run):
+    found = run(("dog", "source", "a"), ("cat", "target", "b"), ("dog", "source", "c"))
+    assert found.encoded.tolist() == [0] and found.slices == {"camera": ["b"]} and found.sha256 == [b"01" * 32]
+
+
+def test_a_label_that_is_no_class_of_the_model_is_refused(run):
+    with pytest.raises(GraftError, match="test split: label 'glass' is not one of the classes cat, dog"):
+        run(("cat", None, ""), ("glass", None, ""))

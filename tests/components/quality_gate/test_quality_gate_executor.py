@@ -6,7 +6,7 @@ from graft.components.quality_gate.executor import still_best
 
 
 def rival(gap: float | None) -> dict:
-    return {"version": 3, "shared": {"examples": 0 if gap is None else 50, "gap": gap}}
+    return {"version": 3, "examples": 0 if gap is None else 50, "gap": gap}
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import os
 import re
 
 import pytest
+from ingest_request import request
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.preflight import check_source
 from graft.components.ingest.sources.base import load
 from graft.models.errors import GraftError
@@ -40,8 +40,8 @@ def test_extra_columns_become_slices_and_splits_are_kept(table, ingest):
     names = ["train", "validation", "test"]
     named = [lines[0]] + [line.replace(f",{i},", f",{names[i % 3]},") for i, line in enumerate(lines[1:])]
     path.write_text("\n".join(named))
-    columns = {"image": "image", "label": "kind", "split": "subset"}
-    result = ingest(source="csv", path=path, columns=columns, slices=["site"])
+    columns = {"input": "image", "split": "subset"}
+    result = ingest(source="csv", path=path, columns=columns, target={"column": "kind"}, slices=["site"])
     for number, split in enumerate(("train", "eval", "test")):
         rows = result.rows(split)
         assert len(rows) == 40
@@ -102,15 +102,15 @@ def test_path_that_is_no_text(make_folder, ingest, encode, tmp_path):
 def test_integer_labels_index_class_names(table, ingest):
     path = table(row="{path},{label}")
     path.write_text(path.read_text().replace(",cat", ",0").replace(",dog", ",1"))
-    assert ingest(source="csv", path=path, class_names=["Cat", "Dog"]).summary.classes == ["Cat", "Dog"]
+    assert ingest(source="csv", path=path, target={"class_names": ["Cat", "Dog"]}).summary.classes == ["Cat", "Dog"]
     assert ingest(source="csv", path=path).summary.classes == ["0", "1"]
 
 
 @pytest.mark.parametrize(
     ("text", "data", "message"),
     [
-        ("file,label\na,b\n", {}, "data.columns.image is 'path'; there are file, label"),
-        ("path,class\na,b\n", {}, "data.columns.label is 'label'; there are class, path"),
+        ("file,label\na,b\n", {}, "data.columns.input is 'path'; there are file, label"),
+        ("path,class\na,b\n", {}, "target.column is 'label'; there are class, path"),
         ("path,label\na,b\n", {"slices": ["site"]}, r"data.slices\[0\] is 'site'"),
         ("path,label\na,b,c\n", {}, r"line 2: 3 fields, but 2 columns \(path, label\)"),
         ("path,label,path\na,b,c\n", {}, "two columns have one name"),
@@ -125,20 +125,20 @@ def test_damage_is_an_error_everywhere(tmp_path, ingest, text, data, message):
     (tmp_path / "labels.csv").write_text(text)
     options = {"source": "csv", "path": str(tmp_path / "labels.csv")} | data
     with pytest.raises(GraftError, match=message):
-        check_source(DataOptions(**options))
+        check_source(request(**options))
     with pytest.raises(GraftError, match=message):
         ingest(**options)
 
 
 def test_missing_file(tmp_path):
-    source = load(DataOptions(source="csv", path="x"), str(tmp_path / "none.csv"))
+    source = load(request(source="csv", path="x"), str(tmp_path / "none.csv"))
     with pytest.raises(GraftError, match=r"none.csv: No such file or directory; it must be a CSV file"):
         list(source.chunks())
 
 
 def test_a_name_that_no_file_system_can_spell(tmp_path):
     (tmp_path / "labels.csv").write_text('path,label\n"a\0b",cat\n"' + "n" * 5000 + '",dog\n')
-    (chunk,) = load(DataOptions(source="csv", path="x"), str(tmp_path / "labels.csv")).chunks()
+    (chunk,) = load(request(source="csv", path="x"), str(tmp_path / "labels.csv")).chunks()
     assert [(item.reason, item.detail) for item in chunk.read()] == [
         ("unreadable", "embedded null byte"),
         ("unreadable", "File name too long"),
@@ -149,4 +149,4 @@ def test_what_is_no_regular_file(tmp_path):
     os.mkfifo(tmp_path / "labels.csv")
     for path, message in ((tmp_path / "labels.csv", "is a FIFO"), (tmp_path, "is a folder"), ("/dev/zero", "a device")):
         with pytest.raises(GraftError, match=f"{message}, not a regular file; it must be a CSV file"):
-            list(load(DataOptions(source="csv", path="x"), str(path)).chunks())
+            list(load(request(source="csv", path="x"), str(path)).chunks())

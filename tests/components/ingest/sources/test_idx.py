@@ -8,13 +8,14 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
+from ingest_request import request
 from PIL import Image
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.preflight import check_source
-from graft.components.ingest.sources.idx import Idx, encode_png
+from graft.components.ingest.sources.base import load
 from graft.models.errors import GraftError
 from graft.models.inputs.image.decoding import decode_image
+from graft.models.inputs.image.png import encode_png
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -32,7 +33,7 @@ def pair(tmp_path):
 
 def options(path, **pair):
     names = {"images": "images", "labels": "labels.gz"} | pair
-    return {"source": "idx", "path": str(path), "pairs": [names], "class_names": ["no", "yes"]}
+    return {"source": "idx", "path": str(path), "pairs": [names], "target": {"class_names": ["no", "yes"]}}
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (28, 28), (3, 9, 3), (200, 400, 3)])
@@ -76,7 +77,7 @@ def test_pair_with_its_own_split(pair, ingest, tmp_path):
         (
             "images",
             gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 120, 2**22, 2**22)),
-            r"images: has images of 4194304 x 4194304 pixels; 1 to 50000000 in all \(data.max_pixels\) fit",
+            r"images: has images of 4194304 x 4194304 pixels; 1 to 50000000 in all \(input.max_pixels\) fit",
         ),
         ("images", idx(np.zeros((120, 4, 0), np.uint8)), "images: has images of 0 x 4 pixels; 1 to"),
         ("labels.gz", struct.pack(">HBBI", 0, 8, 1, 2**32 - 1), "labels.gz: ends too early: 4294967295 bytes"),
@@ -104,7 +105,7 @@ def test_labels_are_read_piece_by_piece(pair, tmp_path, monkeypatch):
     monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size=-1: asked.append(size) or read(self, size))
     (tmp_path / "labels.gz").write_bytes(gzip.compress(struct.pack(">HBBI", 0, 8, 1, 2**32 - 1) + bytes(100)))
     with pytest.raises(GraftError, match=r"labels.gz: ends too early: 65536 bytes .*, 100 do"):
-        list(Idx(DataOptions(**options(tmp_path)), str(tmp_path)).entries())
+        list(load(request(**options(tmp_path)), str(tmp_path)).entries())
     assert max(asked) < 10**5
 
 
@@ -113,7 +114,7 @@ def test_images_without_end(pair, tmp_path):
     count = 10**6
     (tmp_path / "images").write_bytes(gzip.compress(idx(np.zeros((count, 1, 1), np.uint8))))
     (tmp_path / "labels.gz").write_bytes(gzip.compress(idx(np.zeros(count, np.uint8))))
-    (chunk,) = Idx(DataOptions(**options(tmp_path)), str(tmp_path)).chunks()
+    (chunk,) = load(request(**options(tmp_path)), str(tmp_path)).chunks()
     with pytest.raises(GraftError, match=r"images: announces 1000000 images, which \d+ bytes cannot hold"):
         next(chunk.read())
 
@@ -122,15 +123,15 @@ def test_a_fifo(pair, tmp_path):
     (tmp_path / "labels.gz").unlink()
     os.mkfifo(tmp_path / "labels.gz")
     with pytest.raises(GraftError, match=r"labels.gz: is a FIFO, not a regular file"):
-        check_source(DataOptions(**options(tmp_path)))
+        check_source(request(**options(tmp_path)))
 
 
 def test_missing_file(pair, tmp_path):
     with pytest.raises(GraftError, match="none: No such file"):
-        check_source(DataOptions(**options(tmp_path, labels="none")))
+        check_source(request(**options(tmp_path, labels="none")))
 
 
 def test_fashion_mnist_is_counted(graft_data):
     names = {"images": "t10k-images-idx3-ubyte.gz", "labels": "t10k-labels-idx1-ubyte.gz"}
-    data = options(graft_data / "fashion_mnist", **names) | {"class_names": None}
-    assert set(check_source(DataOptions(**data)).classes.values()) == {1000}
+    data = options(graft_data / "fashion_mnist", **names) | {"target": None}
+    assert set(check_source(request(**data)).classes.values()) == {1000}

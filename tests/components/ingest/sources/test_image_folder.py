@@ -8,8 +8,8 @@ import socket
 import subprocess
 
 import pytest
+from ingest_request import request
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.sources.base import load
 from graft.models.errors import GraftError
 
@@ -18,8 +18,8 @@ COUNTS = {"cat": 40, "dog": 40}
 
 def listed(root) -> dict[str, str]:
     """file -> label of all images, as the workers see them."""
-    source = load(DataOptions(source="image_folder", path=str(root)), str(root))
-    return {item.file: item.label for chunk in source.chunks() for item in chunk.read()}
+    source = load(request(source="image_folder", path=str(root)), str(root))
+    return {item.file: "".join(item.about.value) for chunk in source.chunks() for item in chunk.read()}
 
 
 def test_nested_hidden_and_stray_files(make_folder, encode):
@@ -130,8 +130,8 @@ def test_links_are_followed_but_not_in_circles(make_folder, encode, tmp_path):
 def test_folders_named_like_splits(make_folder, tmp_path):
     for split in ("train", "val", "test"):
         make_folder({"cat": 1, "dog": 1}, f"data/{split}")
-    source = load(DataOptions(source="image_folder", path="x"), str(tmp_path / "data"))
-    assert sorted((entry.label, entry.split) for entry in source.entries()) == sorted(
+    source = load(request(source="image_folder", path="x"), str(tmp_path / "data"))
+    assert sorted((entry.value[0], entry.split) for entry in source.entries()) == sorted(
         (label, split) for label in ("cat", "dog") for split in ("train", "eval", "test")
     )
 
@@ -153,7 +153,7 @@ def test_splits_beside_other_folders_are_no_classes(make_folder):
 
 def test_chunks_hold_references_and_depend_on_the_data_only(make_folder):
     root = make_folder({"cat": 100, "dog": 100})
-    source = load(DataOptions(source="image_folder", path=str(root)), str(root))
+    source = load(request(source="image_folder", path=str(root)), str(root))
     chunks = list(source.chunks())
     assert [chunk.size for chunk in chunks] == [64, 64, 64, 8]
     assert chunks == list(source.chunks())
@@ -245,7 +245,7 @@ def test_folders_deeper_than_a_path_is_long(make_folder, remove_deep):
 
 def test_a_folder_that_goes_away_while_it_is_listed(make_folder):
     root = make_folder({"cat": 1, "dog": 1, "dog/more": 1})
-    names = load(DataOptions(source="image_folder", path=str(root)), str(root)).files()
+    names = load(request(source="image_folder", path=str(root)), str(root)).files()
     next(names)
     shutil.rmtree(root / "dog")
     with pytest.raises(GraftError, match=r"dog: No such file or directory; it must be a folder that may be read"):
@@ -254,12 +254,12 @@ def test_a_folder_that_goes_away_while_it_is_listed(make_folder):
 
 def test_a_file_that_goes_away_or_changes_after_it_was_listed(make_folder, encode):
     root = make_folder({"cat": 2, "dog": 1})
-    (chunk,) = load(DataOptions(source="image_folder", path=str(root)), str(root)).chunks()
+    (chunk,) = load(request(source="image_folder", path=str(root)), str(root)).chunks()
     (root / "cat" / "00000.png").unlink()
     (root / "cat" / "00001.png").write_bytes(b"")
     os.remove(root / "dog" / "00002.png")  # noqa: PTH107
     os.mkfifo(root / "dog" / "00002.png")
-    assert [(item.reason, item.encoded) for item in chunk.read()] == [
+    assert [(item.reason, item.content) for item in chunk.read()] == [
         ("unreadable", b""),
         (None, b""),
         ("unreadable", b""),

@@ -11,8 +11,8 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ingest_request import request
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.preflight import check_source
 from graft.models.errors import GraftError
 
@@ -88,7 +88,7 @@ def test_groups(tmp_path, encode, ingest):
 def test_wrong_columns(tmp_path, table, message):
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     with pytest.raises(GraftError, match=message):
-        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+        check_source(request(source="parquet", path=str(tmp_path)))
 
 
 def test_damaged_file(tmp_path, encode, ingest):
@@ -115,11 +115,12 @@ class Payload:
 
 READ = """
 import sys
-from graft.components.ingest.options import DataOptions
+from graft.components.ingest.request import make_request
+from graft.components.ingest.sources import parse_options
 from graft.components.ingest.preflight import check_source
 from graft.components.ingest.sources.parquet import ParquetChunk
 from graft.models.errors import GraftError
-options = DataOptions(source="parquet", path=sys.argv[1])
+options = make_request(parse_options({"source": "parquet", "path": sys.argv[1]}))
 for read in (lambda: check_source(options), lambda: list(ParquetChunk(sys.argv[1], (0,), 1, 0, options, "").read())):
     try:
         read()
@@ -183,7 +184,7 @@ def test_a_file_that_takes_its_reader_down_is_rejected_where_there_are_others(
 ):
     pq.write_table(pa.table(columns(encode)), tmp_path / "good.parquet")
     repeated(tmp_path / "bad.parquet", 100, 40_000_000, "label")
-    assert check_source(DataOptions(source="parquet", path=str(tmp_path))).classes == {"cat": 60, "dog": 60}
+    assert check_source(request(source="parquet", path=str(tmp_path))).classes == {"cat": 60, "dog": 60}
     assert "bad.parquet: reading it takes more than 256 MiB of memory; its images will be rejected" in caplog.text
     result = ingest(source="parquet", path=tmp_path)
     assert result.summary.used_count == 120 and result.summary.rejected == {"unreadable": 100}
@@ -216,7 +217,7 @@ def test_rows_without_end(tmp_path):
     table = pa.table({"image": pa.nulls(rows, pa.binary()), "label": pa.array(["a"]).take(pa.array([0] * rows))})
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(GraftError, match=r"a.parquet: announces 10000000 rows, which \d+ bytes cannot hold"):
-        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+        check_source(request(source="parquet", path=str(tmp_path)))
 
 
 def test_large_images_are_read_a_few_at_a_time(tmp_path):
@@ -224,10 +225,10 @@ def test_large_images_are_read_a_few_at_a_time(tmp_path):
 
     images = [os.urandom(2**24) for _ in range(5)] + [bytes(100)]
     pq.write_table(pa.table({"image": images, "label": ["a"] * 6}), tmp_path / "a.parquet", compression=None)
-    options = DataOptions(source="parquet", path=str(tmp_path), max_bytes=2**24)
+    options = request(source="parquet", path=str(tmp_path), input={"max_bytes": 2**24})
     items = list(ParquetChunk(str(tmp_path / "a.parquet"), (0,), 6, 0, options, "").read())
-    assert [item.encoded for item in items] == images
-    small = options.model_copy(update={"max_bytes": 1000})
+    assert [item.content for item in items] == images
+    small = request(source="parquet", path=str(tmp_path), input={"max_bytes": 1000})
     items = list(ParquetChunk(str(tmp_path / "a.parquet"), (0,), 6, 0, small, "").read())
     assert [item.reason for item in items] == ["too_large"] * 5 + [None]
 
@@ -251,7 +252,7 @@ def test_hugging_face_metadata_that_is_none(tmp_path, info, message):
     with pytest.raises(
         GraftError, match=f"a.parquet: the metadata 'huggingface' of its schema cannot be read: .*{message}"
     ):
-        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+        check_source(request(source="parquet", path=str(tmp_path)))
 
 
 @pytest.mark.parametrize("info", [{}, {"info": None}, {"info": {"features": {"label": {"dtype": "string"}}}}])
@@ -265,15 +266,15 @@ def test_text_that_is_no_utf_8(tmp_path):
     label = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers())
     pq.write_table(pa.table({"image": [b"1"], "label": label}), tmp_path / "a.parquet")
     with pytest.raises(GraftError, match=r"a.parquet: row 0 cannot be read: .*utf-8"):
-        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+        check_source(request(source="parquet", path=str(tmp_path)))
 
 
 def test_a_fifo_and_two_columns_of_one_name(tmp_path):
     os.mkfifo(tmp_path / "a.parquet")
     with pytest.raises(GraftError, match=r"a.parquet: not Parquet: .*is a FIFO, not a regular file"):
-        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+        check_source(request(source="parquet", path=str(tmp_path)))
     (tmp_path / "a.parquet").unlink()
     table = pa.Table.from_arrays([pa.array([b"1"]), pa.array(["a"]), pa.array(["b"])], ["image", "label", "label"])
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(GraftError, match=r"a.parquet: two columns have one name"):
-        check_source(DataOptions(source="parquet", path=str(tmp_path)))
+        check_source(request(source="parquet", path=str(tmp_path)))

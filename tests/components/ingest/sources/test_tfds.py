@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+from ingest_request import request
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.preflight import check_source
 from graft.models.errors import GraftError
 
@@ -66,7 +66,7 @@ def test_groups(prepared, ingest):
 
 
 def test_quick_check(prepared):
-    report = check_source(DataOptions(source="tfds", path=str(prepared), name="pets"))
+    report = check_source(request(source="tfds", path=str(prepared), name="pets"))
     assert report.classes == {"cat": 50, "dog": 50} and report.splits == {"train": 60, "eval": 20, "test": 20}
 
 
@@ -123,7 +123,7 @@ def test_damage(prepared, tmp_path, ingest, name, change, message):
     path.write_bytes(change(path.read_bytes()))
     data = {"source": "tfds", "path": str(tmp_path), "name": "pets"}
     with pytest.raises(GraftError, match=message):
-        check_source(DataOptions(**data))
+        check_source(request(**data))
     with pytest.raises(GraftError, match=message):
         ingest(**data)
 
@@ -132,12 +132,12 @@ def test_damage(prepared, tmp_path, ingest, name, change, message):
     ("data", "message"),
     [
         ({"name": "dogs"}, "no data set 'dogs' prepared there; there must be .*dogs/<version>/dataset_info.json"),
-        ({"name": "pets", "columns": {"label": "species"}}, "data.columns.label is 'species'; there are image, label"),
+        ({"name": "pets", "target": {"column": "species"}}, "target.column is 'species'; there are image, label"),
     ],
 )
 def test_errors(prepared, data, message):
     with pytest.raises(GraftError, match=message):
-        check_source(DataOptions(source="tfds", path=str(prepared), **data))
+        check_source(request(source="tfds", path=str(prepared), **data))
 
 
 def rename_class(folder, feature: str, name: str) -> None:
@@ -155,11 +155,11 @@ def test_a_feature_of_another_class_is_named_and_its_module_is_not_imported(prep
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-from graft.components.ingest.options import DataOptions
+from ingest_request import request
 from graft.components.ingest.preflight import check_source
 from graft.models.errors import GraftError
 try:
-    check_source(DataOptions(source="tfds", path={str(tmp_path)!r}, name="pets"))
+    check_source(request(source="tfds", path={str(tmp_path)!r}, name="pets"))
 except GraftError as error:
     print(error)
 assert not [name for name in sys.modules if name.startswith("tensorflow_datasets")]
@@ -169,7 +169,7 @@ assert not [name for name in sys.modules if name.startswith("tensorflow_datasets
     assert not (tmp_path / "ran").exists()
     rename_class(tmp_path, "label", "tensorflow_datasets.core.features.audio_feature.Audio")
     with pytest.raises(GraftError, match="feature 'label' is of 'Audio'; read are Image, "):
-        check_source(DataOptions(source="tfds", path=str(tmp_path), name="pets"))
+        check_source(request(source="tfds", path=str(tmp_path), name="pets"))
 
 
 def test_features_that_are_not_read_may_be_of_any_class(prepared, tmp_path, ingest):
@@ -186,7 +186,7 @@ def test_a_record_without_a_feature_that_is_used(prepared, tmp_path):
     with pytest.raises(
         GraftError, match=r"record 0 has no feature 'town', which features.json announces; there are image, "
     ):
-        check_source(DataOptions(source="tfds", path=str(tmp_path), name="pets", slices=["town"]))
+        check_source(request(source="tfds", path=str(tmp_path), name="pets", slices=["town"]))
 
 
 def test_what_becomes_a_slice(tmp_path):
@@ -203,7 +203,7 @@ def test_what_becomes_a_slice(tmp_path):
                 "image": tfds.features.Image(shape=(None, None, 3)),
                 "label": tfds.features.ClassLabel(names=["cat", "dog"]),
                 "night": tfds.features.Scalar(np.bool_),
-                "weight": tfds.features.Scalar(np.float32),
+                "shade": tfds.features.Scalar(np.float32),
                 "year": np.int64,
                 "box": tfds.features.BBoxFeature(),
                 "parts": tfds.features.Sequence(np.int64),
@@ -215,12 +215,12 @@ def test_what_becomes_a_slice(tmp_path):
 
         def _split_generators(self, _):
             pixels = np.zeros((6, 8, 3), np.uint8)
-            row = {"image": pixels, "label": 1, "night": True, "weight": 0.5, "year": 2024}
+            row = {"image": pixels, "label": 1, "night": True, "shade": 0.5, "year": 2024}
             row |= {"box": tfds.features.BBox(0.0, 0.0, 1.0, 1.0), "parts": [7], "place": {"town": "Ulm"}}
             return {"train": [(0, row | {"mask": pixels[:, :, :1], "packed": np.zeros(2, np.float32)})]}
 
     Many(data_dir=str(tmp_path)).download_and_prepare()
-    options = DataOptions(source="tfds", path=str(tmp_path), name="many")
+    options = request(source="tfds", path=str(tmp_path), name="many")
     ((item,),) = ((*chunk.read(),) for chunk in load(options, str(tmp_path)).chunks())
-    assert item.label == "dog" and item.encoded.startswith(b"\x89PNG")
-    assert item.slices == {"night": "True", "weight": "0.5", "year": "2024"}
+    assert item.about.value == ("dog",) and item.content.startswith(b"\x89PNG")
+    assert item.about.columns == {"night": "True", "shade": "0.5", "year": "2024"}

@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 import tensorflow as tf
+from ingest_request import request
 
-from graft.components.ingest.options import DataOptions
 from graft.components.ingest.preflight import check_source
 from graft.models.errors import GraftError
 
@@ -77,9 +77,9 @@ def test_slice_that_a_record_lacks_or_has_several_times_is_empty(tmp_path, encod
 def test_other_keys_integer_labels_and_splits(tmp_path, encode, ingest):
     names = [b"train", b"val", b"test"]
     rows = [example(image__encoded=encode(i), y=i % 2, fold=names[i % 3]) for i in range(30)]
-    columns = {"image": "image/encoded", "label": "y", "split": "fold"}
+    columns = {"input": "image/encoded", "split": "fold"}
     path = write(tmp_path / "a.tfrecord", rows)
-    result = ingest(source="tfrecord", path=path, columns=columns, class_names=["no", "yes"])
+    result = ingest(source="tfrecord", path=path, columns=columns, target={"column": "y", "class_names": ["no", "yes"]})
     assert result.summary.used == {split: {"no": 5, "yes": 5} for split in ("train", "eval", "test")}
 
 
@@ -108,23 +108,23 @@ def test_damaged_file_is_an_error_with_the_record(tmp_path, encode, ingest):
 def test_content_that_is_none_of_ours(tmp_path, content, message):
     path = write(tmp_path / "a.tfrecord", content)
     with pytest.raises(GraftError, match=message):
-        check_source(DataOptions(source="tfrecord", path=str(path)))
+        check_source(request(source="tfrecord", path=str(path)))
 
 
 def test_other_files_and_empty_folders(tmp_path):
     (tmp_path / "a.tfrecord").write_bytes(gzip.compress(b"not records at all"))
     with pytest.raises(GraftError, match="record 0 cannot be read"):
-        check_source(DataOptions(source="tfrecord", path=str(tmp_path / "a.tfrecord")))
+        check_source(request(source="tfrecord", path=str(tmp_path / "a.tfrecord")))
     (tmp_path / "empty").mkdir()
     with pytest.raises(GraftError, match=r"no TFRecord files there; it must be files with .tfrecord or"):
-        check_source(DataOptions(source="tfrecord", path=str(tmp_path / "empty")))
+        check_source(request(source="tfrecord", path=str(tmp_path / "empty")))
 
 
 def test_cifar10_of_tfx(graft_data, ingest):
     folders = graft_data / "tfx_examples" / "cifar10"
     path = next(path for path in sorted((folders / "train").iterdir()) if path.is_file())
     try:
-        result = ingest(source="tfrecord", path=path, class_names=CIFAR10, split={"eval": 0.3, "test": 0.3})
+        result = ingest(source="tfrecord", path=path, target={"class_names": CIFAR10}, split={"eval": 0.3, "test": 0.3})
     except GraftError as error:  # 128 images of 10 classes: one may be missing from a split
         assert "has no image in" in str(error)
     else:

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from graft.serving import durable
+from graft.models import durable
+from graft.models.errors import GraftError
 
 
 def names(folder):
@@ -53,3 +54,39 @@ def test_read_small_takes_plain_files_within_the_limit(tmp_path):
             durable.read_small(tmp_path / name, 5)
     with pytest.raises(FileNotFoundError):
         durable.read_small(tmp_path / "absent", 5)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    for partial in (None, tmp_path / "file.partial"):
+        with pytest.raises(OSError, match="disk full"), durable.replacing(path, partial) as fresh:
+            fresh.write_text("half")
+            raise OSError("disk full")
+        assert [found.name for found in tmp_path.iterdir()] == ["file"] and path.read_text() == "old"
+    for sync in (True, False):
+        with durable.replacing(path, sync=sync) as fresh:
+            fresh.write_text(f"new {sync}")
+        assert [found.name for found in tmp_path.iterdir()] == ["file"] and path.read_text() == f"new {sync}"
+
+
+def test_who_waits_for_a_lock_sees_its_file_and_may_give_up(tmp_path):
+    class GivesUp(Exception):
+        pass
+
+    def give_up(file):
+        raise GivesUp(file.read())
+
+    with durable.locked(tmp_path / "lock") as file:
+        file.write("process 7")
+        file.flush()
+        with pytest.raises(GivesUp, match="process 7"), durable.locked(tmp_path / "lock", give_up):
+            pass
+    with durable.locked(tmp_path / "lock", give_up) as file:
+        assert file.read() == "process 7"
+
+
+def test_a_lock_that_cannot_be_opened_is_one_line(tmp_path):
+    message = r"absent/lock: the lock file cannot be opened \(No such file or directory\); its folder must be writable"
+    with pytest.raises(GraftError, match=message), durable.locked(tmp_path / "absent" / "lock"):
+        pass

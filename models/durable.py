@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from typing import IO
 
 from graft.models.errors import GraftError
 from graft.models.regular_file import open_regular
@@ -67,6 +68,34 @@ def staged(path: pathlib.Path, content: bytes) -> Iterator[Callable[[], None]]:
     finally:
         with contextlib.suppress(OSError):  # it may never have been made: its folder is none, or full
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path, partial: pathlib.Path | None = None, sync: bool = True) -> Iterator[pathlib.Path]:
+    """A name to write to, which becomes `path` at the end; after an error nothing stays.
+
+    Args:
+        path: the file.
+        partial: the name to write to, beside `path`. A fresh one by default, so that several may write at once; a fixed
+            one leaves no more than one file behind, however often its writer is killed.
+        sync: wait for the disk, so that the file is whole after a crash of the machine too.
+
+    Raises:
+        OSError: it cannot be put there.
+    """
+    partial = partial or temporary_path(path.parent)
+    try:
+        yield partial
+        if sync:
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+        with _named(path):
+            partial.replace(path)
+            if sync:
+                sync_folder(path.parent)
+    except BaseException:  # the disk may be full: the room goes back
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_atomic(path: pathlib.Path, content: bytes) -> None:
@@ -133,23 +162,33 @@ def sweep(folder: pathlib.Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def locked(path: pathlib.Path) -> Iterator[None]:
+def locked(path: pathlib.Path, waiting: Callable[[IO[str]], None] | None = None) -> Iterator[IO[str]]:
     """Holds the advisory lock (flock) on the file `path`; waits for the process or thread that has it.
 
     The kernel frees the lock when its holder dies, so a SIGKILL never leaves one behind.
+
+    Args:
+        path: made if need be; its content is the holder's own business.
+        waiting: called with the open file before the wait, if there is one; what it raises ends it.
+
+    Yields:
+        The open file, to read and write.
+
+    Raises:
+        GraftError: the file cannot be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise GraftError(
-            f"{path}: the lock file cannot be opened ({error.strerror}); the store must be writable"
+            f"{path}: the lock file cannot be opened ({error.strerror}); its folder must be writable"
         ) from error
-    try:
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if waiting is not None:
+                waiting(file)
             logger.info("%s is held by another process: waiting for it", path)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file

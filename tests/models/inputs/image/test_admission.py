@@ -1,7 +1,7 @@
 """The checks before and after decoding, and that the fast path for PNG is the rule."""
 
-import hashlib
 import io
+import math
 import struct
 import zlib
 
@@ -10,45 +10,63 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from graft.components.ingest import check
-from graft.components.ingest.header import Header, Refused, read_header
-from graft.components.ingest.options import DataOptions
-from graft.components.ingest.reasons import Reason
-from graft.components.ingest.sources.base import Item
-from graft.models.inputs.image import decoding
+from graft.models.inputs.base import Refused
+from graft.models.inputs.image import Input, Options, decoding
+
+IMAGE = Input(Options())
 
 
-def options(**limits) -> DataOptions:
-    return DataOptions(source="image_folder", path="unused", **limits)
+def verified(encoded: list[bytes]) -> list[bytes | Refused]:
+    return IMAGE.verify(encoded, [IMAGE.admit(one) for one in encoded])
 
 
 def check_all(encoded: list[bytes]) -> list[str | None]:
-    return check.check_batch([(Item("a", "a", encoded=one), read_header(one)) for one in encoded])
+    return [answer.detail if isinstance(answer, Refused) else None for answer in verified(encoded)]
 
 
-def test_good_header_passes(encode):
-    assert check.check_header(Item("a.png", "a", encoded=encode(1)), options()) == Header("PNG", 8, 6, 48)
+def test_what_is_known_of_an_admitted_image(encode):
+    facts = IMAGE.admit(encode(1))
+    assert {name: facts[name] for name in IMAGE.FACTS} == {"format": "PNG", "width": 8, "height": 6}
+    assert IMAGE.cost(facts) == 48
 
 
 def test_limits_refuse(encode):
-    item = Item("a.png", "a", encoded=encode(1))
     with pytest.raises(Refused, match="48 pixels in all; at most 47") as refused:
-        check.check_header(item, options(max_pixels=47))
-    assert refused.value.reason is Reason.TOO_MANY_PIXELS
+        Input(Options(max_pixels=47)).admit(encode(1))
+    assert refused.value.reason == "too_many_pixels"
     with pytest.raises(Refused, match="at most 20 are read") as refused:
-        check.check_header(item, options(max_bytes=20))
-    assert refused.value.reason is Reason.TOO_LARGE
-
-
-def test_what_the_source_could_not_read_keeps_its_reason():
-    with pytest.raises(Refused, match="unreadable: gone"):
-        check.check_header(Item("a.png", "a", reason=Reason.UNREADABLE, detail="gone"), options())
+        Input(Options(max_bytes=20)).admit(encode(1))
+    assert refused.value.reason == "too_large"
 
 
 def test_largest_limit_is_what_the_rule_decodes():
-    assert options(max_pixels=decoding.MAX_PIXELS).max_pixels == decoding.MAX_PIXELS
+    assert Options(max_pixels=decoding.MAX_PIXELS).max_pixels == decoding.MAX_PIXELS
     with pytest.raises(ValueError, match="max_pixels"):
-        options(max_pixels=decoding.MAX_PIXELS + 1)
+        Options(max_pixels=decoding.MAX_PIXELS + 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ((7, 5), None),
+        ((7, 5, 1), None),
+        ((7, 5, 3), None),
+        ((7, 5, 2), "unreadable"),
+        ((7,), "unreadable"),
+        ((7, 0), "too_many_pixels"),
+        ((9, 9), "too_many_pixels"),
+    ],
+)
+def test_arrays_that_can_be_packed(shape, reason):
+    image = Input(Options(max_pixels=80))
+    if reason is None:
+        image.check_array(shape)
+        packed = image.pack(bytes(range(math.prod(shape))), shape)
+        assert decoding.decode_image(tf.constant(packed)).shape == (7, 5, 3)
+        return
+    with pytest.raises(Refused) as refused:
+        image.check_array(shape)
+    assert refused.value.reason == reason
 
 
 @pytest.mark.parametrize("kind", decoding.FORMATS)
@@ -66,20 +84,18 @@ def test_a_refusal_of_the_rule_is_told_without_the_words_of_the_graph(encode):
     assert fault == "[BMP must be uncompressed with a BITMAPINFOHEADER; header size, compression:] [40] [1]"
 
 
-def test_webp_and_tiff_become_png_and_keep_the_identity_of_their_file(encode):
+def test_webp_and_tiff_become_png(encode):
     originals = [encode(seed, kind) for seed, kind in enumerate(["WEBP", "PNG", "TIFF", "WEBP", "TIFF"])]
-    batch = [(Item("a", "a", encoded=one), read_header(one)) for one in originals]
-    batch[3][0].encoded = originals[3][:40]
-    assert [header.format for _, header in batch] == ["WEBP", "PNG", "TIFF", "WEBP", "TIFF"]
-    faults = check.check_batch(batch)
-    assert [fault is None for fault in faults] == [True, True, True, False, True]
-    assert faults[3].startswith("WEBP cannot be decoded: ")
+    facts = [IMAGE.admit(one) for one in originals]
+    assert [one["format"] for one in facts] == ["WEBP", "PNG", "TIFF", "WEBP", "TIFF"]
+    answers = IMAGE.verify([*originals[:3], originals[3][:40], originals[4]], facts)
+    assert isinstance(answers[3], Refused) and answers[3].reason == "corrupt"
+    assert answers[3].detail.startswith("WEBP cannot be decoded: ")
     for place in (0, 2, 4):
-        item = batch[place][0]
-        assert item.encoded.startswith(b"\x89PNG") and item.digest == hashlib.sha256(originals[place]).digest()
+        assert answers[place].startswith(b"\x89PNG")
         pixels = np.asarray(Image.open(io.BytesIO(originals[place])))
-        np.testing.assert_array_equal(decoding.decode_image(tf.constant(item.encoded)), pixels)
-    assert (batch[1][0].encoded, batch[1][0].digest) == (originals[1], None)
+        np.testing.assert_array_equal(decoding.decode_image(tf.constant(answers[place])), pixels)
+    assert answers[1] == originals[1]
 
 
 def _png(width: int, height: int, bits: int, color: int, rows: bytes) -> bytes:
@@ -105,10 +121,10 @@ def test_fast_path_for_png_answers_as_the_rule(graft_data):
     accepted = refused = 0
     for name, encoded in cases.items():
         try:
-            header = read_header(encoded)
+            facts = IMAGE.admit(encoded)
         except Refused:
             continue
-        if header.format != "PNG" or header.pixels > 10**7:
+        if facts["format"] != "PNG" or IMAGE.cost(facts) > 10**7:
             continue
         try:
             decoding.decode_image(tf.constant(encoded))
@@ -118,11 +134,3 @@ def test_fast_path_for_png_answers_as_the_rule(graft_data):
         assert (check_all([encoded]) == [None]) == by_rule, name
         accepted, refused = accepted + by_rule, refused + (not by_rule)
     assert accepted > 10 and refused > 4
-
-
-def test_decode_ahead_keeps_the_order(encode):
-    batches = [[(Item(str(i), "a", encoded=data), read_header(data))] for i, data in enumerate(map(encode, range(9)))]
-    batches[4][0][0].encoded = batches[4][0][0].encoded[:60]
-    answers = list(check.decode_ahead(iter(batches)))
-    assert [batch[0][0].file for batch, _ in answers] == [str(i) for i in range(9)]
-    assert [faults[0] is None for _, faults in answers] == [i != 4 for i in range(9)]

@@ -1,0 +1,14 @@
+"""What ingestion is asked for, from plain values."""
+
+from typing import Any
+
+from graft.components.ingest import sources
+from graft.components.ingest.request import Request, make_request
+from graft.models import inputs, targets
+
+
+def request(*, input: dict[str, Any] | None = None, target: dict[str, Any] | None = None, **data: Any) -> Request:
+    """A request: data options by name, those of input and target as mappings."""
+    return make_request(
+        sources.parse_options(data), inputs.parse_options(input or {}), targets.parse_options(target or {})
+    )
