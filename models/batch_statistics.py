@@ -22,9 +22,9 @@ class BatchStatistics:
     times 1 - m^k.
 
     Args:
-        network: images to anything; a call in training updates its statistics.
+        network: inputs to anything; a call in training updates its statistics.
         variables: its variables, the statistics among them.
-        inputs: spec of a batch of images.
+        inputs: spec of a batch.
     """
 
     def __init__(
@@ -32,36 +32,36 @@ class BatchStatistics:
     ) -> None:
         self._statistics = [variable for variable in variables if STATISTIC.search(variable.name)]
         self._call = tf.function(
-            lambda images: network(images, training=True), input_signature=[inputs], autograph=False
+            lambda inputs: network(inputs, training=True), input_signature=[inputs], autograph=False
         )
 
-    def estimate(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> None:
+    def estimate(self, batches: Iterable[tf.Tensor]) -> None:
         """Replaces each statistic by the weighted mean over the first 16 batches, smaller ones than the first left out.
 
         Statistics that a call in training leaves alone stay as they are.
 
         Args:
-            batches: pairs of images [n, h, w, c] and labels; at least one pair.
+            batches: of inputs [n, ...]; at least one.
         """
         if not self._statistics:
             return
         before = [variable.numpy() for variable in self._statistics]
         taken = itertools.islice(batches, _BATCHES)
-        first, _ = next(iter(taken))
+        first = next(iter(taken))
         from_one, from_zero = self._after(first, 1.0), self._after(first, 0.0)
         momenta = [float(np.median(one - zero)) for one, zero in zip(from_one, from_zero, strict=True)]
         calls = 1
-        for images, _ in taken:
-            if len(images) == len(first):
-                self._call(images)
+        for inputs in taken:
+            if len(inputs) == len(first):
+                self._call(inputs)
                 calls += 1
         for variable, momentum, old in zip(self._statistics, momenta, before, strict=True):
             weight = 1.0 - momentum**calls
             variable.assign(variable.numpy() / weight if weight > 1e-6 else old)
 
-    def _after(self, images: tf.Tensor, start: float) -> list[np.ndarray]:
+    def _after(self, inputs: tf.Tensor, start: float) -> list[np.ndarray]:
         """The statistics after one call that finds each of them at `start`."""
         for variable in self._statistics:
             variable.assign(np.full(variable.shape, start, np.float32))
-        self._call(images)
+        self._call(inputs)
         return [variable.numpy() for variable in self._statistics]

@@ -1,10 +1,9 @@
-"""The head: from a feature vector to one logit a class."""
+"""The head: from a feature vector to the outputs that the target takes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graft.models.errors import GraftError
 from graft.models.options import HeadOptions
 
 if TYPE_CHECKING:
@@ -12,30 +11,25 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def build_head(num_classes: int, feature_dim: int, options: HeadOptions, seed: int = 0) -> keras.Model:
+def build_head(units: int, feature_dim: int, options: HeadOptions, seed: int = 0) -> keras.Model:
     """Builds a freshly initialised head; equal arguments give bit-equal weights.
 
     Args:
-        num_classes: number of logits, at least 2.
+        units: number of outputs.
         feature_dim: length of the backbone's feature vector.
         options: hidden layers, dropout, L2; a linear head that is to be solved has neither dropout nor, until its L2 is
             chosen, a penalty.
         seed: of the initial weights and of the dropout masks.
 
     Returns:
-        A model float32 [n, feature_dim] -> logits float32 [n, num_classes], in float32 under every dtype policy:
-        softmax and loss lose too much in 16 bit.
-
-    Raises:
-        GraftError: with fewer than two classes there is nothing to tell apart.
+        A model float32 [n, feature_dim] -> outputs float32 [n, units], in float32 under every dtype policy: softmax
+        and loss lose too much in 16 bit.
     """
     import keras
 
-    if num_classes < 2:
-        raise GraftError(f"head: the data has {num_classes} class; a classifier needs at least 2")
     regularizer = keras.regularizers.L2(options.penalty) if options.penalty else None
     layers: list[keras.Layer] = [keras.Input((feature_dim,), dtype="float32", name="feature_vector")]
-    sizes = [*options.hidden, num_classes]
+    sizes = [*options.hidden, units]
     for index, size in enumerate(sizes):
         last = index == len(sizes) - 1
         if options.dropout_rate:
@@ -62,8 +56,8 @@ def set_linear(head: keras.Model, kernel: np.ndarray, bias: np.ndarray, l2: floa
 
     Args:
         head: made by `build_head` without hidden layers.
-        kernel: float32 [feature_dim, num_classes].
-        bias: float32 [num_classes].
+        kernel: float32 [feature_dim, units].
+        bias: float32 [units].
         l2: weight of the kernel's squared norm.
     """
     head.layers[-1].kernel.assign(kernel)

@@ -1,206 +1,60 @@
 """The training loop that all transfer methods share.
 
-One or several phases run one after the other. A linear head on cached features is solved; in other phases, after each
-epoch the eval loss decides: better weights are kept, too many epochs without any end the phase. At the end the best
-weights over all phases are put back. The state after an epoch (weights, optimizer, dropout seeds, best weights,
-patience) goes to the checkpoint; shuffling and augmentation are functions of seed and epoch. So a killed and continued
-run ends with the weights of an uninterrupted one.
+One or several phases (`models.phase`) run one after the other. A linear head on cached features is solved; in other
+phases, after each epoch the monitored figure decides: better weights are kept, too many epochs without any end the
+phase. At the end the best weights over all phases are put back. The state after an epoch (weights, optimizers, dropout
+seeds, best weights, patience) goes to the checkpoint; what streams give is a function of seed and epoch. So a killed
+and continued run ends with the weights of an uninterrupted one.
 """
 
 import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from graft.models import heads, memory, precision, progress
-from graft.models.backbone import Backbone
-from graft.models.batch_statistics import BatchStatistics
+from graft.models import heads, memory, precision, progress, streams
 from graft.models.errors import GraftError
-from graft.models.options import AugmentOptions
+from graft.models.history import History
+from graft.models.phase import Batches, Outcome, Pass, Phase
 from graft.models.solved_head import SolvedHead
-from graft.models.task import Task, class_weights
+from graft.models.task import Task
 
 log = logging.getLogger(__name__)
 
-Batch = tuple[Any, Any]
-_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
-
-
-class Data(Protocol):
-    """A split that can be read in order and in a random order that seed and epoch decide (`models.datasets`)."""
-
-    count: int
-    inputs: tf.TensorSpec
-
-    def ordered(self) -> Iterator[Batch]:
-        """Chunks of one or more batches: inputs [n, ...], labels int64 [n]."""
-
-    def shuffled(
-        self, first_epoch: int, last_epoch: int, seed: int, augment: AugmentOptions
-    ) -> Iterator[Iterator[Batch]]:
-        """For each epoch in [first_epoch, last_epoch), its chunks."""
-
-
-@dataclasses.dataclass
-class Phase:
-    """One part of a training: what is computed, what moves, on which data.
-
-    Attributes:
-        name: `head`, `fine_tune`, ...; appears in the history.
-        forward: (inputs, training) -> logits float32 [n, classes].
-        regularization: scalar losses to add; called after `forward` in the same step.
-        trainable: what the optimizer moves.
-        state: all that a step changes but the optimizer: `trainable`, dropout seeds, batch norm statistics.
-        train: data to learn from.
-        eval: data that decides which weights are best.
-        learning_rate: Adam's.
-        epochs: most epochs.
-        unit: `images` reports progress batch by batch; None where epochs are short.
-        backbone: the backbone that moves in this phase.
-        dtype_policy: the Keras policy it computes in meanwhile.
-        statistics: of batch normalisation, to estimate anew before each evaluation.
-    """
-
-    name: str
-    forward: Callable[[tf.Tensor, bool], tf.Tensor]
-    regularization: Callable[[], list[tf.Tensor]]
-    trainable: list[keras.Variable]
-    state: list[keras.Variable]
-    train: Data
-    eval: Data
-    learning_rate: float
-    epochs: int
-    unit: str | None = None
-    backbone: Backbone | None = None
-    dtype_policy: str = "float32"
-    statistics: BatchStatistics | None = None
-
-
-@dataclasses.dataclass
-class History:
-    """What happened.
-
-    Attributes:
-        epochs: one entry an epoch: epoch (from 1, over all phases), phase, loss, accuracy (training, with dropout and
-            augmentation on), val_loss, val_accuracy, seconds. Losses are mean cross-entropies without
-            regularisation; val_loss is also without class weights and label smoothing. A head that was solved is one
-            entry, with the figures of the strength that was chosen.
-        best_epoch: the epoch whose weights were put back.
-        steps: optimizer steps taken.
-        max_epochs: most epochs it could have taken, over all phases.
-        resumed_at: epoch after which a checkpoint was continued, or None.
-        path: the strengths that a solved head tried, each as a `models.logistic.Step`; empty for one that was trained.
-        chosen: index of the chosen one in `path`.
-        refit: whether the head was then solved on train and eval together.
-    """
-
-    epochs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    best_epoch: int = 0
-    steps: int = 0
-    max_epochs: int = 0
-    resumed_at: int | None = None
-    path: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    chosen: int = 0
-    refit: bool = False
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """The entry of the best epoch."""
-        return self.epochs[self.best_epoch - 1]
-
-
-def head_phase(task: Task, epochs: int) -> Phase | SolvedHead:
-    """The head alone, on cached features: solved where its options allow, else trained.
-
-    Args:
-        task: what to learn.
-        epochs: most epochs of a head that is trained.
-    """
-    if task.head_options.solved:
-        return SolvedHead(task, epochs)
-    return Phase(
-        name="head",
-        forward=lambda features, training: task.head(features, training=training),
-        regularization=lambda: task.head.losses,
-        trainable=task.head.trainable_variables,
-        state=task.head.variables,
-        train=task.arrays(task.train),
-        eval=task.arrays(task.eval),
-        learning_rate=task.training.learning_rate,
-        epochs=epochs,
-    )
-
-
-def backbone_phase(
-    task: Task, epochs: int, learning_rate: float, name: str = "fine_tune", batch_norm_training: bool = False
-) -> Phase:
-    """Backbone and head together, on images.
-
-    Args:
-        task: its backbone is unfrozen as far as it shall move.
-        epochs: most epochs.
-        learning_rate: Adam's.
-        name: of the phase.
-        batch_norm_training: whether batch normalisation uses and updates the statistics of the batch, as a network
-            trained from scratch needs.
-    """
-
-    def forward(images: tf.Tensor, training: bool) -> tf.Tensor:
-        features = task.backbone(images, training=training and batch_norm_training)
-        return task.head(tf.cast(features, tf.float32), training=training)
-
-    moved = task.backbone.variables if batch_norm_training else task.backbone.trainable_variables
-    train = task.images(task.train)
-    statistics = BatchStatistics(task.backbone, moved, train.inputs) if batch_norm_training else None
-    return Phase(
-        name=name,
-        forward=forward,
-        regularization=lambda: [*task.head.losses, *task.backbone.losses],
-        trainable=[*task.head.trainable_variables, *task.backbone.trainable_variables],
-        state=[*task.head.variables, *moved],
-        train=train,
-        eval=task.images(task.eval),
-        learning_rate=learning_rate,
-        epochs=epochs,
-        unit="images",
-        backbone=task.backbone,
-        dtype_policy=precision.choose_policy(task.training.mixed_precision),
-        statistics=statistics,
-    )
-
 
 def least_bytes(phase: Phase, batch_size: int) -> tuple[int, int]:
-    """What training on images takes at the least.
+    """What training on inputs takes at the least.
 
-    That is a batch in use and two that are decoded ahead, and for each weight that moves a gradient, Adam's two slots
-    and the best value. What the layers keep for the gradient comes on top and is not counted: it hangs on the network.
-    For one of two convolutions and a batch of 58 images of 160 x 160 this says 18 MB, and the process grew by 87 MB.
-    So it tells what cannot fit, not what will.
+    That is a batch in use and two that are read ahead, of each stream, and for each weight that moves a gradient,
+    Adam's two slots and the best value. What the layers keep for the gradient comes on top and is not counted: it
+    hangs on the network. For one of two convolutions and a batch of 58 inputs of 160 x 160 x 3 this says 18 MB, and
+    the process grew by 87 MB. So it tells what cannot fit, not what will.
 
     Args:
-        phase: one that reads images.
-        batch_size: images in a step.
+        phase: one that reads inputs.
+        batch_size: examples in a step.
 
     Returns:
-        bytes, and the images in the largest batch there is.
+        bytes, and the examples in the largest batch there is.
     """
-    batch = min(batch_size, phase.train.count)
-    image = 4 * math.prod(phase.train.inputs.shape[1:])
-    ahead = min(3, -(-phase.train.count // batch_size))
-    return ahead * batch * image + 16 * sum(math.prod(v.shape) for v in phase.trainable), batch
+    main = phase.learn.main
+    batch, ahead = min(batch_size, main.count), min(3, -(-main.count // batch_size))
+    inputs = [data.spec["inputs"] for data in phase.learn.streams.values()]
+    example = sum(spec.dtype.size * math.prod(size or 1 for size in spec.shape[1:]) for spec in inputs)
+    return ahead * batch * example + 16 * sum(math.prod(v.shape) for v in phase.trainable), batch
 
 
 def run(task: Task, phases: Sequence[Phase | SolvedHead]) -> History:
     """Trains phase by phase and leaves the best weights in place.
 
     Raises:
-        GraftError: the loss is no longer a number.
+        GraftError: a loss is no longer a number.
     """
     return _Run(task, phases).run()
 
@@ -210,15 +64,13 @@ class _Run:
 
     def __init__(self, task: Task, phases: Sequence[Phase | SolvedHead]):
         self._task, self._phases = task, phases
-        self._weights = class_weights(task.training.class_weights, task.train.labels, task.classes)
         self._history = History(max_epochs=sum(phase.epochs for phase in phases))
         self._best: dict[int, np.ndarray] = {}
-        self._best_loss = math.inf
+        self._best_value = math.inf  # of what is watched; negative where higher is better
         self._waited = 0
         self._saved_at = time.monotonic()
         # Phases share variables; a variable is known by its first place in this list.
         variables = {id(v): v for phase in phases for v in phase.state}
-        self._variables = list(variables.values())
         self._place = {key: place for place, key in enumerate(variables)}
         self._writer = tf.summary.create_file_writer(str(task.log_dir)) if task.log_dir else None
 
@@ -249,176 +101,134 @@ class _Run:
         started = time.monotonic()
         with self._task.strategy.scope():
             path = phase.solve()
-        step = path.steps[path.chosen]
-        self._history.path, self._history.chosen = [dataclasses.asdict(tried) for tried in path.steps], path.chosen
+        self._history.path, self._history.chosen = [step.flat for step in path.steps], path.chosen
         self._history.refit = self._task.head_options.refit
-        measured = (step.loss, step.accuracy, step.val_loss, step.val_accuracy)
-        self._record(phase, measured, time.monotonic() - started)
+        self._record(phase, path.steps[path.chosen].figures, time.monotonic() - started)
 
     def _run_phase(self, index: int, phase: Phase, stored: tuple[dict, dict[str, np.ndarray]] | None) -> None:
         training = self._task.training
         if phase.backbone is not None:
             need, batch = least_bytes(phase, training.batch_size)
-            what = f"batches of {batch} images of {phase.train.inputs.shape[1]} x {phase.train.inputs.shape[2]}"
-            memory.require(need, self._task.stage, what, "train.batch_size or backbone.image_size")
+            sizes = [str(size) for size in phase.learn.main.spec["inputs"].shape[1:] if size]
+            what = " of ".join([f"batches of {batch} {phase.unit}", *([" x ".join(sizes)] if sizes else [])])
+            memory.require(need, self._task.stage, what, "train.batch_size or the size that `input` gives them")
         with precision.using(phase.backbone, phase.dtype_policy) as policy, self._task.strategy.scope():
-            optimizer = keras.optimizers.Adam(phase.learning_rate)
+            optimizers = [group.optimizer(group.learning_rate) for group in phase.groups]
             if policy == "mixed_float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-            optimizer.build(phase.trainable)
+                optimizers = [keras.optimizers.LossScaleOptimizer(optimizer) for optimizer in optimizers]
+            for optimizer, group in zip(optimizers, phase.groups, strict=True):
+                optimizer.build(list(group.variables))
+            moved = [variable for optimizer in optimizers for variable in optimizer.variables]
             first = 0
             if stored:
                 try:
-                    first = self._restore(stored, phase, optimizer)
+                    first = self._restore(stored, phase, moved)
                 except (AttributeError, LookupError, TypeError, ValueError) as error:  # another network's
                     raise self._task.checkpoint.unfit(error) from error
             else:
-                self._waited = 0
-                for variable in phase.state:
-                    self._best.setdefault(self._place[id(variable)], variable.numpy())
-            train_chunk, eval_chunk = self._functions(phase, optimizer)
-            epochs = phase.train.shuffled(first, phase.epochs, training.seed + index, training.augment)
+                self._begin(phase)
+            learn, judge = _Compiled(self._task, phase.learn, phase, optimizers), _Compiled(self._task, phase.judge)
+            epochs = streams.shuffled(phase.learn.streams, first, phase.epochs, training.seed + index)
             for epoch in range(first, phase.epochs):
                 if self._waited >= training.patience:
                     break
                 started = time.monotonic()
-                learned = self._pass(phase, train_chunk, next(epochs), phase.train.count)
+                figures = self._pass(phase, learn, next(epochs), phase.learn.main.count)
                 if phase.statistics:
-                    phase.statistics.estimate(phase.train.ordered())
-                measured = (*learned, *self._pass(phase, eval_chunk, phase.eval.ordered(), phase.eval.count))
-                self._history.steps += -(-phase.train.count // training.batch_size)
-                self._record(phase, measured, time.monotonic() - started)
+                    phase.statistics.estimate(batch["inputs"] for batch in phase.learn.main.ordered())
+                judged = self._pass(phase, judge, streams.ordered(phase.judge.streams), phase.judge.main.count)
+                figures |= {f"val_{name}": value for name, value in judged.items()}
+                self._history.steps += -(-phase.learn.main.count // training.batch_size)
+                self._record(phase, figures, time.monotonic() - started)
                 if self._task.checkpoint and time.monotonic() - self._saved_at >= training.checkpoint_seconds:
-                    self._save(index, epoch + 1, phase, optimizer)
+                    self._save(index, epoch + 1, phase, moved)
             for variable in phase.state:
                 variable.assign(self._best[self._place[id(variable)]])
 
-    def _functions(self, phase: Phase, optimizer: keras.Optimizer) -> tuple[Callable, Callable]:
-        """The compiled training and evaluation of a chunk; both return summed loss and number of right answers."""
-        task, classes = self._task, len(self._task.classes)
-        strategy, batch_size = task.strategy, task.training.batch_size
-        replicas = strategy.num_replicas_in_sync
-        smoothing = task.training.label_smoothing
-        weights = tf.constant(self._weights)
+    def _begin(self, phase: Phase) -> None:
+        """Before the first epoch of a phase: what the phases before have reached is the best so far."""
+        self._waited = 0
+        if (phase.monitor, phase.lower_is_better) != (self._history.monitor, self._history.lower_is_better):
+            self._best_value = math.inf  # what they were judged by says nothing here
+        for variable in phase.state:
+            self._best.setdefault(self._place[id(variable)], variable.numpy())
 
-        def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, smooth: float) -> tf.Tensor:
-            target = tf.one_hot(labels, classes) * (1 - smooth) + smooth / classes
-            return tf.nn.softmax_cross_entropy_with_logits(target, logits)
-
-        def right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, 1), labels), tf.float32))
-
-        def train_step(inputs: tf.Tensor, labels: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # Divided by the size of the whole batch: the sum over replicas is the mean over the batch.
-            with tf.GradientTape() as tape:
-                logits = phase.forward(inputs, True)
-                summed = tf.reduce_sum(cross_entropy(labels, logits, smoothing) * tf.gather(weights, labels))
-                objective = summed / batch + sum(phase.regularization()) / replicas
-                objective = optimizer.scale_loss(objective)
-            gradients = tape.gradient(objective, phase.trainable)
-            optimizer.apply(gradients, phase.trainable)
-            return summed, right(labels, logits)
-
-        def eval_step(inputs: tf.Tensor, labels: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            logits = phase.forward(inputs, False)
-            return tf.reduce_sum(cross_entropy(labels, logits, 0.0)), right(labels, logits)
-
-        # AutoGraph has nothing to convert in there, and looking takes seconds.
-        @tf.autograph.experimental.do_not_convert
-        def over_replicas(step: Callable, inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            """Gives each replica every replicas-th example of a batch and sums what they return."""
-
-            def replica_step(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                batch = tf.cast(tf.shape(labels)[0], tf.float32)
-                if replicas > 1:
-                    first = tf.distribute.get_replica_context().replica_id_in_sync_group
-                    inputs, labels = inputs[first::replicas], labels[first::replicas]
-                return step(inputs, labels, batch)
-
-            parts = strategy.run(replica_step, args=(inputs, labels))
-            return tuple(strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts)
-
-        def over_chunk(step: Callable) -> Callable:
-            # One signature for every batch size: tracing a network takes longer than many a step.
-            @tf.function(input_signature=[phase.train.inputs, tf.TensorSpec([None], tf.int64)])
-            def chunk(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                loss, hits = tf.constant(0.0), tf.constant(0.0)
-                for start in tf.range(0, tf.shape(labels)[0], batch_size):
-                    batch = slice(start, start + batch_size)
-                    batch_loss, batch_hits = over_replicas(step, inputs[batch], labels[batch])
-                    loss, hits = loss + batch_loss, hits + batch_hits
-                return loss, hits
-
-            return chunk
-
-        return over_chunk(train_step), over_chunk(eval_step)
-
-    def _pass(self, phase: Phase, function: Callable, chunks: Iterator[Batch], count: int) -> tuple[float, float]:
-        """One pass over a split: mean loss and accuracy."""
-        loss = hits = 0.0
+    def _pass(self, phase: Phase, way: "_Compiled", chunks: Iterator[Batches], count: int) -> dict[str, float]:
+        """One way over the data: means by name."""
+        sums: dict[str, float] = {}
         done = 0
-        for inputs, labels in chunks:
-            chunk_loss, chunk_hits = function(tf.convert_to_tensor(inputs), tf.convert_to_tensor(labels))
-            loss, hits, done = loss + float(chunk_loss), hits + float(chunk_hits), done + len(labels)
-            if not math.isfinite(loss):
-                raise GraftError(
-                    f"{self._task.stage}: the loss became {loss} in phase {phase.name!r}, epoch "
-                    f"{len(self._history.epochs) + 1}; the learning rate {phase.learning_rate:g} is too high for this "
-                    "data, or its features are not finite numbers"
-                )
+        for chunk in chunks:
+            found = way(chunk)
+            sums = {name: sums.get(name, 0.0) + value for name, value in found.items()}
+            done += streams.size(chunk[way.main])
+            for name in way.losses:
+                if not math.isfinite(sums[name]):
+                    rates = " or ".join(f"{group.learning_rate:g}" for group in phase.groups)
+                    raise GraftError(
+                        f"{self._task.stage}: the {name.replace('_', ' ')} became {sums[name]} in phase "
+                        f"{phase.name!r}, epoch {len(self._history.epochs) + 1}; the learning rate {rates} is too high "
+                        "for this data, or its features are not finite numbers"
+                    )
             if phase.unit:
-                progress.report(self._task.stage, done, count, phase.unit, loss=loss / done)
-        return loss / done, hits / done
+                shown = {name: sums[name] / done for name in way.losses}
+                progress.report(self._task.stage, done, count, phase.unit, **shown)
+        return {name: value / done for name, value in sums.items()}
 
-    def _record(self, phase: Phase | SolvedHead, measured: tuple[float, float, float, float], seconds: float) -> None:
-        """Notes an epoch, keeps its weights if they are the best, and tells the log, TensorBoard and the sink."""
-        figures = dict(zip(_FIGURES, measured, strict=True))
-        epochs = self._history.epochs
+    def _record(self, phase: Phase | SolvedHead, figures: Mapping[str, float], seconds: float) -> None:
+        """Writes an epoch into the history, and keeps the weights if they are the best so far."""
+        history, epochs = self._history, self._history.epochs
+        if phase.monitor not in figures:
+            raise GraftError(
+                f"{self._task.stage}: phase {phase.name!r} monitors {phase.monitor!r}; its objectives tell "
+                f"{', '.join(figures)}"
+            )
         epochs.append({"epoch": len(epochs) + 1, "phase": phase.name, **figures, "seconds": round(seconds, 4)})
-        if figures["val_loss"] < self._best_loss - self._task.training.min_delta:
-            self._best_loss, self._waited, self._history.best_epoch = figures["val_loss"], 0, len(epochs)
+        value = figures[phase.monitor] if phase.lower_is_better else -figures[phase.monitor]
+        if value < self._best_value - self._task.training.min_delta:
+            self._best_value, self._waited, history.best_epoch = value, 0, len(epochs)
+            history.monitor, history.lower_is_better = phase.monitor, phase.lower_is_better
             self._best.update({self._place[id(v)]: v.numpy() for v in phase.state})
         else:
             self._waited += 1
         self._log(epochs[-1:])
         log.info("%s: phase %s, epoch %d: %s", self._task.stage, phase.name, len(epochs), figures)
-        progress.report(self._task.stage, len(epochs), self._history.max_epochs, "epochs", **figures)
+        progress.report(self._task.stage, len(epochs), history.max_epochs, "epochs", **figures)
 
     def _log(self, epochs: list[dict[str, Any]]) -> None:
         """Writes epochs to TensorBoard's log."""
         if self._writer:
             for entry in epochs:
                 with self._writer.as_default(step=entry["epoch"]):
-                    for name in _FIGURES:
+                    for name in entry.keys() - {"epoch", "phase", "seconds"}:
                         tf.summary.scalar(name, entry[name])
             self._writer.flush()
 
-    def _save(self, index: int, epoch: int, phase: Phase, optimizer: keras.Optimizer) -> None:
-        """Writes all that the rest of the training depends on."""
+    def _save(self, index: int, epoch: int, phase: Phase, moved: Sequence[keras.Variable]) -> None:
+        """Writes all that the rest of the training depends on; `moved` are the optimizers' variables."""
         arrays = {f"state{i}": variable.numpy() for i, variable in enumerate(phase.state)}
-        arrays |= {f"optimizer{i}": variable.numpy() for i, variable in enumerate(optimizer.variables)}
+        arrays |= {f"optimizer{i}": variable.numpy() for i, variable in enumerate(moved)}
         arrays |= {f"best{place}": value for place, value in self._best.items()}
         meta = {
             "phase": index,
             "epoch": epoch,
             "waited": self._waited,
-            "best_loss": self._best_loss,
+            "best_value": self._best_value,
             "history": dataclasses.asdict(self._history),
         }
         self._task.checkpoint.save(meta, arrays)
         self._saved_at = time.monotonic()
 
     def _restore(
-        self, stored: tuple[dict[str, Any], dict[str, np.ndarray]], phase: Phase, optimizer: keras.Optimizer
+        self, stored: tuple[dict[str, Any], dict[str, np.ndarray]], phase: Phase, moved: Sequence[keras.Variable]
     ) -> int:
         """Puts a saved state back and returns the epoch of this phase to go on with."""
         meta, arrays = stored
         for i, variable in enumerate(phase.state):
             variable.assign(arrays[f"state{i}"])
-        for i, variable in enumerate(optimizer.variables):
+        for i, variable in enumerate(moved):
             variable.assign(arrays[f"optimizer{i}"])
         self._best = {int(name[4:]): value for name, value in arrays.items() if name.startswith("best")}
-        self._waited, self._best_loss = meta["waited"], meta["best_loss"]
+        self._waited, self._best_value = meta["waited"], meta["best_value"]
         self._history = History(**meta["history"])
         self._history.resumed_at = len(self._history.epochs)
         if self._history.path:
@@ -426,3 +236,90 @@ class _Run:
         self._log(self._history.epochs)  # the log of the killed run lies with its other outputs
         log.info("%s: continuing after epoch %d, from %s", self._task.stage, len(self._history.epochs), phase.name)
         return meta["epoch"]
+
+
+class _Compiled:
+    """One compiled way over chunks, learning or judging.
+
+    Args:
+        task: for the size of batches and the strategy.
+        way: streams and objective.
+        phase: whose groups learn; None: nothing moves.
+        optimizers: of its groups.
+
+    Attributes:
+        main: name of the main stream.
+        losses: names of the objective's losses, once it was called.
+    """
+
+    def __init__(self, task: Task, way: Pass, phase: Phase | None = None, optimizers: Sequence[keras.Optimizer] = ()):
+        self._objective, self._phase, self._optimizers = way.objective, phase, optimizers
+        self._strategy, self._batch_size = task.strategy, task.training.batch_size
+        self._replicas = task.strategy.num_replicas_in_sync
+        self.main = next(iter(way.streams))
+        self.losses: list[str] = []
+        self._names: list[str] = []
+        # One signature for every batch size: tracing a network takes longer than many a step.
+        signature = {name: dict(data.spec) for name, data in way.streams.items()}
+        self._function = tf.function(self._chunk, input_signature=[signature])
+
+    def __call__(self, chunk: Batches) -> dict[str, float]:
+        """Sums over the chunk by name."""
+        sums = self._function(tf.nest.map_structure(tf.convert_to_tensor, chunk))
+        return dict(zip(self._names, sums.numpy().tolist(), strict=True))
+
+    def _chunk(self, chunk: Batches) -> tf.Tensor:
+        sums = tf.constant(0.0)  # takes the shape of what the objective says, which is not known before it is called
+        for start in tf.range(0, tf.shape(chunk[self.main]["inputs"])[0], self._batch_size):
+            tf.autograph.experimental.set_loop_options(shape_invariants=[(sums, tf.TensorShape(None))])
+            batch = slice(start, start + self._batch_size)
+            sums += self._over_replicas(tf.nest.map_structure(lambda column, rows=batch: column[rows], chunk))
+        return sums
+
+    # AutoGraph has nothing to convert in there, and looking takes seconds.
+    @tf.autograph.experimental.do_not_convert
+    def _over_replicas(self, batches: Batches) -> tf.Tensor:
+        """Gives each replica every replicas-th example of a batch and sums what they return."""
+
+        def replica_step(batches: Batches) -> tf.Tensor:
+            count = tf.cast(tf.shape(batches[self.main]["inputs"])[0], tf.float32)
+            if self._replicas > 1:
+                first = tf.distribute.get_replica_context().replica_id_in_sync_group
+                batches = tf.nest.map_structure(lambda column: column[first :: self._replicas], batches)
+            return self._learn(batches, count) if self._phase else self._judge(batches, count)
+
+        parts = self._strategy.run(replica_step, args=(batches,))
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
+
+    def _learn(self, batches: Batches, count: tf.Tensor) -> tf.Tensor:
+        variables = self._phase.trainable
+        several = len(self._optimizers) > 1
+        with tf.GradientTape(persistent=several) as tape:
+            outcome = self._objective(batches)
+            sums = self._sums(outcome, count)
+            # Divided by the size of the whole batch: the sum over replicas is the mean over the batch.
+            total = sum(_weighed(sums[name] / count, outcome.weights.get(name)) for name in outcome.losses)
+            total += sum(outcome.regularization) / self._replicas
+            scaled = [optimizer.scale_loss(total) for optimizer in self._optimizers]
+        if not several:
+            self._optimizers[0].apply(tape.gradient(scaled[0], variables), variables)
+        else:  # each under a scale of its own
+            for loss, optimizer, group in zip(scaled, self._optimizers, self._phase.groups, strict=True):
+                optimizer.apply(tape.gradient(loss, list(group.variables)), list(group.variables))
+        return tf.stack(list(sums.values()))
+
+    def _judge(self, batches: Batches, count: tf.Tensor) -> tf.Tensor:
+        return tf.stack(list(self._sums(self._objective(batches), count).values()))
+
+    def _sums(self, outcome: Outcome, count: tf.Tensor) -> dict[str, tf.Tensor]:
+        """This replica's share of the sum over the whole batch's examples, by name."""
+        told = {**outcome.losses, **outcome.figures}
+        self.losses, self._names = list(outcome.losses), list(told)
+        return {
+            name: tf.reduce_sum(value) if value.shape.rank else value * (count / self._replicas)
+            for name, value in told.items()
+        }
+
+
+def _weighed(loss: tf.Tensor, weight: float | None) -> tf.Tensor:
+    return loss if weight is None else weight * loss

@@ -74,24 +74,6 @@ class HeadOptions(BaseModel):
         return self.l2
 
 
-class AugmentOptions(BaseModel):
-    """Random changes of the training images; never of those that are evaluated or served."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    flip: bool = Field(default=False, description="Mirror half of the images, left to right.")
-    crop: float = Field(default=0.0, ge=0.0, lt=1.0, description="Largest share of each side cut away, then resized.")
-    rotate: float = Field(default=0.0, ge=0.0, le=180.0, description="Largest rotation to either side, degrees.")
-    color: float = Field(
-        default=0.0, ge=0.0, le=1.0, description="Largest relative change of brightness, contrast and saturation."
-    )
-
-    @property
-    def enabled(self) -> bool:
-        """Whether anything is changed at all."""
-        return self.flip or self.crop > 0 or self.rotate > 0 or self.color > 0
-
-
 class TrainOptions(BaseModel):
     """The training of a head, and what every transfer method has in common."""
 
@@ -105,15 +87,9 @@ class TrainOptions(BaseModel):
     patience: int = Field(default=5, ge=1, description="Epochs without a better eval loss before training stops.")
     min_delta: float = Field(default=0.0, ge=0.0, description="Smallest fall of the eval loss that counts as better.")
     seed: int = Field(default=0, ge=0, description="Seed of weights, dropout, shuffling and augmentation.")
-    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
-        default="none",
-        description="`balanced` weighs a class by n / (classes * n of the class); or a weight by class name.",
-    )
-    augment: AugmentOptions = Field(default=AugmentOptions(), description="Random changes of training images.")
     mixed_precision: Literal["auto", "on", "off"] = Field(
         default="auto", description="Compute the backbone in 16 bit: `auto` does so on a GPU that is faster with it."
     )
-    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, description="Share of the label given to all classes.")
     checkpoint_seconds: float = Field(
         default=5.0, ge=0.0, description="Least time between checkpoints; a killed run repeats at most this much."
     )

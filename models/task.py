@@ -4,33 +4,77 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from pydantic import BaseModel
 
+from graft.models.arrays import ArraySplit, Picked
 from graft.models.backbone import Backbone
 from graft.models.checkpoint import Checkpoint
-from graft.models.datasets import ArraySplit, ImageSplit, check_labels
+from graft.models.datasets import InputSplit
 from graft.models.errors import GraftError
+from graft.models.examples import TARGET_DOMAIN
+from graft.models.inputs.base import Input
+from graft.models.linear import Examples
 from graft.models.options import HeadOptions, TrainOptions
 from graft.models.stored import reading
+from graft.models.targets.base import Target
+from graft.models.transfer import MethodOptions
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """One split, as cached features and as images.
+    """One split, as cached features and as Examples; row i of each array belongs to the same example.
 
     Attributes:
         features: float32 [n, d], possibly memory-mapped.
-        labels: int64 [n], indices of classes; row i belongs to row i of features.
-        patterns: glob patterns of the TFRecord files that hold the same Examples; their order does not matter.
+        targets: encoded, [n, ...].
+        patterns: glob patterns of the TFRecord files that hold the Examples; their order does not matter.
+        weights: float32 [n], what an example counts in training; None: all the same.
+        domains: S6 [n], `source` or `target`; None: all are of the target domain.
+        digests: S64 [n], sha256 of the contents; None: not known.
+        rows: int [n], places of the examples among those in the files; None: they are all.
     """
 
     features: np.ndarray
-    labels: np.ndarray
+    targets: np.ndarray
     patterns: Sequence[str] = ()
+    weights: np.ndarray | None = None
+    domains: np.ndarray | None = None
+    digests: np.ndarray | None = None
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def of(self, domain: str) -> "Split":
+        """The examples of one domain; their features are read when they are asked for.
+
+        Args:
+            domain: `models.examples.SOURCE_DOMAIN` or `TARGET_DOMAIN`, of a split that is whole.
+        """
+        if self.domains is None and domain == TARGET_DOMAIN:
+            return self
+        rows = np.flatnonzero(self.domains == domain.encode()) if self.domains is not None else np.arange(0)
+        features: Any = Picked(self.features, rows)
+        columns = {
+            name: column[rows]
+            for name in ("targets", "weights", "domains", "digests")
+            if (column := getattr(self, name)) is not None
+        }
+        return dataclasses.replace(self, features=features, rows=rows, **columns)
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """What a batch holds beside the inputs."""
+        return {"targets": self.targets} | ({} if self.weights is None else {"weights": self.weights})
+
+    @property
+    def examples(self) -> Examples:
+        """For a solver of linear heads."""
+        return Examples(self.features, self.targets, self.weights)
 
 
 @dataclasses.dataclass
@@ -38,14 +82,15 @@ class Task:
     """One training job of a transfer method.
 
     Attributes:
-        classes: class names by index.
+        target: what is predicted, with the facts that the training split taught it.
         backbone: the pre-trained network, frozen unless the method unfreezes it; None where the inputs of the head
             are not the features of any.
-        head: logits on top of its feature vector, trained in place.
-        train: what is learned from.
-        eval: what early stopping and the choice of the best weights look at; never trained on.
+        head: outputs on top of its feature vector, trained in place.
+        train: what is learned from, of the target domain.
+        eval: what early stopping and the choice of the best weights look at, of the target domain; never trained on.
         options: the method's own settings.
         training: settings that all methods share.
+        source: labelled training examples of the source domain, for methods that use them; None where there are none.
         strategy: where variables live; `backbone` and `head` were made in its scope.
         checkpoint: where the state goes between epochs, or None to keep none.
         log_dir: where TensorBoard logs go, or None.
@@ -53,13 +98,14 @@ class Task:
         head_options: how `head` was built and is fitted on features.
     """
 
-    classes: list[str]
+    target: Target
     backbone: Backbone | None
     head: keras.Model
     train: Split
     eval: Split
-    options: BaseModel
+    options: MethodOptions
     training: TrainOptions
+    source: Split | None = None
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
     checkpoint: Checkpoint | None = None
     log_dir: Path | None = None
@@ -70,41 +116,44 @@ class Task:
         """Checks that data, backbone and head fit together.
 
         Raises:
-            GraftError: labels in the wrong form or out of range, an empty split, a feature length or a number of
-                logits that does not match.
+            GraftError: targets in the wrong form or out of range, an empty split, a feature length or a number of
+                outputs that does not match.
         """
-        for name, split in (("train", self.train), ("eval", self.eval)):
-            check_labels(split.labels, len(self.classes), f"split {name!r}")
-            if not len(split.labels):
-                raise GraftError(f"split {name!r} has no images; at least one is needed")
-            if split.features.ndim != 2 or split.features.shape != (len(split.labels), self.head.input_shape[1]):
+        splits = [("train", self.train), ("eval", self.eval)]
+        for name, split in splits if self.source is None else [*splits, ("train", self.source)]:
+            self.target.check(split.targets, f"split {name!r}")
+            if not len(split):
+                raise GraftError(f"split {name!r} has no examples; at least one is needed")
+            if split.features.ndim != 2 or tuple(split.features.shape) != (len(split), self.head.input_shape[1]):
                 raise GraftError(
                     f"split {name!r}: features have shape {list(split.features.shape)}; "
-                    f"allowed: [{len(split.labels)}, {self.head.input_shape[1]}] (labels, input of the head)"
+                    f"allowed: [{len(split)}, {self.head.input_shape[1]}] (labels, input of the head)"
                 )
-        if self.head.output_shape[1] != len(self.classes):
+        if self.head.output_shape[1] != self.target.units:
             raise GraftError(
-                f"the head has {self.head.output_shape[1]} logits, but there are {len(self.classes)} classes "
-                f"({', '.join(self.classes)})"
+                f"the head has {self.head.output_shape[1]} outputs, but the target takes {self.target.units} "
+                f"({', '.join(self.target.names)})"
             )
 
     def arrays(self, split: Split) -> ArraySplit:
         """The split's cached features, in batches."""
-        return ArraySplit(split.features, split.labels, self.training.batch_size)
+        return ArraySplit(split.features, split.columns, self.training.batch_size)
 
-    def images(self, split: Split) -> ImageSplit:
-        """The split's images, in batches as the backbone expects them."""
-        return ImageSplit(
-            split.patterns,
-            self.classes,
-            self.backbone.takes.options.image_size,
-            self.backbone.takes.options.value_range,
-            self.training.batch_size,
-        )
+    def inputs(self, split: Split) -> InputSplit:
+        """The split's examples, in batches as the backbone expects them."""
+        assert self.backbone is not None
+        return inputs(split, self.backbone.takes, self.training.batch_size)
+
+
+def inputs(split: Split, input: Input, batch_size: int) -> InputSplit:
+    """A split's examples, prepared in batches."""
+    return InputSplit(split.patterns, input, split.columns, batch_size, rows=split.rows, digests=split.digests)
 
 
 def load_split(features_path: str | Path, name: str, patterns: Sequence[str] = ()) -> Split:
     """Opens one split of the features artifact; features stay on disk until they are read.
+
+    Beside `features.npy` and `labels.npy` lie, where the data has them, `weights.npy`, `domains.npy` and `sha256.npy`.
 
     Raises:
         GraftError: a file of the artifact is missing or damaged.
@@ -112,52 +161,25 @@ def load_split(features_path: str | Path, name: str, patterns: Sequence[str] = (
     folder = Path(features_path) / f"Split-{name}"
     with reading(folder / "features.npy", "features"):
         features = np.load(folder / "features.npy", mmap_mode="r")
-    with reading(folder / "labels.npy", "features"):
-        labels = np.load(folder / "labels.npy")
-        if features.ndim != 2 or labels.shape != features.shape[:1]:
-            raise ValueError(f"{list(labels.shape)} labels for features of {list(features.shape)}")
-    return Split(features, labels, tuple(patterns))
+    columns: dict[str, np.ndarray] = {}
+    for key, file in (("targets", "labels"), ("weights", "weights"), ("domains", "domains"), ("digests", "sha256")):
+        path = folder / f"{file}.npy"
+        if key == "targets" or path.exists():
+            with reading(path, "features"):
+                columns[key] = np.load(path)
+                if features.ndim != 2 or len(columns[key]) != len(features):
+                    raise ValueError(f"{list(columns[key].shape)} {file} for features of {list(features.shape)}")
+    return Split(features, patterns=tuple(patterns), **columns)
 
 
-def check_same_classes(features_path: str | Path, classes: Sequence[str]) -> None:
-    """Checks that the features artifact numbers its classes as the Transform vocabulary does.
+def check_same_names(features_path: str | Path, target: Target) -> None:
+    """Checks that the features artifact numbers the target's names as the target does.
 
     Raises:
-        GraftError: it does not; its labels would mean other classes.
+        GraftError: it does not; its labels would mean others.
     """
     path = Path(features_path) / "names.json"
     with reading(path, "features"):
         stored = json.loads(path.read_text(encoding="utf-8"))
-    if stored != list(classes):
-        raise GraftError(f"{path}: holds classes {stored}, but the Transform vocabulary says {list(classes)}")
-
-
-def class_weights(option: str | dict[str, float], labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """The weight of each class in the loss.
-
-    Args:
-        option: `none`, `balanced` (n / (classes * n of the class), as scikit-learn does), or weights by class name;
-            a class not named weighs 1.
-        labels: int [n], the training labels.
-        classes: class names by index.
-
-    Returns:
-        float32 [classes].
-
-    Raises:
-        GraftError: a weight for a name that is not a class, or one that is not positive.
-    """
-    if option == "none":
-        return np.ones(len(classes), np.float32)
-    if option == "balanced":
-        counts = np.bincount(labels, minlength=len(classes))
-        return (len(labels) / (len(classes) * np.maximum(counts, 1))).astype(np.float32)
-    weights = np.ones(len(classes), np.float32)
-    assert isinstance(option, dict)  # `TrainOptions` allows nothing else
-    for name, weight in option.items():
-        if name not in classes:
-            raise GraftError(f"train.class_weights: {name!r} is not a class; allowed: {', '.join(classes)}")
-        if not weight > 0:
-            raise GraftError(f"train.class_weights.{name}: received {weight}; allowed: a number above 0")
-        weights[list(classes).index(name)] = weight
-    return weights
+    if stored != list(target.names):
+        raise GraftError(f"{path}: holds {stored}, but the target's names are {list(target.names)}")

@@ -4,8 +4,6 @@ It is named by import path, `run_fn='graft.models.trainer.run_fn'`, and knows no
 with the attributes below.
 """
 
-import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,23 +12,23 @@ import keras
 import tensorflow as tf
 from pydantic import ValidationError
 
-from graft.models import durable
 from graft.models.backbone import Backbone, configured_backbone
 from graft.models.checkpoint import Checkpoint
 from graft.models.datasets import read_contents
 from graft.models.errors import GraftError
+from graft.models.examples import SOURCE_DOMAIN, TARGET_DOMAIN
 from graft.models.export import export_model
 from graft.models.features import check_same_backbone
 from graft.models.hashing import hash_file
 from graft.models.heads import build_head
 from graft.models.inputs import make_input
 from graft.models.inputs.base import Input
-from graft.models.loop import History
-from graft.models.options import BackboneOptions, HeadOptions, TrainOptions
+from graft.models.outputs import trained_outputs, tuned_target
 from graft.models.settings import Settings
 from graft.models.targets import load_target
-from graft.models.task import Split, Task, check_same_classes, load_split
-from graft.models.transfer import check_options, get_method, method_options
+from graft.models.targets.base import Target
+from graft.models.task import Split, Task, check_same_names, load_split
+from graft.models.transfer import METHODS, check_options, parse_options
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +42,7 @@ class FnArgs(Protocol):
         custom_config: the keys of `Settings`.
         train_files: glob patterns of the training Examples.
         eval_files: glob patterns of the eval Examples.
-        transform_graph_path: output folder of Transform; its label vocabulary names the classes.
+        transform_graph_path: output folder of Transform; its label vocabulary, where there is one, names the classes.
         serving_model_dir: where the SavedModel goes.
         model_run_dir: where history.json, head.keras and TensorBoard logs go.
     """
@@ -69,19 +67,15 @@ def run_fn(fn_args: FnArgs) -> None:
         raise GraftError(f"custom_config of the train stage: {error}") from error
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    target = load_target(settings.target, fn_args.transform_graph_path)
-    classes = list(target.names)
-    check_same_classes(settings.features_path, classes)
+    input, target = make_input(settings.input), load_target(settings.target, fn_args.transform_graph_path)
+    check_same_names(settings.features_path, target)
     strategy = choose_strategy()
     log.info("train: %d replicas", strategy.num_replicas_in_sync)
     make_deterministic(settings.train.seed)
     task = build_task(
-        settings.backbone,
-        make_input(settings.input),
-        settings.head,
-        settings.transfer,
-        settings.train,
-        classes,
+        settings,
+        input,
+        target,
         train=load_split(settings.features_path, "train", fn_args.train_files),
         eval=load_split(settings.features_path, "eval", fn_args.eval_files),
         strategy=strategy,
@@ -90,11 +84,13 @@ def run_fn(fn_args: FnArgs) -> None:
     if settings.checkpoint_dir:
         task.checkpoint = Checkpoint(settings.checkpoint_dir, _identity(settings, task))
     task.log_dir = run_dir / "tensorboard"
-    history = get_method(settings.transfer["method"]).fit(task)
-    _write_history(run_dir / "history.json", history, settings.transfer["method"])
+    options = task.options
+    history = METHODS.module(options.method).fit(task)
+    history.write(run_dir / "history.json", options.method)
+    target = tuned_target(task, lambda split: trained_outputs(task, split))
     task.head.save(run_dir / "head.keras")
     backbone, head = _off_strategy(task, settings)
-    contents = read_contents(fn_args.eval_files, _COMPARED)
+    contents = read_contents(fn_args.eval_files, _COMPARED, TARGET_DOMAIN)
     export_model(
         backbone,
         head,
@@ -110,34 +106,53 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def build_task(
-    backbone_options: BackboneOptions,
+    settings: Settings,
     input: Input,
-    head_options: HeadOptions,
-    transfer: dict[str, Any],
-    training: TrainOptions,
-    classes: list[str],
+    target: Target,
     train: Split,
     eval: Split,
     strategy: tf.distribute.Strategy | None = None,
     backbone: Backbone | None = None,
 ) -> Task:
-    """Loads the backbone frozen unless one is given, builds the head, and checks that all fits.
+    """Loads the backbone frozen unless one is given, builds the head, fits the target, and checks that all fits.
+
+    Args:
+        settings: of backbone, head, method and training.
+        input: what the backbone is fed with.
+        target: what is predicted, with its names.
+        train: what is learned from; its examples of the source domain, if any, become the task's `source`.
+        eval: its examples of the target domain choose the weights.
+        strategy: where variables live.
+        backbone: one that is loaded already.
 
     Raises:
-        GraftError: see `check_options`, `load_backbone`, `build_head`, `Task`.
+        GraftError: see `check_options`, `load_backbone`, `Task`.
     """
-    options = dict(transfer)
-    method = options.pop("method", "frozen")
-    check_options(method, training, head_options)
     try:
-        method_settings = method_options(method).model_validate(options)
+        options = parse_options(settings.transfer)
     except ValidationError as error:
         raise GraftError(f"transfer: {error}") from error
+    check_options(options, settings.head, input)
+    source = train.of(SOURCE_DOMAIN)
+    train, eval = train.of(TARGET_DOMAIN), eval.of(TARGET_DOMAIN)
+    target.check(train.targets, "split 'train'")
+    target = target.fitted(train.targets)
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
-        backbone = backbone or configured_backbone(backbone_options, input)
-        head = build_head(len(classes), backbone.feature_dim, head_options, training.seed)
-    return Task(classes, backbone, head, train, eval, method_settings, training, strategy, head_options=head_options)
+        backbone = backbone or configured_backbone(settings.backbone, input)
+        head = build_head(target.units, backbone.feature_dim, settings.head, settings.train.seed)
+    return Task(
+        target,
+        backbone,
+        head,
+        train,
+        eval,
+        options,
+        settings.train,
+        source if len(source) else None,
+        strategy,
+        head_options=settings.head,
+    )
 
 
 def choose_strategy() -> tf.distribute.Strategy:
@@ -157,27 +172,24 @@ def make_deterministic(seed: int) -> None:
 
 def _identity(settings: Settings, task: Task) -> dict[str, Any]:
     """What decides the outcome of the training, for the checkpoint's name; paths do not."""
-    config = settings.model_dump(exclude={"checkpoint_dir", "features_path", "export"})
+    config = settings.model_dump(mode="json", exclude={"checkpoint_dir", "features_path", "export"})
     config["backbone"]["handle"] = task.backbone.identity
     config["train"].pop("checkpoint_seconds")
     data = {}
     for name in ("train", "eval"):
         folder = Path(settings.features_path) / f"Split-{name}"
-        data[name] = [hash_file(folder / file) for file in ("labels.npy", "sha256.npy")]
-    return {"config": config, "classes": task.classes, "data": data, "replicas": task.strategy.num_replicas_in_sync}
-
-
-def _write_history(path: Path, history: History, method: str) -> None:
-    """Writes the history, whole or not at all."""
-    durable.write_atomic(path, json.dumps({"method": method, **dataclasses.asdict(history)}, indent=1).encode())
+        files = (folder / f"{file}.npy" for file in ("labels", "sha256", "domains", "weights"))
+        data[name] = {file.name: hash_file(file) for file in files if file.exists()}
+    target = task.target.description()
+    return {"config": config, "target": target, "data": data, "replicas": task.strategy.num_replicas_in_sync}
 
 
 def _off_strategy(task: Task, settings: Settings) -> tuple[Backbone, keras.Model]:
     """The trained parts with plain variables: mirrored ones are copied into a fresh backbone and head."""
     if task.strategy.num_replicas_in_sync == 1:
         return task.backbone, task.head
-    backbone = configured_backbone(settings.backbone, make_input(settings.input))
-    head = build_head(len(task.classes), backbone.feature_dim, settings.head, settings.train.seed)
+    backbone = configured_backbone(settings.backbone, task.backbone.takes)
+    head = build_head(task.target.units, backbone.feature_dim, settings.head, settings.train.seed)
     for plain, mirrored in ((backbone, task.backbone), (head, task.head)):
         for target, source in zip(plain.variables, mirrored.variables, strict=True):
             target.assign(source.numpy())

@@ -85,6 +85,12 @@ class SliceGates(BaseModel):
     )
 
 
+def shown(outputs: Mapping[str, Any]) -> dict[str, str] | None:
+    """For `models.targets.shown`; None for an answer of another kind."""
+    values = outputs.get("values")
+    return {name: f"{value:.6g}" for name, value in values.items()} if isinstance(values, dict) else None
+
+
 class Target(AnyTarget):
     """A number for each column. The head learns them less their mean, by their standard deviation.
 
@@ -235,8 +241,9 @@ class Target(AnyTarget):
     # Measuring.
 
     def distance(self, answers: np.ndarray, others: np.ndarray) -> float:
-        """The largest difference of a number, in standard deviations."""
-        return float(np.max(np.abs(answers - others) / self.std, initial=0.0))
+        """The largest difference of a number beyond the rounding of 32 bits, in standard deviations."""
+        rounding = 2 * np.spacing(np.maximum(np.abs(answers), np.abs(others)).astype(np.float32))
+        return float(np.max(np.maximum(np.abs(answers - others) - rounding, 0.0) / self.std, initial=0.0))
 
     def scores(self, encoded: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Absolute error in standard deviations, below 0, the mean over the columns."""

@@ -2,61 +2,82 @@
 
 A method's file holds
 
-- `Options`: its settings, a pydantic model;
-- `READS_IMAGES`: whether it trains on images (then augmentation applies) or on cached features only;
-- `fit(task)`: trains `task.head`, and `task.backbone` where the method does, and returns a `models.loop.History`.
+- `Options`: its settings, a `MethodOptions`;
+- `reads_inputs(options)`: whether it trains on inputs (then augmentation applies) or on cached features only;
+- `REFITS`: whether nothing chooses weights by eval after the head, so that a head may be refitted on it;
+- `fit(task)`: trains `task.head`, and `task.backbone` where the method does, and returns a `models.history.History`.
 
 Neither this file nor a method's file imports Keras at its top, so that a configuration is checked quickly.
 """
 
-import difflib
-import importlib
-from types import ModuleType
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from graft.models.errors import GraftError
-from graft.models.options import HeadOptions, TrainOptions
+from graft.models.inputs.base import Input
+from graft.models.options import HeadOptions
+from graft.models.registry import Registry
 
-METHODS = {
-    "frozen": "graft.models.transfer.frozen",
-    "fine_tune": "graft.models.transfer.fine_tune",
-}
+METHODS = Registry(
+    "transfer.method",
+    {
+        "frozen": "graft.models.transfer.frozen",
+        "fine_tune": "graft.models.transfer.fine_tune",
+        "joint": "graft.models.transfer.joint",
+    },
+    default="frozen",
+)
 
 
-def get_method(name: str) -> ModuleType:
-    """The module of a method.
+class MethodOptions(BaseModel):
+    """What the settings of all methods have in common."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: str
+
+
+def parse_options(transfer: Mapping[str, Any]) -> MethodOptions:
+    """The settings of a method from the `transfer` section as JSON types.
 
     Raises:
         GraftError: no method has that name; the message gives the nearest one.
+        pydantic.ValidationError: a setting is not one of the method's.
     """
-    if name not in METHODS:
-        near = difflib.get_close_matches(str(name), METHODS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise GraftError(f"transfer.method: unknown method {name!r}{hint} Allowed: {', '.join(METHODS)}")
-    return importlib.import_module(METHODS[name])
+    options = METHODS.options(transfer.get("method", METHODS.default)).model_validate(transfer)
+    assert isinstance(options, MethodOptions)
+    return options
 
 
-def method_options(name: str) -> type[BaseModel]:
-    """The pydantic model of a method's settings."""
-    return get_method(name).Options
+def reads_inputs(options: MethodOptions) -> bool:
+    """Whether a method with these settings trains on inputs, or on cached features only."""
+    return METHODS.module(options.method).reads_inputs(options)
 
 
-def check_options(name: str, training: TrainOptions, head: HeadOptions) -> None:
-    """Refuses settings of training and head that the method cannot honour.
+def check_options(options: MethodOptions, head: HeadOptions, input: Input) -> None:
+    """Refuses settings of head and input that the method cannot honour.
+
+    Args:
+        options: of the method.
+        head: of the head.
+        input: what the backbone is fed with.
 
     Raises:
         GraftError: augmentation with a method that trains on cached features; a head refitted on eval with a method
             that goes on to choose weights by eval.
     """
-    if head.refit and get_method(name).READS_IMAGES:
+    method = options.method
+    if head.refit and not METHODS.module(method).REFITS:
         raise GraftError(
-            f"head.refit: method {name!r} trains on after the head and chooses its weights by the eval loss, which "
+            f"head.refit: method {method!r} trains on after the head and chooses its weights by the eval loss, which "
             "must not have been learned from; leave out head.refit or use method 'frozen'"
         )
-    if training.augment.enabled and not get_method(name).READS_IMAGES:
+    if input.augments and not reads_inputs(options):
+        augment = input.options.augment.model_dump(exclude_defaults=True)
         raise GraftError(
-            f"train.augment: method {name!r} trains on features that are computed once from the unchanged images, so "
-            f"augmentation has no effect; received {training.augment.model_dump(exclude_defaults=True)}. "
-            "Remove train.augment or choose a method that trains on images, such as 'fine_tune'"
+            f"input.augment: method {method!r} trains on features that are computed once from the unchanged "
+            f"{input.unit}, so augmentation has no effect; received {augment}. "
+            f"Remove input.augment or choose a method that trains on {input.unit}, such as 'fine_tune'"
         )

@@ -8,22 +8,23 @@ eval loss over both phases are kept, so fine-tuning never ends worse on eval tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from graft.models.transfer import MethodOptions
 
 if TYPE_CHECKING:
-    from graft.models.loop import History
+    from graft.models.history import History
     from graft.models.task import Task
 
-READS_IMAGES = True
+REFITS = False
 
 
-class Options(BaseModel):
+class Options(MethodOptions):
     """How much of the backbone moves, how far and for how long."""
 
-    model_config = ConfigDict(extra="forbid")
-
+    method: Literal["fine_tune"] = "fine_tune"
     unfreeze: float = Field(
         default=1.0, gt=0.0, le=1.0, description="Share of the backbone's layers, from the top, that is trained."
     )
@@ -36,12 +37,18 @@ class Options(BaseModel):
     )
 
 
+def reads_inputs(options: Options) -> bool:
+    """It does."""
+    return True
+
+
 def fit(task: Task) -> History:
     """Fits the head, then the top `unfreeze` of the backbone with it; both end with the best eval weights."""
     from graft.models import loop
+    from graft.models.standard_phases import backbone_phase, head_phase
 
     options = cast(Options, task.options)
-    phases = [loop.head_phase(task, options.head_epochs or task.training.epochs)]
+    phases = [head_phase(task, options.head_epochs or task.training.epochs)]
     task.backbone.unfreeze(options.unfreeze)
-    phases.append(loop.backbone_phase(task, options.epochs, options.learning_rate))
+    phases.append(backbone_phase(task, options.epochs, options.learning_rate))
     return loop.run(task, phases)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from training_input import (
     CLASSES,
     IMAGE_SIZE,
+    INPUT,
     SIZES,
     TrainingInput,
     make_example,
@@ -22,17 +23,18 @@ from training_input import (
 @pytest.fixture(scope="session")
 def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
     """Three classes that the mean colour tells apart, 42 + 18 + 18 images."""
-    from small_inputs import pictures
 
     from graft.models.backbone import load_backbone
     from graft.models.features import write_backbone
+    from graft.models.inputs import KINDS, make_input
     from graft.models.inputs.image.decoding import preprocess
     from graft.models.publish import publish_backbone
 
     root = tmp_path_factory.mktemp("training_input")
     network = make_network()
+    image = make_input(KINDS.options("image").model_validate(INPUT))
     network.save(root / "backbone.keras")
-    publish_backbone(network, root / "hub_backbone", pictures(IMAGE_SIZE).spec)
+    publish_backbone(network, root / "hub_backbone", image.spec)
     rng = np.random.default_rng(7)
     images, names = {}, {}
     for split, size in SIZES.items():
@@ -60,5 +62,5 @@ def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
     (root / "features" / "names.json").write_text(json.dumps(classes))
     shutil.copytree(root / "features", root / "hub_features")
     for features, handle in (("features", "backbone.keras"), ("hub_features", "hub_backbone")):
-        write_backbone(root / features, load_backbone(str(root / handle), pictures(IMAGE_SIZE, (-1.0, 1.0))))
+        write_backbone(root / features, load_backbone(str(root / handle), image))
     return TrainingInput(root, root / "backbone.keras", root / "hub_backbone", root / "transform", images, labels)

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import io
-import json
 import pathlib
 import types
 from typing import Any
@@ -12,12 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
-from small_inputs import pictures
 
 CLASSES = ["blue", "green", "red"]
 SIZES = {"train": 42, "eval": 18, "test": 18}
 IMAGE_SIZE = (16, 16)
-INPUT = {"image_size": IMAGE_SIZE, "value_range": (-1.0, 1.0)}
+INPUT = {"kind": "image", "image_size": IMAGE_SIZE, "value_range": (-1.0, 1.0)}
 
 
 def make_image(label: str, rng: np.random.Generator) -> bytes:
@@ -76,8 +74,8 @@ class TrainingInput:
     def fn_args(self, out: pathlib.Path, **config: Any) -> types.SimpleNamespace:
         """Arguments for `run_fn`, writing under `out`."""
         settings = {
-            "backbone": {"handle": str(self.backbone)},
             "input": INPUT,
+            "backbone": {"handle": str(self.backbone)},
             "head": {"dropout": 0.2},
             "transfer": {"method": "frozen"},
             "train": {"epochs": 4, "batch_size": 8, "learning_rate": 0.01},
@@ -105,23 +103,37 @@ class TrainingInput:
         method: dict[str, Any] | None = None,
         kind: str = "backbone",
         head: dict[str, Any] | None = None,
+        features: pathlib.Path | None = None,
         **train: Any,
     ):
-        """A task of a transfer method, without run_fn around it; the head is trained unless `head` says otherwise."""
-        from graft.models.options import BackboneOptions, HeadOptions, TrainOptions
+        """A task of a transfer method, without run_fn around it; the head is trained unless `head` says otherwise.
+
+        Keys of `target` and `augment` may stand among those of `train`.
+        """
+        from graft.models.inputs import make_input
+        from graft.models.settings import Settings
+        from graft.models.targets import load_target
         from graft.models.task import load_split
         from graft.models.trainer import build_task
 
-        options = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0, **train}
+        target = {key: train.pop(key) for key in ("class_weights", "label_smoothing") if key in train}
+        settings = Settings.model_validate(
+            {
+                "input": {**INPUT, **({"augment": train.pop("augment")} if "augment" in train else {})},
+                "target": target,
+                "backbone": {"handle": str(getattr(self, kind))},
+                "head": head or {"solver": "adam"},
+                "transfer": method or {"method": "frozen"},
+                "train": {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0, **train},
+            }
+        )
+        features = self.features if features is None else features
         return build_task(
-            BackboneOptions(handle=str(getattr(self, kind))),
-            pictures(IMAGE_SIZE, (-1.0, 1.0)),
-            HeadOptions(**(head or {"solver": "adam"})),
-            method or {"method": "frozen"},
-            TrainOptions(**options),
-            json.loads((self.features / "names.json").read_text()),
-            load_split(self.features, "train", self.patterns("train")),
-            load_split(self.features, "eval", self.patterns("eval")),
+            settings,
+            make_input(settings.input),
+            load_target(settings.target, self.transform),
+            load_split(features, "train", self.patterns("train")),
+            load_split(features, "eval", self.patterns("eval")),
         )
 
 

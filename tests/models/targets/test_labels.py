@@ -9,7 +9,7 @@ import scipy.special
 import sklearn.metrics
 import tensorflow as tf
 
-from graft.models import gap
+from graft.models import gap, targets
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
 from graft.models.targets import labels, make_target, restore
@@ -289,3 +289,8 @@ def test_two_equal_models_close_the_baseline_gate_at_most_as_often_as_is_stated(
         ours, theirs = (scipy.special.expit(shared + rng.normal(0, 0.7, (n, 4))) for _ in range(2))
         closed += make(list("abcd")).compare(truth, ours, make(list("abcd")), theirs)["beyond_luck"] > 0
     assert closed / ROUNDS <= gap.FALSE_ALARMS + NOISE
+
+
+def test_an_answer_is_shown_by_the_classes_that_are_chosen():
+    outputs = {"probabilities": {"a": 0.9, "b": 0.2, "c": 0.7}, "predicted": {"a": True, "b": False, "c": True}}
+    assert targets.shown(outputs) == {"labels": "a 0.9000, c 0.7000"}

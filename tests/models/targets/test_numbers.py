@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics
 import tensorflow as tf
 
-from graft.models import gap
+from graft.models import gap, targets
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
 from graft.models.targets import load_target, make_target, numbers, restore
@@ -114,7 +114,15 @@ def test_answers_are_in_the_users_units(n):
     answer = target.answer(tf.constant([[0.0, 1.0], [-2.0, 0.5]])[:n])
     assert answer["values"].numpy().tolist() == [[170, 85000], [150, 77500]][:n]
     assert answer["columns"].numpy().tolist() == [[b"height", b"weight"]] * n
-    assert target.distance(np.float32([[170, 70000]]), np.float32([[171, 70000]])) == pytest.approx(0.1)
+
+
+def test_distance_is_in_standard_deviations_beyond_the_rounding_of_32_bits():
+    target = make(mean=[170.0, 70000.0], std=[10.0, 0.1])
+    answers = np.float32([[170, 70000]])
+    assert target.distance(answers, answers + np.float32([1, 0])) == pytest.approx(0.1, rel=1e-3)
+    assert target.distance(answers, np.nextafter(answers, np.float32(np.inf))) == 0
+    assert target.distance(answers, answers + np.float32([0, 1])) > 9
+    assert np.isnan(target.distance(answers, answers * np.float32(np.nan)))
 
 
 def test_figures_are_those_of_scikit_learn():
@@ -260,3 +268,7 @@ def test_equal_models_close_the_gate_at_most_as_often_as_is_stated(n, seeds, hea
 
 def test_a_real_rise_closes_it():
     assert simulate(400, 3, False, true_gap=0.3) > 0.9
+
+
+def test_an_answer_is_shown_by_column():
+    assert targets.shown({"values": {"price": 12.345678, "area": 3e8}}) == {"price": "12.3457", "area": "3e+08"}

@@ -1,10 +1,11 @@
-"""Multinomial logistic regression on feature vectors, solved to its optimum: what a linear head is.
+"""A linear head on feature vectors, solved to its optimum.
 
-    minimise over W, b:  sum_i w_i CE(t_i, softmax(x_i W + b)) / sum_i w_i + l2 ||W||^2
+    minimise over W, b:  sum_i w_i loss(t_i, x_i W + b) / sum_i w_i + l2 ||W||^2
 
-x_i is a feature vector, t_i its one-hot label (smoothed if asked), w_i the weight of the example. scikit-learn's
-`LogisticRegression` minimises the same with C = 1 / (2 l2 sum_i w_i). The problem is convex: its optimum does not
-depend on seeds, order, batch size or learning rate.
+x_i is a feature vector, t_i its target, w_i the weight of the example, and the loss one of `models.convex`: logistic
+regression, several of them, or ridge regression. scikit-learn's `LogisticRegression` minimises the same with
+C = 1 / (2 l2 sum_i w_i). The problem is convex: its optimum does not depend on seeds, order, batch size or learning
+rate.
 
 The solver is L-BFGS (Liu and Nocedal, Mathematical Programming 45, 1989; SciPy's implementation) in coordinates in
 which the Hessian at the start is near the identity. Its eigenvectors are those of the features' covariance, read off a
@@ -16,12 +17,16 @@ Features are read in slices, so memory-mapped ones need not fit in memory.
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import scipy.optimize
 
+from graft.models.arrays import Joined
+from graft.models.convex import Convex
 from graft.models.errors import GraftError
+from graft.models.options import HeadOptions
 
 _SLICE_BYTES = 64 * 2**20
 _SAMPLE = 1024
@@ -34,9 +39,13 @@ _STEPS, _STEPS_A_DECADE = 19, 2
 _PATIENCE = 2
 
 
+Figures = Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
+"""(outputs float32 [n, k], targets [n, ...]) -> figures of each example by name, [n], whose means are told."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Linear:
-    """Logits of features x: x @ kernel + bias.
+    """Outputs for features x: x @ kernel + bias.
 
     Attributes:
         kernel: float32 [d, k].
@@ -49,26 +58,32 @@ class Linear:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Labelled feature vectors.
+    """Feature vectors with targets.
 
     Attributes:
         features: float [n, d], memory-mapped or not.
-        labels: int [n], from 0 to k - 1.
+        targets: encoded, [n, ...].
         weights: float [n], positive; None: all the same.
+        measured: figures are of the first so many; None: of all.
     """
 
     features: np.ndarray
-    labels: np.ndarray
+    targets: np.ndarray
     weights: np.ndarray | None = None
+    measured: int | None = None
 
     def slices(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Features float32, labels and weights float32, some rows at a time."""
+        """Features float32, targets and weights float32, some rows at a time."""
         rows = max(1, _SLICE_BYTES // max(1, 4 * self.features.shape[1]))
-        for start in range(0, len(self.labels), rows):
+        for start in range(0, len(self.targets), rows):
             part = slice(start, start + rows)
             features = np.asarray(self.features[part], np.float32)
             weights = np.ones(len(features), np.float32) if self.weights is None else self.weights[part]
-            yield features, self.labels[part], np.asarray(weights, np.float32)
+            yield features, self.targets[part], np.asarray(weights, np.float32)
+
+    def weighed(self, factors: np.ndarray) -> "Examples":
+        """The same with each weight multiplied by a factor, float [n]."""
+        return dataclasses.replace(self, weights=factors if self.weights is None else self.weights * factors)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,33 +92,34 @@ class Step:
 
     Attributes:
         l2: the strength.
-        loss: mean cross-entropy on the training examples, unweighted, unsmoothed, without the penalty.
-        accuracy: on the training examples.
-        val_loss: mean cross-entropy on the eval examples.
-        val_accuracy: on the eval examples.
+        figures: means on the training examples by name, `loss` among them, every example counting once, without
+            smoothing and penalty; and on the eval examples, as `val_` and the name.
         iterations: of L-BFGS.
         converged: whether the optimum was reached within the allowed iterations.
         seconds: wall time.
     """
 
     l2: float
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
+    figures: dict[str, float]
     iterations: int
     converged: bool
     seconds: float
 
+    @property
+    def flat(self) -> dict[str, Any]:
+        """All of it as JSON types, the figures by their names."""
+        fields = dataclasses.asdict(self)
+        return {"l2": fields.pop("l2"), **fields.pop("figures"), **fields}
+
 
 @dataclasses.dataclass(frozen=True)
 class Path:
-    """What came out of `solve_path`.
+    """What came out of `solve`.
 
     Attributes:
         steps: the strengths that were tried, from strong to weak.
         chosen: index of the one with the lowest eval loss; of equal ones the strongest.
-        model: the optimum there.
+        model: the optimum there, on train and eval together where that was asked for.
     """
 
     steps: list[Step]
@@ -116,15 +132,14 @@ class Solver:
 
     Args:
         examples: to learn from; at least one.
-        classes: k.
-        smoothing: share of the label that is spread over all classes, from 0 to below 1.
+        loss: of an example.
 
     Raises:
         GraftError: a feature is no finite number.
     """
 
-    def __init__(self, examples: Examples, classes: int, smoothing: float = 0.0):
-        self._examples, self._classes, self._smoothing = examples, classes, smoothing
+    def __init__(self, examples: Examples, loss: Convex):
+        self._examples, self._convex = examples, loss
         self._width = examples.features.shape[1]
         self._total = sum(float(weights.sum(dtype=np.float64)) for *_, weights in examples.slices())
         self._mean, self.variance = self._moments()
@@ -133,13 +148,13 @@ class Solver:
         self._values, self._vectors = self._spectrum()
         self._centre = self._mean
         self._span: np.ndarray | None = None
-        if len(examples.labels) <= min(self._width, _SAMPLE):
+        if len(examples.targets) <= min(self._width, _SAMPLE):
             self._enter_span()
         else:
             # The others change the number of iterations by next to nothing, and cost as much as the features do.
             self._values = self._values[-_DIRECTIONS:]
             self._vectors = np.ascontiguousarray(self._vectors[:, -_DIRECTIONS:])
-        self._start = np.zeros((self._width + 1, classes))
+        self._start = np.zeros((self._width + 1, loss.outputs))
 
     def solve(self, l2: float) -> tuple[Linear, int, bool]:
         """The optimum for one strength.
@@ -178,14 +193,11 @@ class Solver:
         shift = (bias - self._centre @ kernel).astype(np.float32)
         loss, towards_kernel = 0.0, np.zeros(kernel.shape)
         towards_bias = np.zeros(bias.shape)
-        for features, labels, weights in self._examples.slices():
-            logits = features @ narrow
-            logits += shift
-            losses, probabilities = _cross_entropy(logits, labels, self._smoothing)
+        for features, targets, weights in self._examples.slices():
+            outputs = features @ narrow
+            outputs += shift
+            losses, residual = self._convex.losses(outputs, targets, True)
             loss += float(losses.astype(np.float64) @ weights)
-            residual = probabilities
-            residual[np.arange(len(labels)), labels] -= 1 - self._smoothing
-            residual -= self._smoothing / self._classes
             residual *= weights[:, None]
             towards_kernel += features.T @ residual
             towards_bias += residual.sum(axis=0, dtype=np.float64)
@@ -196,7 +208,7 @@ class Solver:
         """Goes on with the centred features in the coordinates of their own span: no more of them than examples."""
         self._span = self._vectors
         inside = (np.asarray(self._examples.features[:], np.float64) - self._mean) @ self._span
-        self._examples = Examples(inside.astype(np.float32), self._examples.labels, self._examples.weights)
+        self._examples = dataclasses.replace(self._examples, features=inside.astype(np.float32))
         self._width = inside.shape[1]
         self._centre = np.zeros(self._width)
 
@@ -214,7 +226,7 @@ class Solver:
 
     def _spectrum(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues [r] and eigenvectors [d, r] of the covariance of a sample of rows."""
-        count = len(self._examples.labels)
+        count = len(self._examples.targets)
         rows = np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).astype(int))
         sample = np.asarray(self._examples.features[rows], np.float64) - self._mean
         if self._examples.weights is not None:
@@ -234,9 +246,8 @@ class Solver:
         """Multiplies by the Hessian at zero to the power of -power / 2; symmetric, so it serves gradients too."""
         left = max(0, self._width - len(self._values))
         tail = max(0.0, self.variance - float(self._values.sum())) / left if left else 0.0
-        # At zero every class has probability 1 / k, and the Hessian is the covariance times 1 / k, plus 2 l2.
-        curvature = self._values / self._classes + 2 * l2
-        rest = tail / self._classes + 2 * l2 if left else float(curvature.min(initial=1.0))
+        curvature = self._values / self._convex.flatness + 2 * l2
+        rest = tail / self._convex.flatness + 2 * l2 if left else float(curvature.min(initial=1.0))
         rest = max(rest, 1e-12)
 
         def multiply(matrix: np.ndarray, power: int) -> np.ndarray:
@@ -249,49 +260,55 @@ class Solver:
         return multiply
 
 
-def solve_path(
+def solve(
     train: Examples,
     evaluate: Examples,
-    classes: int,
-    l2: float | None = None,
-    smoothing: float = 0.0,
+    loss: Convex,
+    options: HeadOptions,
     progress: Callable[[int, Step], None] | None = None,
+    figures: Figures = lambda outputs, targets: {},
 ) -> Path:
     """Solves along a path of L2 strengths, from strong to weak, and chooses the one with the lowest eval loss.
 
-    The strengths are half decades apart, the first so strong that 2 l2 is the total variance of the features, so the
-    path means the same at any scale of the features. It ends after two strengths without a better eval loss.
+    The strengths are half decades apart, the first so strong that 2 l2 is the total variance of the features (times
+    the loss's `steepness`), so the path means the same at any scale of the features. It ends after two strengths
+    without a better eval loss.
 
     Args:
         train: to learn from.
         evaluate: to choose on; its weights play no part.
-        classes: k.
-        l2: one strength instead of the path.
-        smoothing: see `Solver`.
+        loss: of an example.
+        options: `l2`, one strength instead of the path; `refit`.
         progress: called with the number of strengths done and the last of them.
+        figures: to tell beside the loss.
 
     Raises:
         GraftError: a feature is no finite number.
     """
-    solver = Solver(train, classes, smoothing)
-    strongest = (solver.variance or 1.0) / 2
-    strengths = [strongest * 10 ** (-i / _STEPS_A_DECADE) for i in range(_STEPS)] if l2 is None else [l2]
+    solver = Solver(train, loss)
+    strongest = (solver.variance or 1.0) / 2 * loss.steepness
+    strengths = (
+        [strongest * 10 ** (-i / _STEPS_A_DECADE) for i in range(_STEPS)] if options.l2 is None else [options.l2]
+    )
     steps: list[Step] = []
     chosen, best = 0, None
     for number, strength in enumerate(strengths):
         start = time.perf_counter()
         model, iterations, converged = solver.solve(strength)
-        figures = (*measure(model, train), *measure(model, evaluate))
-        if not math.isfinite(figures[2]):
+        found = measure(model, train, loss, figures)
+        found |= {f"val_{name}": value for name, value in measure(model, evaluate, loss, figures).items()}
+        if not math.isfinite(found["val_loss"]):
             raise _not_finite("eval")
-        steps.append(Step(strength, *figures, iterations, converged, round(time.perf_counter() - start, 4)))
-        if best is None or steps[-1].val_loss < steps[chosen].val_loss:
+        steps.append(Step(strength, found, iterations, converged, round(time.perf_counter() - start, 4)))
+        if best is None or found["val_loss"] < steps[chosen].figures["val_loss"]:
             chosen, best = number, model
         if progress is not None:
             progress(len(steps), steps[-1])
         if number - chosen >= _PATIENCE:
             break
     assert best is not None
+    if options.refit:
+        best = refit(train, evaluate, loss, steps[chosen].l2)
     return Path(steps, chosen, best)
 
 
@@ -299,61 +316,41 @@ def _not_finite(split: str) -> GraftError:
     return GraftError(f"head: features of the {split} split are not finite numbers; no head can be solved on them")
 
 
-def refit(train: Examples, evaluate: Examples, classes: int, l2: float, smoothing: float = 0.0) -> Linear:
+def refit(train: Examples, evaluate: Examples, loss: Convex, l2: float) -> Linear:
     """Solves on both sets at a strength that was chosen with one of them held out.
 
     The penalty keeps its weight against each single example: l2 falls as the number of examples grows, as it does when
     scikit-learn's C is kept.
     """
-    both = _Joined(train, evaluate)
-    return Solver(both, classes, smoothing).solve(l2 * len(train.labels) / len(both.labels))[0]
+    both = join(train, evaluate)
+    return Solver(both, loss).solve(l2 * len(train.targets) / len(both.targets))[0]
 
 
-class _Joined(Examples):
-    """Two sets one after the other, without a copy of their features."""
+def join(first: Examples, second: Examples, measured: int | None = None) -> Examples:
+    """Two sets one after the other, without a copy of their features.
 
-    def __init__(self, first: Examples, second: Examples):
-        weights = [np.ones(len(p.labels), np.float32) if p.weights is None else p.weights for p in (first, second)]
-        super().__init__(
-            _Rows((first.features, second.features)),  # type: ignore[arg-type]
-            np.concatenate([first.labels, second.labels]),
-            np.concatenate(weights),
-        )
-
-
-class _Rows:
-    """Arrays read as one, row by row: slices and sorted lists of rows."""
-
-    def __init__(self, parts: tuple[np.ndarray, np.ndarray]):
-        self._parts = parts
-        self._border = len(parts[0])
-        self.shape = (sum(map(len, parts)), parts[0].shape[1])
-
-    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        places = np.arange(self.shape[0])[rows]
-        first = places[places < self._border]
-        second = places[places >= self._border] - self._border
-        return np.concatenate([self._parts[0][first], self._parts[1][second]])
+    Args:
+        first: those that come first.
+        second: those that follow.
+        measured: see `Examples`.
+    """
+    weights = [np.ones(len(p.targets), np.float32) if p.weights is None else p.weights for p in (first, second)]
+    features: Any = Joined(first.features, second.features)
+    return Examples(features, np.concatenate([first.targets, second.targets]), np.concatenate(weights), measured)
 
 
-def measure(model: Linear, examples: Examples) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy, every example counting once."""
-    loss = right = 0.0
-    for features, labels, _ in examples.slices():
-        logits = features @ model.kernel + model.bias
-        right += float((logits.argmax(axis=1) == labels).sum())
-        loss += float(_cross_entropy(logits, labels, 0.0)[0].sum(dtype=np.float64))
-    return loss / len(examples.labels), right / len(examples.labels)
-
-
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray, smoothing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Losses [n] and probabilities [n, k]; `logits` is overwritten."""
-    logits -= logits.max(axis=1, keepdims=True)
-    target = (1 - smoothing) * logits[np.arange(len(labels)), labels]
-    if smoothing:
-        target += smoothing * logits.mean(axis=1)
-    np.exp(logits, out=logits)
-    sums = logits.sum(axis=1, keepdims=True)
-    losses = np.log(sums[:, 0]) - target
-    logits /= sums
-    return losses, logits
+def measure(model: Linear, examples: Examples, loss: Convex, figures: Figures) -> dict[str, float]:
+    """Means over the measured examples: `loss`, and the figures by name."""
+    count = len(examples.targets) if examples.measured is None else examples.measured
+    sums: dict[str, float] = {"loss": 0.0}
+    done = 0
+    for features, targets, _ in examples.slices():
+        outputs = features[: count - done] @ model.kernel + model.bias
+        targets = targets[: count - done]
+        found = {name: np.sum(values, dtype=np.float64) for name, values in figures(outputs, targets).items()}
+        found["loss"] = loss.losses(outputs, targets, False)[0].sum(dtype=np.float64)  # may overwrite the outputs
+        sums |= {name: sums.get(name, 0.0) + float(value) for name, value in found.items()}
+        done += len(targets)
+        if done >= count:
+            break
+    return {name: value / count for name, value in sums.items()}

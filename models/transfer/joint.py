@@ -1,0 +1,117 @@
+"""Joint training: target and source examples at once, the source's with a weight.
+
+    minimise  L_target + weight * L_source
+
+Both losses are means over the examples of their domain, so the weight is the trade-off of Ben-David et al., "A theory
+of learning from different domains", Machine Learning 79, 2010: alpha = 1 / (1 + weight). The source must be labelled
+with the target's own names. Only eval examples of the target domain choose the weights.
+
+A linear head on frozen features is solved: the sum of two convex losses is one. Any other head is trained, on two
+streams. With `unfreeze` the backbone then moves too, on the inputs of both domains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, cast
+
+from pydantic import Field
+
+from graft.models.errors import GraftError
+from graft.models.transfer import MethodOptions
+
+if TYPE_CHECKING:
+    from graft.models.history import History
+    from graft.models.linear import Examples
+    from graft.models.objectives import Forward
+    from graft.models.phase import Objective, Phase
+    from graft.models.solved_head import SolvedHead
+    from graft.models.task import Task
+
+REFITS = False
+
+
+class Options(MethodOptions):
+    """How much the source domain counts, and whether the backbone moves."""
+
+    method: Literal["joint"] = "joint"
+    weight: float = Field(default=1.0, ge=0.0, description="Weight of the source's mean loss; the target's weighs 1.")
+    unfreeze: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the backbone's layers, from the top, that is trained after the head; 0: none.",
+    )
+    learning_rate: float = Field(default=1e-5, gt=0.0, description="Adam's learning rate where the backbone moves.")
+    epochs: int = Field(default=5, ge=1, description="Most epochs, over the target examples, of a moving backbone.")
+
+
+def reads_inputs(options: Options) -> bool:
+    """Where the backbone moves."""
+    return options.unfreeze > 0
+
+
+def fit(task: Task) -> History:
+    """Fits the head on both domains, then, with `unfreeze`, the top of the backbone with it.
+
+    Raises:
+        GraftError: there are no labelled training examples of the source domain.
+    """
+    from graft.models import loop
+    from graft.models.standard_phases import backbone_phase, through_backbone
+
+    if task.source is None:
+        raise GraftError(
+            "transfer.method: 'joint' learns from examples of two domains; the train split has none of the source "
+            "domain. Name them with data.domain, or choose another method"
+        )
+    options = cast(Options, task.options)
+    phases = [_head_phase(task, options.weight)]
+    if options.unfreeze:
+        task.backbone.unfreeze(options.unfreeze)
+        phase = backbone_phase(task, options.epochs, options.learning_rate)
+        phase.learn.streams = {**phase.learn.streams, "source": task.inputs(task.source)}
+        phase.learn.objective = _joint(task, phase.learn.objective, through_backbone(task), options.weight)
+        phases.append(phase)
+    return loop.run(task, phases)
+
+
+def _head_phase(task: Task, weight: float) -> Phase | SolvedHead:
+    """The head on cached features of both domains."""
+    from graft.models.solved_head import SolvedHead
+    from graft.models.standard_phases import head_phase, through_head
+
+    if task.head_options.solved:
+        return SolvedHead(task, task.training.epochs, _both(task, weight), scale=1 + weight)
+    phase = cast("Phase", head_phase(task, task.training.epochs))
+    phase.learn.streams = {**phase.learn.streams, "source": task.arrays(task.source)}
+    phase.learn.objective = _joint(task, phase.learn.objective, through_head(task), weight)
+    return phase
+
+
+def _joint(task: Task, supervised: Objective, forward: Forward, weight: float) -> Objective:
+    """The objective of the target's stream with that of the source's beside it, as `source_loss`."""
+    from graft.models.objectives import labelled
+    from graft.models.phase import Batches, Outcome
+
+    def objective(batches: Batches) -> Outcome:
+        outcome = supervised(batches)
+        source = labelled(task.target, batches["source"], forward(batches["source"]["inputs"], True), True)
+        outcome.losses["source_loss"], outcome.weights["source_loss"] = source.losses["loss"], weight
+        return outcome
+
+    return objective
+
+
+def _both(task: Task, weight: float) -> Examples:
+    """Target and source examples, so weighed that the mean of all their losses is (L_target + weight * L_source) /
+    (1 + weight); figures are of the target's."""
+    import numpy as np
+
+    from graft.models import linear
+
+    target, source = task.train.examples, task.source.examples
+    if not weight:
+        return target
+    share = weight * len(target.targets) / len(source.targets)
+    weighed = source.weighed(np.full(len(source.targets), share, np.float32))
+    return linear.join(target, weighed, measured=len(target.targets))
