@@ -52,7 +52,7 @@ class Train(base.Stage):
         hidden = f"{', '.join(map(str, config.head.hidden))} hidden units, then " if config.head.hidden else ""
         lines = [
             f"Backbone: {config.backbone.handle}, {ran.input.fed}, {ran.input.told}",
-            f"Transfer: {base.inline(config.transfer)}",
+            f"Transfer: {base.inline(config.transfer.model_dump())}",
             f"Head: {hidden}one linear layer",
             f"Training: {len(history['epochs'])} epochs, weights of epoch {history['best_epoch']} (lowest eval loss)",
         ]
