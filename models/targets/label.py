@@ -192,9 +192,11 @@ class Target(classes.Classes):
         def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
             return {"accuracy": outputs.argmax(axis=1) == targets}
 
-        train, evaluate = (examples.weighed(self.class_weights[examples.targets]) for examples in (train, evaluate))
+        def weighed(examples: "linear.Examples") -> "linear.Examples":
+            return examples.weighed(self.class_weights[examples.targets])
+
         loss = convex.Softmax(self.units, self.options.label_smoothing)
-        return linear.solve(train, evaluate, loss, options, report, figures)
+        return linear.solve(weighed(train), weighed(evaluate), loss, options, report, figures)
 
     # Answering.
 
