@@ -20,7 +20,7 @@ class Ingest(base.Stage):
     """Reads the source; every other stage works on what it wrote."""
 
     name = "ingest"
-    needs = "input.max_bytes and the other limits of input"
+    needs = "the limits in section input"
 
     def wire(self, wiring):
         from graft.components.ingest.component import Ingest as Component

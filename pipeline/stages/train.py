@@ -13,7 +13,7 @@ class Train(base.Stage):
     """Trains and exports the candidate."""
 
     name = "train"
-    needs = "train.batch_size or backbone.image_size"
+    needs = "train.batch_size or the sizes in section input"
 
     def wire(self, wiring):
         from graft.components.train.component import Trainer
