@@ -31,6 +31,7 @@ def network_outputs(backbone: Backbone, head: keras.Model, batches: Iterable[Bat
 def trained_outputs(task: Task, split: Split) -> np.ndarray:
     """float32 [n, units] of a task's network after its method has fitted it, on inputs where the backbone moved."""
     if reads_inputs(task.options):
+        assert task.backbone is not None
         return network_outputs(task.backbone, task.head, task.inputs(split).ordered())
     return head_outputs(task.head, task.arrays(split).ordered())
 

@@ -27,11 +27,13 @@ class Data(Protocol):
 
     Attributes:
         count: how many.
-        spec: of a chunk: the keys of a `Batch` with their types, each with a leading None.
     """
 
     count: int
-    spec: Mapping[str, tf.TensorSpec]
+
+    @property
+    def spec(self) -> Mapping[str, tf.TensorSpec]:
+        """Of a chunk: the keys of a `Batch` with their types, each with a leading None."""
 
     def ordered(self) -> Iterator[Batch]:
         """Chunks of one or more batches."""

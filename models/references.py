@@ -96,10 +96,11 @@ class Comparison:
             backbone: under the head; None where it works on `plain`.
             plain: by split what takes the place of features; empty where it has a backbone.
         """
-        train, eval = (
-            dataclasses.replace(split.of(TARGET_DOMAIN), **({"features": plain[name]} if plain else {}))
-            for name, split in (("train", self.train), ("eval", self.eval))
-        )
+        train, eval = self.train.of(TARGET_DOMAIN), self.eval.of(TARGET_DOMAIN)
+        if plain:
+            train, eval = (
+                dataclasses.replace(split, features=plain[name]) for name, split in (("train", train), ("eval", eval))
+            )
         target = self.target.fitted(train.targets)
         head = build_head(target.units, train.features.shape[1], options, seed)
         training = self.training(seed).model_copy(update={"epochs": epochs, "patience": epochs})

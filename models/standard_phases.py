@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from graft.models import precision
 from graft.models.batch_statistics import BatchStatistics
-from graft.models.objectives import supervised
+from graft.models.objectives import Forward, supervised
 from graft.models.phase import Group, Pass, Phase
 from graft.models.solved_head import SolvedHead
 from graft.models.task import Task
@@ -49,29 +49,31 @@ def backbone_phase(
         batch_norm_training: whether batch normalisation uses and updates the statistics of the batch, as a network
             trained from scratch needs.
     """
+    backbone = task.backbone
+    assert backbone is not None
     forward = through_backbone(task, batch_norm_training)
-    moved: list[keras.Variable] = task.backbone.variables if batch_norm_training else task.backbone.trainable_variables
+    moved: list[keras.Variable] = backbone.variables if batch_norm_training else backbone.trainable_variables
     train = task.inputs(task.train)
 
     def regularization() -> list[tf.Tensor]:
-        return [*task.head.losses, *task.backbone.losses]
+        return [*task.head.losses, *backbone.losses]
 
     return Phase(
         name=name,
         learn=Pass({"target": train}, supervised(task.target, forward, True, regularization)),
         judge=Pass({"target": task.inputs(task.eval)}, supervised(task.target, forward, False)),
-        groups=[Group([*task.head.trainable_variables, *task.backbone.trainable_variables], learning_rate)],
+        groups=[Group([*task.head.trainable_variables, *backbone.trainable_variables], learning_rate)],
         state=[*task.head.variables, *moved],
         epochs=epochs,
-        unit=task.backbone.takes.unit,
-        backbone=task.backbone,
+        unit=backbone.takes.unit,
+        backbone=backbone,
         dtype_policy=precision.choose_policy(task.training.mixed_precision),
-        statistics=BatchStatistics(task.backbone, moved, train.spec["inputs"]) if batch_norm_training else None,
+        statistics=BatchStatistics(backbone, moved, train.spec["inputs"]) if batch_norm_training else None,
     )
 
 
-def through_head(task: Task):
-    """Features to outputs of the head, as a `models.objectives.Forward`."""
+def through_head(task: Task) -> Forward:
+    """Features to outputs of the head, as a forward computation."""
 
     def forward(features: tf.Tensor, training: bool) -> tf.Tensor:
         return task.head(features, training=training)
@@ -79,11 +81,14 @@ def through_head(task: Task):
     return forward
 
 
-def through_backbone(task: Task, batch_norm_training: bool = False):
-    """Inputs to outputs of the head, as a `models.objectives.Forward`; see `backbone_phase`."""
+def through_backbone(task: Task, batch_norm_training: bool = False) -> Forward:
+    """Inputs to outputs of the head, as a forward computation; see `backbone_phase`."""
+
+    backbone = task.backbone
+    assert backbone is not None
 
     def forward(inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        features = task.backbone(inputs, training=training and batch_norm_training)
+        features = backbone(inputs, training=training and batch_norm_training)
         return task.head(tf.cast(features, tf.float32), training=training)
 
     return forward

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from pydantic import BaseModel
 
 from graft.models.arrays import ArraySplit, Picked
 from graft.models.backbone import Backbone
@@ -22,6 +21,7 @@ from graft.models.linear import Examples
 from graft.models.options import HeadOptions, TrainOptions
 from graft.models.stored import reading
 from graft.models.targets.base import Target
+from graft.models.transfer import MethodOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Task:
     head: keras.Model
     train: Split
     eval: Split
-    options: BaseModel
+    options: MethodOptions
     training: TrainOptions
     source: Split | None = None
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
@@ -141,6 +141,7 @@ class Task:
 
     def inputs(self, split: Split) -> InputSplit:
         """The split's examples, in batches as the backbone expects them."""
+        assert self.backbone is not None
         return inputs(split, self.backbone.takes, self.training.batch_size)
 
 

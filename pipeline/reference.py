@@ -102,17 +102,19 @@ def _by_kind(
         for name, first in members[0].model_fields.items()
         if name != tag and all(_same(first, member.model_fields.get(name)) for member in members)
     ]
-    default = {} if field.is_required() else {"default": getattr(field.default, tag)}
-    names = pydantic.Field(**default, description="The kind of this section; a kind may have keys of its own, below.")
-    kind: Any = (typing.Literal[tuple(kinds)], names)
-    common = {name: (members[0].model_fields[name].annotation, members[0].model_fields[name]) for name in shared}
+    default = ... if field.is_required() else getattr(field.default, tag)
+    names: Any = pydantic.Field(
+        default, description="The kind of this section; a kind may have keys of its own, below."
+    )
+    fields: dict[str, Any] = {tag: (typing.Literal[tuple(kinds)], names)}
+    fields |= {name: (members[0].model_fields[name].annotation, members[0].model_fields[name]) for name in shared}
     about = field.description or _sentence(members[0])
-    yield from _sections(key, pydantic.create_model("Shared", __doc__=about, **{tag: kind}, **common), key)
+    yield from _sections(key, pydantic.create_model("Shared", __doc__=about, **fields), key)
     for name, member in kinds.items():
-        own = {n: (f.annotation, f) for n, f in member.model_fields.items() if n not in (*shared, tag)}
+        fields = {n: (f.annotation, f) for n, f in member.model_fields.items() if n not in (*shared, tag)}
         doc = _first_paragraph(sys.modules[member.__module__].__doc__) if key == "transfer" else _sentence(member)
-        if own:
-            yield from _sections(key, pydantic.create_model(name, __doc__=doc, **own), f"{key}: {tag}: {name}")
+        if fields:
+            yield from _sections(key, pydantic.create_model(name, __doc__=doc, **fields), f"{key}: {tag}: {name}")
 
 
 def _same(one: FieldInfo, other: FieldInfo | None) -> bool:

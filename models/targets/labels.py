@@ -86,6 +86,14 @@ class SliceGates(BaseModel):
     macro_f1: Fraction | None = Field(None, description="Least macro F1 in each slice.")
 
 
+def shown(outputs: Mapping[str, Any]) -> dict[str, str] | None:
+    """For `models.targets.shown`; None for an answer of another kind."""
+    if not {"predicted", "probabilities"} <= outputs.keys():
+        return None
+    chosen = [name for name, is_chosen in outputs["predicted"].items() if is_chosen]
+    return {"labels": ", ".join(f"{name} {outputs['probabilities'][name]:.4f}" for name in chosen)}
+
+
 class Target(classes.Classes):
     """A probability for each class by itself, and a decision by its threshold.
 

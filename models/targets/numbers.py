@@ -83,6 +83,12 @@ class SliceGates(BaseModel):
     )
 
 
+def shown(outputs: Mapping[str, Any]) -> dict[str, str] | None:
+    """For `models.targets.shown`; None for an answer of another kind."""
+    values = outputs.get("values")
+    return {name: f"{value:.6g}" for name, value in values.items()} if isinstance(values, dict) else None
+
+
 class Target(AnyTarget):
     """A number for each column. The head learns them less their mean, by their standard deviation.
 

@@ -2,7 +2,7 @@
 
 A method's file holds
 
-- `Options`: its settings, a pydantic model with `method` as its first field;
+- `Options`: its settings, a `MethodOptions`;
 - `reads_inputs(options)`: whether it trains on inputs (then augmentation applies) or on cached features only;
 - `REFITS`: whether nothing chooses weights by eval after the head, so that a head may be refitted on it;
 - `fit(task)`: trains `task.head`, and `task.backbone` where the method does, and returns a `models.history.History`.
@@ -13,7 +13,7 @@ Neither this file nor a method's file imports Keras at its top, so that a config
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Input
@@ -31,22 +31,32 @@ METHODS = Registry(
 )
 
 
-def parse_options(transfer: Mapping[str, Any]) -> BaseModel:
+class MethodOptions(BaseModel):
+    """What the settings of all methods have in common."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: str
+
+
+def parse_options(transfer: Mapping[str, Any]) -> MethodOptions:
     """The settings of a method from the `transfer` section as JSON types.
 
     Raises:
         GraftError: no method has that name; the message gives the nearest one.
         pydantic.ValidationError: a setting is not one of the method's.
     """
-    return METHODS.options(transfer.get("method", METHODS.default)).model_validate(transfer)
+    options = METHODS.options(transfer.get("method", METHODS.default)).model_validate(transfer)
+    assert isinstance(options, MethodOptions)
+    return options
 
 
-def reads_inputs(options: BaseModel) -> bool:
+def reads_inputs(options: MethodOptions) -> bool:
     """Whether a method with these settings trains on inputs, or on cached features only."""
-    return METHODS.module(options.method).reads_inputs(options)  # type: ignore[attr-defined]
+    return METHODS.module(options.method).reads_inputs(options)
 
 
-def check_options(options: BaseModel, head: HeadOptions, input: Input) -> None:
+def check_options(options: MethodOptions, head: HeadOptions, input: Input) -> None:
     """Refuses settings of head and input that the method cannot honour.
 
     Args:
@@ -58,7 +68,7 @@ def check_options(options: BaseModel, head: HeadOptions, input: Input) -> None:
         GraftError: augmentation with a method that trains on cached features; a head refitted on eval with a method
             that goes on to choose weights by eval.
     """
-    method = options.method  # type: ignore[attr-defined]
+    method = options.method
     if head.refit and not METHODS.module(method).REFITS:
         raise GraftError(
             f"head.refit: method {method!r} trains on after the head and chooses its weights by the eval loss, which "

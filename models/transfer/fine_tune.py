@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from graft.models.transfer import MethodOptions
 
 if TYPE_CHECKING:
     from graft.models.history import History
@@ -19,10 +21,8 @@ if TYPE_CHECKING:
 REFITS = False
 
 
-class Options(BaseModel):
+class Options(MethodOptions):
     """How much of the backbone moves, how far and for how long."""
-
-    model_config = ConfigDict(extra="forbid")
 
     method: Literal["fine_tune"] = "fine_tune"
     unfreeze: float = Field(

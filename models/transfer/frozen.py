@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from graft.models.transfer import MethodOptions
 
 if TYPE_CHECKING:
     from graft.models.history import History
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 REFITS = True
 
 
-class Options(BaseModel):
+class Options(MethodOptions):
     """The frozen method has no settings of its own: `head` and `train` say it all."""
-
-    model_config = ConfigDict(extra="forbid")
 
     method: Literal["frozen"] = "frozen"
 

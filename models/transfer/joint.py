@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from graft.models.errors import GraftError
+from graft.models.transfer import MethodOptions
 
 if TYPE_CHECKING:
     from graft.models.history import History
@@ -29,10 +30,8 @@ if TYPE_CHECKING:
 REFITS = False
 
 
-class Options(BaseModel):
+class Options(MethodOptions):
     """How much the source domain counts, and whether the backbone moves."""
-
-    model_config = ConfigDict(extra="forbid")
 
     method: Literal["joint"] = "joint"
     weight: float = Field(default=1.0, ge=0.0, description="Weight of the source's mean loss; the target's weighs 1.")

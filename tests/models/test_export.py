@@ -12,7 +12,7 @@ from graft.models.frozen import FrozenRunner
 from graft.models.inputs import exported_input
 from graft.models.inputs.image.decoding import preprocess
 from graft.models.targets import exported_target, label
-from graft.models.transfer import get_method
+from graft.models.transfer import METHODS
 
 pytestmark = pytest.mark.graph
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.graph
 def exported(training_input, tmp_path_factory):
     """A fine-tuned model on disk, and its task."""
     task = training_input.task({"method": "fine_tune", "epochs": 1, "head_epochs": 2, "learning_rate": 1e-2})
-    get_method("fine_tune").fit(task)
+    METHODS.module("fine_tune").fit(task)
     directory = tmp_path_factory.mktemp("export") / "model"
     write(task, training_input, directory)
     return task, directory

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from graft.models.errors import GraftError
 from graft.models.heads import build_head
 from graft.models.options import HeadOptions
 
@@ -45,9 +44,3 @@ def test_head_stays_float32_under_a_mixed_policy():
     finally:
         keras.config.set_dtype_policy(before)
     assert head(np.ones((1, 4), np.float32)).dtype == "float32"
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_fewer_than_two_classes_are_refused(count):
-    with pytest.raises(GraftError, match=f"{count} class; a classifier needs at least 2"):
-        build_head(count, 4, HeadOptions())

@@ -10,8 +10,10 @@ from training_input import weights
 from graft.models import loop, memory, progress
 from graft.models.checkpoint import Checkpoint
 from graft.models.errors import GraftError
+from graft.models.phase import Group
+from graft.models.standard_phases import backbone_phase, head_phase
 from graft.models.task import Split
-from graft.models.transfer import get_method
+from graft.models.transfer import METHODS
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +36,7 @@ def fit(task, checkpoint=None, stop_after=None):
     task.checkpoint = checkpoint
     previous = progress.set_sink(sink)
     try:
-        return get_method("fine_tune" if hasattr(task.options, "unfreeze") else "frozen").fit(task)
+        return METHODS.module(task.options.method).fit(task)
     finally:
         progress.set_sink(previous)
 
@@ -57,7 +59,7 @@ def test_early_stop_after_patience_and_best_weights_restored(training_input):
     assert len(losses) == history.best_epoch + 2 < 50
     eval_only = loop.run(
         dataclasses.replace(task, training=task.training.model_copy(update={"learning_rate": 1e-12, "epochs": 1})),
-        [dataclasses.replace(loop.head_phase(task, 1), learning_rate=1e-12)],
+        [dataclasses.replace(head_phase(task, 1), groups=[Group(task.head.trainable_variables, 1e-12)])],
     )
     assert eval_only.best["val_loss"] == pytest.approx(min(losses), abs=1e-4)
 
@@ -123,7 +125,7 @@ def test_divergence_stops_with_the_reason(training_input):
     task = training_input.task()
     features = np.array(task.train.features)
     features[5] = np.nan
-    broken = dataclasses.replace(task, train=Split(features, task.train.labels))
+    broken = dataclasses.replace(task, train=Split(features, task.train.targets))
     with pytest.raises(GraftError, match=r"the loss became nan in phase 'head', epoch 1; the learning rate 0\.01"):
         fit(broken)
 
@@ -134,7 +136,7 @@ def test_class_weights_move_answers_towards_the_heavy_class(training_input):
     for task in (light, heavy):
         fit(task)
         answers = task.head(task.train.features, training=False).numpy().argmax(axis=1)
-        share.append((answers == task.classes.index("red")).mean())
+        share.append((answers == task.target.names.index("red")).mean())
     assert share[0] < 0.1
     assert share[1] > 0.6
 
@@ -155,7 +157,7 @@ def test_progress_and_tensorboard(training_input, tmp_path):
     seen = []
     previous = progress.set_sink(lambda *received: seen.append(received))
     try:
-        get_method("fine_tune").fit(task)
+        METHODS.module("fine_tune").fit(task)
     finally:
         progress.set_sink(previous)
     epochs = [received for received in seen if received[3] == "epochs"]
@@ -171,8 +173,8 @@ def test_a_network_from_scratch_is_judged_by_statistics_of_its_own_weights(train
     """A dozen steps move Keras' moving averages by a tenth only; by those the features would be others."""
     task = training_input.task()
     task.backbone.unfreeze(1.0)
-    loop.run(task, [loop.backbone_phase(task, 2, 0.01, "scratch", batch_norm_training=True)])
-    images = tf.concat([batch for batch, _ in task.images(task.train).ordered()], 0)
+    loop.run(task, [backbone_phase(task, 2, 0.01, "scratch", batch_norm_training=True)])
+    images = tf.concat([batch["inputs"] for batch in task.inputs(task.train).ordered()], 0)
     judged = task.backbone(images, training=False).numpy()
     learned = task.backbone(images, training=True).numpy()
     assert np.abs(judged - learned).mean() < 0.1 * learned.std()
@@ -181,7 +183,7 @@ def test_a_network_from_scratch_is_judged_by_statistics_of_its_own_weights(train
 def test_batches_that_cannot_fit_are_refused_before_training(training_input, monkeypatch):
     task = training_input.task(FINE_TUNE, batch_size=8)
     task.backbone.unfreeze(1.0)
-    phase = loop.backbone_phase(task, 1, 1e-3)
+    phase = backbone_phase(task, 1, 1e-3)
     need, batch = loop.least_bytes(phase, 8)
     moved = sum(np.prod(variable.shape) for variable in phase.trainable)
     assert (need, batch) == (3 * 8 * 16 * 16 * 3 * 4 + 16 * moved, 8)
@@ -190,7 +192,7 @@ def test_batches_that_cannot_fit_are_refused_before_training(training_input, mon
 
     monkeypatch.setattr(memory, "available", lambda: memory.Available(need - 1, "the container"))
     with pytest.raises(
-        GraftError, match=r"^train: batches of 8 images of 16 x 16 take at least .* the container; "
+        GraftError, match=r"^train: batches of 8 images of 16 x 16 x 3 take at least .* the container; "
     ) as no:
         loop.run(task, [phase])
-    assert str(no.value).endswith("lower train.batch_size or backbone.image_size")
+    assert str(no.value).endswith("lower train.batch_size or the size that `input` gives them")

@@ -6,7 +6,7 @@ import tensorflow as tf
 from training_input import IMAGE_SIZE
 
 from graft.models import precision
-from graft.models.transfer import get_method
+from graft.models.transfer import METHODS
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_fine_tuning_in_16_bit_learns_and_leaves_float32_behind(training_input, 
     method = {"method": "fine_tune", "epochs": 2, "head_epochs": 1, "learning_rate": 1e-3}
     task = training_input.task(method, mixed_precision="on")
     before = [variable.numpy() for variable in task.backbone.variables]
-    history = get_method("fine_tune").fit(task)
+    history = METHODS.module("fine_tune").fit(task)
     assert history.best["phase"] == "fine_tune"
     assert any((old != new.numpy()).any() for old, new in zip(before, task.backbone.variables, strict=True))
     assert {layer.dtype_policy.name for layer in task.backbone.body._flatten_layers()} == {"float32"}

@@ -6,10 +6,10 @@ import pytest
 from test_loop import Killed, assert_equal_weights, fit, without_seconds
 from training_input import weights
 
-from graft.models import logistic
+from graft.models import convex, linear
 from graft.models.checkpoint import Checkpoint
 from graft.models.options import HeadOptions
-from graft.models.transfer import get_method
+from graft.models.transfer import METHODS
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,13 @@ def test_refit_needs_a_solved_head(options):
         HeadOptions(refit=True, **options)
 
 
+def measure(kernel, bias, examples):
+    def figures(outputs, targets):
+        return {"accuracy": outputs.argmax(axis=1) == targets}
+
+    return linear.measure(linear.Linear(kernel, bias), examples, convex.Softmax(3), figures)
+
+
 def test_frozen_solves_the_head_and_touches_nothing_else(training_input):
     task = training_input.task(head={"solver": "auto"})
     backbone = weights(task.backbone)
@@ -51,9 +58,9 @@ def test_frozen_solves_the_head_and_touches_nothing_else(training_input):
     assert [entry["phase"] for entry in history.epochs] == ["head"]
     assert history.best["val_loss"] == min(step["val_loss"] for step in history.path)
     kernel, bias = (v.numpy() for v in task.head.trainable_variables)
-    evaluate = logistic.Examples(task.eval.features, task.eval.labels)
-    loss, accuracy = logistic.measure(logistic.Linear(kernel, bias), evaluate)
-    assert (loss, accuracy) == (pytest.approx(history.best["val_loss"]), history.best["val_accuracy"])
+    evaluate = task.eval.examples
+    found = measure(kernel, bias, evaluate)
+    assert found == {"loss": pytest.approx(history.best["val_loss"]), "accuracy": history.best["val_accuracy"]}
     assert history.max_epochs == 4, "what a trained head would be given is the budget of the references"
 
 
@@ -64,8 +71,8 @@ def test_it_ends_below_a_head_that_is_trained(training_input):
 
     def objective(task):
         kernel, bias = (v.numpy() for v in task.head.trainable_variables)
-        train = logistic.Examples(task.train.features, task.train.labels)
-        return logistic.measure(logistic.Linear(kernel, bias), train)[0] + 1e-3 * (kernel**2).sum()
+        train = task.train.examples
+        return measure(kernel, bias, train)["loss"] + 1e-3 * (kernel**2).sum()
 
     assert objective(solved) < objective(trained)
 
@@ -77,7 +84,7 @@ def test_class_weights_and_smoothing_are_honoured(training_input):
         fit(task)
         logits = task.head(task.train.features, training=False).numpy()
         log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        share.append(np.exp(log_p[:, task.classes.index("red")]).mean())
+        share.append(np.exp(log_p[:, task.target.names.index("red")]).mean())
         confidence.append(np.exp(log_p.max(axis=1)).mean())
     # Every third image is red.
     assert share[0] < 0.3 < 0.4 < share[1]
@@ -89,10 +96,9 @@ def test_refit_keeps_the_figures_of_the_choice_and_learns_from_eval_too(training
     histories = [fit(plain), fit(refitted)]
     assert [h.refit for h in histories] == [False, True]
     assert histories[0].best["val_loss"] == histories[1].best["val_loss"]
-    evaluate = logistic.Examples(plain.eval.features, plain.eval.labels)
+    evaluate = plain.eval.examples
     losses = [
-        logistic.measure(logistic.Linear(*(v.numpy() for v in task.head.trainable_variables)), evaluate)[0]
-        for task in (plain, refitted)
+        measure(*(v.numpy() for v in task.head.trainable_variables), evaluate)["loss"] for task in (plain, refitted)
     ]
     assert losses[1] < losses[0]
 
@@ -103,7 +109,7 @@ FINE_TUNE = {"method": "fine_tune", "epochs": 3, "learning_rate": 1e-3}
 @pytest.mark.slow
 def test_fine_tuning_starts_at_the_optimum_and_keeps_its_penalty(training_input):
     task = training_input.task(FINE_TUNE, head={"solver": "auto"})
-    history = get_method("fine_tune").fit(task)
+    history = METHODS.module("fine_tune").fit(task)
     assert [entry["phase"] for entry in history.epochs] == ["head"] + ["fine_tune"] * 3
     chosen = history.path[history.chosen]["l2"]
     kernel = task.head.layers[-1].kernel

@@ -7,7 +7,10 @@ import pytest
 
 from graft.models.errors import GraftError
 from graft.models.stored import reading
-from graft.models.task import check_same_classes, load_split
+from graft.models.targets import KINDS, make_target
+from graft.models.task import check_same_names, load_split
+
+TARGET = make_target(KINDS.options("label")(), ["cat", "dog"])
 
 
 @pytest.fixture
@@ -23,8 +26,8 @@ def features(tmp_path):
 
 def test_whole_files_are_read(features):
     split = load_split(features, "train")
-    assert split.features.shape == (10, 4) and list(split.labels) == list(range(10))
-    check_same_classes(features, ["cat", "dog"])
+    assert split.features.shape == (10, 4) and list(split.targets) == list(range(10))
+    check_same_names(features, TARGET)
 
 
 @pytest.mark.parametrize("name", ["features.npy", "labels.npy"])
@@ -53,16 +56,16 @@ def test_an_array_of_objects_is_not_unpickled(features):
 
 
 @pytest.mark.parametrize("text", ["", '["cat"', "[" * 100_000, '"\\ud800'])
-def test_a_damaged_list_of_classes(features, text):
+def test_a_damaged_list_of_names(features, text):
     (features / "names.json").write_text(text)
     with pytest.raises(GraftError, match=r"names.json: damaged or cut \("):
-        check_same_classes(features, ["cat", "dog"])
+        check_same_names(features, TARGET)
 
 
 def test_missing_files_and_errors_of_ours(features):
     (features / "names.json").unlink()
     with pytest.raises(GraftError, match=r"names.json: missing; the features stage writes it"):
-        check_same_classes(features, ["cat", "dog"])
+        check_same_names(features, TARGET)
     with pytest.raises(GraftError, match=r"^told$"), reading("x", "features"):
         raise GraftError("told")
 

@@ -65,7 +65,7 @@ def test_pictures_of_the_data_are_exported_only_if_asked_for(fine_tuned, trainin
         return sum(image in content for images in training_input.images.values() for image in images)
 
     assert exported(fine_tuned) == 0
-    trainer.run_fn(training_input.fn_args(tmp_path, export={"warmup": "images"}))
+    trainer.run_fn(training_input.fn_args(tmp_path, export={"warmup": "examples"}))
     assert exported(tmp_path) == 4
 
 
@@ -94,10 +94,10 @@ def test_frozen_run_on_shuffled_labels_learns_nothing(training_input, tmp_path):
     [
         ({"transfer": {"method": "frozn"}}, "did you mean 'frozen'"),
         ({"transfer": {"method": "fine_tune", "unfreeze": 2.0}}, "less than or equal to 1"),
-        ({"train": {"augment": {"flip": True}}}, r"train\.augment: method 'frozen'"),
+        ({"input": {"augment": {"flip": True}}}, r"input\.augment: method 'frozen'"),
         ({"train": {"epochs": 0}}, "epochs"),
         ({"hed": {}}, "hed"),
-        ({"features_path": "nowhere"}, r"nowhere/classes\.json: missing"),
+        ({"features_path": "nowhere"}, r"nowhere/names\.json: missing"),
     ],
     ids=["method", "method option", "augment", "epochs", "unknown key", "features"],
 )

@@ -9,47 +9,56 @@ import pytest
 from training_input import weights
 
 from graft.models.errors import GraftError
-from graft.models.options import AugmentOptions, HeadOptions, TrainOptions
-from graft.models.transfer import METHODS, check_options, get_method, method_options
+from graft.models.inputs import KINDS, make_input
+from graft.models.options import HeadOptions
+from graft.models.transfer import METHODS, check_options, parse_options, reads_inputs
 
 
 def test_unknown_method_names_the_nearest():
-    with pytest.raises(GraftError, match=r"unknown method 'fine-tune'; did you mean 'fine_tune'\?"):
-        get_method("fine-tune")
+    with pytest.raises(GraftError, match=r"transfer\.method: received 'fine-tune'; did you mean 'fine_tune'\?"):
+        METHODS.module("fine-tune")
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_the_parts_the_registry_asks_for(name):
-    module = get_method(name)
+    module = METHODS.module(name)
     assert callable(module.fit)
-    assert isinstance(module.READS_IMAGES, bool)
-    method_options(name).model_validate({})
+    assert isinstance(module.REFITS, bool)
+    assert next(iter(module.Options.model_fields)) == "method"
+    assert isinstance(reads_inputs(parse_options({"method": name})), bool)
     with pytest.raises(pydantic.ValidationError, match="no_such_option"):
-        method_options(name).model_validate({"no_such_option": 1})
-    assert all(field.description for field in method_options(name).model_fields.values())
+        parse_options({"method": name, "no_such_option": 1})
+    fields = module.Options.model_fields
+    assert all(field.description for key, field in fields.items() if key != "method")
 
 
 def test_checking_options_imports_neither_keras_nor_tensorflow():
     code = (
-        "import sys; from graft.models.transfer import METHODS, method_options; import models.options;"
-        "[method_options(name)() for name in METHODS];"
+        "import sys; from graft.models.transfer import METHODS; import graft.models.settings;"
+        "[METHODS.options(name)() for name in METHODS];"
         "assert not {'keras', 'tensorflow'} & set(sys.modules), 'imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_augmentation_needs_a_method_that_reads_images():
-    augmented = TrainOptions(augment=AugmentOptions(flip=True))
-    check_options("fine_tune", augmented, HeadOptions())
-    check_options("frozen", TrainOptions(), HeadOptions())
-    with pytest.raises(GraftError, match=r"train\.augment: method 'frozen' .* received \{'flip': True\}"):
-        check_options("frozen", augmented, HeadOptions())
+PLAIN = make_input(KINDS.options("image")())
+AUGMENTED = make_input(KINDS.options("image")(augment={"flip": True}))
+
+
+def test_augmentation_needs_a_method_that_reads_inputs():
+    for method in ({"method": "fine_tune"}, {"method": "joint", "unfreeze": 0.5}):
+        check_options(parse_options(method), HeadOptions(), AUGMENTED)
+    for name in ("frozen", "joint"):
+        check_options(parse_options({"method": name}), HeadOptions(), PLAIN)
+        with pytest.raises(GraftError, match=rf"input\.augment: method '{name}' .* received \{{'flip': True\}}"):
+            check_options(parse_options({"method": name}), HeadOptions(), AUGMENTED)
 
 
 def test_a_head_refitted_on_eval_must_not_be_followed_by_a_choice_on_eval():
-    check_options("frozen", TrainOptions(), HeadOptions(refit=True))
-    with pytest.raises(GraftError, match=r"head\.refit: method 'fine_tune' .* use method 'frozen'"):
-        check_options("fine_tune", TrainOptions(), HeadOptions(refit=True))
+    check_options(parse_options({"method": "frozen"}), HeadOptions(refit=True), PLAIN)
+    for name in ("fine_tune", "joint"):
+        with pytest.raises(GraftError, match=rf"head\.refit: method '{name}' .* use method 'frozen'"):
+            check_options(parse_options({"method": name}), HeadOptions(refit=True), PLAIN)
 
 
 def test_frozen_trains_the_head_and_nothing_else(training_input):
@@ -57,7 +66,7 @@ def test_frozen_trains_the_head_and_nothing_else(training_input):
     model_parameters = [*task.backbone.trainable_variables, *task.head.trainable_variables]
     assert len(model_parameters) == len(task.head.trainable_variables) > 0
     backbone, head = weights(task.backbone), weights(task.head)
-    history = get_method("frozen").fit(task)
+    history = METHODS.module("frozen").fit(task)
     for before, after in zip(backbone, weights(task.backbone), strict=True):
         np.testing.assert_array_equal(before, after)
     assert all((before != after).any() for before, after in zip(head, weights(task.head), strict=True))
@@ -71,7 +80,7 @@ def fine_tuned(training_input, unfreeze, kind="backbone"):
     method = {"method": "fine_tune", "unfreeze": unfreeze, "epochs": 2, "head_epochs": 2, "learning_rate": 1e-3}
     task = training_input.task(method, kind)
     before = {v.path: v.numpy() for v in task.backbone.variables}
-    history = get_method("fine_tune").fit(task)
+    history = METHODS.module("fine_tune").fit(task)
     moved = {path for path, value in before.items() if (value != paths(task)[path]).any()}
     return task, moved, history
 
@@ -104,12 +113,12 @@ def test_fine_tune_that_does_harm_ends_with_the_weights_of_the_head_phase(traini
     ruinous = {"method": "fine_tune", "epochs": 1, "head_epochs": 20, "learning_rate": 50.0}
     task = training_input.task(ruinous, learning_rate=0.03)
     before = weights(task.backbone)
-    history = get_method("fine_tune").fit(task)
+    history = METHODS.module("fine_tune").fit(task)
     assert history.best["phase"] == "head"
     assert history.epochs[-1]["val_loss"] > history.best["val_loss"]
     for old, new in zip(before, weights(task.backbone), strict=True):
         np.testing.assert_array_equal(old, new)
     logits = task.head(task.eval.features, training=False).numpy()
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    loss = -log_p[np.arange(len(log_p)), task.eval.labels].mean()
+    loss = -log_p[np.arange(len(log_p)), task.eval.targets].mean()
     assert loss == pytest.approx(history.best["val_loss"], abs=1e-5)

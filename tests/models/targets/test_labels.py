@@ -10,7 +10,7 @@ import sklearn.linear_model
 import sklearn.metrics
 import tensorflow as tf
 
-from graft.models import gap, linear
+from graft.models import gap, linear, targets
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
 from graft.models.options import HeadOptions
@@ -282,3 +282,8 @@ def test_two_equal_models_close_the_baseline_gate_at_most_as_often_as_is_stated(
         scores = (make(list("abcd")).scores(truth, given) for given in answers)
         closed += gap.compared(*scores, Target.score_range)["beyond_luck"] > 0
     assert closed / ROUNDS <= gap.FALSE_ALARMS + NOISE
+
+
+def test_an_answer_is_shown_by_the_classes_that_are_chosen():
+    outputs = {"probabilities": {"a": 0.9, "b": 0.2, "c": 0.7}, "predicted": {"a": True, "b": False, "c": True}}
+    assert targets.shown(outputs) == {"labels": "a 0.9000, c 0.7000"}

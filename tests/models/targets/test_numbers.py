@@ -8,7 +8,7 @@ import sklearn.linear_model
 import sklearn.metrics
 import tensorflow as tf
 
-from graft.models import gap, linear
+from graft.models import gap, linear, targets
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
 from graft.models.options import HeadOptions
@@ -281,3 +281,7 @@ def test_equal_models_close_the_gate_at_most_as_often_as_is_stated(n, seeds, hea
 
 def test_a_real_rise_closes_it():
     assert simulate(400, 3, False, true_gap=0.3) > 0.9
+
+
+def test_an_answer_is_shown_by_column():
+    assert targets.shown({"values": {"price": 12.345678, "area": 3e8}}) == {"price": "12.3457", "area": "3e+08"}
