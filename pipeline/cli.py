@@ -238,7 +238,7 @@ def _run_until(args: argparse.Namespace, end: "Ending") -> int:
             (s.name, f"{s.seconds:.1f}", "cached" if s.cached else "run", s.result or s.status) for s in result.stages
         ]
         say(*table(rows, ("stage", "seconds", "cached", "result")))
-        say(*(f"{'open  ' if gate.passed else 'CLOSED'}  {gate}" for gate in result.gates))
+        say(*(gate.line for gate in result.gates))
         if result.report:
             say(f"report: {result.report}")
     if message:

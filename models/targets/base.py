@@ -8,7 +8,7 @@ A target never changes. What it learns from data (the weights of classes, the sc
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -83,7 +83,6 @@ class Target(abc.ABC):
         REASONS: codes of `Refused`, each with one line for people.
         from_names: whether the name of a folder, or a number that indexes names, can be the target.
         words: names of losses and figures, with their unit, for the axes of plots.
-        tunes: whether `tuned` learns anything.
     """
 
     kind: ClassVar[str]
@@ -101,7 +100,6 @@ class Target(abc.ABC):
     metrics: ClassVar[tuple[str, ...]]
     slice_columns: ClassVar[Mapping[str, bool]]
     words: ClassVar[Mapping[str, str]]
-    tunes: ClassVar[bool] = False
 
     def __init__(self, options: BaseModel, names: Sequence[str] = (), facts: Mapping[str, Any] | None = None):
         self.options = options
@@ -152,6 +150,10 @@ class Target(abc.ABC):
             counts: split -> stratum -> number of examples.
             unit: what several examples are called.
         """
+
+    def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+        """Names of classes that the settings and `limits` (of `gates`) mention, by key of the configuration."""
+        return {}
 
     # Learning.
 
