@@ -83,7 +83,6 @@ class Target(abc.ABC):
         REASONS: codes of `Refused`, each with one line for people.
         from_names: whether the name of a folder, or a number that indexes names, can be the target.
         words: names of losses and figures, with their unit, for the axes of plots.
-        tunes: whether `tuned` learns anything.
     """
 
     kind: ClassVar[str]
@@ -101,7 +100,6 @@ class Target(abc.ABC):
     metrics: ClassVar[tuple[str, ...]]
     slice_columns: ClassVar[Mapping[str, bool]]
     words: ClassVar[Mapping[str, str]]
-    tunes: ClassVar[bool] = False
 
     def __init__(self, options: BaseModel, names: Sequence[str] = (), facts: Mapping[str, Any] | None = None):
         self.options = options

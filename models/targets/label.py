@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate
-from graft.models.targets import calibration, classes
+from graft.models.page import Block, Card, Section, Tile
+from graft.models.targets import calibration, classes, label_page
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
@@ -191,9 +192,11 @@ class Target(classes.Classes):
         def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
             return {"accuracy": outputs.argmax(axis=1) == targets}
 
-        train, evaluate = (examples.weighed(self.class_weights[examples.targets]) for examples in (train, evaluate))
+        def weighed(examples: "linear.Examples") -> "linear.Examples":
+            return examples.weighed(self.class_weights[examples.targets])
+
         loss = convex.Softmax(self.units, self.options.label_smoothing)
-        return linear.solve(train, evaluate, loss, options, report, figures)
+        return linear.solve(weighed(train), weighed(evaluate), loss, options, report, figures)
 
     # Answering.
 
@@ -306,7 +309,27 @@ class Target(classes.Classes):
             "probabilities": answers.tolist(),
         }
 
-    # For people.
+    # For people: see `models.targets.label_page`.
+
+    def tiles(self, figures: Figures) -> list[Tile]:
+        """Accuracy with its interval, macro F1, calibration error."""
+        return label_page.tiles(figures)
+
+    def sections(self, figures: Figures, unit: str) -> list[Section]:
+        """By class, the confusion matrix, calibration."""
+        return label_page.sections(figures, unit)
+
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> Section:
+        """The most confident wrong answers."""
+        return label_page.worst(self.names, encoded, most_probable(answers), answers, unit)
+
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> list[Block]:
+        """Accuracies on all examples and on the classes both know."""
+        return label_page.rivals(figures, limits, unit)
+
+    def card(self, figures: Figures, unit: str) -> Card:
+        """Figures, tables and limits."""
+        return label_page.card(figures, unit)
 
     def told(self, figures: Figures) -> str:
         """The accuracy."""

@@ -50,4 +50,6 @@ class Features(base.Stage):
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[base.Row]:
         backbone = lineage["backbone"]
+        if backbone is None:
+            return ()
         return [("backbone", backbone["handle"]), ("", f"identity {backbone['identity']}")]

@@ -80,7 +80,7 @@ def configure(folder: pathlib.Path, material: Material, target: str, method: str
     return Workshop(folder, config)
 
 
-@pytest.mark.parametrize(("kind", "target", "method"), CASES, ids="-".join)
+@pytest.mark.parametrize(("kind", "target", "method"), CASES, ids=["-".join(case) for case in CASES])
 def test_a_pipeline_runs_is_served_and_is_stopped(kind, target, method, materials, tmp_path):
     material = materials[kind]
     _, floors, beyond = TARGETS[target]
