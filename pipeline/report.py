@@ -22,7 +22,7 @@ from graft.pipeline.config import Config
 from graft.pipeline.lineage import describe_run, lineage_rows
 from graft.pipeline.metadata import Artifact, Metadata
 from graft.pipeline.result import RunResult
-from graft.pipeline.stages.base import CARD_HEADINGS, SERVING, Absent, Entry, Ran
+from graft.pipeline.stages.base import CARD_HEADINGS, SERVING, THE_MODEL, Absent, Entry, Ran
 
 log = logging.getLogger(__name__)
 
@@ -73,21 +73,22 @@ def write_report(
         path of the report; None if it could not be written.
     """
     path = folder / REPORT_FILE
-    ran = Ran(config, result, outputs)
     refusal = None if why_plain is None else f"Not shown: {why_plain}."
     try:
+        lineage = _guarded("lineage", lambda: _described(config, result, outputs), refusal)
+        ran = Ran(config, result, outputs, {} if isinstance(lineage, str) else lineage)
         context = {
             "config": config,
             "config_yaml": {"yaml": _yaml(config)},
             "result": result,
             "sections": list(build_sections(ran, refusal)),
             "tiles": [] if refusal else list(_tiles(ran)),
-            "lineage": _guarded("lineage", lambda: _lineage(ran), refusal),
+            "lineage": lineage if isinstance(lineage, str) else _lineage(lineage),
             "most_names": _MOST_NAMES,
         }
         _write(path, _environment(html=True).get_template("report.html.j2").render(context))
-        if any("model" in made for made in outputs.values()):
-            context |= _card(ran, refusal)
+        context |= _card(ran, refusal)
+        if context["card"]:
             _write(folder / CARD_FILE, _environment(html=False).get_template("model_card.md.j2").render(context))
     except Exception as error:  # see above
         log.error("%s: the report could not be written: %s", path, error, exc_info=log.isEnabledFor(logging.INFO))
@@ -133,7 +134,7 @@ def _tiles(ran: Ran) -> Iterator[page.Tile]:
 
 
 def _card(ran: Ran, refusal: str | None) -> dict[str, Any]:
-    """`card`: entries by heading, paragraphs first; `serving`: how the model is asked."""
+    """`card`: entries by heading, empty where no model was trained; `serving`: how the model is asked."""
     entries: dict[str, list[Any]] = {heading: [] for heading in CARD_HEADINGS}
     reasons: list[str] = []
     for stage in stages.STAGES:
@@ -143,19 +144,25 @@ def _card(ran: Ran, refusal: str | None) -> dict[str, Any]:
             continue
         for heading, entry in found:
             entries[heading].append(entry)
-    for heading, held in entries.items():
-        held.sort(key=lambda entry: not isinstance(entry, page.Text) if heading != "Data" else 0)
+    serving = entries.pop(SERVING)
+    if not entries[THE_MODEL]:
+        return {"card": [], "serving": []}
+    entries[THE_MODEL].append(f"Run: {ran.result.run_id}")
+    for held in entries.values():
         if not held:
             held.extend(page.Text(reason) for reason in dict.fromkeys(reasons))
-    serving = entries.pop(SERVING)
+        held.sort(key=lambda entry: not isinstance(entry, page.Text))  # paragraphs before lists and tables
     return {"card": list(entries.items()), "serving": serving}
 
 
-def _lineage(ran: Ran) -> Mapping[str, Any]:
-    """`rows`: a title and its lines; `stages` as of `describe_run`."""
-    if not ran.outputs:
+def _described(config: Config, result: RunResult, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    if not outputs:
         raise Absent("Not reached: the run ended before its first stage did.")
-    described = describe_run(Metadata(ran.config.run_root).work(ran.result.run_id))
+    return describe_run(Metadata(config.run_root).work(result.run_id))
+
+
+def _lineage(described: dict[str, Any]) -> dict[str, Any]:
+    """`rows`: a title and its lines; `stages` as of `describe_run`."""
     rows: list[tuple[str, list[str]]] = []
     for title, line in lineage_rows(described):
         if title or not rows:

@@ -20,7 +20,7 @@ from graft.models.gates import Gate, at_most
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from graft.models import linear
+    from graft.models import linear, page
     from graft.models.options import HeadOptions
 
 Value = tuple[str, ...] | tuple[float, ...]
@@ -296,6 +296,32 @@ class Target(abc.ABC):
     @abc.abstractmethod
     def told(self, figures: Figures) -> str:
         """The figures in a few words, for the line of a stage."""
+
+    @abc.abstractmethod
+    def tiles(self, figures: Figures) -> "list[page.Tile]":
+        """The figures that stand at the top of a report."""
+
+    @abc.abstractmethod
+    def sections(self, figures: Figures, unit: str) -> "list[page.Section]":
+        """What is to be seen of the figures; `unit` is what several examples are called."""
+
+    @abc.abstractmethod
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> "page.Section":
+        """The examples that were answered worst."""
+
+    @abc.abstractmethod
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> "list[page.Block]":
+        """The comparison with the served model.
+
+        Args:
+            figures: as the quality gate writes them, with a `baseline`.
+            limits: section `gates` of the configuration.
+            unit: what several examples are called.
+        """
+
+    @abc.abstractmethod
+    def card(self, figures: Figures, unit: str) -> "page.Card":
+        """The words and figures of a model card."""
 
 
 def finite(answers: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """One label of k."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -122,6 +122,11 @@ class Target(classes.Classes):
         names = self.options.class_names or class_names
         return (self.allowed(index_text(row.get(self.options.column), names)),)
 
+    def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+        """Classes of floors and of weights."""
+        weights = self.options.class_weights
+        return {**super().named(limits), **({"target.class_weights": weights} if isinstance(weights, dict) else {})}
+
     # Learning.
 
     @property
@@ -174,11 +179,6 @@ class Target(classes.Classes):
 
         return {"accuracy": tf.cast(tf.equal(tf.argmax(outputs, 1), encoded), tf.float32)}
 
-    def named(self, limits):
-        mentioned = {"target.class_weights": self.options.class_weights}
-        mentioned |= {f"gates.{name}": limits.get(name) for name in ("precision", "recall")}
-        return {key: tuple(value) for key, value in mentioned.items() if isinstance(value, dict)}
-
     def solve(
         self,
         train: "linear.Examples",
@@ -192,11 +192,9 @@ class Target(classes.Classes):
         def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
             return {"accuracy": outputs.argmax(axis=1) == targets}
 
-        def weighed(examples: "linear.Examples") -> "linear.Examples":
-            return examples.weighed(self.class_weights[examples.targets])
-
+        train, evaluate = (examples.weighed(self.class_weights[examples.targets]) for examples in (train, evaluate))
         loss = convex.Softmax(self.units, self.options.label_smoothing)
-        return linear.solve(weighed(train), weighed(evaluate), loss, options, report, figures)
+        return linear.solve(train, evaluate, loss, options, report, figures)
 
     # Answering.
 

@@ -262,7 +262,7 @@ def card(figures: Mapping[str, Any], unit: str) -> Card:
         "for each class.",
         figures=[Table([Column("figure"), Column("value", "number", 4)], whole), by_class(figures, "n")],
         limits=limits,
-        signature="`classes`, `probabilities`, `scores` and `label`",
+        signature="classes, probabilities, scores and label",
     )
 
 

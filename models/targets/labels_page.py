@@ -162,7 +162,7 @@ def card(figures: Mapping[str, Any], unit: str) -> Card:
         "probability and a decision for each class.",
         figures=[Table([Column("figure"), Column("value", "number", 4)], whole), by_class(figures, "n")],
         limits=limits,
-        signature="`classes`, `probabilities`, `scores` and `predicted` (whether a class reaches its threshold)",
+        signature="classes, probabilities, scores and predicted (whether a class reaches its threshold)",
     )
 
 

@@ -135,7 +135,7 @@ def card(figures: Mapping[str, Any], unit: str) -> Card:
         f"({', '.join(columns)}).",
         figures=[Table(heads, whole), *([by_column(figures)] if len(columns) > 1 else [])],
         limits=limits,
-        signature="`values`, in the units of the data, and `columns`, their names",
+        signature="values, in the units of the data, and columns, their names",
     )
 
 

@@ -51,11 +51,13 @@ class Ran:
         config: of the pipeline.
         result: how it went.
         outputs: artifacts of the finished stages, by stage and output name.
+        lineage: what went into it, as of `pipeline.lineage.describe_run`; empty if that is not known.
     """
 
     config: Config
     result: RunResult
     outputs: Mapping[str, Outputs]
+    lineage: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def uri(self, stage: str, name: str) -> str:
         """Where an artifact lies.

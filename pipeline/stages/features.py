@@ -15,7 +15,7 @@ class Features(base.Stage):
     """The feature vectors that training and comparison work on."""
 
     name = "features"
-    needs = "backbone.image_size"
+    needs = "the sizes in section input"
 
     def wire(self, wiring):
         from graft.components.features.component import FeatureExtractor

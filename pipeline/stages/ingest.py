@@ -20,7 +20,7 @@ class Ingest(base.Stage):
     """Reads the source; every other stage works on what it wrote."""
 
     name = "ingest"
-    needs = "input.max_bytes and the other limits of input"
+    needs = "the limits in section input"
 
     def wire(self, wiring):
         from graft.components.ingest.component import Ingest as Component
@@ -96,11 +96,18 @@ class Ingest(base.Stage):
     def card(self, ran: base.Ran) -> Sequence[base.Entry]:
         summary, unit, data = _summary(ran), ran.input.unit, ran.config.data
         rejected = summary.total - summary.used_count
-        words = f"{summary.used_count} {unit} from {data.source} {data.path or data.name or ''}; {rejected} rejected."
+        words = f"{summary.used_count} {unit} from {data.source} {_place(data)}; {rejected} rejected."
+        if ran.lineage.get("data"):
+            words += f" Fingerprint {ran.lineage['data']['fingerprint']}."
         entries: list[base.Entry] = [(base.DATA, Text(words)), (base.DATA, _counts(summary, with_sums=False))]
         if summary.unmeasured:
             entries.append((base.DATA, Text(_unmeasured(summary, ran))))
         return entries
+
+
+def _place(data: Any) -> str:
+    """Where a source finds its data: a path, or a name."""
+    return getattr(data, "path", None) or getattr(data, "name", None) or ""
 
 
 def _summary(ran: base.Ran) -> "Summary":

@@ -14,7 +14,7 @@ class NegativeTransfer(base.Stage):
     """The same task, learned with and without the source; there only where its gate is set."""
 
     name = "negative_transfer"
-    needs = "train.batch_size, backbone.image_size or gates.negative_transfer.references"
+    needs = "train.batch_size, the sizes in section input or gates.negative_transfer.references"
 
     def enabled(self, config: Config) -> bool:
         return config.gates.negative_transfer is not None

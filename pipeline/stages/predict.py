@@ -8,7 +8,7 @@ class Predict(base.Stage):
     """Each test example is answered once."""
 
     name = "predict"
-    needs = "backbone.image_size"
+    needs = "the sizes in section input"
 
     def wire(self, wiring):
         from graft.components.predict.component import BulkPredictor

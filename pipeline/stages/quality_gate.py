@@ -107,8 +107,8 @@ class QualityGate(base.Stage):
             (
                 base.SERVING,
                 Text(
-                    f"The signature `serving_default` takes {ran.input.unit} as `{ran.input.signature_name}` and "
-                    f"returns {card.signature}; `features` returns the feature vector."
+                    f"The signature serving_default takes {ran.input.unit} as {ran.input.signature_name} and returns "
+                    f"{card.signature}; the signature features returns the feature vector."
                 ),
             ),
         ]

@@ -12,7 +12,7 @@ class ServingCheck(base.Stage):
 
     name = "serving_check"
     gate = "blessing"
-    needs = "backbone.image_size"
+    needs = "the sizes in section input"
 
     def wire(self, wiring):
         from graft.components.serving_check.component import ServingCheck as Component

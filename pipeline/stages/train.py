@@ -13,7 +13,7 @@ class Train(base.Stage):
     """Trains and exports the candidate."""
 
     name = "train"
-    needs = "train.batch_size or backbone.image_size"
+    needs = "train.batch_size or the sizes in section input"
 
     def wire(self, wiring):
         from graft.components.train.component import Trainer
@@ -52,7 +52,7 @@ class Train(base.Stage):
         hidden = f"{', '.join(map(str, config.head.hidden))} hidden units, then " if config.head.hidden else ""
         lines = [
             f"Backbone: {config.backbone.handle}, {ran.input.fed}, {ran.input.told}",
-            f"Transfer: {base.inline(config.transfer)}",
+            f"Transfer: {base.inline(config.transfer.model_dump())}",
             f"Head: {hidden}one linear layer",
             f"Training: {len(history['epochs'])} epochs, weights of epoch {history['best_epoch']} (lowest eval loss)",
         ]
