@@ -58,7 +58,8 @@ class NegativeTransferOptions(_Section):
         0.0,
         ge=0,
         le=1,
-        description="Accuracy by which transferring may fall short of a reference; what may be luck is no shortfall.",
+        description="How far transferring may fall short of a reference, in the mean score of an example (share of "
+        "right labels, F1, standard deviations of a number); what may be luck is no shortfall.",
     )
 
 
@@ -88,7 +89,10 @@ class ServingCheckOptions(_Section):
 
     examples: int = pydantic.Field(32, ge=1, le=1000, description="Test examples sent over gRPC.")
     tolerance: float = pydantic.Field(
-        1e-4, gt=0, description="Largest difference of a probability from the in-process one."
+        1e-4,
+        gt=0,
+        description="Largest difference of an answer from the in-process one: absolute for labels, in standard "
+        "deviations for numbers.",
     )
 
 

@@ -1,4 +1,4 @@
-"""A line of code should know its room by its words: what an image is stands in `models/inputs/image`."""
+"""A line of code should know its room by its words: images stand in `models/inputs/image`, accuracy in a target."""
 
 import ast
 import pathlib
@@ -7,8 +7,11 @@ import re
 import grimp
 import pytest
 
+from graft.models import inputs, targets
+
 ROOT = pathlib.Path(__file__).parents[1]
-WORDS = re.compile(r"image|pixel|picture|jpe?g|png|webp|tiff", re.I)
+INPUTS = re.compile(r"image|pixel|picture|jpe?g|png|webp|tiff", re.I)
+TARGETS = re.compile(r"accuracy|macro_f1|confusion|probabilit|regression", re.I)
 FOLDERS = ("serving", "monitoring", "components", "pipeline")
 EXCEPT = {
     "components/beam.py": "a container image",
@@ -26,10 +29,10 @@ EXCEPT = {
     "pipeline/plots.py": "image/svg+xml",
     "pipeline/reference.py": "a source is called image_folder",
 }
-"""Files that may say such a word, and why."""
+"""Files that may speak of images, and why."""
 
 
-def spoken(source: str) -> list[str]:
+def spoken(source: str, words: re.Pattern) -> list[str]:
     """Names and texts of code that hold one of the words; comments and docstrings are not code."""
     tree = ast.parse(source)
     described = {
@@ -40,27 +43,36 @@ def spoken(source: str) -> list[str]:
     }
     names = (getattr(node, field, None) for node in ast.walk(tree) for field in ("id", "attr", "arg", "name", "module"))
     texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in described)
-    return [text for text in (*names, *texts) if isinstance(text, str) and WORDS.search(text)]
+    return [text for text in (*names, *texts) if isinstance(text, str) and words.search(text)]
+
+
+def speaking(folder: str, words: re.Pattern) -> dict[str, list[str]]:
+    """What the files of a folder say, by file."""
+    files = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in (ROOT / folder).rglob("*.py")}
+    return {name: found for name, source in files.items() if (found := spoken(source, words))}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_other_room_speaks_of_images(folder):
-    found = {
-        path.relative_to(ROOT).as_posix(): words
-        for path in (ROOT / folder).rglob("*.py")
-        if (words := spoken(path.read_text(encoding="utf-8")))
-    }
+    found = speaking(folder, INPUTS)
     assert not {name: words for name, words in found.items() if name not in EXCEPT}
     assert {name for name in EXCEPT if name.startswith(f"{folder}/")} <= set(found), (
         "an exception that is none any more"
     )
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_other_room_speaks_of_what_a_target_measures(folder):
+    """But the demo, which knows that its target is one label."""
+    found = speaking(folder, TARGETS)
+    assert not {name: words for name, words in found.items() if not name.startswith("pipeline/demo/")}
+
+
 def test_what_counts_as_speaking():
-    assert spoken("'''Images.'''\nsize = 3  # pixels\n") == []
-    assert spoken("image_size = 3") == ["image_size"]
-    assert spoken("def f():\n    '''Of an image.'''\n    return 'of pixels'") == ["of pixels"]
-    assert spoken("from a.image import b") == ["a.image"]
+    assert spoken("'''Images.'''\nsize = 3  # pixels\n", INPUTS) == []
+    assert spoken("image_size = 3", INPUTS) == ["image_size"]
+    assert spoken("def f():\n    '''Of an image.'''\n    return 'of pixels'", INPUTS) == ["of pixels"]
+    assert spoken("from a.image import b", INPUTS) == ["a.image"]
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +80,14 @@ def graph():
     return grimp.build_graph("graft", cache_dir=None)
 
 
-@pytest.mark.parametrize("room", ["graft.models.inputs.image", "graft.models.inputs.text"])
-def test_a_kind_of_input_is_imported_by_its_name_in_the_registry_only(graph, room):
+@pytest.mark.parametrize(
+    "room",
+    [
+        *(f"graft.models.inputs.{kind}" for kind in inputs.KINDS),
+        *(f"graft.models.targets.{kind}" for kind in targets.KINDS),
+    ],
+)
+def test_a_kind_is_imported_by_its_name_in_the_registry_only(graph, room):
     inside = {module for module in graph.modules if f"{module}.".startswith(f"{room}.")}
     importing = {module for one in inside for module in graph.find_modules_that_directly_import(one)} - inside
     # The networks of keras.applications are made for images; the benchmarks compare rules for images.
