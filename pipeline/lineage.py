@@ -81,12 +81,21 @@ def describe_run(executions: list[Execution]) -> dict[str, Any]:
     return value
 
 
+def lineage_rows(value: dict[str, Any]) -> list[base.Row]:
+    """What the stages say, for people.
+
+    Args:
+        value: as of `describe_run` or `describe_lineage`.
+    """
+    return [row for stage in stages.STAGES for row in stage.rows(value)]
+
+
 def _text(value: dict[str, Any]) -> str:
     rows = [
         ("model", f"{value['config']['name']} version {value['version']}"),
         ("pushed", f"{_time(value['pushed'])} to {value['destination']}"),
         ("run", value["run"]),
-        *(row for stage in stages.STAGES for row in stage.rows(value)),
+        *lineage_rows(value),
         *(("gates" if i == 0 else "", Gate(**gate).line) for i, gate in enumerate(value["gates"])),
     ]
     header, *work = table(

@@ -1,6 +1,6 @@
 """One label of k."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate
-from graft.models.targets import calibration, classes
+from graft.models.page import Block, Card, Section, Tile
+from graft.models.targets import calibration, classes, label_page
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
@@ -121,6 +122,11 @@ class Target(classes.Classes):
         names = self.options.class_names or class_names
         return (self.allowed(index_text(row.get(self.options.column), names)),)
 
+    def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+        """Classes of floors and of weights."""
+        weights = self.options.class_weights
+        return {**super().named(limits), **({"target.class_weights": weights} if isinstance(weights, dict) else {})}
+
     # Learning.
 
     @property
@@ -172,11 +178,6 @@ class Target(classes.Classes):
         import tensorflow as tf
 
         return {"accuracy": tf.cast(tf.equal(tf.argmax(outputs, 1), encoded), tf.float32)}
-
-    def named(self, limits):
-        mentioned = {"target.class_weights": self.options.class_weights}
-        mentioned |= {f"gates.{name}": limits.get(name) for name in ("precision", "recall")}
-        return {key: tuple(value) for key, value in mentioned.items() if isinstance(value, dict)}
 
     def solve(
         self,
@@ -306,7 +307,27 @@ class Target(classes.Classes):
             "probabilities": answers.tolist(),
         }
 
-    # For people.
+    # For people: see `models.targets.label_page`.
+
+    def tiles(self, figures: Figures) -> list[Tile]:
+        """Accuracy with its interval, macro F1, calibration error."""
+        return label_page.tiles(figures)
+
+    def sections(self, figures: Figures, unit: str) -> list[Section]:
+        """By class, the confusion matrix, calibration."""
+        return label_page.sections(figures, unit)
+
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> Section:
+        """The most confident wrong answers."""
+        return label_page.worst(self.names, encoded, most_probable(answers), answers, unit)
+
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> list[Block]:
+        """Accuracies on all examples and on the classes both know."""
+        return label_page.rivals(figures, limits, unit)
+
+    def card(self, figures: Figures, unit: str) -> Card:
+        """Figures, tables and limits."""
+        return label_page.card(figures, unit)
 
     def told(self, figures: Figures) -> str:
         """The accuracy."""

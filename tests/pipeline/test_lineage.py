@@ -64,6 +64,7 @@ def test_value_tells_what_made_the_version(root):
         "path": "/data/pictures",
         "fingerprint": "f" * 64,
         "counts": SUMMARY["used"],
+        "examples": {"train": 7, "test": 2},
         "rejected": 2,
     }
     assert value["code"] == "c" * 64

@@ -13,7 +13,7 @@ from small_inputs import pictures
 from graft.components.ingest.splits import assign_split
 from graft.models.inputs.image import convert
 from graft.models.inputs.image.decoding import decode_image
-from graft.pipeline.pictures import thumbnail
+from graft.models.inputs.image.preview import thumbnail
 from graft.serving.client import Client
 
 SIZE = (40, 24)
