@@ -93,7 +93,7 @@ def shades(tmp_path):
 
 def train_split(result, batch_size: int) -> datasets.InputSplit:
     files = split_files(str(result.examples), "train")
-    levels = [int(row["label"].removeprefix("level ")) for row in result.rows("train")]
+    levels = [int(row["label"].decode().removeprefix("level ")) for row in result.rows("train")]
     return datasets.InputSplit(files, pictures((8, 8), (0, 255)), {"targets": np.array(levels)}, batch_size)
 
 
