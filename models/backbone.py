@@ -160,7 +160,7 @@ def load_backbone(
     The arguments but `input` and `trainable` are the keys of `models.options.BackboneOptions`.
 
     Args:
-        handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (cached by `tensorflow_hub`); a `.keras` file; or a
+        handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (fetched by `models.download`); a `.keras` file; or a
             network of `keras.applications` as `[applications:]NAME[?weights=none]`.
         input: what the pipeline makes of an example, in the form that the network was trained on.
         feature_layer: for Keras networks, the layer to cut at; by default the last one. Maps are averaged over

@@ -29,6 +29,11 @@ class Gate:
         limit = "none" if self.limit is None else f"{self.limit:.6g}"
         return f"{self.name} is {value}, limit {limit}" + (f" ({self.detail})" if self.detail else "")
 
+    @property
+    def line(self) -> str:
+        """The same with its verdict, for lists of gates."""
+        return f"{'open  ' if self.passed else 'CLOSED'}  {self}"
+
 
 def at_least(name: str, value: float | None, limit: float, detail: str = "") -> Gate:
     """A gate that closes below `limit`; NaN closes it, and so does None: what was not measured."""

@@ -5,7 +5,7 @@ plotting library. All of it is text from outside for whoever draws it: it is esc
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 Cell = str | int | float | None
@@ -83,7 +83,8 @@ class Series:
         name: for the legend; empty for none.
         x: of each point.
         y: of each point.
-        style: `bars` start at x and are `width` wide, `gaps` are upright lines from y to `to`.
+        style: `joined` points have a line between them, `bars` start at x and are `width` wide, `gaps` are upright
+            lines from y to `to`.
         width: of bars, in units of x.
         to: the other ends of gaps.
         tone: which colour; `muted` is what others are seen against.
@@ -92,7 +93,7 @@ class Series:
     name: str
     x: Sequence[float]
     y: Sequence[float]
-    style: Literal["line", "dashed", "points", "joined", "bars", "gaps"] = "line"
+    style: Literal["line", "joined", "dashed", "points", "bars", "gaps"] = "line"
     width: Sequence[float] = ()
     to: Sequence[float] = ()
     tone: Literal["first", "second", "muted"] = "first"
@@ -172,30 +173,22 @@ class Preview:
         file: its name; empty to show none.
     """
 
-    preview: dict[str, str]
+    preview: Mapping[str, str]
     captions: Sequence[str] = ()
     file: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Gallery:
-    """Previews, in groups that each have a caption of their own."""
+    """Previews, in groups.
+
+    Attributes:
+        groups: a caption, and what stands above it; an empty caption for previews that have their own.
+        large: whether previews stand apart, with room for captions.
+    """
 
     groups: Sequence[tuple[str, Sequence[Preview]]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Verbatim:
-    """Text as it is, in a fixed width."""
-
-    text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """Names and what they stand for; each line is words and an identifier, either may be empty."""
-
-    rows: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    large: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +199,7 @@ class Pair:
     right: "Sequence[Block]"
 
 
-Block = Text | Table | Matrix | Plot | Examples | Gallery | Verbatim | Facts | Pair
+Block = Text | Table | Matrix | Plot | Examples | Gallery | Pair
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +219,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """A figure at the top of the report."""
+    """A figure at the top of the report, at most a few characters, with what is to be known of it."""
 
     name: str
     value: str

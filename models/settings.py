@@ -34,8 +34,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
-    input: InputOptions = inputs.KINDS.options("image")()
-    target: TargetOptions = targets.KINDS.options("label")()
+    input: InputOptions = inputs.KINDS.options(str(inputs.KINDS.default))()
+    target: TargetOptions = targets.KINDS.options(str(targets.KINDS.default))()
     backbone: BackboneOptions
     head: HeadOptions = HeadOptions()
     transfer: dict[str, Any] = {"method": "frozen"}

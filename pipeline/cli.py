@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
 
 EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
-_MAX_FILE_BYTES = 256 << 20  # of an image to predict; a TIFF shrinks before it is sent
+_MAX_FILE_BYTES = 256 << 20  # of a content to predict; some shrink before they are sent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,8 +124,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--timeout", type=float, help="seconds a request may run (default: 30 by REST, 120 by gRPC)")
 
-    predict = add("predict", _predict, "classify image files by a running server")
-    predict.add_argument("files", nargs="+", type=pathlib.Path, metavar="FILE", help="image files")
+    predict = add("predict", _predict, "ask a running server about files")
+    predict.add_argument(
+        "files",
+        nargs="+",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="files, each with a content of the kind that the model takes",
+    )
     predict.add_argument("--server", required=True, metavar="HOST:PORT", help="gRPC address")
     predict.add_argument("--model", help="name of the model; may be left out if the store holds one only")
     predict.add_argument("--store", default="runs/store", help="where that is looked up (default: runs/store)")
@@ -232,7 +238,7 @@ def _run_until(args: argparse.Namespace, end: "Ending") -> int:
             (s.name, f"{s.seconds:.1f}", "cached" if s.cached else "run", s.result or s.status) for s in result.stages
         ]
         say(*table(rows, ("stage", "seconds", "cached", "result")))
-        say(*(f"{'open  ' if gate.passed else 'CLOSED'}  {gate}" for gate in result.gates))
+        say(*(gate.line for gate in result.gates))
         if result.report:
             say(f"report: {result.report}")
     if message:
@@ -275,25 +281,24 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     from graft.models.durable import read_small
+    from graft.models.targets import shown
     from graft.serving.client import Client, ClientError
 
-    images = []
+    contents = []
     for path in args.files:
         try:
-            images.append(read_small(path, _MAX_FILE_BYTES))
+            contents.append(read_small(path, _MAX_FILE_BYTES))
         except OSError as error:
             raise GraftError(f"{path}: {error.strerror}") from None
     with Client(args.server, args.model or _only_model(args.store), deadline_s=args.deadline) as client:
         try:
-            predictions = client.predict_images(images)
+            predictions = client.predict_contents(contents)
         except ClientError as error:
-            raise (error if error.image is None else GraftError(f"{args.files[error.image]}: {error}")) from None
-    rows = [(path, p.label, f"{p.probabilities[p.label]:.4f}") for path, p in zip(args.files, predictions, strict=True)]
-    value = [
-        {"file": str(path), "label": p.label, "probabilities": p.probabilities}
-        for path, p in zip(args.files, predictions, strict=True)
-    ]
-    answer(args, {"predictions": value}, *table(rows, ("file", "label", "probability")))
+            raise (error if error.place is None else GraftError(f"{args.files[error.place]}: {error}")) from None
+    value = [{"file": str(path), **p.outputs} for path, p in zip(args.files, predictions, strict=True)]
+    answers = [shown(p.outputs) for p in predictions]
+    rows = [(path, *answered.values()) for path, answered in zip(args.files, answers, strict=True)]
+    answer(args, {"predictions": value}, *table(rows, ("file", *answers[0])))
     return 0
 
 

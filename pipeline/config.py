@@ -15,10 +15,10 @@ from graft.models import inputs, targets
 from graft.models.errors import GraftError
 from graft.models.gap import LEAST_SEEDS
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
-from graft.models.transfer import METHODS, check_options, method_options
+from graft.models.transfer import METHODS, check_options
 from graft.pipeline import config_yaml, sections
 from graft.pipeline.config_faults import explain, shown
-from graft.pipeline.config_moved import MOVED, move
+from graft.pipeline.config_moved import move
 
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 _MOST_TEXT = 1000
@@ -104,7 +104,9 @@ class Config(_Section):
     name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = pydantic.Field(
         description="Name of the pipeline and of the served model."
     )
-    data: sources.REGISTRY.union()  # type: ignore[valid-type]
+    data: sources.REGISTRY.union() = pydantic.Field(  # type: ignore[valid-type]
+        description="Where the examples come from, how they are split and what is refused."
+    )
     input: inputs.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
         inputs.KINDS.options("image")(), description="What the data is made of, and what the backbone expects of it."
     )
@@ -113,8 +115,8 @@ class Config(_Section):
     )
     backbone: BackboneOptions
     head: HeadOptions = HeadOptions()
-    transfer: dict[str, Any] = pydantic.Field(
-        {"method": "frozen"}, description=f"The transfer `method` ({', '.join(METHODS)}) and its own options."
+    transfer: METHODS.union() = pydantic.Field(  # type: ignore[valid-type]
+        METHODS.options("frozen")(), description="How the backbone is used, and what of it moves."
     )
     train: TrainOptions = TrainOptions()
     export: ExportOptions = ExportOptions()
@@ -213,30 +215,12 @@ def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
 def parse(raw: dict, source: str) -> Config:
     """Checks a mapping against the schema; `source` is named in errors."""
     raw, faults = move(raw, source)
-    raw = _mirrored(raw)
-    transfer = raw.get("transfer", {"method": "frozen"})
-    if not isinstance(transfer, dict) or "method" not in transfer:
-        faults.append(
-            f"transfer: must be a mapping with `method`, one of {', '.join(METHODS)}; received {shown(transfer)}"
-        )
-    else:
-        method, given = str(transfer["method"]), {k: v for k, v in transfer.items() if k != "method"}
-        try:
-            options = method_options(method)
-            raw = {**raw, "transfer": {"method": method, **options.model_validate(given).model_dump()}}
-        except pydantic.ValidationError as error:
-            faults.extend(explain(error, options, given, "transfer."))
-        except GraftError as error:
-            faults.append(str(error))
-    # What is wrong with the transfer section is known by now; a default in its place lets the others be looked at.
-    checked = {**raw, "transfer": {"method": "frozen"}} if faults else raw
     model = schema(_target_of(raw))
     try:
-        config = model.model_validate(checked)
-        if not faults:
-            check_options(config.transfer["method"], config.train, config.head)
+        config = model.model_validate(raw)
+        check_options(config.transfer, config.head, inputs.make_input(config.input))
     except pydantic.ValidationError as error:
-        faults.extend(explain(error, model, checked))
+        faults.extend(explain(error, model, raw))
     except GraftError as error:
         faults.append(str(error))
     if faults:
@@ -249,28 +233,6 @@ def _target_of(raw: dict) -> str:
     section = raw.get("target")
     kind = section.get("kind") if isinstance(section, dict) else None
     return kind if isinstance(kind, str) and kind in targets.KINDS else "label"
-
-
-def _mirrored(raw: dict) -> dict:
-    """For the time in which code still reads the old places: new keys at their old places too."""
-    for old, new in MOVED.items():
-        value: Any = raw
-        for part in new.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        model: Any = Config
-        *parents, last = old.split(".")
-        for part in parents:
-            model = model.model_fields[part].annotation
-        if not hasattr(model, "model_fields"):  # a section by kind, which is new
-            continue
-        if value is not None and last in model.model_fields:
-            node = raw
-            for part in parents:
-                node = node.setdefault(part, {})
-            node[last] = value
-            if old == "data.columns.image" and "input" not in model.model_fields:
-                del node["input"]
-    return raw
 
 
 def _override(raw: dict, override: str) -> None:

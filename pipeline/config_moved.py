@@ -44,6 +44,7 @@ def move(raw: dict[str, Any], source: str) -> tuple[dict[str, Any], list[str]]:
             continue  # what stands there is no section, which the schema will say
         if new_last in target:
             faults.append(f"{old}: is {new} now, and both are given; leave out {old}")
+            del section[last]
             continue
         log.warning("%s: %s is %s now; it is read as that", source, old, new)
         target[new_last] = section.pop(last)

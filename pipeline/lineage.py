@@ -7,9 +7,11 @@ TensorFlow, which takes seconds.
 from typing import Any
 
 from graft.components.gates import BLESSED
+from graft.models.gates import Gate
 from graft.models.text import printable
 from graft.pipeline import stages
 from graft.pipeline.metadata import Execution, Metadata
+from graft.pipeline.output import table
 from graft.pipeline.stages import base
 
 
@@ -79,32 +81,31 @@ def describe_run(executions: list[Execution]) -> dict[str, Any]:
     return value
 
 
+def lineage_rows(value: dict[str, Any]) -> list[base.Row]:
+    """What the stages say, for people.
+
+    Args:
+        value: as of `describe_run` or `describe_lineage`.
+    """
+    return [row for stage in stages.STAGES for row in stage.rows(value)]
+
+
 def _text(value: dict[str, Any]) -> str:
     rows = [
         ("model", f"{value['config']['name']} version {value['version']}"),
         ("pushed", f"{_time(value['pushed'])} to {value['destination']}"),
         ("run", value["run"]),
-        *(row for stage in stages.STAGES for row in stage.rows(value)),
-        *(("gates" if i == 0 else "", _gate(gate)) for i, gate in enumerate(value["gates"])),
+        *lineage_rows(value),
+        *(("gates" if i == 0 else "", Gate(**gate).line) for i, gate in enumerate(value["gates"])),
     ]
-    width = max(len(name) for name, _ in rows)
-    lines = [f"{name.ljust(width)}  {printable(text)}" for name, text in rows]
-    work = [
-        (s["stage"], str(s["execution"]), _time(s["started"]), f"{s['seconds']:.1f}", s["run"]) for s in value["stages"]
-    ]
-    header = ("stage", "execution", "started", "seconds", "run")
-    widths = [max(len(row[i]) for row in (header, *work)) for i in range(len(header))]
-    lines.append("")
-    for row, stage in zip((header, *work), (None, *value["stages"]), strict=True):
-        lines.append("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())
-        lines += [f"    {name}: {printable(uri)}" for name, uri in (stage["artifacts"].items() if stage else ())]
+    header, *work = table(
+        [(s["stage"], s["execution"], _time(s["started"]), f"{s['seconds']:.1f}", s["run"]) for s in value["stages"]],
+        ("stage", "execution", "started", "seconds", "run"),
+    )
+    lines = [*table(rows), "", header]
+    for line, stage in zip(work, value["stages"], strict=True):
+        lines += [line, *(f"    {name}: {printable(uri)}" for name, uri in stage["artifacts"].items())]
     return "\n".join(lines)
-
-
-def _gate(gate: dict[str, Any]) -> str:
-    value = "not measured" if gate["value"] is None else f"{gate['value']:.6g}"
-    limit = "none" if gate["limit"] is None else f"{gate['limit']:.6g}"
-    return f"{'open' if gate['passed'] else 'CLOSED'}  {gate['name']} {value}, limit {limit}"
 
 
 def _time(iso: str) -> str:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from rich.cells import cell_len
+
 from graft.models.text import printable, say
 
 
@@ -16,8 +18,9 @@ def answer(args: argparse.Namespace, value: Any, *lines: str) -> None:
         say(*lines)
 
 
-def table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> list[str]:
-    """Lines of a table with aligned columns."""
-    cells = [[printable(str(cell)) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+def table(rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> list[str]:
+    """Lines of a table with aligned columns; a wide character, as of Chinese, takes two places."""
+    cells = [[printable(str(cell)) for cell in row] for row in ([header, *rows] if header else rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    padded = ([cell + " " * (w - cell_len(cell)) for cell, w in zip(row, widths, strict=True)] for row in cells)
+    return ["  ".join(row).rstrip() for row in padded]

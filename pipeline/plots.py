@@ -1,17 +1,23 @@
-"""Plots of the report, as data URIs of SVG: nothing inside such an image can run or name anything outside it."""
+"""Plots described as data (`models.page`), drawn as data URIs of SVG.
+
+Nothing inside such an image can run or name anything outside it.
+"""
 
 import base64
 import io
-from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes as Drawing
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from graft.models.page import Axes, Matrix, Plot, Series
+
 # Okabe and Ito, Color Universal Design (2008): told apart with every kind of colour vision.
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#6b6b6b"
+_TONES = {"first": "#0072B2", "second": "#D55E00", "muted": "#6b6b6b"}
+_MUTED = _TONES["muted"]
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -23,128 +29,88 @@ _STYLE = {
 }
 
 
-def learning_curves(history: dict[str, Any]) -> str:
-    """Loss and accuracy by epoch, train against eval.
-
-    Args:
-        history: as the trainer writes it: `epochs` (at least one; `loss`, `accuracy`, `val_loss`, `val_accuracy`,
-            `phase`), `best_epoch` (from 1).
-
-    Returns:
-        a data URI.
-    """
-    epochs = history["epochs"]
-    x = np.arange(1, len(epochs) + 1)
-    starts = [i for i in range(len(epochs)) if i == 0 or epochs[i]["phase"] != epochs[i - 1]["phase"]]
+def draw(plot: Plot) -> str:
+    """A plot as a data URI."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9, 3.1), layout="constrained")
-        for axes, name, title in (
-            (figure.add_subplot(1, 2, 1), "loss", "loss (cross-entropy, nats)"),
-            (figure.add_subplot(1, 2, 2), "accuracy", "accuracy (share of images)"),
-        ):
-            axes.plot(x, [e[name] for e in epochs], color=BLUE, marker=".", label="train")
-            axes.plot(x, [e[f"val_{name}"] for e in epochs], color=VERMILLION, marker=".", label="eval")
-            best = history["best_epoch"]
-            axes.axvline(best, color=GREY, linestyle="--", linewidth=1, label=f"best epoch, {best}")
-            for start in starts:
-                if start:
-                    axes.axvline(start + 0.5, color=GREY, linestyle=":", linewidth=1)
-                axes.annotate(
-                    epochs[start]["phase"].replace("_", " "),
-                    (start + 0.6, 1.02),
-                    xycoords=("data", "axes fraction"),
-                    color=GREY,
-                    parse_math=False,
-                )
-            axes.set_xlabel("epoch")
-            axes.set_ylabel(title)
-            axes.set_xlim(0.5, len(epochs) + 0.5)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if name == "accuracy":
-                axes.set_ylim(0, 1.02)
-            axes.legend(frameon=False, loc="best")
+        if plot.stacked:
+            figure = Figure(figsize=(4.8, 4.4), layout="constrained")
+            drawings = figure.subplots(len(plot.axes), 1, sharex=True, height_ratios=(3, *(1 for _ in plot.axes[1:])))
+        else:
+            figure = Figure(figsize=(9 if len(plot.axes) > 1 else 4.8, 3.1), layout="constrained")
+            drawings = figure.subplots(1, len(plot.axes))
+        for drawing, axes in zip(np.atleast_1d(drawings), plot.axes, strict=True):
+            _draw(drawing, axes)
+            if not plot.stacked and drawing.get_legend_handles_labels()[1]:
+                drawing.legend(frameon=False, loc="best")
+        if plot.stacked:
+            figure.legend(frameon=False, loc="outside upper left", ncols=3, fontsize=8, columnspacing=1.2)
         return _uri(figure)
 
 
-def strengths(path: list[dict[str, Any]], chosen: int) -> str:
-    """Loss and accuracy along a path of L2 strengths, train against eval.
-
-    Args:
-        path: at least one step, as `models.logistic.Step`.
-        chosen: index of the step whose weights were taken.
-
-    Returns:
-        a data URI.
-    """
-    x = [step["l2"] for step in path]
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9, 3.1), layout="constrained")
-        for axes, name, title in (
-            (figure.add_subplot(1, 2, 1), "loss", "loss (cross-entropy, nats)"),
-            (figure.add_subplot(1, 2, 2), "accuracy", "accuracy (share of images)"),
-        ):
-            axes.semilogx(x, [step[name] for step in path], color=BLUE, marker=".", label="train")
-            axes.semilogx(x, [step[f"val_{name}"] for step in path], color=VERMILLION, marker=".", label="eval")
-            axes.axvline(x[chosen], color=GREY, linestyle="--", linewidth=1, label=f"chosen, {x[chosen]:.2g}")
-            axes.invert_xaxis()
-            axes.set_xlabel("L2 strength (strong to weak)")
-            axes.set_ylabel(title)
-            axes.set_ylim(0, 1.02 if name == "accuracy" else None)
-            axes.legend(frameon=False, loc="best")
-        return _uri(figure)
-
-
-def reliability(bins: list[dict[str, float]]) -> str:
-    """Accuracy against confidence in bins of the top probability, and how many images each bin holds.
-
-    Args:
-        bins: those that hold images: `low`, `high`, `count`, `confidence`, `accuracy`.
-
-    Returns:
-        a data URI.
-    """
-    low, high, count, confidence, accuracy = (
-        np.array([row[name] for row in bins]) for name in ("low", "high", "count", "confidence", "accuracy")
-    )
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(4.8, 4.4), layout="constrained")
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        upper.plot((0, 1), (0, 1), color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
-        upper.bar(
-            low, accuracy, width=high - low, align="edge", color=BLUE, alpha=0.35, edgecolor=BLUE, label="accuracy"
-        )
-        upper.vlines(confidence, accuracy, confidence, color=VERMILLION, linewidth=2, label="gap to confidence")
-        upper.plot(confidence, accuracy, color=BLUE, marker="o", markersize=3.5, linestyle="none")
-        upper.set_ylabel("accuracy (share of images)")
-        upper.set_ylim(0, 1.02)
-        figure.legend(frameon=False, loc="outside upper left", ncols=3, fontsize=8, columnspacing=1.2)
-        lower.bar(low, count, width=high - low, align="edge", color=GREY, alpha=0.6, edgecolor="white")
-        lower.set_ylabel("images")
-        lower.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
-        lower.set_xlabel("confidence (probability of the predicted class)")
-        lower.set_xlim(0, 1)
-        return _uri(figure)
-
-
-def confusion(matrix: list[list[int]]) -> str:
-    """The confusion matrix of many classes, by number; each row as shares of its true class.
-
-    Args:
-        matrix: counts, rows are true classes, columns predicted ones.
-
-    Returns:
-        a data URI.
-    """
-    counts = np.array(matrix, float)
+def matrix(found: Matrix) -> str:
+    """A matrix of many names, by number; each row as shares of its own."""
+    counts = np.array(found.counts, float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(6, 5.2), layout="constrained")
-        axes = figure.add_subplot()
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_xlabel("predicted class (number)")
-        axes.set_ylabel("true class (number)")
-        figure.colorbar(image, ax=axes, label="share of the true class")
+        drawing = figure.add_subplot()
+        shown = drawing.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        drawing.set_xlabel(_plain(f"{found.column_title.partition(' (')[0]} (number)"), parse_math=False)
+        drawing.set_ylabel(_plain(f"{found.row_title} (number)"), parse_math=False)
+        figure.colorbar(shown, ax=drawing, label=_plain(f"share of the {found.row_title}"))
         return _uri(figure)
+
+
+def _draw(drawing: Drawing, axes: Axes) -> None:
+    if axes.log_x:
+        drawing.set_xscale("log")
+    for series in axes.series:
+        _add(drawing, series)
+    for x, name in axes.lines:
+        drawing.axvline(x, color=_MUTED, linestyle="--", linewidth=1, label=_plain(name) or None)
+    for place, (x, text) in enumerate(axes.notes):
+        if place:
+            drawing.axvline(x, color=_MUTED, linestyle=":", linewidth=1)
+        drawing.annotate(
+            text, (x, 1.02), xytext=(2, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
+            color=_MUTED, parse_math=False,
+        )  # fmt: skip
+    drawing.set_xlabel(axes.x_label, parse_math=False)
+    drawing.set_ylabel(axes.y_label, parse_math=False)
+    if axes.x_range:
+        drawing.set_xlim(*axes.x_range)
+    if axes.y_range:
+        drawing.set_ylim(*axes.y_range)
+    if axes.falling_x:
+        drawing.invert_xaxis()
+    if "x" in axes.whole:
+        drawing.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if "y" in axes.whole:
+        drawing.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
+
+
+def _add(drawing: Drawing, series: Series) -> None:
+    colour, label = _TONES[series.tone], _plain(series.name) or None
+    x, y = np.asarray(series.x, float), np.asarray(series.y, float)
+    if series.style == "bars":
+        muted = series.tone == "muted"
+        drawing.bar(
+            x, y, width=np.asarray(series.width, float), align="edge", color=colour, label=label,
+            alpha=0.6 if muted else 0.35, edgecolor="white" if muted else colour,
+        )  # fmt: skip
+    elif series.style == "gaps":
+        drawing.vlines(x, y, np.asarray(series.to, float), color=colour, linewidth=2, label=label or "")
+    elif series.style == "points":
+        drawing.plot(x, y, color=colour, marker="o", markersize=3.5, linestyle="none", label=label)
+    elif series.style == "dashed":
+        drawing.plot(x, y, color=colour, linestyle="--", linewidth=1, label=label)
+    else:
+        drawing.plot(x, y, color=colour, marker="." if series.style == "joined" else None, label=label)
+
+
+def _plain(text: str) -> str:
+    """Text of a legend, in which `$` would begin a formula and a leading `_` would hide the entry."""
+    return text.replace("$", r"\$").lstrip("_")
 
 
 def _uri(figure: Figure) -> str:

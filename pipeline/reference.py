@@ -16,7 +16,6 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from graft.models.targets import KINDS
-from graft.models.transfer import METHODS, get_method, method_options
 from graft.pipeline.config import parse, schema
 
 _COMMENT_WIDTH = 100
@@ -57,23 +56,16 @@ def config_reference() -> str:
         "`--set key.sub=value` overrides a key; the value is read as YAML. `graft init configs/NAME.yaml` writes a "
         "file with every default and these descriptions.",
     ]
+    known = set()
     for key, heading, model in _sections("", schema("label")):
-        parts += [f"## {heading or 'Top level'}", _sentence(model), _table(key, model)]
-        if key == "transfer":
-            parts += _methods()
+        if (heading, model) in known:  # the same section below several kinds
+            continue
+        known.add((heading, model))
+        level = "###" if ": " in heading else "##"
+        parts += [f"{level} {heading or 'Top level'}", _sentence(model), _table(key, model)]
         if key in ("gates", "gates.slices.NAME"):
             parts += _gates(key)
     return "\n\n".join(parts) + "\n"
-
-
-def _methods() -> Iterator[str]:
-    """A part for each transfer method; `transfer` itself is a plain mapping in the model."""
-    for method in METHODS:
-        options = method_options(method)
-        yield f"### transfer: method: {method}"
-        yield _first_paragraph(get_method(method).__doc__)
-        if options.model_fields:
-            yield _table("transfer", options)
 
 
 def _gates(key: str) -> Iterator[str]:
@@ -92,22 +84,41 @@ def _sections(
     yield key, heading or key, model
     for name, field in _fields(model):
         below = f"{key}.{name}".lstrip(".")
-        if (key, name) == ("", "transfer"):
-            yield below, below, _Transfer
         if kinds := _kinds(field.annotation):
-            for kind, member in kinds.items():
-                yield from _sections(below, member, f"{below}: {_discriminator(member)}: {kind}")
+            yield from _by_kind(below, field, kinds)
         else:
             for suffix, nested in _nested(field.annotation):
                 yield from _sections(below + suffix, nested)
 
 
-class _Transfer(pydantic.BaseModel):
-    """How the backbone is used: the method, and beside it the method's own options."""
-
-    method: typing.Literal[tuple(METHODS)] = pydantic.Field(  # type: ignore[valid-type]
-        "frozen", description="The transfer method; each has its own options, below."
+def _by_kind(
+    key: str, field: FieldInfo, kinds: dict[str, type[pydantic.BaseModel]]
+) -> Iterator[tuple[str, str, type[pydantic.BaseModel]]]:
+    """The sections of a discriminated union: what all kinds share, then what each has beside that."""
+    tag = _discriminator(field.annotation)
+    members = list(kinds.values())
+    shared = [
+        name
+        for name, first in members[0].model_fields.items()
+        if name != tag and all(_same(first, member.model_fields.get(name)) for member in members)
+    ]
+    default = ... if field.is_required() else getattr(field.default, tag)
+    names: Any = pydantic.Field(
+        default, description="The kind of this section; a kind may have keys of its own, below."
     )
+    fields: dict[str, Any] = {tag: (typing.Literal[tuple(kinds)], names)}
+    fields |= {name: (members[0].model_fields[name].annotation, members[0].model_fields[name]) for name in shared}
+    about = field.description or _sentence(members[0])
+    yield from _sections(key, pydantic.create_model("Shared", __doc__=about, **fields), key)
+    for name, member in kinds.items():
+        fields = {n: (f.annotation, f) for n, f in member.model_fields.items() if n not in (*shared, tag)}
+        doc = _first_paragraph(sys.modules[member.__module__].__doc__) if key == "transfer" else _sentence(member)
+        if fields:
+            yield from _sections(key, pydantic.create_model(name, __doc__=doc, **fields), f"{key}: {tag}: {name}")
+
+
+def _same(one: FieldInfo, other: FieldInfo | None) -> bool:
+    return other is not None and (one.annotation, one.description) == (other.annotation, other.description)
 
 
 def _fields(model: type[pydantic.BaseModel]) -> list[tuple[str, FieldInfo]]:
@@ -122,9 +133,9 @@ def _kinds(annotation: Any) -> dict[str, type[pydantic.BaseModel]]:
     return tags if len(tags) == len(members) else {}
 
 
-def _discriminator(member: type[pydantic.BaseModel]) -> str:
-    """The key that tells the kind: the first field."""
-    return next(iter(member.model_fields))
+def _discriminator(union: Any) -> str:
+    """The key that tells the kinds of a discriminated union apart: their first field."""
+    return next(name for member in _kinds(union).values() for name in member.model_fields)
 
 
 def _metadata(annotation: Any, wanted: type) -> list[Any]:
@@ -153,12 +164,10 @@ def _table(key: str, model: type[pydantic.BaseModel]) -> str:
     for name, field in _fields(model):
         full = f"{key}.{name}".lstrip(".")
         kind = _kind(field.annotation, field.metadata)
-        kinds = [f": {_discriminator(member)}: {tag}" for tag, member in _kinds(field.annotation).items()]
-        suffixes = kinds or [suffix for suffix, _ in _nested(field.annotation)]
-        if full == "transfer":  # a plain mapping in the model: each method has its own
-            kind, suffixes = "section", [""]
+        kinds = _kinds(field.annotation)
+        suffixes = [suffix for suffix, _ in _nested(field.annotation)]
         if kinds:
-            kind = f"section, by `{_discriminator(type(field.default))}`"
+            kind, suffixes = f"section, by `{_discriminator(field.annotation)}`", [""]
         kind = "; ".join([kind, *(f"see [{full}{suffix}](#{_anchor(full + suffix)})" for suffix in suffixes)])
         default = "required" if field.is_required() else _default(field)
         rows.append("| " + " | ".join(_cell(text) for text in (f"`{full}`", kind, default, _meaning(field))) + " |")
@@ -169,7 +178,8 @@ def _default(field: FieldInfo) -> str:
     if _is_model(field.annotation):
         return "its defaults"
     if _kinds(field.annotation):
-        return f"`{_discriminator(type(field.default))}: {field.default.kind}`"
+        key = _discriminator(field.annotation)
+        return f"`{key}: {getattr(field.default, key)}`"
     value = field.get_default(call_default_factory=True)
     return f"`{_value(pydantic.TypeAdapter(Any).dump_python(value, mode='json'))}`"
 
@@ -248,7 +258,7 @@ def _yaml_lines(model: type[pydantic.BaseModel], values: dict[str, Any], depth: 
             _meaning(field), _COMMENT_WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
         )
         kinds = _kinds(field.annotation)
-        section = kinds[values[name][_discriminator(type(field.default))]] if kinds else field.annotation
+        section = kinds[values[name][_discriminator(field.annotation)]] if kinds else field.annotation
         if _is_model(section):
             yield f"{indent}{name}:"
             yield from _yaml_lines(section, values[name], depth + 1)  # type: ignore[arg-type]

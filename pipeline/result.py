@@ -18,7 +18,7 @@ class RunResult:
         stages: in order, up to the one that stopped the run.
         gates: every gate that was checked.
         metrics: of the candidate on the test split, and its baseline.
-        rejected: images not used: total, and count by reason.
+        rejected: examples not used: total, and count by reason.
         model_version: the pushed version, None without one.
         report: path of the HTML report, None where it could not be written.
         failure: the exception of a failed or interrupted run.

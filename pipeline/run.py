@@ -16,6 +16,7 @@ from graft.components.ingest.preflight import SourceReport, check_source
 from graft.models import progress
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
+from graft.models.targets import make_target
 from graft.pipeline import failures, prepare, result_file, stages
 from graft.pipeline.config import Config
 from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
@@ -51,14 +52,8 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
     Raises:
         GraftError: there is one.
     """
-    gates = config.gates.model_dump()
-    named = {
-        "train.class_weights": config.train.class_weights,
-        "gates.precision": gates.get("precision"),
-        "gates.recall": gates.get("recall"),
-    }
-    for key, value in named.items():
-        unknown = sorted(set(value) - set(classes)) if isinstance(value, dict) else []
+    for key, names in make_target(config.target).named(config.gates.model_dump()).items():
+        unknown = sorted(set(names) - set(classes))
         if unknown:
             raise GraftError(
                 f"{key}: {unknown[0]!r} is no class of the data; classes: {', '.join(sorted(classes, key=natural_key))}"
@@ -74,8 +69,9 @@ def check_backbone(config: Config) -> None:
         GraftError: it cannot be loaded, is no feature vector, or does not fit (see `models.backbone.check_backbone`).
     """
     identity = prepare.backbone_identity(config.backbone)
-    judged = [config.backbone.model_dump(), config.transfer]
-    judged += [section.model_dump(mode="json") for section in (config.data, config.input)]
+    judged = [
+        section.model_dump(mode="json") for section in (config.backbone, config.transfer, config.data, config.input)
+    ]
     content = json.dumps([*judged, identity, prepare.code_version()])
     marker = config.run_root / "checked_backbone"
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
@@ -84,7 +80,7 @@ def check_backbone(config: Config) -> None:
     from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones
     from graft.models.inputs import make_input
-    from graft.models.transfer import get_method
+    from graft.models.transfer import reads_inputs
 
     input = make_input(config.input)
     loaded = backbones.configured_backbone(config.backbone, input)
@@ -96,7 +92,7 @@ def check_backbone(config: Config) -> None:
     if input.unjudged:
         log.warning("backbone: %s", input.unjudged)
     backbones.check_backbone(loaded, found)
-    if get_method(config.transfer["method"]).READS_IMAGES:
+    if reads_inputs(config.transfer):
         loaded.unfreeze(1.0)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text(content, encoding="utf-8")

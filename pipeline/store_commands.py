@@ -5,6 +5,7 @@ from typing import Any
 
 from graft.models.errors import GraftError
 from graft.pipeline.output import answer, table
+from graft.serving import store_check
 from graft.serving.store import ModelStore, PointerError
 
 
@@ -30,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace, store: ModelStore) -> int:
     names = [args.model] if args.model else store.models()
     faults = [fault for name in names for fault in store.verify(name, args.version)]
-    foreign = [] if args.model else store.foreign()
-    if not args.model and not store.config_follows():
+    foreign = [] if args.model else store_check.foreign(store)
+    if not args.model and not store_check.config_follows(store):
         faults.append("models.config: does not say what the pointers say; any change of the store writes it anew")
     lines = faults or [f"{', '.join(names) or 'no model'}: every file is as its manifest says"]
     answer(args, {"faults": faults, "foreign": foreign}, *lines, *(f"note: {line}" for line in foreign))
@@ -40,7 +41,7 @@ def _verify(args: argparse.Namespace, store: ModelStore) -> int:
 
 def _list(args: argparse.Namespace, store: ModelStore) -> int:
     rows = [row for name in ([args.model] if args.model else store.models()) for row in _rows(store, name)]
-    foreign = [] if args.model else store.foreign()
+    foreign = [] if args.model else store_check.foreign(store)
     value = [dict(zip(("model", "version", "time", "state"), row, strict=True)) for row in rows]
     shown = table(rows, ("model", "version", "pushed", "state"))
     answer(args, {"models": value, "foreign": foreign}, *shown, *(f"note: {line}" for line in foreign))

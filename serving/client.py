@@ -1,6 +1,7 @@
 """A client of any TensorFlow Serving compatible server, over gRPC; does not import TensorFlow."""
 
 import dataclasses
+import functools
 import logging
 import random
 import time
@@ -11,8 +12,8 @@ import grpc
 import numpy as np
 
 from graft.models.errors import GraftError
-from graft.models.inputs.image.convert import ConversionError, to_supported
-from graft.models.inputs.image.header import HeaderError, announced
+from graft.models.inputs import input_names, input_of_signature
+from graft.models.inputs.base import Input, Refused
 from graft.serving import tensors
 from graft.serving.protos import (
     get_model_metadata_pb2,
@@ -25,7 +26,7 @@ from graft.serving.protos import (
 _RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
-# What a request needs beside the image bytes: names, lengths, the shape.
+# What a request needs beside the contents: names, lengths, the shape.
 _OVERHEAD_BYTES = 16 << 10
 
 logger = logging.getLogger(__name__)
@@ -36,21 +37,34 @@ class ClientError(GraftError):
 
     Attributes:
         code: the gRPC status code, None if the fault is in the request or the answer itself.
-        image: index of the image that the server refused, None if it is not about one.
+        place: index of the content that was refused, None if it is not about one.
     """
 
-    def __init__(self, message: str, code: grpc.StatusCode | None = None, image: int | None = None):
+    def __init__(self, message: str, code: grpc.StatusCode | None = None, place: int | None = None):
         super().__init__(message)
         self.code = code
-        self.image = image
+        self.place = place
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """One image's answer: the most probable class, and the probability of every class by name."""
+    """The answer to one content.
 
-    label: str
-    probabilities: dict[str, float]
+    Attributes:
+        outputs: value by output name, JSON types. Where the model names what the places of its outputs stand for (by an
+            output of texts as long as they are, such as `classes`), a value is a mapping by those names.
+    """
+
+    outputs: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        """An output of that name: `prediction.label`."""
+        try:
+            return self.__dict__["outputs"][name]
+        except KeyError:
+            raise AttributeError(
+                f"the model answers {', '.join(self.__dict__.get('outputs', ()))}, not {name}"
+            ) from None
 
 
 class Client:
@@ -62,10 +76,12 @@ class Client:
         version: a version, or None for the latest.
         deadline_s: seconds a call may take, all of its retries included.
         retries: how often a call is tried again while the server is UNAVAILABLE or RESOURCE_EXHAUSTED.
-        max_message_bytes: largest request to send; bigger batches of images go in several. Graft's server takes
+        max_message_bytes: largest request to send; bigger batches of contents go in several. Graft's server takes
             64 MiB by default.
-        max_images: most images in one request.
-        max_pixels: most pixels that the images of one request may announce.
+        max_batch: most contents in one request.
+        max_cost: most units that the contents of one request may announce; None: what Graft's server
+            takes.
+        takes: what the model takes; None: it is asked for its signature.
     """
 
     def __init__(
@@ -77,54 +93,80 @@ class Client:
         deadline_s: float = 30.0,
         retries: int = 5,
         max_message_bytes: int = 60 << 20,
-        max_images: int = 64,
-        max_pixels: int = 1 << 29,
+        max_batch: int = 64,
+        max_cost: int | None = None,
+        takes: Input | None = None,
     ):
         self.address, self.model, self.version = address, model, version
         self._deadline_s, self._retries = deadline_s, retries
-        self._max_message_bytes, self._max_images, self._max_pixels = max_message_bytes, max_images, max_pixels
+        self._takes = takes
+        self._max_message_bytes, self._max_batch, self._max_cost = max_message_bytes, max_batch, max_cost
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(address, options=unlimited)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
-    def predict_images(self, images: Sequence[bytes]) -> list[Prediction]:
-        """Classifies encoded images (JPEG, PNG, GIF, BMP, WebP, TIFF) by the export's default signature, in order.
+    def predict_contents(self, contents: Sequence[bytes]) -> list[Prediction]:
+        """Asks the model's default signature about contents as they lie in files, in order.
 
-        WebP and TIFF are sent as the PNG that ingestion makes of them.
+        What the model takes is told by the name of the signature's input. A content that a model could not read but
+        ingestion takes, for instance a WebP image, is sent in the form that ingestion gives it.
 
         Raises:
-            ClientError: an image is too large for one message or cannot be decoded (`image` says which), or a call
-                failed.
+            ClientError: a content is too large for one message or cannot be used (`place` says which), the model takes
+                something else, or a call failed.
         """
-        predictions: list[Prediction] = []
-        for chunk in self._chunks(images):
+        return [
+            Prediction(_row(outputs, place))
+            for outputs in self._answers(contents)
+            for place in range(len(next(iter(outputs.values()))))
+        ]
+
+    def predict_arrays(self, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """The same answers as arrays by output name, a row for each content; empty without contents."""
+        parts = list(self._answers(contents))
+        return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+
+    def _answers(self, contents: Sequence[bytes]) -> Iterator[dict[str, np.ndarray]]:
+        """The outputs of one request after the other."""
+        done = 0
+        for chunk in self._chunks(contents):
             try:
-                predictions += self._predict_chunk(chunk)
+                yield self._predict_chunk(chunk)
             except ClientError as error:
                 if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
                     raise
-                # The server refuses a batch as a whole: one by one the bad image shows.
-                for image in chunk:
-                    predictions += self._predict_one(image, len(predictions))
-        return predictions
+                # The server refuses a batch as a whole: one by one the bad content shows.
+                for place, content in enumerate(chunk, done):
+                    yield self._predict_one(content, place)
+            done += len(chunk)
 
-    def _predict_one(self, image: bytes, number: int) -> list[Prediction]:
+    def _predict_one(self, content: bytes, place: int) -> dict[str, np.ndarray]:
         try:
-            return self._predict_chunk([image])
+            return self._predict_chunk([content])
         except ClientError as error:
-            raise ClientError(f"image {number}: {error}", error.code, number) from None
+            raise ClientError(f"{self._taken.one} {place}: {error}", error.code, place) from None
 
-    def _predict_chunk(self, chunk: Sequence[bytes]) -> list[Prediction]:
+    def _predict_chunk(self, chunk: Sequence[bytes]) -> dict[str, np.ndarray]:
         array = np.empty(len(chunk), np.object_)
         array[:] = chunk
         # All outputs, as warm-up asks: the first call with a filter of its own waits until the server has prepared it.
-        outputs = self.predict({"image_bytes": array})
-        answers = zip(outputs["classes"], outputs["probabilities"], outputs["label"], strict=True)
-        return [
-            Prediction(label.decode(), {name.decode(): float(p) for name, p in zip(classes, row, strict=True)})
-            for classes, row, label in answers
-        ]
+        return self.predict({self._taken.signature_name: array})
+
+    @functools.cached_property
+    def _taken(self) -> Input:
+        """What the default signature takes."""
+        if self._takes is not None:
+            return self._takes
+        names = list(self.metadata().get("serving_default", {}).get("inputs", {}))
+        found = input_of_signature(names)
+        if found is None:
+            known = ", ".join(input_names())
+            raise ClientError(
+                f"{self.address}: model {self.model} takes {', '.join(names) or 'nothing'}; contents can be sent to a "
+                f"model with one input, called {known}"
+            )
+        return found
 
     def predict(
         self, inputs: Mapping[str, np.ndarray], signature: str = "serving_default", outputs: Sequence[str] = ()
@@ -199,28 +241,29 @@ class Client:
         if self.version is not None:
             spec.version.value = self.version
 
-    def _chunks(self, images: Sequence[bytes]) -> Iterator[list[bytes]]:
-        """What goes into one message each; made one after the other, as a PNG is several times larger than its WebP."""
+    def _chunks(self, contents: Sequence[bytes]) -> Iterator[list[bytes]]:
+        """What goes into one message each; made one after the other, as a content may grow when it is converted."""
         limit = self._max_message_bytes - _OVERHEAD_BYTES
         chunk: list[bytes] = []
-        size = pixels = 0
-        for number, original in enumerate(images):
+        size = cost = 0
+        for place, original in enumerate(contents):
+            taken = self._taken
             try:
-                image = to_supported(original)
-            except ConversionError as error:
-                raise ClientError(f"image {number}: {error}", image=number) from error
-            if len(image) > limit:
-                kind = "" if image is original else " as PNG"
-                message = f"image {number} has {len(image)} bytes{kind}; one message takes at most {limit}"
-                raise ClientError(message, image=number)
-            more = _pixels(image)
-            full = len(chunk) >= self._max_images or pixels + more > self._max_pixels
-            if chunk and (full or size + len(image) > limit):
+                content = taken.sendable(original)
+            except Refused as error:
+                raise ClientError(f"{taken.one} {place}: {error}", place=place) from error
+            if len(content) > limit:
+                converted = "" if content is original else " when converted"
+                message = f"{taken.one} {place} has {len(content)} bytes{converted}; one message takes at most {limit}"
+                raise ClientError(message, place=place)
+            more = taken.request_cost(content)
+            full = len(chunk) >= self._max_batch or cost + more > (self._max_cost or taken.REQUEST_COST)
+            if chunk and (full or size + len(content) > limit):
                 yield chunk
-                chunk, size, pixels = [], 0, 0
-            chunk.append(image)
-            size += len(image)
-            pixels += more
+                chunk, size, cost = [], 0, 0
+            chunk.append(content)
+            size += len(content)
+            cost += more
         if chunk:
             yield chunk
 
@@ -249,12 +292,23 @@ class Client:
         return f"{self.address}: model {model}: {error.code().name}{tried}: {error.details()}"
 
 
-def _pixels(image: bytes) -> int:
-    try:
-        header = announced(image)
-    except HeaderError:
-        return 0  # for the server to refuse, by its number
-    return 0 if header is None else header.pixels
+def _row(outputs: Mapping[str, np.ndarray], place: int) -> dict[str, Any]:
+    """One example's outputs as JSON types, places by their names where an output of texts [n, k] gives them."""
+    row: dict[str, Any] = {name: _plain(array[place]) for name, array in outputs.items()}
+    names = [name for name, array in outputs.items() if array.ndim == 2 and array.dtype == object]
+    if len(names) != 1:
+        return row
+    keys = row.pop(names[0])
+    return {
+        name: dict(zip(keys, value, strict=True)) if isinstance(value, list) and len(value) == len(keys) else value
+        for name, value in row.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(one) for one in value]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value.item()
 
 
 def _described(infos: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -28,10 +28,9 @@ from graft.serving.versions import MAX_VERSION, check_model_name, is_model_name,
 
 STORE_ID = "STORE"
 MODELS_CONFIG = "models.config"
-_RESERVED = (STORE_ID, MODELS_CONFIG)
+RESERVED = (STORE_ID, MODELS_CONFIG)
 _LOCK = ".lock"
 _MAX_ID_BYTES = 4096
-_MAX_CONFIG_BYTES = 64 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -246,35 +245,17 @@ class ModelStore:
         path = self.path / MODELS_CONFIG
         with durable.locked(self.path / _LOCK):
             durable.sweep(self.path)
-            durable.write_atomic(path, self._models_config({}).encode())
+            durable.write_atomic(path, self.models_config().encode())
         return path
 
-    def config_follows(self) -> bool:
-        """Whether `models.config` says what the pointers say; a write that died between the two leaves it behind."""
-        path = self.path / MODELS_CONFIG
-        try:
-            return durable.read_small(path, _MAX_CONFIG_BYTES).decode() == self._models_config({})
-        except (OSError, ValueError):
-            return False
-
-    def foreign(self) -> list[str]:
-        """What lies in the store and is not the store's: a line each. It is never touched, listed or served."""
-        found = []
-        for path in sorted(self.path.iterdir()):
-            if path.name in _RESERVED or path.name.startswith("."):
-                continue
-            if not is_model_name(path.name) or not path.is_dir():
-                found.append(f"{path.name!r}: no folder of a model; left alone")
-                continue
-            try:
-                inside = sorted(path.iterdir())
-            except OSError as error:
-                found.append(f"{path.name!r}: cannot be listed: {error.strerror}")
-                continue
-            names = {folder.name for folder in self._folders(path.name).values()} | {pointer.NAME}
-            strays = [entry.name for entry in inside if entry.name not in names and not entry.name.startswith(".")]
-            found += [f"'{path.name}/{name}': no version of the model; left alone" for name in strays]
-        return found
+    def models_config(self, moved: Mapping[str, int] | None = None) -> str:
+        """What `models.config` should say; versions in `moved` go before the pointers."""
+        moved = moved or {}
+        names = sorted({*(self.models() if self.path.is_dir() else ()), *moved})
+        served = {name: moved[name] if name in moved else self._served_if_readable(name) for name in names}
+        return model_config.format_models_config(
+            [(name, self.path / name, version) for name, version in served.items() if version is not None]
+        )
 
     def _create(self) -> pathlib.Path:
         path = self.path / STORE_ID
@@ -286,7 +267,7 @@ class ModelStore:
         return path
 
     def _base(self, model: str) -> pathlib.Path:
-        if model in _RESERVED:
+        if model in RESERVED:
             raise StoreError(f"model name {model!r} is not allowed: the store has a file of that name")
         return self.path / check_model_name(model)
 
@@ -408,7 +389,7 @@ class ModelStore:
             durable.sweep(self.path)
             if config.is_dir():
                 raise StoreError(f"{config}: a folder; the store writes a file there. Nothing has moved; remove it")
-            text = self._models_config({model: moved.version} if moved else {})
+            text = self.models_config({model: moved.version} if moved else {})
             with durable.staged(config, text.encode()) as replace:
                 try:
                     if moved is not None:
@@ -422,14 +403,6 @@ class ModelStore:
                             logger.error("%s could not follow the pointer of %s: %s", config, model, error)
         if moved is not None:
             logger.info("%s: version %d is served%s", model, moved.version, " (pinned)" if moved.pinned else "")
-
-    def _models_config(self, moved: Mapping[str, int]) -> str:
-        """The text of models.config; `moved` goes before the pointers."""
-        names = sorted({*(self.models() if self.path.is_dir() else ()), *moved})
-        served = {name: moved[name] if name in moved else self._served_if_readable(name) for name in names}
-        return model_config.format_models_config(
-            [(name, self.path / name, version) for name, version in served.items() if version is not None]
-        )
 
     def _served_if_readable(self, model: str) -> int | None:
         try:

@@ -1,4 +1,4 @@
-"""DataGate: nothing is trained on data that the schema or the share of rejected images speaks against."""
+"""DataGate: nothing is trained on data that the schema or the share of rejected examples speaks against."""
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -23,7 +23,7 @@ class DataGate(base_component.BaseComponent):
     """Stops the run on bad data.
 
     TFX's ExampleValidator writes anomalies and succeeds; nothing depends on what it found. This component does: it
-    closes when a split has an anomaly against the schema, or when too many images were rejected.
+    closes when a split has an anomaly against the schema, or when too many examples were rejected.
 
     Outputs:
       - `blessing`: `DataBlessing`, with `gates.json`; stages that must not run on bad data take it as an input.

@@ -33,7 +33,7 @@ class Parameters(BaseParameters):
 
 
 class Executor(base_executor.BaseExecutor):
-    """Holds anomalies and rejected images against their limits."""
+    """Holds anomalies and rejected examples against their limits."""
 
     def Do(
         self,
@@ -68,7 +68,7 @@ class Executor(base_executor.BaseExecutor):
 
 
 def rejected_gate(summary: Summary, limit: float) -> gates.Gate:
-    """The gate on the fraction of images that could not be used.
+    """The gate on the fraction of examples that could not be used.
 
     Args:
       summary: The counts of ingestion.

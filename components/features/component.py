@@ -1,4 +1,4 @@
-"""features: every image goes through the frozen backbone once; the vectors are kept."""
+"""features: every example goes through the frozen backbone once; the vectors are kept."""
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec

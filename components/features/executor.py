@@ -35,8 +35,8 @@ class Parameters(BaseParameters):
         splits: the splits to extract.
     """
 
-    input: InputOptions = inputs.KINDS.options("image")()
-    target: TargetOptions = targets.KINDS.options("label")()
+    input: InputOptions
+    target: TargetOptions
     backbone: BackboneOptions
     identity: str = ""
     splits: tuple[str, ...]

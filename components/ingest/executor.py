@@ -12,7 +12,6 @@ from graft.components.ingest.options import DataOptions
 from graft.components.ingest.request import make_request
 from graft.components.ingest.splits import SPLITS
 from graft.components.parameters import BaseParameters
-from graft.models import inputs, targets
 from graft.models.registry import only
 from graft.models.settings import InputOptions, TargetOptions
 
@@ -32,8 +31,8 @@ class Parameters(BaseParameters):
         fingerprint: of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
     """
 
-    input: InputOptions = inputs.KINDS.options("image")()
-    target: TargetOptions = targets.KINDS.options("label")()
+    input: InputOptions
+    target: TargetOptions
     data: sources.REGISTRY.union()  # type: ignore[valid-type]
     fingerprint: str
 

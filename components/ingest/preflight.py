@@ -141,11 +141,14 @@ def _expected_counts(
 
 
 def _expected_domains(request: Request, found: _Found) -> dict[str, dict[str, int]]:
-    reached = {domain: _reached(request, counts) for domain, counts in found.domains.items()}
-    return {
-        split: {domain: counts[split] or int(split in reached[domain]) for domain, counts in found.domains.items()}
-        for split in SPLITS
-    }
+    """What each split is sure of, by domain; all others are counted in train."""
+    expected: dict[str, dict[str, int]] = {split: {} for split in SPLITS}
+    for domain, counts in found.domains.items():
+        reached = _reached(request, counts)
+        for split in SPLITS:
+            expected[split][domain] = counts[split] or int(split in reached)
+        expected["train"][domain] += counts.total() - sum(expected[split][domain] for split in SPLITS)
+    return expected
 
 
 def _expected(request: Request, found: _Found, reached: dict[str, list[str]]) -> dict[str, int]:

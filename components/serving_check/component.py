@@ -22,7 +22,7 @@ class ServingCheckSpec(ComponentSpec):
 
 
 class ServingCheck(base_component.BaseComponent):
-    """Serves the candidate, sends real test images over gRPC and compares with the in-process answers.
+    """Serves the candidate, sends real test examples over gRPC and compares with the in-process answers.
 
     Outputs `blessing` (`InfraBlessing`: gates.json; property blessed = 1 only if every gate passed).
     """
@@ -41,7 +41,7 @@ class ServingCheck(base_component.BaseComponent):
         """Wires the component.
 
         Args:
-            examples: the `Examples` of `ingest`; images of split test are sent.
+            examples: the `Examples` of `ingest`; some of split test are sent.
             model: the candidate.
             predictions: the candidate's answers in process.
             model_blessing: blessing of `quality_gate`; a model that is not blessed is refused.

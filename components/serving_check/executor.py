@@ -17,8 +17,10 @@ from graft.components import gates
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
 from graft.models import progress
-from graft.models.examples import INPUT, read_examples, split_files
+from graft.models.examples import INPUT, TARGET_DOMAIN, read_examples, split_files
 from graft.models.gates import at_most
+from graft.models.inputs import exported_input
+from graft.models.targets import exported_target
 from graft.serving.candidate import candidate_server
 from graft.serving.client import Client
 
@@ -59,28 +61,31 @@ class Executor(base_executor.BaseExecutor):
         given = Parameters.load(exec_properties)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
-        rows = itertools.islice(read_examples(files, (INPUT,)), given.requests)
-        images = [row[INPUT] for row in rows]
+        rows = itertools.islice(read_examples(files, (INPUT,), TARGET_DOMAIN), given.requests)
+        contents = [row[INPUT] for row in rows]
+        input, target = exported_input(model_path), exported_target(model_path)
         kept = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))
-        expected = kept.answers[: len(images)]
+        expected = kept.answers[: len(contents)]
 
         with (
             candidate_server(given.model_name, model_path, given.trust) as server,
             Client(server.grpc_address, given.model_name, deadline_s=60) as client,
         ):
             answers, seconds = [], []
-            for done, image in enumerate(images, 1):
+            for done, content in enumerate(contents, 1):
                 start = time.perf_counter()
-                answers.append(client.predict({"image_bytes": np.array([image], object)})["probabilities"][0])
+                outputs = client.predict({input.signature_name: np.array([content], object)})
                 seconds.append(time.perf_counter() - start)
-                progress.report("serving_check", done, len(images), "requests")
+                answers.append(outputs[target.answer_name][0])
+                progress.report("serving_check", done, len(contents), "requests")
             # In as many requests as the server's limit on messages asks for.
-            batch = [[*prediction.probabilities.values()] for prediction in client.predict_images(images)]
+            batch = client.predict_arrays(contents)[target.answer_name]
             kind = server.kind
         # NumPy's max, unlike Python's, never loses a NaN.
-        difference = float(np.max(np.abs(np.array([answers, batch]) - expected)))
+        difference = float(np.max([target.distance(np.array(found), expected) for found in (answers, batch)]))
 
-        detail = f"largest difference of a probability, {len(images)} test images over gRPC ({kind}) against in process"
+        asked = f"{len(contents)} test {input.unit} over gRPC ({kind})"
+        detail = f"largest difference of {target.answer_name}, {asked} against in process"
         verdict = [at_most("serving_parity", difference, given.tolerance, detail)]
         median_ms = statistics.median(seconds) * 1e3
         if given.latency_ms is not None:
@@ -88,5 +93,5 @@ class Executor(base_executor.BaseExecutor):
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         gates.bless(blessing, verdict)
         latency = {"median": median_ms, "min": min(seconds) * 1e3, "max": max(seconds) * 1e3}
-        result = {"server": kind, "requests": len(images), "latency_ms": latency, "difference": difference}
+        result = {"server": kind, "requests": len(contents), "latency_ms": latency, "difference": difference}
         (pathlib.Path(blessing.uri) / "serving.json").write_text(json.dumps(result), encoding="utf-8")

@@ -57,6 +57,11 @@ def exported_input(model_path: str | Path) -> "Input":
         return make_input(parse_input(json.loads(path.read_text(encoding="utf-8"))["input"]))
 
 
+def input_names() -> list[str]:
+    """What the inputs of signatures are called, by kind."""
+    return [KINDS.module(kind).Input.signature_name for kind in KINDS]
+
+
 def input_of_signature(names: Iterable[str]) -> "Input | None":
     """The kind of input, with default settings, that a served model of these input names takes; None for another's."""
     given = set(names)

@@ -209,6 +209,13 @@ class Input(abc.ABC):
     def drawn(self) -> list[bytes]:
         """A few made-up contents, for requests that warm a server up; nobody's data is in them."""
 
+    REQUEST_COST: ClassVar[int] = 1
+    """The most that one request may cost, by `request_cost`."""
+
+    def request_cost(self, content: bytes) -> int:
+        """What a server's guard (`models.inputs.guards`) counts for a content; 0 where nothing is counted."""
+        return 0
+
     def sendable(self, content: bytes) -> bytes:
         """What a client sends for one: the same bytes, or another encoding where a model could not read these.
 

@@ -82,3 +82,16 @@ def exported_target(model_path: str | Path) -> "Target":
         raise GraftError(f"{path}: missing; only models exported by Graft describe their target there") from None
     except Exception as error:
         raise GraftError(f"{path}: damaged ({one_line(error)})") from error
+
+
+def shown(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """An answer in a few words, by the heading of a column.
+
+    Args:
+        outputs: of `serving_default` for one example, as JSON types; what has a place for each name is a mapping by it.
+    """
+    for kind in KINDS:
+        found = KINDS.module(kind).shown(outputs)
+        if found is not None:
+            return found
+    return {name: json.dumps(value) for name, value in outputs.items()}

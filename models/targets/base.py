@@ -8,7 +8,7 @@ A target never changes. What it learns from data (the weights of classes, the sc
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -20,7 +20,7 @@ from graft.models.gates import Gate, at_most
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from graft.models import linear
+    from graft.models import linear, page
     from graft.models.options import HeadOptions
 
 Value = tuple[str, ...] | tuple[float, ...]
@@ -83,7 +83,6 @@ class Target(abc.ABC):
         REASONS: codes of `Refused`, each with one line for people.
         from_names: whether the name of a folder, or a number that indexes names, can be the target.
         words: names of losses and figures, with their unit, for the axes of plots.
-        tunes: whether `tuned` learns anything.
     """
 
     kind: ClassVar[str]
@@ -101,7 +100,6 @@ class Target(abc.ABC):
     metrics: ClassVar[tuple[str, ...]]
     slice_columns: ClassVar[Mapping[str, bool]]
     words: ClassVar[Mapping[str, str]]
-    tunes: ClassVar[bool] = False
 
     def __init__(self, options: BaseModel, names: Sequence[str] = (), facts: Mapping[str, Any] | None = None):
         self.options = options
@@ -152,6 +150,10 @@ class Target(abc.ABC):
             counts: split -> stratum -> number of examples.
             unit: what several examples are called.
         """
+
+    def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+        """Names of classes that the settings and `limits` (of `gates`) mention, by key of the configuration."""
+        return {}
 
     # Learning.
 
@@ -294,6 +296,32 @@ class Target(abc.ABC):
     @abc.abstractmethod
     def told(self, figures: Figures) -> str:
         """The figures in a few words, for the line of a stage."""
+
+    @abc.abstractmethod
+    def tiles(self, figures: Figures) -> "list[page.Tile]":
+        """The figures that stand at the top of a report."""
+
+    @abc.abstractmethod
+    def sections(self, figures: Figures, unit: str) -> "list[page.Section]":
+        """What is to be seen of the figures; `unit` is what several examples are called."""
+
+    @abc.abstractmethod
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> "page.Section":
+        """The examples that were answered worst."""
+
+    @abc.abstractmethod
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> "list[page.Block]":
+        """The comparison with the served model.
+
+        Args:
+            figures: as the quality gate writes them, with a `baseline`.
+            limits: section `gates` of the configuration.
+            unit: what several examples are called.
+        """
+
+    @abc.abstractmethod
+    def card(self, figures: Figures, unit: str) -> "page.Card":
+        """The words and figures of a model card."""
 
 
 def finite(answers: np.ndarray) -> np.ndarray:

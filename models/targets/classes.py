@@ -1,7 +1,7 @@
 """What targets whose outputs are classes share: names, counts, gates. One label or several differ in the rest."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,6 +77,11 @@ class Classes(Target):
         if not unmeasured:
             return Finding()
         return Finding(warning=f"too few {unit} to measure every class; no {unit.removesuffix('s')} of {unmeasured}")
+
+    def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+        """Classes of floors."""
+        floors = {f"gates.{name}": limits.get(name) for name in ("precision", "recall")}
+        return {key: floor for key, floor in floors.items() if isinstance(floor, dict)}
 
     def read_names(self, transform_graph_path: str | Path) -> Self:
         """The classes of Transform's vocabulary."""

@@ -1,6 +1,6 @@
 """One label of k."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate
-from graft.models.targets import calibration, classes
+from graft.models.page import Block, Card, Section, Tile
+from graft.models.targets import calibration, classes, label_page
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
@@ -88,6 +89,14 @@ class SliceGates(BaseModel):
     macro_f1: Fraction | None = Field(None, description="Least macro F1 in each slice.")
 
 
+def shown(outputs: Mapping[str, Any]) -> dict[str, str] | None:
+    """For `models.targets.shown`; None for an answer of another kind."""
+    if not {"label", "probabilities"} <= outputs.keys():
+        return None
+    label = outputs["label"]
+    return {"label": label, "probability": f"{outputs['probabilities'][label]:.4f}"}
+
+
 class Target(classes.Classes):
     """The class with the largest logit; facts: `class_weights`, by class, where the settings ask for any."""
 
@@ -112,6 +121,11 @@ class Target(classes.Classes):
         """One class: a name, or an integer that indexes the names."""
         names = self.options.class_names or class_names
         return (self.allowed(index_text(row.get(self.options.column), names)),)
+
+    def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+        """Classes of floors and of weights."""
+        weights = self.options.class_weights
+        return {**super().named(limits), **({"target.class_weights": weights} if isinstance(weights, dict) else {})}
 
     # Learning.
 
@@ -293,7 +307,27 @@ class Target(classes.Classes):
             "probabilities": answers.tolist(),
         }
 
-    # For people.
+    # For people: see `models.targets.label_page`.
+
+    def tiles(self, figures: Figures) -> list[Tile]:
+        """Accuracy with its interval, macro F1, calibration error."""
+        return label_page.tiles(figures)
+
+    def sections(self, figures: Figures, unit: str) -> list[Section]:
+        """By class, the confusion matrix, calibration."""
+        return label_page.sections(figures, unit)
+
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> Section:
+        """The most confident wrong answers."""
+        return label_page.worst(self.names, encoded, most_probable(answers), answers, unit)
+
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> list[Block]:
+        """Accuracies on all examples and on the classes both know."""
+        return label_page.rivals(figures, limits, unit)
+
+    def card(self, figures: Figures, unit: str) -> Card:
+        """Figures, tables and limits."""
+        return label_page.card(figures, unit)
 
     def told(self, figures: Figures) -> str:
         """The accuracy."""

@@ -11,7 +11,7 @@ from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.inputs.base import Refused
 from graft.models.natural import natural_key
-from graft.models.targets import calibration, classes
+from graft.models.targets import calibration, classes, decisions
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text, one_text
@@ -19,13 +19,10 @@ from graft.models.targets.columns import index_text, one_text
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from graft.models import linear
+    from graft.models import linear, page
     from graft.models.options import HeadOptions
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-
-_THRESHOLD = 0.5
-_CURVE_POINTS = 101
 
 
 class Options(BaseModel):
@@ -87,6 +84,14 @@ class SliceGates(BaseModel):
 
     micro_f1: Fraction | None = Field(None, description="Least F1 over all decisions together, in each slice.")
     macro_f1: Fraction | None = Field(None, description="Least macro F1 in each slice.")
+
+
+def shown(outputs: Mapping[str, Any]) -> dict[str, str] | None:
+    """For `models.targets.shown`; None for an answer of another kind."""
+    if not {"predicted", "probabilities"} <= outputs.keys():
+        return None
+    chosen = [name for name, is_chosen in outputs["predicted"].items() if is_chosen]
+    return {"labels": ", ".join(f"{name} {outputs['probabilities'][name]:.4f}" for name in chosen)}
 
 
 class Target(classes.Classes):
@@ -180,19 +185,19 @@ class Target(classes.Classes):
         from graft.models import convex, linear
 
         def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
-            return {"example_f1": example_f1(targets > 0, outputs >= 0)}
+            return {"example_f1": decisions.example_f1(targets > 0, outputs >= 0)}
 
         return linear.solve(train, evaluate, convex.Sigmoid(self.units), options, report, figures)
 
     @property
     def thresholds(self) -> np.ndarray:
         """float32 [k]."""
-        return np.asarray(self.facts.get("thresholds", [_THRESHOLD] * self.units), np.float32)
+        return np.asarray(self.facts.get("thresholds", [decisions.THRESHOLD] * self.units), np.float32)
 
     def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> Self:
         """With the threshold of each class that gives the highest F1 on these examples."""
         columns = zip(encoded.T > 0, np.nan_to_num(answers).T, strict=True)
-        return self.with_facts(thresholds=[best_threshold(truth, given) for truth, given in columns])
+        return self.with_facts(thresholds=[decisions.best_threshold(truth, given) for truth, given in columns])
 
     # Answering.
 
@@ -215,7 +220,7 @@ class Target(classes.Classes):
 
     def scores(self, encoded: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """F1 of each example's classes; 1 where there are none and none is found, 0 for an answer without numbers."""
-        return np.where(finite(answers), example_f1(encoded > 0, answers >= self.thresholds), 0.0)
+        return np.where(finite(answers), decisions.example_f1(encoded > 0, answers >= self.thresholds), 0.0)
 
     def figures(self, encoded: np.ndarray, answers: np.ndarray) -> Figures:
         """Mean average precision, micro and macro F1, per-class table, calibration and precision-recall curve.
@@ -227,10 +232,10 @@ class Target(classes.Classes):
         given = np.where(valid[:, None], answers, np.float32(~truth))
         found = np.where(valid[:, None], answers >= self.thresholds, ~truth)
         hits, support = (truth & found).sum(axis=0), truth.sum(axis=0)
-        precision, recall, f1 = _shares(hits, found.sum(axis=0), support)
-        average = [average_precision(truth[:, i], given[:, i]) for i in range(self.units)]
+        precision, recall, f1 = decisions.shares(hits, found.sum(axis=0), support)
+        average = [decisions.average_precision(truth[:, i], given[:, i]) for i in range(self.units)]
         present = support > 0
-        micro = _shares(hits.sum(), found.sum(), support.sum())
+        micro = decisions.shares(hits.sum(), found.sum(), support.sum())
         rows = np.repeat(np.arange(len(truth)), self.units)
         calibrated = calibration.reliability(answers.ravel(), truth.ravel(), examples=rows)
         table = zip(self.names, average, precision, recall, f1, support, self.thresholds, strict=True)
@@ -262,7 +267,7 @@ class Target(classes.Classes):
                 }
                 for name, a, p, r, f, s, t in table
             },
-            "curve": precision_recall(truth.ravel(), given.ravel()),
+            "curve": decisions.precision_recall(truth.ravel(), given.ravel()),
         }
 
     def compare(self, encoded: np.ndarray, answers: np.ndarray, rival: AnyTarget, rival_answers: np.ndarray) -> Figures:
@@ -323,60 +328,33 @@ class Target(classes.Classes):
         """Mean average precision and micro F1."""
         return f"mean average precision {figures['mean_average_precision']:.4f}, micro F1 {figures['micro_f1']:.4f}"
 
+    def tiles(self, figures: Figures) -> "list[page.Tile]":
+        """See `labels_page`."""
+        from graft.models.targets import labels_page
 
-def example_f1(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """F1 of the classes of each example, float [n], of bool [n, k]; 1 where both have none."""
-    either = truth.sum(axis=1) + found.sum(axis=1)
-    return np.where(either > 0, 2 * (truth & found).sum(axis=1) / np.maximum(either, 1), 1.0)
+        return labels_page.tiles(figures)
 
+    def sections(self, figures: Figures, unit: str) -> "list[page.Section]":
+        """See `labels_page`."""
+        from graft.models.targets import labels_page
 
-def best_threshold(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """The threshold with the highest F1, halfway between two probabilities; of equal ones that nearest to 0.5.
+        return labels_page.sections(figures, unit)
 
-    Args:
-        truth: bool [n].
-        probabilities: float [n].
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> "page.Section":
+        """See `labels_page`."""
+        from graft.models.targets import labels_page
 
-    Returns:
-        0.5 where nothing is true, or all is 0.
-    """
-    if not truth.any():
-        return _THRESHOLD
-    order = np.argsort(-probabilities, kind="stable")
-    ranked = probabilities[order].astype(np.float64)
-    hits, found = np.cumsum(truth[order]), np.arange(1, len(order) + 1)
-    f1 = 2 * hits / (found + truth.sum())
-    below = np.append(ranked[1:], 0.0)
-    f1[ranked <= below] = -1.0  # no threshold parts equal probabilities
-    if f1.max() < 0:
-        return _THRESHOLD
-    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
-    # Anything between the two parts them alike: 0.5 where it lies there, else their middle.
-    places = [_THRESHOLD if below[i] < _THRESHOLD <= ranked[i] else (ranked[i] + below[i]) / 2 for i in best.tolist()]
-    return float(min(places, key=lambda place: (abs(place - _THRESHOLD), place)))
+        found = answers >= self.thresholds
+        return labels_page.worst(self.names, encoded > 0, found, self.scores(encoded, answers), answers, unit)
 
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> "list[page.Block]":
+        """See `labels_page`."""
+        from graft.models.targets import labels_page
 
-def average_precision(truth: np.ndarray, probabilities: np.ndarray) -> float | None:
-    """Precision averaged over the steps of recall, as scikit-learn has it; None where nothing is true."""
-    from sklearn import metrics as sk
+        return labels_page.rivals(figures, limits, unit)
 
-    return float(sk.average_precision_score(truth, probabilities)) if truth.any() else None
+    def card(self, figures: Figures, unit: str) -> "page.Card":
+        """See `labels_page`."""
+        from graft.models.targets import labels_page
 
-
-def precision_recall(truth: np.ndarray, probabilities: np.ndarray) -> list[tuple[float, float]]:
-    """(recall, highest precision at this recall or more) at even steps of recall; empty where nothing is true."""
-    from sklearn import metrics as sk
-
-    if not truth.any():
-        return []
-    precision, recall, _ = sk.precision_recall_curve(truth, probabilities)
-    reached = np.maximum.accumulate(precision[:-1])
-    steps = np.linspace(0.0, 1.0, _CURVE_POINTS)
-    # Recall falls along the curve: the last point that still has it is the best one that does.
-    places = np.searchsorted(-recall[:-1], -steps, side="right") - 1
-    return [(float(x), float(reached[place])) for x, place in zip(steps, places, strict=True)]
-
-
-def _shares(hits: Any, found: Any, support: Any) -> tuple[Any, Any, Any]:
-    """Precision, recall and F1 of counts; 0 where there is nothing to divide by."""
-    return hits / np.maximum(found, 1), hits / np.maximum(support, 1), 2 * hits / np.maximum(found + support, 1)
+        return labels_page.card(figures, unit)

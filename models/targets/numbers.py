@@ -11,6 +11,7 @@ from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate, within
 from graft.models.inputs.base import Refused
+from graft.models.targets import residuals
 from graft.models.targets.base import Evaluation, Figures, Finding, Value, answers_gate, finite
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import one_text
@@ -18,7 +19,7 @@ from graft.models.targets.columns import one_text
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from graft.models import linear
+    from graft.models import linear, page
     from graft.models.options import HeadOptions
 
 Ceiling = Annotated[float, Field(gt=0)]
@@ -27,9 +28,6 @@ Floor = Annotated[float, Field(le=1)]
 _LARGEST = float(np.finfo(np.float32).max)
 _WORST = 10.0
 """Standard deviations by which an answer counts as wrong that is no number."""
-
-_DRAWS, _DRAWN_AT_ONCE = 400, 2**22
-_POINTS, _SIZES = 400, 10
 
 
 class Options(BaseModel):
@@ -83,6 +81,12 @@ class SliceGates(BaseModel):
     root_mean_squared_error: float | None = Field(
         None, gt=0, description="Largest root of the mean squared error in each slice."
     )
+
+
+def shown(outputs: Mapping[str, Any]) -> dict[str, str] | None:
+    """For `models.targets.shown`; None for an answer of another kind."""
+    values = outputs.get("values")
+    return {name: f"{value:.6g}" for name, value in values.items()} if isinstance(values, dict) else None
 
 
 class Target(AnyTarget):
@@ -217,8 +221,10 @@ class Target(AnyTarget):
         def figures(outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
             return {"mean_absolute_error": (np.abs(outputs - targets) * self.std).mean(axis=1)}
 
-        scaled = [replace(part, targets=(part.targets - self.mean) / self.std) for part in (train, evaluate)]
-        return linear.solve(*scaled, convex.Squares(self.units), options, report, figures)
+        def scaled(examples: "linear.Examples") -> "linear.Examples":
+            return replace(examples, targets=(examples.targets - self.mean) / self.std)
+
+        return linear.solve(scaled(train), scaled(evaluate), convex.Squares(self.units), options, report, figures)
 
     # Answering.
 
@@ -235,8 +241,9 @@ class Target(AnyTarget):
     # Measuring.
 
     def distance(self, answers: np.ndarray, others: np.ndarray) -> float:
-        """The largest difference of a number, in standard deviations."""
-        return float(np.max(np.abs(answers - others) / self.std, initial=0.0))
+        """The largest difference of a number beyond the rounding of 32 bits, in standard deviations."""
+        rounding = 2 * np.spacing(np.maximum(np.abs(answers), np.abs(others)).astype(np.float32))
+        return float(np.max(np.maximum(np.abs(answers - others) - rounding, 0.0) / self.std, initial=0.0))
 
     def scores(self, encoded: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Absolute error in standard deviations, below 0, the mean over the columns."""
@@ -252,23 +259,22 @@ class Target(AnyTarget):
         """
         valid = finite(answers)
         truth, given = encoded[valid].astype(np.float64), answers[valid].astype(np.float64)
-        found = _measured(truth, given, np.ones((1, len(truth)))) if len(truth) else np.full((3, 1, self.units), np.nan)
-        drawn = _bootstrap(truth, given) if len(truth) else np.full((3, 1, self.units), np.nan)
+        found, drawn = residuals.measured(truth, given, np.ones((1, len(truth)))), residuals.bootstrap(truth, given)
         names = ("mean_absolute_error", "root_mean_squared_error", "r2")
         figures: Figures = {"examples": len(encoded), "invalid": int((~valid).sum())}
         for name, value, draws in zip(names, found, drawn, strict=True):
-            figures |= {name: _known(value.mean()), f"{name}_interval": _interval(draws.mean(axis=1))}
+            figures |= {name: residuals.known(value.mean()), f"{name}_interval": residuals.interval(draws.mean(axis=1))}
         figures["per_column"] = {
             column: {
                 key: value
                 for name, measured, draws in zip(names, found[:, 0, i], drawn[:, :, i], strict=True)
-                for key, value in ((name, _known(measured)), (f"{name}_interval", _interval(draws)))
+                for key, value in ((name, residuals.known(measured)), (f"{name}_interval", residuals.interval(draws)))
             }
             | {
-                "bias": _known((given[:, i] - truth[:, i]).mean()) if len(truth) else None,
+                "bias": residuals.known((given[:, i] - truth[:, i]).mean()) if len(truth) else None,
                 "std": float(self.std[i]),
-                "by_size": _by_size(truth[:, i], given[:, i]),
-                "points": _points(truth[:, i], given[:, i]),
+                "by_size": residuals.by_size(truth[:, i], given[:, i]),
+                "points": residuals.points(truth[:, i], given[:, i]),
             }
             for i, column in enumerate(self.names)
         }
@@ -333,6 +339,36 @@ class Target(AnyTarget):
         measured = {text: figures[name] for name, text in words.items() if figures[name] is not None}
         return ", ".join(f"{text} {value:.4g}" for text, value in measured.items()) or "no finite number"
 
+    def tiles(self, figures: Figures) -> "list[page.Tile]":
+        """See `numbers_page`."""
+        from graft.models.targets import numbers_page
+
+        return numbers_page.tiles(figures)
+
+    def sections(self, figures: Figures, unit: str) -> "list[page.Section]":
+        """See `numbers_page`."""
+        from graft.models.targets import numbers_page
+
+        return numbers_page.sections(figures, unit)
+
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> "page.Section":
+        """See `numbers_page`."""
+        from graft.models.targets import numbers_page
+
+        return numbers_page.worst(self.names, encoded, answers, self.scores(encoded, answers), unit)
+
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> "list[page.Block]":
+        """See `numbers_page`."""
+        from graft.models.targets import numbers_page
+
+        return numbers_page.rivals(figures, limits, unit)
+
+    def card(self, figures: Figures, unit: str) -> "page.Card":
+        """See `numbers_page`."""
+        from graft.models.targets import numbers_page
+
+        return numbers_page.card(figures, unit)
+
 
 def _number(column: str, cell: Any) -> float:
     """The number in a cell. Raises `Refused`."""
@@ -348,68 +384,5 @@ def _number(column: str, cell: Any) -> float:
     return value
 
 
-def _measured(truth: np.ndarray, given: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean absolute error, root of the mean squared error and R2 for each row of weights.
-
-    Args:
-        truth: float [n, k].
-        given: float [n, k].
-        weights: float [draws, n].
-
-    Returns:
-        float [3, draws, k]; NaN where there is no R2.
-    """
-    error, centred = given - truth, truth - truth.mean(axis=0)
-    total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
-    absolute, squared = weights @ np.abs(error) / total, weights @ error**2 / total
-    spread = weights @ centred**2 / total - (weights @ centred / total) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r2 = np.where(spread > 1e-12 * np.maximum((centred**2).mean(axis=0), 1e-300), 1 - squared / spread, np.nan)
-    return np.stack([absolute, np.sqrt(squared), r2])
-
-
-def _bootstrap(truth: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """`_measured` of examples drawn with replacement, the same ones for any order of the columns."""
-    rng, parts, left = np.random.default_rng(0), [], _DRAWS
-    while left:
-        rows = min(left, max(1, _DRAWN_AT_ONCE // len(truth)))
-        weights = rng.multinomial(len(truth), np.full(len(truth), 1 / len(truth)), size=rows)
-        parts.append(_measured(truth, given, weights.astype(np.float64)))
-        left -= rows
-    return np.concatenate(parts, axis=1)
-
-
-def _known(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _interval(draws: np.ndarray) -> list[float] | None:
-    """Where the middle 95 % of the draws lie; None where they could not be measured."""
-    draws = draws[np.isfinite(draws)]
-    return np.quantile(draws, [0.025, 0.975]).tolist() if len(draws) else None
-
-
 def _told_interval(interval: list[float] | None) -> str:
     return f"95 % interval {interval[0]:.6g} to {interval[1]:.6g}" if interval else "not measured"
-
-
-def _by_size(truth: np.ndarray, given: np.ndarray) -> list[dict[str, float]]:
-    """Errors by the size of the number: {low, high, count, mean_absolute_error, bias}, equally many examples each."""
-    order = np.argsort(truth, kind="stable")
-    parts = [part for part in np.array_split(order, _SIZES) if len(part)]
-    return [
-        {
-            "low": float(truth[part].min()),
-            "high": float(truth[part].max()),
-            "count": len(part),
-            "mean_absolute_error": float(np.abs(given[part] - truth[part]).mean()),
-            "bias": float((given[part] - truth[part]).mean()),
-        }
-        for part in parts
-    ]
-
-
-def _points(truth: np.ndarray, given: np.ndarray) -> list[tuple[float, float]]:
-    """(true, answered) of some examples, evenly over the split."""
-    rows = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), _POINTS)).astype(int)) if len(truth) else []
-    return [(float(truth[row]), float(given[row])) for row in rows]

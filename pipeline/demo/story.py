@@ -12,6 +12,7 @@ from typing import Any
 
 from graft.models.errors import GraftError
 from graft.models.gap import LEAST_SEEDS
+from graft.models.gates import Gate
 from graft.models.text import say
 from graft.pipeline.config import Config, parse
 from graft.pipeline.demo import data
@@ -165,7 +166,7 @@ def describe(value: Mapping[str, Any]) -> str:
         f"   The backbone names {raw['source_accuracy']:.1%} of held-out digits 0-4 rightly.",
         *_table(raw["accuracy"]),
         "   (The network from scratch is left out here, to save time.)",
-        *[f"   {_gate(gate)}" for gate in value["runs"]["raw"]["gates"]],
+        *[f"   {Gate(**gate).line}" for gate in value["runs"]["raw"]["gates"]],
         f"   {raw['statement']}",
         "",
         "The demo went as it should." if not value["reasons"] else "The demo did NOT go as it should.",
@@ -182,10 +183,6 @@ def _table(accuracy: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if name in accuracy:
             rows.append(f"   {title:<36}" + "".join(f"{accuracy[name][key]:>8.3f}" for key in ("min", "median", "max")))
     return rows
-
-
-def _gate(gate: Mapping[str, Any]) -> str:
-    return f"{'open  ' if gate['passed'] else 'CLOSED'} {gate['name']} {gate['value']:.4g}, limit {gate['limit']:.4g}"
 
 
 def _part(
@@ -261,7 +258,7 @@ def _run(config: Config, view: ProgressView, end: Ending) -> Told:
     from graft.pipeline import run
     from graft.pipeline.metadata import Metadata
 
-    view.line(f"{config.name}: transfer {config.transfer['method']}")
+    view.line(f"{config.name}: transfer {config.transfer.method}")
     started = time.monotonic()
     result = run.run(config, view, end=end)
     if result.status == INTERRUPTED:
@@ -292,7 +289,7 @@ def _predict(
     with candidate_server(CANVAS, ModelStore(folder / "store").version_path(CANVAS, version)) as server:
         view.line(f"{CANVAS}: version {version} served by the {server.kind} at {server.grpc_address}")
         with Client(server.grpc_address, CANVAS) as client:
-            answers = client.predict_images(encoded)
+            answers = client.predict_contents(encoded)
     predictions = [
         {"file": file, "truth": str(labels[row]), "label": answer.label, "probabilities": answer.probabilities}
         for file, row, answer in zip(files, chosen, answers, strict=True)

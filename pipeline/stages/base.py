@@ -8,14 +8,17 @@ import abc
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
 from graft.components import gates
+from graft.models import page
 from graft.models.errors import GraftError
+from graft.models.inputs import make_input
 from graft.models.registry import only
+from graft.models.targets import make_target
 from graft.pipeline.config import Config
 from graft.pipeline.metadata import Artifact, Execution
 from graft.pipeline.result import RunResult
@@ -24,13 +27,90 @@ if TYPE_CHECKING:
     from tfx.dsl.components.base.base_component import BaseComponent
     from tfx.types import BaseChannel
 
+    from graft.models.inputs.base import Input
+    from graft.models.targets.base import Target
+
 Outputs = Mapping[str, Artifact]
 """A finished stage's artifacts by output name."""
 
 Row = tuple[str, str]
-"""What lineage says, for a terminal: a name, empty where it is the one above, and what there is to say."""
+"""What lineage says, for people: a name, empty where it is the one above, and what there is to say."""
 
 GONE = "no longer on disk"
+
+
+class Absent(Exception):
+    """A part of a report has nothing to show; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ran:
+    """A run that is over, for its report.
+
+    Attributes:
+        config: of the pipeline.
+        result: how it went.
+        outputs: artifacts of the finished stages, by stage and output name.
+        lineage: what went into it, as of `pipeline.lineage.describe_run`; empty if that is not known.
+    """
+
+    config: Config
+    result: RunResult
+    outputs: Mapping[str, Outputs]
+    lineage: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def uri(self, stage: str, name: str) -> str:
+        """Where an artifact lies.
+
+        Raises:
+            Absent: the stage was not reached.
+        """
+        if stage not in self.outputs:
+            raise Absent(f"Not reached: the run ended before the end of stage {stage}.")
+        return self.outputs[stage][name].uri
+
+    def json(self, stage: str, name: str, file: str) -> Any:
+        """A JSON file of an artifact. Raises as `uri`."""
+        return json.loads(pathlib.Path(self.uri(stage, name), file).read_text(encoding="utf-8"))
+
+    @property
+    def input(self) -> "Input":
+        """What the examples are."""
+        return make_input(self.config.input)
+
+    @property
+    def target(self) -> "Target":
+        """What is predicted; without names."""
+        return make_target(self.config.target)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A part of the report.
+
+    Attributes:
+        name: its address in the page.
+        title: its heading.
+        build: gives what it shows, or sections that stand in its place; may raise `Absent`.
+    """
+
+    name: str
+    title: str
+    build: Callable[[Ran], Sequence[page.Block | page.Section]]
+
+
+THE_MODEL, DATA, FIGURES, LIMITS, COMPARISONS, SERVING = CARD_HEADINGS = (
+    "The model",
+    "Data",
+    "Figures on the test split",
+    "Limits",
+    "Comparisons",
+    "Serving",
+)
+"""Headings of the model card, in their order."""
+
+Entry = tuple[str, str | page.Text | page.Table]
+"""What a stage adds to the card: below which heading, and a line of its list, a paragraph or a table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +221,19 @@ class Stage(abc.ABC):
         return {}
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[Row]:
-        """The same for a terminal, out of all that was described and judged, and `config`."""
+        """The same for people, out of all that was described; of a pushed version also judged, with its `config`."""
+        return ()
+
+    def parts(self) -> Sequence[Part]:
+        """What it adds to the report, in order."""
+        return ()
+
+    def tiles(self, ran: Ran) -> Sequence[page.Tile]:
+        """Figures for the top of the report; none where it was not reached. May raise `Absent`."""
+        return ()
+
+    def card(self, ran: Ran) -> Sequence[Entry]:
+        """What it adds to the model card. May raise `Absent`."""
         return ()
 
     def gates(self, outputs: Outputs) -> list[gates.Gate]:

@@ -15,7 +15,7 @@ class Features(base.Stage):
     """The feature vectors that training and comparison work on."""
 
     name = "features"
-    needs = "backbone.image_size"
+    needs = "the sizes in section input"
 
     def wire(self, wiring):
         from graft.components.features.component import FeatureExtractor
@@ -50,4 +50,6 @@ class Features(base.Stage):
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[base.Row]:
         backbone = lineage["backbone"]
+        if backbone is None:
+            return ()
         return [("backbone", backbone["handle"]), ("", f"identity {backbone['identity']}")]

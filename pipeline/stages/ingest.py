@@ -1,19 +1,26 @@
 """ingest: examples from any source, checked and split."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graft.models.natural import natural_key
+from graft.models.page import Block, Column, Gallery, Table, Text
 from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
+
+if TYPE_CHECKING:
+    from graft.components.ingest.summary import Summary
+
+
+_MOST_REJECTED, _MOST_STRATA = 50, 30
 
 
 class Ingest(base.Stage):
     """Reads the source; every other stage works on what it wrote."""
 
     name = "ingest"
-    needs = "input.max_bytes and the other limits of input"
+    needs = "the limits in section input"
 
     def wire(self, wiring):
         from graft.components.ingest.component import Ingest as Component
@@ -51,24 +58,135 @@ class Ingest(base.Stage):
         options = execution.parameters["data"]
         # Read plainly: the reader of the summary imports TensorFlow, which takes seconds.
         summary = base.read_kept(execution, "rejected", "summary.json") or {}
+        used = summary.get("used")
         data = {
             "source": options["source"],
             "path": options["path"],
             "fingerprint": execution.parameters["fingerprint"],
-            "counts": summary.get("used"),
+            "counts": used,
+            # One of several classes counts in each.
+            "examples": summary.get("counts") or (used and {split: sum(n.values()) for split, n in used.items()}),
             "rejected": summary.get("rejected_count"),
         }
         return {"data": data, "code": execution.parameters["code"]}
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[base.Row]:
         data = lineage["data"]
-        counts = data["counts"] or {}
-        used = ", ".join(f"{split} {sum(strata.values())}" for split, strata in counts.items())
-        strata = ", ".join(sorted({name for by_name in counts.values() for name in by_name}, key=natural_key))
+        if data is None:
+            return ()
+        counts, strata = data["counts"], []
+        used = ", ".join(f"{split} {count}" for split, count in (data["examples"] or {}).items())
+        if counts is not None:
+            strata = sorted({name for by_name in counts.values() for name in by_name if name}, key=natural_key)
         return [
             ("data", f"{data['source']} {data['path']}"),
             ("", f"fingerprint {data['fingerprint']}"),
             ("", f"{used}; {data['rejected']} rejected" if used else f"counts {base.GONE}"),
-            ("", f"classes: {strata or base.GONE}"),
+            *([] if counts is not None and not strata else [("", f"classes: {', '.join(strata) or base.GONE}")]),
             ("code", lineage["code"]),
         ]
+
+    def parts(self) -> Sequence[base.Part]:
+        return [
+            base.Part("data", "Data", _data),
+            base.Part("samples", "Samples (train)", _samples),
+            base.Part("rejected", "Rejected files", _rejected),
+        ]
+
+    def card(self, ran: base.Ran) -> Sequence[base.Entry]:
+        summary, unit, data = _summary(ran), ran.input.unit, ran.config.data
+        rejected = summary.total - summary.used_count
+        words = f"{summary.used_count} {unit} from {data.source} {_place(data)}; {rejected} rejected."
+        if ran.lineage.get("data"):
+            words += f" Fingerprint {ran.lineage['data']['fingerprint']}."
+        entries: list[base.Entry] = [(base.DATA, Text(words)), (base.DATA, _counts(summary, with_sums=False))]
+        if summary.unmeasured:
+            entries.append((base.DATA, Text(_unmeasured(summary, ran))))
+        return entries
+
+
+def _place(data: Any) -> str:
+    """Where a source finds its data: a path, or a name."""
+    return getattr(data, "path", None) or getattr(data, "name", None) or ""
+
+
+def _summary(ran: base.Ran) -> "Summary":
+    from graft.components.ingest.summary import read_summary
+
+    return read_summary(ran.uri("ingest", "rejected"))
+
+
+def _data(ran: base.Ran) -> Sequence[Block]:
+    summary = _summary(ran)
+    span = "" if summary.span is None else f"; newest span {summary.span}"
+    blocks: list[Block] = [
+        Text(
+            f"{summary.used_count} of {summary.total} {ran.input.unit} used, {summary.bytes / 1e6:.1f} MB encoded, "
+            f"{summary.duplicates} of them duplicates{span}."
+        )
+    ]
+    if summary.unmeasured:
+        blocks.append(Text(_unmeasured(summary, ran)))
+    if summary.domains:
+        by_split = "; ".join(
+            f"{split} {', '.join(f'{count} {domain}' for domain, count in sorted(counts.items()))}"
+            for split, counts in summary.domains.items()
+        )
+        blocks.append(Text(f"By domain: {by_split}."))
+    return [*blocks, _counts(summary, with_sums=True)]
+
+
+def _unmeasured(summary: "Summary", ran: base.Ran) -> str:
+    missing = "; ".join(f"{name} in {' and '.join(splits)}" for name, splits in summary.unmeasured.items())
+    return f"Too few {ran.input.unit} to measure every class: there is no {ran.input.one} of {missing}."
+
+
+def _counts(summary: "Summary", with_sums: bool) -> Table:
+    """Examples by class and split; a sum for each class where it is asked for."""
+    from graft.components.ingest.splits import SPLITS
+
+    names = sorted({name for strata in summary.used.values() for name in strata if name}, key=natural_key)
+    counts = {name: [summary.used[split].get(name, 0) for split in SPLITS] for name in names}
+    totals = [summary.counts[split] for split in SPLITS]
+    columns = [Column("class"), *(Column(split, "number") for split in SPLITS)]
+    if not with_sums:
+        return Table(columns, [(name, *row) for name, row in (*counts.items(), ("all", totals))])
+    return Table(
+        [*columns, Column("all", "number")],
+        [(name, *row, sum(row)) for name, row in counts.items()],
+        foot=("all", *totals, summary.used_count),
+    )
+
+
+def _samples(ran: base.Ran) -> Sequence[Block]:
+    from graft.pipeline import previews
+
+    strata = _summary(ran).classes
+    # A few of each class; of what has no classes as many as make a row.
+    names, each = (strata[:_MOST_STRATA], 3) if strata else ([""], 12)
+    shown = previews.samples(ran.uri("ingest", "examples"), "train", names, ran.input, ran.target, each)
+    blocks: list[Block] = [Gallery(list(shown.items()))]
+    if len(strata) > len(shown):
+        blocks.append(Text(f"{len(strata) - len(shown)} more classes are not shown.", note=True))
+    return blocks
+
+
+def _rejected(ran: base.Ran) -> Sequence[Block]:
+    from graft.components.ingest.summary import read_rejected
+
+    summary, unit = _summary(ran), ran.input.unit
+    if not summary.rejected_count:
+        return [Text("None.")]
+    rows = read_rejected(ran.uri("ingest", "rejected"))[:_MOST_REJECTED]
+    share = f"{100 * summary.rejected_fraction:.2f} % of those seen"
+    return [
+        Text(f"{summary.rejected_count} {unit} rejected ({share}); the first {len(rows)} are listed."),
+        Table(
+            [Column("reason"), Column(unit, "number"), Column("meaning")],
+            [(code, count, summary.reasons.get(code, code)) for code, count in summary.rejected.items()],
+        ),
+        Table(
+            [Column("file", "long"), Column("label"), Column("reason"), Column("detail", "long")],
+            [(row["file"], row["label"], row["reason"], row["detail"]) for row in rows],
+        ),
+    ]

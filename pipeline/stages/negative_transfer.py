@@ -1,5 +1,9 @@
 """negative_transfer: is transferring better than not transferring?"""
 
+import statistics
+from collections.abc import Sequence
+
+from graft.models.page import Block, Column, Table, Text
 from graft.pipeline.config import Config
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
@@ -10,7 +14,7 @@ class NegativeTransfer(base.Stage):
     """The same task, learned with and without the source; there only where its gate is set."""
 
     name = "negative_transfer"
-    needs = "train.batch_size, backbone.image_size or gates.negative_transfer.references"
+    needs = "train.batch_size, the sizes in section input or gates.negative_transfer.references"
 
     def enabled(self, config: Config) -> bool:
         return config.gates.negative_transfer is not None
@@ -36,3 +40,40 @@ class NegativeTransfer(base.Stage):
         compared = base.read_json(outputs, "comparison", "comparison.json")
         gap = compared["gap"][compared["best_reference"]]
         return f"gap {gap['mean']:+.4f} to {compared['best_reference']}"
+
+    def parts(self) -> Sequence[base.Part]:
+        return [base.Part(self.name, "Against not transferring", _compared)]
+
+    def card(self, ran: base.Ran) -> Sequence[base.Entry]:
+        try:
+            return [(base.COMPARISONS, _comparison(ran)["statement"])]
+        except base.Absent as absent:
+            return [(base.LIMITS, f"Against not transferring: {absent}")]
+
+
+def _comparison(ran: base.Ran) -> dict:
+    if ran.config.gates.negative_transfer is None:
+        raise base.Absent("Not compared: gates.negative_transfer is not set.")
+    return ran.json("negative_transfer", "comparison", "comparison.json")
+
+
+def _compared(ran: base.Ran) -> Sequence[Block]:
+    compared = _comparison(ran)
+    score, rows = compared["score"], []
+    for name, scores in compared["scores"].items():
+        gap = compared["gap"].get(name)
+        told = ("", "")
+        if gap:
+            told = (f"{gap['mean']:+.3f}", f"{gap['interval'][0]:+.3f} to {gap['interval'][1]:+.3f}")
+        rows.append((name.replace("_", " "), min(scores), float(statistics.median(scores)), max(scores), *told))
+    titles = (f"test {score}, min", "median", "max", "gap, mean", "interval")
+    note = (
+        f"{len(compared['seeds'])} seeds, {compared['test_examples']} test {ran.input.unit}, at most "
+        f"{compared['epochs']} epochs each. The gap is the contestant's {score} minus that of transferring: above 0 "
+        "the source hurts. All intervals hold together."
+    )
+    return [
+        Text(compared["statement"]),
+        Table([Column("contestant"), *(Column(title, "number") for title in titles)], rows),
+        Text(note, note=True),
+    ]

@@ -8,7 +8,7 @@ class Predict(base.Stage):
     """Each test example is answered once."""
 
     name = "predict"
-    needs = "backbone.image_size"
+    needs = "the sizes in section input"
 
     def wire(self, wiring):
         from graft.components.predict.component import BulkPredictor
@@ -17,14 +17,11 @@ class Predict(base.Stage):
         return BulkPredictor(
             examples=wiring.output("ingest", "examples"),
             model=wiring.output("train", "model"),
-            parameters=Parameters(
-                slices=wiring.config.data.slices,
-                code=wiring.keys.code,
-            ),
+            parameters=Parameters(slices=wiring.config.data.slices, code=wiring.keys.code),
         )
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:
         from graft.components.predict import predictions
 
         kept = predictions.load(outputs["predictions"].uri)
-        return f"{len(kept.answers)} images, {kept.examples_per_second:.0f} images/s"
+        return f"{len(kept.answers)} examples, {kept.examples_per_second:.0f} examples/s"

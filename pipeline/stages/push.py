@@ -1,5 +1,8 @@
 """push: a blessed model becomes the served version of the model store."""
 
+from collections.abc import Sequence
+
+from graft.models.page import Tile
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
 
@@ -42,3 +45,7 @@ class Push(base.Stage):
         served = pushed["served_version"]
         stays = "" if served == str(result.model_version) else f"; version {served} is pinned and stays served"
         return f"version {result.model_version}{stays}"
+
+    def tiles(self, ran: base.Ran) -> Sequence[Tile]:
+        version = ran.result.model_version
+        return [Tile("pushed version", "none" if version is None else str(version))]

@@ -1,5 +1,8 @@
 """serving_check: the candidate behind a real server."""
 
+from collections.abc import Sequence
+
+from graft.models.page import Tile
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
 
@@ -9,7 +12,7 @@ class ServingCheck(base.Stage):
 
     name = "serving_check"
     gate = "blessing"
-    needs = "backbone.image_size"
+    needs = "the sizes in section input"
 
     def wire(self, wiring):
         from graft.components.serving_check.component import ServingCheck as Component
@@ -37,3 +40,9 @@ class ServingCheck(base.Stage):
         result.metrics["latency_ms"] = median
         words = f"{checked['requests']} requests to {checked['server']}, median {median:.1f} ms"
         return f"{words}; {base.opened(self.gates(outputs))}"
+
+    def tiles(self, ran: base.Ran) -> Sequence[Tile]:
+        if "latency_ms" not in ran.result.metrics:
+            return ()
+        note = f"median of one-{ran.input.one} gRPC calls"
+        return [Tile("latency", f"{ran.result.metrics['latency_ms']:.1f} ms", note)]

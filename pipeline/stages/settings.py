@@ -12,7 +12,7 @@ def settings(wiring: Wiring) -> Settings:
         target=config.target,
         backbone=config.backbone,
         head=config.head,
-        transfer=config.transfer,
+        transfer=config.transfer.model_dump(),
         train=config.train,
         export=config.export,
         model_name=config.name,

@@ -1,9 +1,8 @@
 """statistics: TFDV's statistics of labels, facts and slices."""
 
+from graft.models.examples import LABEL
+from graft.models.inputs import make_input
 from graft.pipeline.stages import base
-
-METADATA_FEATURES = ("label", "width", "height", "format")
-"""What statistics and schema look at beside the slices; contents and identifiers say nothing there."""
 
 
 class Statistics(base.Stage):
@@ -15,7 +14,8 @@ class Statistics(base.Stage):
         import tensorflow_data_validation as tfdv
         from tfx.components import StatisticsGen
 
-        looked_at = [*METADATA_FEATURES, *wiring.config.data.slices]
+        # Contents and identifiers say nothing there.
+        looked_at = [LABEL, *make_input(wiring.config.input).FACTS, *wiring.config.data.slices]
         return StatisticsGen(
             examples=wiring.output("ingest", "examples"), stats_options=tfdv.StatsOptions(feature_allowlist=looked_at)
         )

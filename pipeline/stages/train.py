@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graft.models.page import Axes, Block, Plot, Series, Text
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
 from graft.pipeline.stages.settings import settings
@@ -12,7 +13,7 @@ class Train(base.Stage):
     """Trains and exports the candidate."""
 
     name = "train"
-    needs = "train.batch_size or backbone.image_size"
+    needs = "train.batch_size or the sizes in section input"
 
     def wire(self, wiring):
         from graft.components.train.component import Trainer
@@ -32,8 +33,131 @@ class Train(base.Stage):
         solved = "head solved, " if history["path"] else ""
         epochs = len(history["epochs"]) - bool(solved)
         trained = f"{epochs} epochs, " if epochs else ""
-        return f"{solved}{trained}best eval accuracy {best['val_accuracy']:.4f}"
+        # What the target shows, or else the loss.
+        name = next((name for name in figures(history) if name != "loss"), "loss")
+        return f"{solved}{trained}best eval {name} {best[f'val_{name}']:.4f}"
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[base.Row]:
-        config = lineage["config"]
+        config = lineage.get("config")
+        if config is None:
+            return ()
         return [(name, base.inline(config[name])) for name in ("transfer", "head", "train")]
+
+    def parts(self) -> Sequence[base.Part]:
+        return [base.Part("training", "Training", _training)]
+
+    def card(self, ran: base.Ran) -> Sequence[base.Entry]:
+        config = ran.config
+        history = ran.json("train", "model_run", "history.json")
+        hidden = f"{', '.join(map(str, config.head.hidden))} hidden units, then " if config.head.hidden else ""
+        lines = [
+            f"Backbone: {config.backbone.handle}, {ran.input.fed}, {ran.input.told}",
+            f"Transfer: {base.inline(config.transfer.model_dump())}",
+            f"Head: {hidden}one linear layer",
+            f"Training: {len(history['epochs'])} epochs, weights of epoch {history['best_epoch']} (lowest eval loss)",
+        ]
+        return [(base.THE_MODEL, line) for line in lines]
+
+
+def figures(history: Mapping[str, Any]) -> list[str]:
+    """Names of the losses and figures that were taken of train and eval alike, the loss first."""
+    first = history["epochs"][0]
+    return sorted((name for name in first if f"val_{name}" in first), key=lambda name: name != "loss")
+
+
+def _training(ran: base.Ran) -> Sequence[Block]:
+    history = ran.json("train", "model_run", "history.json")
+    if not history["epochs"]:
+        raise base.Absent("No epoch was recorded.")
+    epochs, path = history["epochs"], history.get("path") or []
+    best = epochs[history["best_epoch"] - 1]
+    kept = ", ".join(f"eval {name} {best[f'val_{name}']:.3f}" for name in figures(history))
+    words = ran.target.words
+    if path and len(epochs) == 1:
+        step = path[history["chosen"]]
+        told = (
+            f"Method {history['method']}: the head is linear and was solved to its optimum for {len(path)} L2 "
+            f"strengths. The one with the lowest eval loss was kept: {step['l2']:.2g}, {kept}."
+        )
+        if history.get("refit", False):
+            told += (
+                " At that strength the head was then solved on train and eval together; the figures here are those "
+                "before."
+            )
+        if not step["converged"]:
+            told += " The solver stopped before the optimum."
+        return [Text(told), _strengths(path, history["chosen"], figures(history), words)]
+    counts: dict[str, int] = {}
+    for epoch in epochs:
+        counts[epoch["phase"]] = counts.get(epoch["phase"], 0) + 1
+    phases = ", ".join(
+        "the head, solved (epoch 1)" if path and phase == "head" else f"{count} epochs of {phase.replace('_', ' ')}"
+        for phase, count in counts.items()
+    )
+    told = (
+        f"Method {history['method']}: {phases}, at most {history['max_epochs']}. The weights of epoch "
+        f"{history['best_epoch']} were kept: {kept}."
+    )
+    if history["resumed_at"] is not None:
+        told += f" Training was interrupted and went on after epoch {history['resumed_at']}."
+    note = (
+        "Train figures are means over an epoch, with dropout and augmentation on and the weights still moving; eval "
+        "figures are taken at its end."
+    )
+    return [Text(told), _curves(history, words), Text(note, note=True)]
+
+
+def _curves(history: Mapping[str, Any], words: Mapping[str, str]) -> Plot:
+    """Loss and figures by epoch, train against eval; `epochs` holds at least one, `best_epoch` counts from 1."""
+    epochs, best = history["epochs"], history["best_epoch"]
+    x = range(1, len(epochs) + 1)
+    starts = [i for i in range(len(epochs)) if i == 0 or epochs[i]["phase"] != epochs[i - 1]["phase"]]
+    axes = [
+        Axes(
+            "epoch",
+            words.get(name, name),
+            _train_and_eval(x, epochs, name),
+            x_range=(0.5, len(epochs) + 0.5),
+            y_range=_range(epochs, name),
+            whole="x",
+            lines=[(best, f"best epoch, {best}")],
+            notes=[(i + 0.5, epochs[i]["phase"].replace("_", " ")) for i in starts],
+        )
+        for name in figures(history)
+    ]
+    return Plot(f"{_listed(figures(history))} by epoch, train against eval", axes)
+
+
+def _strengths(path: Sequence[Mapping[str, Any]], chosen: int, names: Sequence[str], words: Mapping[str, str]) -> Plot:
+    """Loss and figures along a path of L2 strengths, train against eval; `chosen` is the index of the step taken."""
+    x = [step["l2"] for step in path]
+    axes = [
+        Axes(
+            "L2 strength (strong to weak)",
+            words.get(name, name),
+            _train_and_eval(x, path, name),
+            y_range=_range(path, name),
+            log_x=True,
+            falling_x=True,
+            lines=[(x[chosen], f"chosen, {x[chosen]:.2g}")],
+        )
+        for name in names
+    ]
+    return Plot(f"{_listed(names)} by L2 strength, train against eval", axes)
+
+
+def _train_and_eval(x: Sequence[float], rows: Sequence[Mapping[str, Any]], name: str) -> list[Series]:
+    return [
+        Series("train", x, [row[name] for row in rows], "joined"),
+        Series("eval", x, [row[f"val_{name}"] for row in rows], "joined", tone="second"),
+    ]
+
+
+def _range(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float | None, float | None] | None:
+    """From 0 to 1 for what is a share; what is not, and losses, fit themselves."""
+    shares = name != "loss" and all(0 <= row[key] <= 1 for row in rows for key in (name, f"val_{name}"))
+    return (0, 1.02) if shares else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names).replace("_", " ").capitalize()

@@ -1,6 +1,5 @@
 """transform: the vocabulary of the labels, and the graph that looks them up."""
 
-from graft.models.registry import only
 from graft.pipeline.stages import base
 
 
@@ -13,12 +12,11 @@ class Transform(base.Stage):
         from tfx.components import Transform as Component
         from tfx.proto import transform_pb2
 
-        target = wiring.config.target
         component = Component(
             examples=wiring.output("ingest", "examples"),
             schema=wiring.output("schema", "schema"),
             preprocessing_fn="graft.models.preprocessing.preprocessing_fn",
-            custom_config={"target": only(target, target.PARSES).model_dump(mode="json")},
+            custom_config={"target": wiring.parsed.model_dump(mode="json")},
             # The graph is all that is used of it: nothing reads transformed examples or statistics of them.
             splits_config=transform_pb2.SplitsConfig(analyze=["train"]),
             materialize=False,

@@ -22,6 +22,8 @@ import tempfile
 import time
 import traceback
 
+sys.path.append(str(pathlib.Path(__file__).parents[1]))  # for what the tests share
+
 KINDS = (
     *("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"),
     *("TFRecord", "TFRecord.gz", "Parquet", "IDX", "CSV", "TFDS", "config", "folders"),

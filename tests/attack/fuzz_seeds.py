@@ -7,9 +7,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-import google_crc32c
 import numpy as np
 from PIL import Image
+from tfrecords import framed
 
 CONFIG = """name: fuzzed
 data:
@@ -65,17 +65,6 @@ def pictures() -> dict[str, list[bytes]]:
             encode(rgb, "TIFF", tiffinfo={0x0112: 5}),
         ],
     }
-
-
-def framed(record: bytes, length: int | None = None) -> bytes:
-    """A TFRecord of one record, with checksums that fit whatever length is claimed."""
-
-    def masked(data: bytes) -> bytes:
-        check = google_crc32c.value(data)
-        return struct.pack("<I", ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-    claimed = struct.pack("<Q", len(record) if length is None else length)
-    return claimed + masked(claimed) + record + masked(record)
 
 
 def examples(images: list[bytes]) -> list[bytes]:

@@ -335,7 +335,7 @@ def test_trust_reaches_every_stage_and_no_server(workshop, tmp_path, evil):
     evil.unlink()
     served = {"version": 1, "path": str(store.version_path("shapes", 1))}
     with pytest.raises(GraftError, match=r"the served model .* does more than compute"):  # by a run that trusts nothing
-        executor._rival(None, served, [], trusted=False)
+        executor._rival(None, "", served, [], trusted=False)
     with pytest.raises(GraftError, match=r"does more than compute: WriteFile .*start the server with --trust"):
         EmbeddedServer(store).start()
     assert not evil.exists()

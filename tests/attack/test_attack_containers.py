@@ -6,13 +6,12 @@ import json
 import os
 import pathlib
 import shutil
-import struct
 import subprocess
 
-import google_crc32c
 import pytest
 import yaml
 from attack_process import caller
+from tfrecords import framed
 
 pytestmark = pytest.mark.slow
 
@@ -49,17 +48,6 @@ def refused(graft, config, tmp_path):
         assert all(end.refused(*parts) and end.memory < MEMORY for end in ends), ends
 
     return check
-
-
-def framed(record: bytes, length: int | None = None) -> bytes:
-    """A TFRecord of one record, with checksums that fit whatever length is claimed."""
-
-    def masked(data: bytes) -> bytes:
-        check = google_crc32c.value(data)
-        return struct.pack("<I", ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-    claimed = struct.pack("<Q", len(record) if length is None else length)
-    return claimed + masked(claimed) + record + masked(record)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

@@ -128,8 +128,8 @@ def test_pixels_are_counted_before_they_are_decoded(attacked):
         rows = [{"image_bytes": {"b64": base64.b64encode(one).decode()}} for one in encoded]
         status, answer = post(attacked, "images", json.dumps({"instances": rows}).encode())
         assert status == expected and (status == 200 or "announce 2097152 pixels" in answer["error"])
-    with Client(attacked.grpc, "images", deadline_s=PATIENCE_S, max_pixels=1 << 20) as client:
-        assert len(client.predict_images(many)) == 2, "Graft's client sends them one by one"
+    with Client(attacked.grpc, "images", deadline_s=PATIENCE_S, max_cost=1 << 20) as client:
+        assert len(client.predict_contents(many)) == 2, "Graft's client sends them one by one"
 
 
 @pytest.mark.slow

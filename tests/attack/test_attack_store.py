@@ -13,6 +13,7 @@ from graft.models import durable
 from graft.models.errors import GraftError
 from graft.pipeline import cli
 from graft.serving.store import ModelStore, StoreError
+from graft.serving.store_check import config_follows
 
 
 def export(folder: pathlib.Path, content: str) -> pathlib.Path:
@@ -205,7 +206,7 @@ def test_a_config_that_cannot_follow_at_the_last_moment_is_told_and_verify_sees_
         "models.config: does not say what the pointers say; any change of the store writes it anew"
     ]
     store.unpin("m")
-    assert configured(store)["m"] == 1 and store.config_follows()
+    assert configured(store)["m"] == 1 and config_follows(store)
 
 
 def test_numbers_taken_by_files_and_links_are_passed_over(store, tmp_path):

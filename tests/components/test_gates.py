@@ -25,6 +25,11 @@ def test_closed_gate_names_value_limit_and_detail():
     assert closed.value.stage == "quality_gate" and closed.value.gates == (OPEN, CLOSED, UNMEASURED)
 
 
+def test_lists_of_gates_begin_with_the_verdict():
+    assert OPEN.line == "open    accuracy is 0.8, limit 0.7"
+    assert CLOSED.line == "CLOSED  macro_f1 is 0.61234, limit 0.7 (worst class glass)"
+
+
 def test_round_trip(tmp_path):
     gates.write_gates(str(tmp_path / "blessing"), [OPEN, UNMEASURED])
     assert gates.read_gates(str(tmp_path / "blessing")) == [OPEN, UNMEASURED]

@@ -54,7 +54,7 @@ def _split(folder: pathlib.Path, feature_dim: int, seed: int):
             stream = io.BytesIO()
             Image.fromarray(pixels.astype(np.uint8)).save(stream, "PNG")
             example = tf.train.Example()
-            example.features.feature["image"].bytes_list.value.append(stream.getvalue())
+            example.features.feature["input"].bytes_list.value.append(stream.getvalue())
             example.features.feature["label"].bytes_list.value.append(CLASSES[label].encode())
             writer.write(example.SerializeToString())
     # The method reads images; the features only tell how many there are.

@@ -15,6 +15,7 @@ from docs_commands import Kind, check_exists, kind_of
 
 from graft.components import gates
 from graft.components.ingest.reasons import Reason
+from graft.models import inputs, targets
 from graft.models.errors import GraftError
 from graft.pipeline import config as configs
 
@@ -141,16 +142,16 @@ def test_source_example_reads(monkeypatch, tmp_path):
     from graft.components.ingest.sources import REGISTRY, base
 
     module = example("components/ingest/sources/zip.py")
-    monkeypatch.setitem(REGISTRY, "zip", f"{module.__name__}:Zip")
+    monkeypatch.setitem(REGISTRY._modules, "zip", module.__name__)
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for label in ("daisy", "rose"):
             for number in range(10):
                 archive.writestr(f"{label}/{number}.png", b"x" * (number + 1))
-    options = request(source="zip", path=str(path), max_bytes=9)
+    options = request(source="zip", path=str(path), input={"max_bytes": 9})
     assert check_source(options).classes == {"daisy": 10, "rose": 10}
     items = [item for chunk in base.load(options, str(path)).chunks() for item in chunk.read()]
-    assert [len(item.encoded) for item in items] == [*range(1, 10), 0] * 2
+    assert [len(item.content) for item in items] == [*range(1, 10), 0] * 2
     assert [item.reason for item in items].count(Reason.TOO_LARGE) == 2
     path.write_bytes(b"no archive")
     with pytest.raises(GraftError, match="needs a zip archive"):
@@ -182,7 +183,10 @@ def test_readme_lists_every_page():
 
 
 def test_every_reason_is_in_the_catalogue():
-    assert {str(reason) for reason in Reason} == set(pages.first_cells("errors.md", "Rejected images"))
+    kinds = [inputs.KINDS.module(kind).Input for kind in inputs.KINDS]
+    kinds += [module.Target for name in targets.KINDS if hasattr(module := targets.KINDS.module(name), "Target")]
+    codes = {str(reason) for reason in Reason}.union(*(kind.REASONS for kind in kinds))
+    assert codes == set(pages.first_cells("errors.md", "Rejected examples"))
 
 
 def test_messages_of_the_catalogue_are_in_the_code():

@@ -2,23 +2,15 @@
 
 import gzip
 import os
-import struct
 import tracemalloc
 
-import google_crc32c
 import pytest
 import tensorflow as tf
+from tfrecords import header
 
 from graft.models.tfrecord_file import DamagedError, TooLong, read_records
 
 RECORDS = [b"", b"a", b"words " * 50, bytes(3000)]
-
-
-def header(length: int) -> bytes:
-    """The length of a record with the checksum that fits."""
-    packed = struct.pack("<Q", length)
-    check = google_crc32c.value(packed)
-    return packed + struct.pack("<I", ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 @pytest.fixture

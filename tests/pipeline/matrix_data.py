@@ -1,11 +1,11 @@
-"""Small real data for every kind of input and target, in one CSV each, and a backbone for each input."""
+"""Small real data for every kind of input and target, in one CSV each."""
 
 import csv
 import pathlib
 
 import numpy as np
 from PIL import Image
-from workshop import SIDE, write_backbone
+from workshop import SIDE
 
 PATCHES = {"red": (200, 60, 60), "green": (60, 190, 70), "blue": (60, 80, 200)}
 """Name of a patch -> its mean colour; a picture holds any of them, side by side."""
@@ -68,31 +68,3 @@ def write_sentences(folder: pathlib.Path, count: int = 120) -> pathlib.Path:
             ending = (".", ', "indeed"', "\naoût", " - 明日")[number % 4]
             writer.writerow((f"{' '.join(map(str, words))} {number}{ending}", told))
     return folder / "sentences.csv"
-
-
-def write_text_encoder(folder: pathlib.Path, dimension: int = 32) -> pathlib.Path:
-    """Publishes a small hub-style SavedModel that takes strings: the mean of hashed word vectors."""
-    import tensorflow as tf
-
-    class Encoder(tf.Module):
-        def __init__(self):
-            super().__init__()
-            table = np.random.default_rng(0).normal(0, 1, (512, dimension)).astype(np.float32)
-            self.table = tf.Variable(table, name="table")
-            self.trainable_variables_ = [self.table]
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-        def __call__(self, texts):
-            words = tf.strings.split(tf.strings.regex_replace(texts, r"[^\w\s]", " "))
-            ids = tf.ragged.map_flat_values(tf.strings.to_hash_bucket_fast, words, 512)
-            vectors = tf.ragged.map_flat_values(lambda flat: tf.gather(self.table, flat), ids)
-            return tf.math.divide_no_nan(
-                tf.reduce_sum(vectors, axis=1), tf.cast(ids.row_lengths(), tf.float32)[:, None]
-            )
-
-    encoder = Encoder()
-    tf.saved_model.save(encoder, str(folder), signatures={"serving_default": encoder.__call__})
-    return folder
-
-
-__all__ = ["write_backbone", "write_pictures", "write_sentences", "write_text_encoder"]

@@ -127,9 +127,9 @@ def test_predict_names_the_file_and_takes_the_only_model(graft, store, tmp_path,
 
     def refuse(self, images):
         asked.append((self.model, images))
-        raise client.ClientError("no good" if refused is None else f"image {refused}: no good", image=refused)
+        raise client.ClientError("no good" if refused is None else f"image {refused}: no good", place=refused)
 
-    monkeypatch.setattr(client.Client, "predict_images", refuse)
+    monkeypatch.setattr(client.Client, "predict_contents", refuse)
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(name.encode())
     args = ("predict", "a.png", "b.png", "--server", "127.0.0.1:1", "--store", str(store))

@@ -21,15 +21,13 @@ def put(raw: dict, key: str, value) -> dict:
 
 
 def test_every_new_place_is_a_key():
+    data = {"source": "csv", "path": "p"}
+    config = configs.parse({**SMALLEST, "data": data}, "f").model_dump(mode="json")
     for new in MOVED.values():
-        model = configs.Config
-        *parents, last = new.split(".")
-        for part in parents:
-            field = model.model_fields[part]
-            model = (
-                type(field.default) if field.default is not None and part in ("input", "target") else field.annotation
-            )
-        assert last in model.model_fields, new
+        section = config
+        for part in new.split("."):
+            assert part in section, new
+            section = section[part]
 
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())

@@ -86,7 +86,8 @@ def test_memory_says_what_is_there_and_what_to_lower(monkeypatch):
     line, code = failures.explain(MemoryError(), "train")
     assert code == 2
     assert line == (
-        "train: memory ran out (7 MB available, bound by the container); lower train.batch_size or backbone.image_size"
+        "train: memory ran out (7 MB available, bound by the container); "
+        "lower train.batch_size or the sizes in section input"
     )
     assert failures.explain(MemoryError(), "schema")[0].endswith("bound by the container)")
     # A thread takes addresses for its stack: where there are none, more threads would not help.

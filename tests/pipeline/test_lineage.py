@@ -64,6 +64,7 @@ def test_value_tells_what_made_the_version(root):
         "path": "/data/pictures",
         "fingerprint": "f" * 64,
         "counts": SUMMARY["used"],
+        "examples": {"train": 7, "test": 2},
         "rejected": 2,
     }
     assert value["code"] == "c" * 64
@@ -92,7 +93,7 @@ def test_text_is_the_same_for_people(root):
         "/backbones/b",
         "accuracy 0.75, macro_f1 0.7",
         "version 1, accuracy 0.7000",
-        "open  accuracy 0.75, limit 0.7",
+        "open    accuracy is 0.75, limit 0.7",
         f"examples: {root / 'examples'}",
     ):
         assert part in text

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from matrix_data import write_backbone, write_pictures, write_sentences, write_text_encoder
-from workshop import SIDE, Workshop
+from matrix_data import write_pictures, write_sentences
+from small_inputs import publish_text_encoder
+from workshop import SIDE, Workshop, write_backbone
 
 from graft.serving.client import Client
 from graft.serving.server import EmbeddedServer
@@ -45,6 +46,7 @@ def materials(tmp_path_factory) -> dict[str, Material]:
     folder = tmp_path_factory.mktemp("matrix")
     pictures = write_pictures(folder / "pictures")
     sentences = write_sentences(folder / "sentences")
+    publish_text_encoder(folder / "encoder")
     shares = {"split": {"eval": 0.25, "test": 0.25}}
     return {
         "image": Material(
@@ -57,7 +59,7 @@ def materials(tmp_path_factory) -> dict[str, Material]:
         "text": Material(
             {"source": "csv", "path": str(sentences), **shares},
             {"kind": "text"},
-            write_text_encoder(folder / "encoder"),
+            folder / "encoder",
             [b"a goal in the match", "août, 明日, rain".encode(), b"onion soup"],
             "text",
         ),
@@ -80,7 +82,7 @@ def configure(folder: pathlib.Path, material: Material, target: str, method: str
     return Workshop(folder, config)
 
 
-@pytest.mark.parametrize(("kind", "target", "method"), CASES, ids="-".join)
+@pytest.mark.parametrize(("kind", "target", "method"), CASES, ids=["-".join(case) for case in CASES])
 def test_a_pipeline_runs_is_served_and_is_stopped(kind, target, method, materials, tmp_path):
     material = materials[kind]
     _, floors, beyond = TARGETS[target]

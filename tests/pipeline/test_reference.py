@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from graft.components.ingest import sources
-from graft.models.transfer import METHODS, method_options
+from graft.models import inputs, targets
+from graft.models.transfer import METHODS
 from graft.pipeline import config as configs
 from graft.pipeline.reference import config_reference, starter_config
 
@@ -60,7 +61,12 @@ def test_page_names_every_key():
     page = config_reference()
     config = configs.parse(yaml.safe_load(starter_config("flowers", "photos", "b/1")), "starter")
     keys = leaves(config.model_dump(mode="json", by_alias=True))
-    keys |= {f"transfer.{name}" for method in METHODS for name in method_options(method).model_fields}
+    sections = {"transfer": METHODS, "input": inputs.KINDS, "target": targets.KINDS, "data": sources.REGISTRY}
+    for section, kinds in sections.items():
+        models = (kinds.options(kind).model_fields for kind in kinds)
+        keys |= {f"{section}.{field.alias or name}" for fields in models for name, field in fields.items()}
+    modules = [targets.KINDS.module(kind) for kind in targets.KINDS]
+    keys |= {f"gates.{name}" for module in modules for name in module.Gates.model_fields}
     keys |= {"data.pairs[].images", "gates.slices.NAME.min_examples", "gates.negative_transfer.seeds"}
     assert not {key for key in keys if f"| `{key}` |" not in page}
     assert "| `gates.no_such_gate` |" not in page
@@ -73,7 +79,7 @@ def test_page_names_every_key():
         "| `transfer.head_epochs` | integer, at least 1, or null | `null` |",
         "| `gates.accuracy` | number, at least 0, at most 1, or null | `null` |",
         "| `train.mixed_precision` | `auto` or `on` or `off` | `auto` |",
-        "| `backbone.image_size` | [integer, integer] | `[224, 224]` |",
+        "| `input.image_size` | [integer, integer] | `[224, 224]` |",
         "| `head.hidden` | list, each: integer, above 0 | `[]` |",
     ],
 )
@@ -84,6 +90,9 @@ def test_rows_say_type_limits_and_default(row):
 def test_page_names_sources_and_methods():
     page = config_reference()
     assert all(name in page for name in [*sources.REGISTRY, *METHODS])
+    headings = [line for line in page.splitlines() if line.startswith("#")]
+    assert "### transfer: method: fine_tune" in headings and "### input: kind: text" in headings
+    assert headings.count("## data.domain") == 1  # the same for all sources with columns
 
 
 def test_page_is_up_to_date():

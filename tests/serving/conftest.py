@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_models import save_counter, save_images, save_linear, save_odd, save_zoo
+from small_models import save_counter, save_images, save_linear, save_odd, save_texts, save_zoo
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +13,7 @@ def models(tmp_path_factory):
         "half_plus_two": save_linear(root / "half_plus_two" / "1", 0.5, 2.0),
         "zoo": save_zoo(root / "zoo" / "7"),
         "images": save_images(root / "images" / "1"),
+        "texts": save_texts(root / "texts" / "1"),
         "odd": save_odd(root / "odd" / "1"),
         "counter": save_counter(root / "counter" / "1"),
     }

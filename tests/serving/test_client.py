@@ -22,36 +22,57 @@ def client(server):
         yield opened
 
 
-def test_predict_images(client, png):
-    predictions = client.predict_images([png((250, 0, 0)), png((0, 0, 250)), png((0, 250, 0))])
+def test_predict_contents(client, png):
+    predictions = client.predict_contents([png((250, 0, 0)), png((0, 0, 250)), png((0, 250, 0))])
     assert [prediction.label for prediction in predictions] == ["apple", "cheese", "bread"]
     for prediction in predictions:
         assert isinstance(prediction, Prediction)
         assert sum(prediction.probabilities.values()) == pytest.approx(1.0, abs=1e-5)
         assert max(prediction.probabilities, key=prediction.probabilities.get) == prediction.label
-    assert client.predict_images([]) == []
+    assert client.predict_contents([]) == []
 
 
 def test_big_batches_go_in_several_messages(server, png):
     red, blue = png((250, 0, 0)), png((0, 0, 250))
     overhead = 16 << 10
-    with Client(server.grpc_address, "images", max_message_bytes=overhead + 3 * len(red), max_images=2) as small:
+    with Client(server.grpc_address, "images", max_message_bytes=overhead + 3 * len(red), max_batch=2) as small:
         sent = []
         original = small.predict
         small.predict = lambda inputs, **more: sent.append(len(inputs["image_bytes"])) or original(inputs, **more)
-        labels = [prediction.label for prediction in small.predict_images([red, blue] * 3 + [red])]
+        labels = [prediction.label for prediction in small.predict_contents([red, blue] * 3 + [red])]
         assert labels == ["apple", "cheese"] * 3 + ["apple"]
         assert sent == [2, 2, 2, 1]
         with pytest.raises(ClientError, match=f"image 1 has {4 * len(red)} bytes; one message takes at most"):
-            small.predict_images([red, red * 4])
+            small.predict_contents([red, red * 4])
 
 
 def test_the_image_that_the_server_refuses_is_named(server, client, png):
     good = png((250, 0, 0))
     with pytest.raises(ClientError, match=rf"^image 3: {server.grpc_address}: .*Unknown image file format") as caught:
-        client.predict_images([good, good, good, b"no image", good])
+        client.predict_contents([good, good, good, b"no image", good])
     assert "\n" not in str(caught.value) and "{{" not in str(caught.value), "without the account of the graph"
-    assert caught.value.image == 3 and caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.place == 3 and caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_model_of_texts_is_sent_texts(server):
+    with Client(server.grpc_address, "texts") as client:
+        [short, long] = client.predict_contents([b"one", "zwölf".encode()])
+        assert short.outputs == {"values": {"bytes": 3.0, "double": 6.0}, "kind": "text"}
+        assert long.values == {"bytes": 6.0, "double": 12.0}
+        assert client.predict_arrays([b"one", b"three"])["values"].tolist() == [[3, 6], [5, 10]]
+        with pytest.raises(AttributeError, match="the model answers kind, values, not label"):
+            _ = short.label
+        with pytest.raises(ClientError, match=r"^text 1: byte 0 is 0xff") as caught:
+            client.predict_contents([b"one", b"\xff"])
+        assert caught.value.place == 1
+
+
+def test_a_model_that_takes_no_contents_is_named(server):
+    with (
+        Client(server.grpc_address, "half_plus_two") as client,
+        pytest.raises(ClientError, match="model half_plus_two takes x; contents can be sent to a model with one input"),
+    ):
+        client.predict_contents([b"one"])
 
 
 def as_kind(png: bytes, kind: str, **more) -> bytes:
@@ -63,7 +84,12 @@ def as_kind(png: bytes, kind: str, **more) -> bytes:
 def test_webp_and_tiff_are_converted_before_they_are_sent(client, png):
     red, blue = png((250, 0, 0)), png((0, 0, 250))
     images = [as_kind(red, "WEBP", lossless=True), as_kind(blue, "TIFF"), red, as_kind(blue, "WEBP", lossless=True)]
-    assert [prediction.label for prediction in client.predict_images(images)] == ["apple", "cheese", "apple", "cheese"]
+    assert [prediction.label for prediction in client.predict_contents(images)] == [
+        "apple",
+        "cheese",
+        "apple",
+        "cheese",
+    ]
     with pytest.raises(ClientError, match="INVALID_ARGUMENT: Unknown image file format"):
         client.predict({"image_bytes": np.array(images[:1], object)})  # the server itself takes none
 
@@ -72,21 +98,21 @@ def test_a_file_that_cannot_be_converted_is_named(server, png):
     webp, tiff = as_kind(png((250, 0, 0)), "WEBP"), as_kind(png((250, 0, 0)), "TIFF")
     floats = io.BytesIO()
     Image.new("F", (4, 4)).save(floats, "TIFF")
-    with Client(server.grpc_address, "images", max_images=2) as client:
+    with Client(server.grpc_address, "images", max_batch=2) as client:
         for bad, message in (
             (webp[:40], "WEBP cannot be decoded: "),
             (tiff[:6], "the file ends within its header"),
             (floats.getvalue(), "TIFF of floating-point numbers"),
         ):
             with pytest.raises(ClientError, match=f"^image 3: {message}") as caught:
-                client.predict_images([webp, tiff, webp, bad])
-            assert caught.value.image == 3 and caught.value.code is None
+                client.predict_contents([webp, tiff, webp, bad])
+            assert caught.value.place == 3 and caught.value.code is None
     big = as_kind(png((0, 0, 0), (600, 600)), "WEBP")
     with (
         Client(server.grpc_address, "images", max_message_bytes=(16 << 10) + len(big)) as client,
-        pytest.raises(ClientError, match=r"image 1 has \d+ bytes as PNG; one message takes at most"),
+        pytest.raises(ClientError, match=r"image 1 has \d+ bytes when converted; one message takes at most"),
     ):
-        client.predict_images([png((0, 0, 0)), big])
+        client.predict_contents([png((0, 0, 0)), big])
 
 
 def test_a_batch_beyond_the_servers_limit_is_refused(server, client, png):
@@ -110,7 +136,7 @@ def test_metadata_and_status(client):
 def test_errors_name_address_model_and_code(server, client):
     with pytest.raises(ClientError) as caught:
         client.predict({"image_bytes": np.array([b"no image"], object)})
-    assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT and caught.value.image is None
+    assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT and caught.value.place is None
     assert str(caught.value).startswith(
         f"{server.grpc_address}: model images: INVALID_ARGUMENT: Unknown image file format"
     )

@@ -2,12 +2,12 @@
 
 import shutil
 
-import google_crc32c
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
+from tfrecords import header
 
 from graft.serving import tensors, warmup
 from graft.serving.data_plane import DataPlane
@@ -61,10 +61,7 @@ def test_no_file_or_an_empty_one_is_fine(models, recorded):
 def test_a_record_that_claims_the_address_space_is_an_error_not_the_end_of_the_server(recorded):
     folder = recorded(predict_log())
     path = folder / warmup.WARMUP_FILE
-    length = (1 << 60).to_bytes(8, "little")
-    check = google_crc32c.value(length)
-    masked = ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    path.write_bytes(path.read_bytes() + length + masked.to_bytes(4, "little"))
+    path.write_bytes(path.read_bytes() + header(1 << 60))
     engine = Engine(folder)
     with pytest.raises(ServingError, match="tf_serving_warmup_requests: record 1 cannot be read: truncated record"):
         warmup.warm_up(engine, DataPlane(ModelRegistry(Engine)))

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from graft.models.inputs import base
 from graft.models.inputs.image.admission import Admission
 from graft.models.inputs.image.convert import ConversionError, to_supported
-from graft.models.inputs.image.guard import PixelGuard
+from graft.models.inputs.image.guard import PixelGuard, announced_pixels
 
 if TYPE_CHECKING:
     import keras
@@ -167,6 +167,11 @@ class Input(Admission, base.Input):
         from graft.models.inputs.image.drawn import synthetic_images
 
         return synthetic_images(self.image_size)
+
+    REQUEST_COST = PixelGuard.limit
+
+    def request_cost(self, content: bytes) -> int:
+        return announced_pixels(content)
 
     def sendable(self, content: bytes) -> bytes:
         try:

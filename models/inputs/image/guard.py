@@ -62,6 +62,14 @@ def _pixels_of(value: bytes) -> int:
     return sum(_announced(item) or 0 for item in strings)
 
 
+def announced_pixels(content: bytes) -> int:
+    """Pixels that an image announces; 0 for what is none, and for what the server will refuse."""
+    try:
+        return _announced(content) or 0
+    except Refused:
+        return 0
+
+
 def _announced(value: bytes) -> int | None:
     """Pixels of an image; None for what is none."""
     try:

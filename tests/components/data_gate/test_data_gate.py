@@ -41,7 +41,9 @@ def run(tmp_path):
             folder.mkdir(parents=True)
             (folder / "SchemaDiff.pb").write_bytes(validate(list(labels)).SerializeToString())
         counts = {"corrupt": rejected} if rejected else {}
-        summary = Summary({"train": {"cat": 1000 - rejected}}, counts, 0, 1, 1.0, 1, {})
+        used, lines = {"train": {"cat": 1000 - rejected}}, {"corrupt": "the header or the pixels cannot be decoded"}
+        total = {"train": 1000 - rejected}
+        summary = Summary("images", used, total, {}, counts, lines if rejected else {}, 0, 1, 1.0, 1, {})
         (tmp_path / "rejected").mkdir()
         (tmp_path / "rejected" / "summary.json").write_text(json.dumps(vars(summary)))
         refused = Rejected()

@@ -8,11 +8,12 @@ import pytest
 import tensorflow as tf
 from ingest_request import request
 from PIL import Image
+from small_inputs import pictures
 
 from graft.components.ingest.splits import assign_split
 from graft.models.inputs.image import convert
 from graft.models.inputs.image.decoding import decode_image
-from graft.pipeline.pictures import thumbnail
+from graft.models.inputs.image.preview import thumbnail
 from graft.serving.client import Client
 
 SIZE = (40, 24)
@@ -73,10 +74,10 @@ def test_client_sends_the_pixels_that_were_trained_on(folder, ingest):
         sent.extend(inputs["image_bytes"])
         raise KeyboardInterrupt
 
-    with Client("127.0.0.1:1", "any", max_images=len(rows)) as client:
+    with Client("127.0.0.1:1", "any", max_batch=len(rows), takes=pictures((8, 8))) as client:
         client.predict = record
         with pytest.raises(KeyboardInterrupt):
-            client.predict_images([(folder / row["file"].decode()).read_bytes() for row in rows])
+            client.predict_contents([(folder / row["file"].decode()).read_bytes() for row in rows])
     assert len(sent) == len(rows) == 48
     for row, image in zip(rows, sent, strict=True):
         np.testing.assert_array_equal(decode_image(tf.constant(image)), decode_image(tf.constant(row["input"])))

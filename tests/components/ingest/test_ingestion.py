@@ -109,7 +109,7 @@ def test_a_shard_that_loses_all_its_images_is_dropped(tmp_path, make_folder, ing
 def test_splits_that_share_an_image_are_refused():
     one, two = (hashlib.sha256(text).digest() for text in (b"1", b"2"))
     ingestion.check_disjoint({"train": [one], "eval": [two], "test": [b""]})
-    with pytest.raises(RuntimeError, match="train and test share 1 images"):
+    with pytest.raises(RuntimeError, match="train and test share 1 examples"):
         ingestion.check_disjoint({"train": [one], "eval": [], "test": [two + one]})
     with pytest.raises(RuntimeError, match="eval and test share 2 groups"):
         ingestion.check_disjoint({"train": [b""], "eval": [two, one], "test": [two + one, one]}, "groups")

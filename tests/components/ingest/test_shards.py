@@ -22,7 +22,7 @@ def write_chunk(folder, chunk: str, *texts: bytes, group: str = "") -> list[Reco
     with shards.ShardWriter(str(folder), chunk) as writer:
         places = [writer.write(text) for text in texts]
     return [
-        Record(hashlib.sha256(text).digest(), "cat", group, None, len(text), chunk, *place, "file")
+        Record(hashlib.sha256(text).digest(), ("cat",), group, None, None, len(text), chunk, *place, "file")
         for text, place in zip(texts, places, strict=True)
     ]
 

@@ -66,7 +66,7 @@ def test_images_beyond_one_message_go_in_several(check, monkeypatch):
 
     class Small(Client):
         def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs, max_images=3)
+            super().__init__(*args, **kwargs, max_batch=3)
 
         def predict(self, inputs, *args, **kwargs):
             sent.append(len(inputs["image_bytes"]))

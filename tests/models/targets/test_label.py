@@ -6,7 +6,7 @@ import scipy.special
 import sklearn.metrics
 import tensorflow as tf
 
-from graft.models import gap
+from graft.models import gap, targets
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
 from graft.models.targets import label, load_target, make_target, parse_options, restore
@@ -378,3 +378,9 @@ def test_the_calibration_gate_leaves_chance_out(measured):
 def test_tfma_gets_names():
     rows = make().evaluated(np.array([0, 2]), np.array([[0.1, 0.8, 0.1], [np.nan, 0, 0]]))
     assert rows["label"] == [["cat"], ["owl"]] and rows["prediction"] == [["dog"], [""]]
+
+
+def test_an_answer_is_shown_by_its_class():
+    outputs = {"label": "cat", "probabilities": {"cat": 0.75, "dog": 0.25}, "scores": {"cat": 1.0, "dog": -0.1}}
+    assert targets.shown(outputs) == {"label": "cat", "probability": "0.7500"}
+    assert targets.shown({"y": [1.0]}) == {"y": "[1.0]"}, "a model that Graft did not make"

@@ -6,14 +6,17 @@ import keras
 import numpy as np
 import pytest
 import scipy.special
+import sklearn.linear_model
 import sklearn.metrics
 import tensorflow as tf
 
-from graft.models import gap
+from graft.models import gap, linear, targets
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
+from graft.models.options import HeadOptions
 from graft.models.targets import labels, make_target, restore
-from graft.models.targets.labels import Options, Target, best_threshold, precision_recall
+from graft.models.targets.decisions import best_threshold, example_f1
+from graft.models.targets.labels import Options, Target
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -100,32 +103,7 @@ def test_the_loss_is_that_of_keras_and_of_each_class_by_itself():
         float(keras.losses.BinaryCrossentropy(from_logits=True)(truth, outputs)), 1e-5
     )
     figure = np.asarray(make().progress(truth, outputs)["example_f1"])
-    np.testing.assert_allclose(figure, labels.example_f1(truth > 0, given >= 0.5), rtol=1e-6)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_threshold_has_the_highest_f1_of_all(seed):
-    truth, given = sample(60, 1, seed)
-    threshold = best_threshold(truth[:, 0] > 0, given[:, 0])
-    every = [sklearn.metrics.f1_score(truth[:, 0], given[:, 0] >= t) for t in (*given[:, 0], 0.5)]
-    assert sklearn.metrics.f1_score(truth[:, 0], given[:, 0] >= threshold) == max(every)
-    assert np.abs(given[:, 0] - threshold).min() > 0, "it lies between answers, so that rounding moves none over it"
-
-
-@pytest.mark.parametrize(
-    ("truth", "given", "threshold"),
-    [
-        ([1, 1, 0], [0.9, 0.6, 0.2], 0.5),
-        ([1, 1, 0], [0.9, 0.8, 0.7], 0.75),
-        ([1, 0, 0], [0.2, 0.1, 0.1], 0.15),
-        ([0, 0], [0.9, 0.1], 0.5),
-        ([1, 0], [0.0, 0.0], 0.5),
-        ([1, 0, 1], [0.4, 0.4, 0.4], 0.2),
-    ],
-    ids=["0.5 where that is best", "above", "below", "nothing is true", "nothing is found", "all alike"],
-)
-def test_thresholds_by_hand(truth, given, threshold):
-    assert best_threshold(np.array(truth, bool), np.array(given)) == pytest.approx(threshold)
+    np.testing.assert_allclose(figure, example_f1(truth > 0, given >= 0.5), rtol=1e-6)
 
 
 def test_thresholds_are_learned_of_answers_and_come_back():
@@ -136,6 +114,30 @@ def test_thresholds_are_learned_of_answers_and_come_back():
     np.testing.assert_allclose(tuned.thresholds, columns, rtol=1e-6)
     back = restore(json.loads(json.dumps(tuned.description())))
     assert back.thresholds.tolist() == tuned.thresholds.tolist()
+
+
+@pytest.mark.parametrize("n", [40, 300])
+def test_a_solved_head_is_a_logistic_regression_for_each_class(n):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(n, 60)).astype(np.float32)
+    truth = (features @ rng.normal(size=(60, 3)) * 0.3 + rng.logistic(size=(n, 3)) > 0.5).astype(np.float32)
+    steps = []
+    path = make().solve(
+        linear.Examples(features, truth),
+        linear.Examples(features, truth),
+        HeadOptions(l2=0.01),
+        lambda done, step: steps.append(step),
+    )
+    assert path.steps == steps and steps[0].converged
+    outputs = features @ path.model.kernel + path.model.bias
+    assert steps[0].figures["loss"] == pytest.approx(np.asarray(make().losses(truth, outputs, False)).mean(), rel=1e-4)
+    assert steps[0].figures["example_f1"] == pytest.approx(
+        float(np.mean(make().progress(truth, outputs)["example_f1"]))
+    )
+    for i in range(3):
+        model = sklearn.linear_model.LogisticRegression(C=1 / (2 * 0.01 * n * 3), tol=1e-8, max_iter=10_000)
+        model.fit(features, truth[:, i])
+        np.testing.assert_allclose(outputs[:, i], model.decision_function(features), atol=2e-2)
 
 
 @pytest.mark.parametrize("n", [0, 2])
@@ -192,16 +194,6 @@ def test_answers_that_are_no_numbers_are_wrong_on_every_class():
     assert found["invalid"] == 1 and found["all_right"] == 0.5
     assert found["per_class"]["cat"]["recall"] == 0.5 and found["per_class"]["dog"]["precision"] == 0
     assert make(CLASSES[:2]).scores(truth, given).tolist() == [1, 0]
-
-
-def test_the_curve_holds_the_highest_precision_at_each_recall():
-    truth, given = sample(50, 1)
-    curve = precision_recall(truth[:, 0] > 0, given[:, 0])
-    precision, recall, _ = sklearn.metrics.precision_recall_curve(truth[:, 0], given[:, 0])
-    for x, y in curve:
-        assert y == precision[:-1][recall[:-1] >= x].max()
-    assert [x for x, _ in curve][:: len(curve) - 1] == [0, 1]
-    assert precision_recall(np.zeros(3, bool), given[:3, 0]) == []
 
 
 def test_shuffled_answers_have_no_precision_beyond_chance():
@@ -286,6 +278,12 @@ def test_two_equal_models_close_the_baseline_gate_at_most_as_often_as_is_stated(
         rng = np.random.default_rng(seed)
         truth = (rng.random((n, 4)) < 0.3).astype(np.float32)
         shared = rng.normal(0, 1, (n, 4)) + 2 * truth - 1
-        ours, theirs = (scipy.special.expit(shared + rng.normal(0, 0.7, (n, 4))) for _ in range(2))
-        closed += make(list("abcd")).compare(truth, ours, make(list("abcd")), theirs)["beyond_luck"] > 0
+        answers = (scipy.special.expit(shared + rng.normal(0, 0.7, (n, 4))) for _ in range(2))
+        scores = (make(list("abcd")).scores(truth, given) for given in answers)
+        closed += gap.compared(*scores, Target.score_range)["beyond_luck"] > 0
     assert closed / ROUNDS <= gap.FALSE_ALARMS + NOISE
+
+
+def test_an_answer_is_shown_by_the_classes_that_are_chosen():
+    outputs = {"probabilities": {"a": 0.9, "b": 0.2, "c": 0.7}, "predicted": {"a": True, "b": False, "c": True}}
+    assert targets.shown(outputs) == {"labels": "a 0.9000, c 0.7000"}

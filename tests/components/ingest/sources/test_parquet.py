@@ -81,7 +81,7 @@ def test_groups(tmp_path, encode, ingest):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"img": [b"1"], "label": ["a"]}, "data.columns.image is 'image'; there are img, label"),
+        ({"img": [b"1"], "label": ["a"]}, "data.columns.input is 'image'; there are img, label"),
         ({"image": ["1"], "label": ["a"]}, "column 'image' is of string; it must hold bytes"),
     ],
 )
@@ -196,9 +196,9 @@ def test_a_file_whose_opening_takes_its_reader_down(tmp_path, encode, ingest, mo
     """As a defect of the library would: it is listed by its name, for nobody knows how many rows there are."""
     pq.write_table(pa.table(columns(encode)), tmp_path / "good.parquet")
     (tmp_path / "bad.parquet").write_bytes(b"")
-    from graft.components.ingest.sources import parquet
+    from graft.components.ingest.sources import parquet, parquet_reader
 
-    sizes = parquet.parquet_reader.group_sizes
+    sizes = parquet_reader.group_sizes
     stream = parquet.worker.stream
 
     def crashing(function, *arguments):

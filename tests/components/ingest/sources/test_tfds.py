@@ -155,11 +155,12 @@ def test_a_feature_of_another_class_is_named_and_its_module_is_not_imported(prep
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-from ingest_request import request
 from graft.components.ingest.preflight import check_source
+from graft.components.ingest.request import make_request
+from graft.components.ingest.sources import parse_options
 from graft.models.errors import GraftError
 try:
-    check_source(request(source="tfds", path={str(tmp_path)!r}, name="pets"))
+    check_source(make_request(parse_options({{"source": "tfds", "path": {str(tmp_path)!r}, "name": "pets"}})))
 except GraftError as error:
     print(error)
 assert not [name for name in sys.modules if name.startswith("tensorflow_datasets")]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from graft.models.inputs.base import Refused
 from graft.models.inputs.image import Input, Options, convert, decoding
-from graft.models.inputs.image.limits import MAX_GIF_BLOCKS, MAX_PIXELS, MAX_SCANS
+from graft.models.inputs.image.limits import MAX_GIF_BLOCKS, MAX_SCANS
 
 
 class Read(NamedTuple):
@@ -23,7 +23,7 @@ class Read(NamedTuple):
 
 
 def read_header(encoded: bytes) -> Read:
-    image = Input(Options(max_pixels=MAX_PIXELS))
+    image = Input(Options.model_construct(max_pixels=2**64))
     facts = image.admit(encoded)
     return Read(facts["format"], facts["width"], facts["height"], image.cost(facts))
 

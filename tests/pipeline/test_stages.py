@@ -1,0 +1,70 @@
+"""What holds for every stage's room, without running one."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from graft.components.gates import write_gates
+from graft.models.gates import Gate
+from graft.pipeline import config as configs
+from graft.pipeline import stages
+from graft.pipeline.metadata import Artifact
+from graft.pipeline.result import RunResult
+from graft.pipeline.stages.base import Absent, Ran
+
+
+@pytest.fixture
+def config():
+    raw = {"name": "x", "data": {"source": "image_folder", "path": "p"}, "backbone": {"handle": "b"}}
+    return configs.parse(raw, "test")
+
+
+def test_names_are_those_of_their_files_and_differ():
+    names = [stage.name for stage in stages.STAGES]
+    assert [type(stage).__module__.rpartition(".")[2] for stage in stages.STAGES] == names
+    assert len(set(names)) == len(names)
+    assert all(stages.find(name).name == name for name in names) and stages.find("tune") is None
+
+
+def test_rooms_are_entered_without_what_they_run():
+    heavy = ("tensorflow", "tfx", "keras", "apache_beam", "sklearn", "matplotlib")
+    code = f"import sys, graft.pipeline.stages; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_stage_that_is_off_is_no_part_of_the_pipeline(config):
+    assert "negative_transfer" not in [stage.name for stage in stages.enabled(config)]
+    config.gates.negative_transfer = {}
+    assert "negative_transfer" in [stage.name for stage in stages.enabled(config)]
+
+
+def test_parts_have_addresses_of_their_own():
+    parts = [part.name for stage in stages.STAGES for part in stage.parts()]
+    assert len(set(parts)) == len(parts)
+    assert not {"gates", "timings", "lineage", "config"} & set(parts)
+
+
+def test_a_run_that_reached_nothing_has_nothing_to_show(config):
+    ran = Ran(config, RunResult("r"), {})
+    for stage in stages.STAGES:
+        assert set(stage.describe(None).values()) <= {None}
+        assert set(stage.judged(None).values()) <= {None}
+        for part in stage.parts():
+            with pytest.raises(Absent):
+                part.build(ran)
+
+
+@pytest.mark.parametrize("stage", [stage for stage in stages.STAGES if stage.gate], ids=lambda stage: stage.name)
+def test_gates_are_read_where_they_are_written(stage, tmp_path):
+    checked = [Gate("some", 1.0, 0.5, False, "a ceiling")]
+    write_gates(str(tmp_path), checked)
+    (tmp_path / "serving.json").write_text(
+        json.dumps({"requests": 1, "server": "embedded", "latency_ms": {"median": 2.0}})
+    )
+    outputs = {stage.gate: Artifact("Blessing", str(tmp_path), {})}
+    assert stage.gates(outputs) == checked
+    if stage.name != "quality_gate":  # which reads its figures too
+        assert "0 of 1 gates passed" in stage.line(RunResult("r"), outputs)
