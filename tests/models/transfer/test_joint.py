@@ -113,13 +113,10 @@ def test_a_source_helps_and_one_with_shuffled_labels_does_harm(training_input, d
     few = TARGET_ROWS["train"]
     labels[few:] = (labels[few:] + 1) % 3
     np.save(broken / "Split-train" / "labels.npy", labels)
-    loss = {}
-    for name, features in (("helps", domains), ("harms", broken)):
-        task = training_input.task({"method": "joint", "weight": 2.0}, head={"solver": "lbfgs"}, features=features)
-        loss[name] = fit(task).best["val_loss"]
-    loss["alone"] = fit(training_input.task({"method": "frozen"}, head={"solver": "lbfgs"}, features=domains)).best[
-        "val_loss"
-    ]
+    joint, loss = {"method": "joint", "weight": 2.0}, {}
+    cases = {"helps": (joint, domains), "harms": (joint, broken), "alone": ({"method": "frozen"}, domains)}
+    for name, (method, features) in cases.items():
+        loss[name] = fit(training_input.task(method, head={"solver": "lbfgs"}, features=features)).best["val_loss"]
     assert loss["helps"] < loss["alone"] < loss["harms"]
 
 
