@@ -61,7 +61,7 @@ class Ingest(base.Stage):
         used = summary.get("used")
         data = {
             "source": options["source"],
-            "path": options["path"],
+            "path": options.get("path") or options.get("name"),
             "fingerprint": execution.parameters["fingerprint"],
             "counts": used,
             # One of several classes counts in each.
