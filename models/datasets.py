@@ -4,13 +4,12 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from graft.models.errors import GraftError
-from graft.models.examples import DIGEST, FILE, INPUT, LABEL, read_examples
+from graft.models.examples import DIGEST, INPUT, read_examples
 from graft.models.inputs.base import Contents, Input
 
 # Contents that wait to be drawn in random order; more would not mix noticeably better.
@@ -19,32 +18,7 @@ _SHUFFLE_BYTES = 256 * 2**20
 _END = (None,)
 
 _FEATURES = {INPUT: tf.io.FixedLenFeature([], tf.string)}
-_WITH_LABEL = {
-    **_FEATURES,
-    LABEL: tf.io.FixedLenFeature([], tf.string),
-    FILE: tf.io.FixedLenFeature([], tf.string, default_value=""),
-}
 _WITH_DIGEST = {**_FEATURES, DIGEST: tf.io.FixedLenFeature([], tf.string)}
-
-
-def read_classes(transform_graph_path: str | Path) -> list[str]:
-    """The class names, in the order of their indices, from the label vocabulary of a Transform output.
-
-    Args:
-        transform_graph_path: folder that Transform wrote, holding `transform_fn/`.
-
-    Raises:
-        GraftError: no vocabulary is there, a name is there twice, or there are fewer than two classes.
-    """
-    path = Path(transform_graph_path) / "transform_fn" / "assets" / "label"
-    if not path.is_file():
-        raise GraftError(f"{path}: no label vocabulary; the Transform stage writes one with vocab_filename='label'")
-    classes = [line.decode() for line in path.read_bytes().splitlines()]
-    if len(set(classes)) != len(classes):
-        raise GraftError(f"{path}: a class name is listed twice: {classes}")
-    if len(classes) < 2:
-        raise GraftError(f"{path}: found {len(classes)} class ({', '.join(classes)}); a classifier needs at least 2")
-    return classes
 
 
 def find_shards(patterns: str | Sequence[str]) -> list[str]:
@@ -63,13 +37,6 @@ def read_contents(patterns: str | Sequence[str], limit: int, domain: str | None 
     """The contents of the first `limit` Examples (of one domain, if it is named), in the order of the sorted shards."""
     rows = read_examples(find_shards(patterns), (INPUT,), domain)
     return [row[INPUT] for row in itertools.islice(rows, limit)]
-
-
-def class_index(classes: Sequence[str]) -> "tf.lookup.StaticHashTable":
-    """A table from class name to index; -1 for a name that is not a class."""
-    keys = tf.constant([name.encode() for name in classes])
-    values = tf.range(len(classes), dtype=tf.int64)
-    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), -1)
 
 
 class InputSplit:

@@ -20,7 +20,7 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import deprecation
 
-from graft.models.errors import GraftError, kernel_reason
+from graft.models.errors import GraftError, kernel_reason, one_line
 from graft.models.inputs.guards import guards_for
 from graft.models.saved_model_check import find_faults, summary
 from graft.serving import freezing, tensors
@@ -276,7 +276,7 @@ def _load(session: tf1.Session, path: pathlib.Path, tags: Sequence[str]) -> meta
         with session.graph.as_default(), deprecation.silence():
             return tf1.saved_model.load(session, list(tags), str(path))
     except tf.errors.OpError as error:
-        raise ServingError(CODES[error.error_code], f"{path}: {error.message}") from error
+        raise ServingError(CODES[error.error_code], f"{path}: {kernel_reason(error.message)}") from error
     except RuntimeError as error:
         # loader_impl's type for tags that no meta graph has
         raise ServingError(
@@ -284,7 +284,9 @@ def _load(session: tf1.Session, path: pathlib.Path, tags: Sequence[str]) -> meta
             f"Could not find meta graph def matching supplied tags: {{ {' '.join(tags)} }} in {path}",
         ) from error
     except (OSError, ValueError, KeyError) as error:
-        raise ServingError(grpc.StatusCode.DATA_LOSS, f"{path}: the SavedModel cannot be read: {error}") from error
+        raise ServingError(
+            grpc.StatusCode.DATA_LOSS, f"{path}: the SavedModel cannot be read: {one_line(error)}"
+        ) from error
 
 
 def _tensor_name(info: meta_graph_pb2.TensorInfo) -> str:

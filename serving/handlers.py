@@ -1,16 +1,10 @@
 """Answers to the API's calls as messages, the same for gRPC and REST."""
 
-from collections.abc import Mapping
-
-import grpc
-import numpy as np
-
-from graft.serving import tensors
-from graft.serving.data_plane import Asked, DataPlane, Run
-from graft.serving.engine import DEFAULT_SIGNATURE, Engine
-from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
-from graft.serving.registry import ModelRegistry, Version
-from graft.serving.status import ServingError, invalid
+from graft.serving.codecs import Messages, model_spec
+from graft.serving.data_plane import Asked, DataPlane
+from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from graft.serving.registry import ModelRegistry
+from graft.serving.status import invalid
 
 
 class Handlers:
@@ -31,7 +25,7 @@ class Handlers:
         self, request: predict_pb2.PredictRequest, timeout_s: float | None = None
     ) -> predict_pb2.PredictResponse:
         """Runs one signature of one model. Raises ServingError."""
-        return self.data_plane.predict(_asked(request), _Messages(request, timeout_s, self._tensor_content))
+        return self.data_plane.predict(_asked(request), Messages(request, timeout_s, self._tensor_content))
 
     def get_model_metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -48,7 +42,7 @@ class Handlers:
             signatures = get_model_metadata_pb2.SignatureDefMap()
             for name, signature in version.engine.signatures.items():
                 signatures.signature_def[name].CopyFrom(signature)
-            response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=_spec(version, ""))
+            response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=model_spec(version, ""))
         response.metadata["signature_def"].Pack(signatures)
         return response
 
@@ -71,30 +65,6 @@ class Handlers:
         return response
 
 
-class _Messages:
-    """The codec of gRPC: PredictRequest and PredictResponse."""
-
-    transport = "grpc"
-
-    def __init__(self, request: predict_pb2.PredictRequest, timeout_s: float | None, tensor_content: bool):
-        self._request, self._timeout_s, self._tensor_content = request, timeout_s, tensor_content
-
-    def read(self, engine: Engine) -> Run:
-        """Raises ServingError: FAILED_PRECONDITION for a signature that the model lacks."""
-        name = self._request.model_spec.signature_name or DEFAULT_SIGNATURE
-        if name not in engine.signatures:
-            raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-        inputs = tensors.to_arrays(self._request.inputs)
-        return Run(name, inputs, list(self._request.output_filter), self._timeout_s)
-
-    def write(self, version: Version, request: Run, outputs: Mapping[str, np.ndarray]) -> predict_pb2.PredictResponse:
-        """The response."""
-        response = predict_pb2.PredictResponse(model_spec=_spec(version, request.signature))
-        for alias, array in outputs.items():
-            response.outputs[alias].CopyFrom(tensors.to_proto(array, self._tensor_content))
-        return response
-
-
 def _asked(request) -> Asked:
     """Raises ServingError: no model is named."""
     _require_spec(request)
@@ -109,9 +79,3 @@ def _asked(request) -> Asked:
 def _require_spec(request) -> None:
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
-
-
-def _spec(version: Version, signature_name: str) -> model_pb2.ModelSpec:
-    spec = model_pb2.ModelSpec(name=version.model, signature_name=signature_name)
-    spec.version.value = version.number
-    return spec

@@ -12,26 +12,24 @@ import threading
 import time
 import urllib.parse
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import anyio.to_thread
 import grpc
-import numpy as np
 import uvicorn
 from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from graft.serving import json_tensors
+from graft.serving.codecs import Json
 from graft.serving.connections import GuardedProtocol, GuardedServer, connections_allowed
-from graft.serving.data_plane import Asked, Run
-from graft.serving.engine import DEFAULT_SIGNATURE, Engine
+from graft.serving.data_plane import Asked
 from graft.serving.handlers import Handlers
 from graft.serving.limits import ByteBudget, Claim, Limits
 from graft.serving.observers import Page
 from graft.serving.prediction_pool import PredictionPool
 from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2
-from graft.serving.registry import Version
 from graft.serving.status import ServingError, invalid
 
 _MODEL = r"/v1/models(?:/([^/:]+))?(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
@@ -250,7 +248,7 @@ class RestApp:
             raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
         label = None if label is None else urllib.parse.unquote(label)
         asked = Asked(urllib.parse.unquote(name), _version_number(version), label)
-        return self._handlers.data_plane.predict(asked, _Json(body, functools.partial(self._charge, claim), end))
+        return self._handlers.data_plane.predict(asked, Json(body, functools.partial(self._charge, claim), end))
 
     def _charge(self, claim: Claim, values: int, what: str) -> None:
         """Takes what `values` of JSON need as objects, before there are any: 64 KB of gzip may hold 30 million.
@@ -266,38 +264,6 @@ class RestApp:
             )
         if not claim.grow(values * json_tensors.VALUE_BYTES):
             raise self._no_room()
-
-
-class _Json:
-    """The codec of REST: the JSON of a request and of its answer.
-
-    Args:
-        body: the request; emptied once it is read.
-        charge: takes the memory for so many values of JSON, of `request` or `answer`. Raises ServingError.
-        end: when the time is up, of the clock `time.monotonic`.
-    """
-
-    transport = "rest"
-
-    def __init__(self, body: bytearray, charge: Callable[[int, str], None], end: float):
-        self._body, self._charge, self._end = body, charge, end
-        self._row_form = False
-
-    def read(self, engine: Engine) -> Run:
-        """Raises ServingError: it is no JSON, or not of the form that the signature needs."""
-        self._charge(json_tensors.most_values(self._body), "request")
-        document = json_tensors.parse_request(self._body)
-        self._body.clear()
-        signature = json_tensors.signature_name(document) or DEFAULT_SIGNATURE
-        if signature not in engine.signatures:
-            raise invalid(f'Serving signature name: "{signature}" not found in signature def')
-        inputs, self._row_form = json_tensors.parse_inputs(document, engine.signatures[signature].inputs)
-        return Run(signature, inputs, timeout_s=max(0.0, self._end - time.monotonic()))
-
-    def write(self, version: Version, request: Run, outputs: Mapping[str, np.ndarray]) -> str:
-        """Raises ServingError: it is too large, or takes too long to write."""
-        self._charge(sum(np.size(array) for array in outputs.values()), "answer")
-        return json_tensors.format_response(outputs, self._row_form, self._end)
 
 
 class RestServer:

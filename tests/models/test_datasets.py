@@ -1,4 +1,4 @@
-"""Reading Examples: classes, order by seed and epoch, augmentation, bad labels."""
+"""Reading Examples: order by seed and epoch, augmentation, columns that stay with their contents."""
 
 import numpy as np
 import pytest
@@ -6,30 +6,10 @@ import tensorflow as tf
 from small_inputs import pictures, texts
 from training_input import IMAGE_SIZE
 
-from graft.models.datasets import ArraySplit, InputSplit, check_labels, find_shards, read_classes, read_contents
+from graft.models.datasets import InputSplit, find_shards, read_contents
 from graft.models.errors import GraftError
 from graft.models.examples import build
 from graft.models.inputs.image import AugmentOptions
-
-OFF = AugmentOptions()
-
-
-def test_classes_come_from_the_vocabulary(training_input):
-    assert sorted(read_classes(training_input.transform)) == ["blue", "green", "red"]
-
-
-@pytest.mark.parametrize(
-    ("vocabulary", "message"),
-    [(None, "no label vocabulary"), ("cat\n", "found 1 class"), ("cat\ndog\ncat\n", "listed twice")],
-    ids=["absent", "one class", "twice"],
-)
-def test_unusable_vocabulary_is_refused(tmp_path, vocabulary, message):
-    assets = tmp_path / "transform_fn" / "assets"
-    assets.mkdir(parents=True)
-    if vocabulary is not None:
-        (assets / "label").write_text(vocabulary)
-    with pytest.raises(GraftError, match=message):
-        read_classes(tmp_path)
 
 
 @pytest.fixture
@@ -153,34 +133,3 @@ def test_no_file_matches(tmp_path):
 def test_contents_are_read_in_order_and_limited(training_input):
     assert read_contents(training_input.patterns("eval"), 3) == training_input.images["eval"][:3]
     assert len(read_contents(training_input.patterns("eval"), 100)) == 18
-
-
-def test_arrays_give_every_row_once_an_epoch():
-    features = np.arange(20, dtype=np.float32).reshape(10, 2)
-    split = ArraySplit(features, np.arange(10), batch_size=4)
-    split._rows = 4  # as if the features were large
-    first, second = (np.concatenate([labels for _, labels in epoch]) for epoch in split.shuffled(0, 2, 5, OFF))
-    (again,) = (np.concatenate([labels for _, labels in epoch]) for epoch in split.shuffled(1, 2, 5, OFF))
-    assert sorted(first) == sorted(second) == list(range(10))
-    assert first.tolist() != second.tolist()
-    np.testing.assert_array_equal(second, again)
-    chunks = list(split.ordered())
-    assert [len(labels) for _, labels in chunks] == [4, 4, 2]
-    np.testing.assert_array_equal(np.concatenate([rows for rows, _ in chunks]), features)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (np.eye(3)[[0, 1]], "one-hot"),
-        (np.array([0.0, 1.0]), "integers"),
-        (np.array(["red", "blue"]), "integers"),
-        (np.array([0, 3]), "0 to 3, but there are 3 classes"),
-        (np.array([-1, 0]), "-1 to 0"),
-    ],
-    ids=["one-hot", "float", "names", "too large", "negative"],
-)
-def test_labels_in_another_form_are_refused(labels, message):
-    with pytest.raises(GraftError, match=message):
-        check_labels(labels, 3, "split 'train'")
-    check_labels(np.array([0, 2]), 3, "split 'train'")

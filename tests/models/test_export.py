@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_inputs import pictures
+from small_inputs import pictures, publish_text_encoder, texts
 from training_input import CLASSES, IMAGE_SIZE, make_example
 
 from graft.models import export
+from graft.models.backbone import load_backbone
 from graft.models.errors import GraftError
 from graft.models.frozen import FrozenRunner
+from graft.models.heads import build_head
 from graft.models.inputs import exported_input
 from graft.models.inputs.image.decoding import preprocess
-from graft.models.targets import exported_target, label
+from graft.models.options import HeadOptions
+from graft.models.predict import SavedModelPredictor
+from graft.models.targets import KINDS, exported_target, make_target
 from graft.models.transfer import METHODS
 
 pytestmark = pytest.mark.graph
@@ -27,15 +31,11 @@ def exported(training_input, tmp_path_factory):
     return task, directory
 
 
-def target(task):
-    return label.Target(label.Options(), task.classes)
-
-
 def write(task, training_input, directory, **changes):
     arguments = {
         "backbone": task.backbone,
         "head": task.head,
-        "target": target(task),
+        "target": task.target,
         "transform_graph_path": training_input.transform,
         "directory": directory,
         "contents": training_input.images["eval"][:2],
@@ -64,7 +64,7 @@ def test_all_test_images_get_the_answers_of_the_model_in_memory(exported, loaded
     np.testing.assert_allclose(answer["scores"], scores, atol=1e-5)
     np.testing.assert_allclose(answer["probabilities"], tf.nn.softmax(scores), atol=1e-5)
     np.testing.assert_allclose(answer["probabilities"].numpy().sum(axis=1), 1.0, atol=1e-6)
-    classes = [name.encode() for name in task.classes]
+    classes = [name.encode() for name in list(task.target.names)]
     assert answer["classes"].numpy().tolist() == [classes] * len(images)
     assert answer["label"].numpy().tolist() == [classes[i] for i in scores.argmax(axis=1)]
     vectors = loaded.signatures["features"](image_bytes=tf.constant(images))["feature_vector"]
@@ -91,7 +91,7 @@ def test_evaluation_signatures_take_examples(exported, loaded, training_input):
     np.testing.assert_allclose(probabilities, tf.nn.softmax(in_memory(task, [image] * 4)[1]), atol=1e-5)
     label = loaded.signatures["transform_features"](examples=examples)["label"]
     assert label.dtype == tf.int64
-    assert label.numpy().tolist() == [task.classes.index(name) for name in CLASSES] + [-1]
+    assert label.numpy().tolist() == [list(task.target.names).index(name) for name in CLASSES] + [-1]
 
 
 def test_corrupt_image_is_refused(loaded):
@@ -130,7 +130,7 @@ def test_session_loader_reads_it_too(exported, training_input):
             {names["transform_features"].inputs["examples"].name: [make_example(images[0], "red", "a.png")]},
         )
     np.testing.assert_allclose(scores, in_memory(task, images)[1], atol=1e-5)
-    assert label.tolist() == [task.classes.index("red")]
+    assert label.tolist() == [list(task.target.names).index("red")]
 
 
 def test_variables_are_saved_as_variables(exported):
@@ -144,15 +144,15 @@ def test_variables_are_saved_as_variables(exported):
 def test_it_says_what_it_takes_and_answers(exported):
     task, directory = exported
     assert exported_input(directory) == pictures(IMAGE_SIZE, (-1.0, 1.0))
-    assert exported_target(directory).description() == target(task).description()
-    assert exported_target(directory).names == tuple(task.classes)
+    assert exported_target(directory).description() == task.target.description()
+    assert exported_target(directory).names == task.target.names
 
 
 def test_an_export_of_the_version_before_holds_images_and_one_label(exported, tmp_path):
     task, _ = exported
     old = tmp_path / "old" / "assets.extra"
     old.mkdir(parents=True)
-    (old / "labels.txt").write_text("".join(f"{name}\n" for name in task.classes))
+    (old / "labels.txt").write_text("".join(f"{name}\n" for name in list(task.target.names)))
     assert exported_input(old.parent).kind == "image" and exported_target(old.parent).kind == "label"
     (old / "labels.txt").unlink()
     with pytest.raises(GraftError, match=r"graft\.json: missing; the train stage writes it"):
@@ -161,7 +161,7 @@ def test_an_export_of_the_version_before_holds_images_and_one_label(exported, tm
 
 def test_labels_are_listed(exported):
     task, directory = exported
-    assert (directory / "assets.extra" / "labels.txt").read_text().splitlines() == task.classes
+    assert (directory / "assets.extra" / "labels.txt").read_text().splitlines() == list(task.target.names)
 
 
 @pytest.mark.slow
@@ -185,7 +185,7 @@ def test_an_export_that_answers_otherwise_is_refused(exported, training_input):
     bias.assign(before + np.array([1, 0, 0], np.float32))
     try:
         with pytest.raises(GraftError, match=r"differ from the trained model's by .*; allowed: 1e-05"):
-            export.compare_export(directory, task.backbone, task.head, target(task), training_input.images["eval"])
+            export.compare_export(directory, task.backbone, task.head, task.target, training_input.images["eval"])
     finally:
         bias.assign(before)
 
@@ -194,3 +194,23 @@ def test_nothing_to_compare_with_is_refused(exported, training_input, tmp_path):
     with pytest.raises(GraftError, match="at least one image is needed to compare"):
         write(exported[0], training_input, tmp_path / "model", contents=[])
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("kind", ["label", "labels"])
+def test_a_model_of_texts_takes_strings(training_input, tmp_path, kind):
+    publish_text_encoder(tmp_path / "encoder")
+    backbone = load_backbone(str(tmp_path / "encoder"), texts())
+    head = build_head(3, backbone.feature_dim, HeadOptions(), 0)
+    target = make_target(KINDS.options(kind)(), CLASSES)
+    contents = [b"the sea is blue", b"green", "größer".encode()]
+    folder = tmp_path / "model"
+    export.export_model(backbone, head, target, training_input.transform, folder, contents, model_name="words")
+    served = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    assert served.structured_input_signature[1]["text"].dtype == tf.string
+    answer = served(text=tf.constant(contents))
+    expected = target.measured(head(backbone(tf.constant(contents)), training=False))
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+    assert served(text=tf.constant([], tf.string))["probabilities"].shape == (0, 3)
+    assert exported_input(folder) == texts() and exported_target(folder).kind == kind
+    with SavedModelPredictor(folder) as predictor:
+        np.testing.assert_allclose(predictor.predict(contents), expected, atol=1e-5)
