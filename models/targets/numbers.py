@@ -110,7 +110,7 @@ class Target(AnyTarget):
         "unknown_label": "a column of target.columns holds nothing",
         "bad_label": "a column of target.columns holds no finite number",
     }
-    metrics = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
+    metrics: ClassVar[tuple[str, ...]] = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
     stratum = ""
     slice_columns = {"mean_absolute_error": False, "root_mean_squared_error": False}
     words = {
