@@ -15,6 +15,7 @@
 Importing this imports no TensorFlow.
 """
 
+import functools
 import itertools
 import pathlib
 import struct
@@ -73,16 +74,17 @@ def build(
         domain: `SOURCE_DOMAIN` or `TARGET_DOMAIN`; None where there are none.
         weight: of the example; None where there is none.
     """
-    rest = [_feature(LABEL, label), _feature(FILE, (file,)), _feature(DIGEST, (digest.hex(),))]
-    rest += [_feature(name, (value,)) for name, value in facts.items()]
+    rest = [_feature(LABEL, tuple(label)), _text(FILE, file), _text(DIGEST, digest.hex())]
+    for name, value in facts.items():
+        rest.append(_feature(name, (value,)))
     if group is not None:
-        rest.append(_feature(GROUP, (group,)))
+        rest.append(_text(GROUP, group))
     if domain is not None:
         rest.append(_feature(DOMAIN, (domain,)))
     if weight is not None:
         rest.append(_feature(WEIGHT, (weight,)))
     if columns:
-        rest += [_feature(name, (value,)) for name, value in columns.items()]
+        rest += [_text(name, value) for name, value in columns.items()]
     # The content may be megabytes: what goes before it is made of its length, so that it is copied once.
     size = len(content)
     before = _FIELD_1 + _varint(size)
@@ -93,15 +95,37 @@ def build(
     return b"".join((_FIELD_1, _varint(size), before, content, *rest))
 
 
-def _feature(name: str, values: Sequence[Any]) -> bytes:
-    """One entry of the map of features: texts, whole numbers or floating-point numbers."""
+def _text(name: str, value: str) -> bytes:
+    """One entry of the map of features: a text."""
+    held = value.encode()
+    size = len(held)
+    if size > 120:
+        return _entry(name, _sized(_FIELD_1, _sized(_FIELD_1, held)))
+    # Each length takes one byte.
+    after = b"\x12%c\n%c\n%c%b" % (size + 4, size + 2, size, held)
+    key = _key(name)
+    return _FIELD_1 + _varint(len(key) + len(after)) + key + after
+
+
+@functools.lru_cache(maxsize=2**12)
+def _feature(name: str, values: tuple[Any, ...]) -> bytes:
+    """One entry of the map of features: texts, whole numbers or floating-point numbers; many examples have the same."""
     if not values or isinstance(values[0], str):
         held = _sized(_FIELD_1, b"".join([_sized(_FIELD_1, value.encode()) for value in values]))
     elif isinstance(values[0], int):
         held = _sized(_FIELD_3, _sized(_FIELD_1, b"".join(map(_varint, values))))
     else:
         held = _sized(_FIELD_2, _sized(_FIELD_1, struct.pack(f"<{len(values)}f", *values)))
-    return _sized(_FIELD_1, _sized(_FIELD_1, name.encode()) + _sized(_FIELD_2, held))
+    return _entry(name, held)
+
+
+def _entry(name: str, held: bytes) -> bytes:
+    return _sized(_FIELD_1, _key(name) + _sized(_FIELD_2, held))
+
+
+@functools.lru_cache(maxsize=2**10)
+def _key(name: str) -> bytes:
+    return _sized(_FIELD_1, name.encode())
 
 
 def _sized(tag: bytes, held: bytes) -> bytes:

@@ -20,6 +20,10 @@ from graft.models.regular_file import open_regular
 
 _HEADER, _FOOTER = 12, 4
 _GZIP = b"\x1f\x8b"
+
+FRAME = _HEADER + _FOOTER
+"""Bytes that a record takes beside itself."""
+
 _SKIPPED_AT_ONCE = 2**20
 
 _FEWEST_RECORDS, _RECORD_BYTES = 4096, 16
@@ -67,6 +71,12 @@ def read_records(path: str | os.PathLike, most: int) -> Iterator[bytes | TooLong
                     yield record
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
                 raise DamagedError(f"truncated or corrupted gzip: {error}") from error
+
+
+def framed(record: bytes) -> bytes:
+    """A record as it stands in the file, `FRAME` bytes longer."""
+    length = len(record).to_bytes(8, "little")
+    return b"".join((length, _masked(length).to_bytes(4, "little"), record, _masked(record).to_bytes(4, "little")))
 
 
 def _records(file: BinaryIO | gzip.GzipFile, most: int, size: int | None) -> Iterator[bytes | TooLong]:

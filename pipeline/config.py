@@ -52,13 +52,14 @@ class NegativeTransferOptions(_Section):
     references: list[Literal["raw", "scratch"]] = pydantic.Field(
         ["raw", "scratch"],
         min_length=1,
-        description="raw: the same head on raw pixels; scratch: the same network untrained.",
+        description="raw: the same head on raw inputs; scratch: the same network untrained.",
     )
     tolerance: float = pydantic.Field(
         0.0,
         ge=0,
         le=1,
-        description="Accuracy by which transferring may fall short of a reference; what may be luck is no shortfall.",
+        description="How far transferring may fall short of a reference, in the mean score of an example (share of "
+        "right labels, F1, standard deviations of a number); what may be luck is no shortfall.",
     )
 
 
@@ -74,7 +75,9 @@ class GateOptions(_Section):
     )
     model_size_mb: float | None = pydantic.Field(None, gt=0, description="Largest exported model, MB (10^6 bytes).")
     latency_ms: float | None = pydantic.Field(
-        None, gt=0, description="Largest median time of a one-image gRPC Predict in the serving check, milliseconds."
+        None,
+        gt=0,
+        description="Largest median time of a gRPC Predict of one example in the serving check, milliseconds.",
     )
     negative_transfer: NegativeTransferOptions | None = pydantic.Field(
         None, description="The negative-transfer gate; null: not compared."
@@ -84,9 +87,12 @@ class GateOptions(_Section):
 class ServingCheckOptions(_Section):
     """The check of the candidate behind a real server."""
 
-    examples: int = pydantic.Field(32, ge=1, le=1000, description="Test images sent over gRPC.")
+    examples: int = pydantic.Field(32, ge=1, le=1000, description="Test examples sent over gRPC.")
     tolerance: float = pydantic.Field(
-        1e-4, gt=0, description="Largest difference of a probability from the in-process one."
+        1e-4,
+        gt=0,
+        description="Largest difference of an answer from the in-process one: absolute for labels, in standard "
+        "deviations for numbers.",
     )
 
 
@@ -108,10 +114,11 @@ class Config(_Section):
         description="Where the examples come from, how they are split and what is refused."
     )
     input: inputs.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
-        inputs.KINDS.options("image")(), description="What the data is made of, and what the backbone expects of it."
+        inputs.KINDS.options(str(inputs.KINDS.default))(),
+        description="What the data is made of, and what the backbone expects of it.",
     )
     target: targets.KINDS.union() = pydantic.Field(  # type: ignore[valid-type]
-        targets.KINDS.options("label")(), description="What is predicted."
+        targets.KINDS.options(str(targets.KINDS.default))(), description="What is predicted."
     )
     backbone: BackboneOptions
     head: HeadOptions = HeadOptions()

@@ -1,6 +1,7 @@
 """The global Beam steps of ingestion: units are counted, then each bucket of digests is resolved and written."""
 
 import collections
+import functools
 import itertools
 import operator
 from collections.abc import Iterable, Iterator
@@ -11,29 +12,34 @@ from graft.components.ingest import shards
 from graft.components.ingest.options import SplitOptions
 from graft.components.ingest.plan import Sighting
 from graft.components.ingest.reasons import Reason
-from graft.components.ingest.records import Record, bucket_of
+from graft.components.ingest.records import Record, bucket_of, unpack
 from graft.components.ingest.request import Request
 from graft.components.ingest.splits import PRECEDENCE, assign_split
+from graft.models.targets.base import Value
 
-_DIGEST = operator.attrgetter("digest")
+_DIGEST = operator.itemgetter(Record._fields.index("digest"))
 _FILE_AND_PLACE = operator.attrgetter("file", "chunk", "offset")
 
 Refusal = tuple[Record, Reason, str]
 
 
-def list_units(element: tuple[int, Iterable[list[tuple]]], request: Request) -> Iterator[tuple[int, list[Sighting]]]:
-    """(bucket of digests, lists of records) -> (bucket of units, sightings), without what will be refused."""
+def list_units(element: tuple[int, Iterable[bytes]], request: Request) -> Iterator[tuple[int, list[Sighting]]]:
+    """(bucket of digests, packed records) -> (bucket of units, sightings), without what will be refused."""
     buckets: dict[int, set[Sighting]] = collections.defaultdict(set)
+    strata = functools.cache(request.strata)
     for copies in copies_in_order(element[1]):
-        if len({record.value for record in copies}) == 1:
-            for record in copies:
-                unit, strata = record.unit, request.strata(record.value, record.domain)
-                buckets[bucket_of(unit)].update((unit, stratum, record.named) for stratum in strata)
+        if len(copies) > 1 and len({record.value for record in copies}) > 1:
+            continue
+        for record in copies:
+            unit = record.unit
+            sightings = buckets[bucket_of(unit)]
+            for stratum in strata(record.value, record.domain):
+                sightings.add((unit, stratum, record.named))
     yield from ((bucket, list(sightings)) for bucket, sightings in buckets.items())
 
 
 class WriteBucket(beam.DoFn):
-    """(bucket of digests, lists of records), plan -> nothing: writes the bucket's part of each split, and a note."""
+    """(bucket of digests, packed records), plan -> nothing: writes the bucket's part of each split, and a note."""
 
     def __init__(self, request: Request, folder: str):
         self._request = request
@@ -45,25 +51,24 @@ class WriteBucket(beam.DoFn):
     def teardown(self) -> None:
         self._shards.close()
 
-    def process(self, element: tuple[int, Iterable[list[tuple]]], plan: dict[bytes, str]) -> Iterable[None]:
-        bucket, lists = element
+    def process(self, element: tuple[int, Iterable[bytes]], plan: dict[bytes, str]) -> Iterable[None]:
+        bucket, packed = element
         rejected: list[list[str]] = []
-        # split -> domain -> how often each class was used, and how many examples
-        strata: dict[str, dict[str, collections.Counter[str]]] = collections.defaultdict(
-            lambda: collections.defaultdict(collections.Counter)
-        )
-        counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        # (split, domain, value) -> how often it was used
+        used: dict[tuple[str, str, Value], int] = collections.defaultdict(int)
         duplicates = 0
+        fractions, read = self._request.data.split, self._shards.read
         with shards.PartWriter(self._folder, bucket) as writer:
-            for copies in copies_in_order(lists):
-                kept, split, refused = resolve(copies, plan, self._request.data.split)
+            for copies in copies_in_order(packed):
+                kept, split, refused = resolve(copies, plan, fractions)
                 for record in kept:
-                    writer.write(split, record, self._shards.read(record))
-                    domain = record.domain or ""
-                    counts[split][domain] += 1
-                    strata[split][domain].update(self._request.target.strata(record.value))
-                rejected += [[record.file, record.label, str(reason), detail] for record, reason, detail in refused]
-                duplicates += max(0, len(kept) - 1)
+                    writer.write(split, record, read(record))
+                    used[split, record.domain or "", record.value] += 1
+                if refused:
+                    rejected += [[record.file, record.label, str(reason), detail] for record, reason, detail in refused]
+                if len(kept) > 1:
+                    duplicates += len(kept) - 1
+        counts, strata = self._counted(used)
         note = {
             "counts": counts,
             "strata": strata,
@@ -74,11 +79,28 @@ class WriteBucket(beam.DoFn):
         shards.write_note(self._folder, f"bucket-{bucket:03d}", note)
         return ()
 
+    def _counted(self, used: dict[tuple[str, str, Value], int]) -> tuple[dict, dict]:
+        """split -> domain -> number of examples; the same by class."""
+        counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        strata: dict[str, dict[str, collections.Counter[str]]] = {}
+        for (split, domain, value), count in used.items():
+            counts[split][domain] += count
+            by_class = strata.setdefault(split, {}).setdefault(domain, collections.Counter())
+            for stratum in self._request.target.strata(value):
+                by_class[stratum] += count
+        return counts, strata
 
-def copies_in_order(lists: Iterable[list[tuple]]) -> Iterator[list[Record]]:
+
+def copies_in_order(packed: Iterable[bytes]) -> Iterator[list[Record]]:
     """The records with one digest together, digests in order, copies by file: an order that no listing decides."""
-    records = sorted(map(Record._make, itertools.chain.from_iterable(lists)), key=_DIGEST)
-    for _, copies in itertools.groupby(records, _DIGEST):
+    fields = sorted(itertools.chain.from_iterable(map(unpack, packed)), key=_DIGEST)
+    copies: list[Record] = []
+    for record in map(Record._make, fields):
+        if copies and copies[0].digest != record.digest:
+            yield copies if len(copies) == 1 else sorted(copies, key=_FILE_AND_PLACE)
+            copies = []
+        copies.append(record)
+    if copies:
         yield sorted(copies, key=_FILE_AND_PLACE)
 
 

@@ -1,6 +1,7 @@
 """What the global steps of ingestion know of an example: all but its content, which stays in the working shards."""
 
 import hashlib
+import marshal
 from typing import NamedTuple
 
 from graft.models.targets.base import Value
@@ -45,6 +46,16 @@ class Record(NamedTuple):
     def label(self) -> str:
         """The value in words."""
         return label_text(self.value)
+
+
+def pack(records: list[Record]) -> bytes:
+    """Records for the way through Beam, which would take each field by itself."""
+    return marshal.dumps([tuple(record) for record in records])
+
+
+def unpack(packed: bytes) -> list[tuple]:
+    """The fields of what `pack` packed, in order."""
+    return marshal.loads(packed)
 
 
 def label_text(value: Value) -> str:

@@ -39,7 +39,7 @@ def sample_contents(request: Request, count: int) -> list[bytes]:
                 facts = verify.admit(item, request.input)
             except Refused:
                 continue
-            (answer,) = request.input.verify([item.content], [facts])
-            if isinstance(answer, bytes):
-                found[answer] = None
+            (content,) = request.input.verify([item.content], [facts])
+            if isinstance(content, bytes):
+                found[content] = None
     return list(found)

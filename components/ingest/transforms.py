@@ -1,14 +1,13 @@
 """The Beam steps of ingestion that see one chunk: it is listed, checked and written to a working shard."""
 
 import collections
-import hashlib
 import threading
 from collections.abc import Iterator
 
 import apache_beam as beam
 
 from graft.components.ingest import shards, verify
-from graft.components.ingest.records import Record, bucket_of, label_text
+from graft.components.ingest.records import Record, bucket_of, label_text, pack
 from graft.components.ingest.request import Request
 from graft.components.ingest.sources.base import Chunk, Item, Source
 from graft.models import examples, progress
@@ -57,13 +56,13 @@ class ListChunks(beam.DoFn):
 
 
 class WriteChunk(beam.DoFn):
-    """(name, chunk) -> (bucket, records). Checks each example and writes a working shard and a note about the chunk."""
+    """(name, chunk) -> (bucket, packed records). Checks each example; writes a working shard and a note."""
 
     def __init__(self, request: Request, folder: str):
         self._request = request
         self._folder = folder
 
-    def process(self, element: tuple[str, Chunk]) -> Iterator[tuple[int, list[tuple]]]:
+    def process(self, element: tuple[str, Chunk]) -> Iterator[tuple[int, bytes]]:
         name, chunk = element
         try:
             job = _ChunkJob(self._request, self._folder, name)
@@ -75,7 +74,7 @@ class WriteChunk(beam.DoFn):
             shards.write_note(self._folder, f"error-{name}", {"message": str(error)})
             return
         shards.write_note(self._folder, name, job.note())
-        yield from job.buckets.items()
+        yield from ((bucket, pack(records)) for bucket, records in job.buckets.items())
 
 
 class _ChunkJob:
@@ -85,7 +84,7 @@ class _ChunkJob:
         self._request = request
         self._name = name
         self.writer = shards.ShardWriter(folder, name)
-        self.buckets: dict[int, list[tuple]] = collections.defaultdict(list)
+        self.buckets: dict[int, list[Record]] = collections.defaultdict(list)
         self._rejected: list[list[str]] = []
         self._bytes = 0
 
@@ -93,14 +92,12 @@ class _ChunkJob:
         self._rejected.append([item.file, label_text(item.about.value), str(refused.reason), refused.detail])
         Meter.add(done=1, rejected=1)
 
-    def write(self, batch: verify.Batch, answers: list[bytes | Refused]) -> None:
+    def write(self, batch: verify.Batch, answers: list[verify.Answer]) -> None:
         used = 0
-        for (item, facts), content in zip(batch, answers, strict=True):
+        for (item, facts), (content, digest) in zip(batch, answers, strict=True):
             if isinstance(content, Refused):
                 self.refuse(item, content)
                 continue
-            # Of what the source gave: split and identity must not change with the library that converts a content.
-            digest = hashlib.sha256(item.content).digest()
             offset, length = self.writer.write(make_example(item, content, facts, digest, self._request))
             about = item.about
             record = Record(
@@ -115,8 +112,7 @@ class _ChunkJob:
                 length=length,
                 file=item.file,
             )
-            # Beam has a quick way with plain tuples; anything else it pickles one by one.
-            self.buckets[bucket_of(digest)].append(tuple(record))
+            self.buckets[bucket_of(digest)].append(record)
             self._bytes += len(content)
             used += 1
         Meter.add(done=used)

@@ -2,9 +2,11 @@
 
 import collections
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
+from typing import NamedTuple
 
 from graft.components.ingest.sources.base import Item
 from graft.models.inputs.base import Facts, Input, Refused
@@ -16,6 +18,18 @@ _BATCH_BYTES = 2**23
 _THREADS = max(1, os.cpu_count() or 1)
 
 Batch = list[tuple[Item, Facts]]
+
+
+class Answer(NamedTuple):
+    """What became of one content.
+
+    Attributes:
+      content: The bytes to store, or why it is not used.
+      digest: sha256 of what the source gave: identity and split must not change with the library that converts it.
+    """
+
+    content: bytes | Refused
+    digest: bytes
 
 
 def admit(item: Item, source: Input) -> Facts:
@@ -58,15 +72,15 @@ def batches(items: Iterable[Item], source: Input, refuse: Callable[[Item, Refuse
         yield batch
 
 
-def verify_ahead(found: Iterable[Batch], source: Input) -> Iterator[tuple[Batch, list[bytes | Refused]]]:
-    """Verifies on other threads while the caller reads and writes.
+def verify_ahead(found: Iterable[Batch], source: Input) -> Iterator[tuple[Batch, list[Answer]]]:
+    """Verifies and hashes on other threads while the caller reads and writes.
 
     Args:
       found: Batches of what was admitted.
       source: Verifies them.
 
     Yields:
-      Each batch with the answers of `Input.verify`, in order. As many batches are held as the machine has cores.
+      Each batch with its answers, in order. As many batches are held as the machine has cores.
     """
     pending: collections.deque = collections.deque()
     for batch in found:
@@ -78,8 +92,11 @@ def verify_ahead(found: Iterable[Batch], source: Input) -> Iterator[tuple[Batch,
         yield done, answer.result()
 
 
-def _verify(batch: Batch, source: Input) -> list[bytes | Refused]:
-    return source.verify([item.content for item, _ in batch], [facts for _, facts in batch])
+def _verify(batch: Batch, source: Input) -> list[Answer]:
+    contents = [item.content for item, _ in batch]
+    verified = source.verify(contents, [facts for _, facts in batch])
+    # Here, and not where the records are made: hashing lets other threads work meanwhile.
+    return [Answer(one, hashlib.sha256(given).digest()) for one, given in zip(verified, contents, strict=True)]
 
 
 @functools.cache

@@ -74,6 +74,7 @@ class Target(abc.ABC):
         answer_name: the output of `serving_default` that is compared and measured: `probabilities`, `values`.
         answer_words: what `answer_name` holds, for people.
         score_name: what the mean of `scores` is, for people: `accuracy`.
+        gap_name: what a rival's mean score less that of a model is, for people: `error rate`.
         score_range: the largest difference between two scores of one example; None: there is no largest.
         metrics: figures that results and lineage list.
         slice_columns: figures of a slice, which `SliceGates` may limit, and whether higher is better.
@@ -81,6 +82,7 @@ class Target(abc.ABC):
         one_value: whether an example has one value, a class.
         tunes: whether `tuned` learns anything of the trained model's answers.
         REASONS: codes of `Refused`, each with one line for people.
+        stratum: what one of `strata` is called: `class`; empty where examples are not told apart.
         from_names: whether the name of a folder, or a number that indexes names, can be the target.
         words: names of losses and figures, with their unit, for the axes of plots.
     """
@@ -91,12 +93,14 @@ class Target(abc.ABC):
     answer_name: ClassVar[str]
     answer_words: ClassVar[str]
     score_name: ClassVar[str]
+    gap_name: ClassVar[str]
     score_range: ClassVar[float | None]
     has_vocabulary: ClassVar[bool]
     one_value: ClassVar[bool]
     tunes: ClassVar[bool] = False
     REASONS: ClassVar[Mapping[str, str]]
     from_names: ClassVar[bool]
+    stratum: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
     slice_columns: ClassVar[Mapping[str, bool]]
     words: ClassVar[Mapping[str, str]]

@@ -100,7 +100,8 @@ class Target(AnyTarget):
     higher_is_better = False
     answer_name = "values"
     answer_words = "numbers, in standard deviations"
-    score_name = "mean absolute error, standard deviations, below 0"
+    score_name = "mean absolute error, below 0, in standard deviations"
+    gap_name = "mean absolute error, in standard deviations"
     score_range = None
     has_vocabulary = False
     one_value = False
@@ -110,6 +111,7 @@ class Target(AnyTarget):
         "bad_label": "a column of target.columns holds no finite number",
     }
     metrics = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
+    stratum = ""
     slice_columns = {"mean_absolute_error": False, "root_mean_squared_error": False}
     words = {
         "loss": "loss (mean squared error, in squares of the standard deviation)",

@@ -16,9 +16,9 @@ from pydantic import Field
 from graft.components.ingest.options import RowOptions
 from graft.components.ingest.request import Request
 from graft.components.ingest.sources import base
-from graft.components.ingest.sources.base import About, Chunk, Item, as_text, chunk_size
+from graft.components.ingest.sources.base import About, Chunk, Item, as_text
 from graft.components.ingest.sources.columns import check_columns, content_of, read_row
-from graft.components.ingest.sources.files import FileChunk, FileRef
+from graft.components.ingest.sources.files import FileRef, file_chunks
 from graft.models.errors import GraftError
 from graft.models.regular_file import open_regular
 
@@ -86,11 +86,7 @@ class Source(base.Source):
         if not self.request.input.reads_paths:
             yield from self._row_chunks()
             return
-        refs = list(self._refs())
-        size = chunk_size(len(refs))
-        for start in range(0, len(refs), size):
-            part = tuple(refs[start : start + size])
-            yield FileChunk(self._root, part, self.request.input.limit, self.prefix)
+        yield from file_chunks(self._root, list(self._refs()), self.request.input.limit, self.prefix)
 
     def _row_chunks(self) -> Iterator[Chunk]:
         with _Table(self.path, self.request) as table:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from graft.components.ingest.reasons import Reason
-from graft.components.ingest.sources.base import About, Chunk, Item, as_text
+from graft.components.ingest.sources.base import About, Chunk, Item, as_text, chunk_size
 from graft.models.inputs.base import Refused
 from graft.models.regular_file import open_descriptor
 
 
-class FileRef(NamedTuple):  # not a dataclass: those pickle ten times slower, and there is one for each file
+class FileRef(NamedTuple):
     """One file: its path relative to the chunk's root, and what the source says of it."""
 
     path: str
@@ -23,25 +23,34 @@ class FileRef(NamedTuple):  # not a dataclass: those pickle ten times slower, an
 
 @dataclasses.dataclass(frozen=True)
 class FileChunk(Chunk):
-    """References to files below one root."""
+    """References to files below one root; what many share is pickled once."""
 
     root: str
-    refs: tuple[FileRef, ...]
+    paths: tuple[str, ...]
+    abouts: tuple[About, ...]
     max_bytes: int
     prefix: str = ""
 
     @property
     def size(self) -> int:
-        return len(self.refs)
+        return len(self.paths)
 
     def read(self) -> Iterator[Item]:
-        for path, about in self.refs:
+        for path, about in zip(self.paths, self.abouts, strict=True):
             item = Item(self.prefix + as_text(path), about)
             try:
                 item.content = read_file(os.path.join(self.root, path), self.max_bytes)
             except Refused as refused:
                 item.reason, item.detail = Reason(refused.reason), refused.detail
             yield item
+
+
+def file_chunks(root: str, refs: list[FileRef], max_bytes: int, prefix: str) -> Iterator[FileChunk]:
+    """The files in chunks, in order."""
+    size = chunk_size(len(refs))
+    for start in range(0, len(refs), size):
+        paths, abouts = zip(*refs[start : start + size], strict=True)
+        yield FileChunk(root, paths, abouts, max_bytes, prefix)
 
 
 def read_file(path: str, max_bytes: int) -> bytes:

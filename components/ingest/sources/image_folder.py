@@ -10,8 +10,8 @@ from pydantic import Field
 
 from graft.components.ingest.options import FolderOptions
 from graft.components.ingest.sources import base
-from graft.components.ingest.sources.base import About, Chunk, as_text, chunk_size
-from graft.components.ingest.sources.files import FileChunk, FileRef
+from graft.components.ingest.sources.base import About, Chunk, as_text
+from graft.components.ingest.sources.files import FileRef, file_chunks
 from graft.components.ingest.splits import parse_split
 from graft.models.errors import GraftError
 
@@ -46,11 +46,7 @@ class Source(base.Source):
             yield ref.about
 
     def chunks(self) -> Iterator[Chunk]:
-        refs = list(self._refs())
-        size = chunk_size(len(refs))
-        for start in range(0, len(refs), size):
-            part = tuple(refs[start : start + size])
-            yield FileChunk(self.path, part, self.request.input.limit, self.prefix)
+        yield from file_chunks(self.path, list(self._refs()), self.request.input.limit, self.prefix)
 
     def _refs(self) -> Iterator[FileRef]:
         folders = [entry for entry in _scan(self.path) if _is_folder(entry)]

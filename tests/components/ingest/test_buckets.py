@@ -9,7 +9,7 @@ from ingest_request import request
 
 from graft.components.ingest import buckets, shards
 from graft.components.ingest.reasons import Reason
-from graft.components.ingest.records import BUCKETS, Record, bucket_of
+from graft.components.ingest.records import BUCKETS, Record, bucket_of, pack
 
 REQUEST = request(source="csv", path="x")
 FRACTIONS = REQUEST.data.split
@@ -74,7 +74,7 @@ def test_units_are_listed_without_images_that_will_be_refused():
         [record("a", digest=TRAIN), record("b", digest=TEST)],
         [record("c", "dog", digest=TEST), record("d", group="p1", named="eval")],
     ]
-    found = [sighting for _, sightings in buckets.list_units((0, lists), REQUEST) for sighting in sightings]
+    found = [sighting for _, sightings in buckets.list_units((0, map(pack, lists)), REQUEST) for sighting in sightings]
     assert sorted(found, key=str) == sorted(
         [(TRAIN, "cat", None), (hashlib.sha256(b"p1").digest(), "cat", "eval")], key=str
     )
@@ -98,7 +98,7 @@ def test_a_bucket_is_written_by_digest_then_file_whatever_the_order(tmp_path):
     write.setup()
     for seed in range(3):
         random.Random(seed).shuffle(records)
-        write.process((1, [records[:5], records[5:]]), {})
+        write.process((1, [pack(records[:5]), pack(records[5:])]), {})
         (part,) = shards.list_parts(str(tmp_path))["test"]
         found = [record.decode().split() for record in tf.data.TFRecordDataset(part.path).as_numpy_iterator()]
         assert found == sorted(found) and len(found) == 16

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from small_inputs import pictures
 
 from graft.models import datasets
 from graft.models.batch_statistics import BatchStatistics
 from graft.models.examples import split_files
-from graft.models.options import AugmentOptions
 
 SPLITS = ("train", "eval", "test")
 
@@ -91,16 +91,18 @@ def shades(tmp_path):
     return {"image_folder": tmp_path / "shades", "csv": tmp_path / "all.csv"}
 
 
-def train_split(result, batch_size: int) -> datasets.ImageSplit:
-    classes = [f"level {level}" for level in range(10)]
-    return datasets.ImageSplit(split_files(str(result.examples), "train"), classes, (8, 8), (0, 255), batch_size)
+def train_split(result, batch_size: int) -> datasets.InputSplit:
+    files = split_files(str(result.examples), "train")
+    levels = [int(row["label"].decode().removeprefix("level ")) for row in result.rows("train")]
+    return datasets.InputSplit(files, pictures((8, 8), (0, 255)), {"targets": np.array(levels)}, batch_size)
 
 
 def test_a_small_shuffle_buffer_gives_batches_of_many_classes(shades, ingest, monkeypatch):
     monkeypatch.setattr(datasets, "_SHUFFLE_BYTES", 1000)  # about four images
     split = train_split(ingest(source="image_folder", path=shades["image_folder"]), batch_size=32)
-    (epoch,) = split.shuffled(0, 1, 0, AugmentOptions())
-    mixed = [len(set(labels.numpy())) for _, labels in epoch if len(labels) == 32]
+    (epoch,) = split.shuffled(0, 1, 0)
+    levels = [batch["targets"].numpy() for batch in epoch]
+    mixed = [len(set(found)) for found in levels if len(found) == 32]
     assert len(mixed) > 5 and min(mixed) > 5  # 9.7 of 10 on average; one or two where the source's order stood
 
 
@@ -110,7 +112,8 @@ def test_batch_statistics_are_of_the_data_not_of_the_listing(shades, ingest):
         norm = keras.layers.BatchNormalization(momentum=0.99, name="norm")
         model = keras.Sequential([keras.Input((8, 8, 3)), norm])
         split = train_split(ingest(source=source, path=path), batch_size=4)
-        BatchStatistics(model, model.variables, split.inputs).estimate(split.ordered())
+        inputs = (batch["inputs"] for batch in split.ordered())
+        BatchStatistics(model, model.variables, split.spec["inputs"]).estimate(inputs)
         found.append((norm.moving_mean.numpy(), norm.moving_variance.numpy()))
     np.testing.assert_array_equal(found[0], found[1])
     mean, variance = found[0]

@@ -1,5 +1,7 @@
 """Contents on their way through the input, whatever it is."""
 
+import hashlib
+
 import pytest
 
 from graft.components.ingest import verify
@@ -57,5 +59,7 @@ def test_answers_come_in_order():
     batches = [[(item, {})] for item in items(*(b"%d" % number for number in range(30)))]
     answers = list(verify.verify_ahead(iter(batches), Numbers()))
     assert [batch[0][0].file for batch, _ in answers] == [str(number) for number in range(30)]
-    told = [answer[0] if isinstance(answer[0], bytes) else answer[0].reason for _, answer in answers]
+    contents = [answer.content for _, [answer] in answers]
+    told = [one if isinstance(one, bytes) else one.reason for one in contents]
     assert told == [b"<%d>" % number if number != 13 else "unlucky" for number in range(30)]
+    assert answers[7][1][0].digest == hashlib.sha256(b"7").digest()  # of what came, not of what is stored

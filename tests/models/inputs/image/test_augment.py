@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from graft.models.inputs.image import AugmentOptions
 from graft.models.inputs.image.augment import augment
-from graft.models.options import AugmentOptions
 
 IMAGE = tf.constant(np.random.default_rng(0).uniform(-1, 1, (12, 10, 3)), tf.float32)
 

@@ -1,0 +1,95 @@
+"""A line of code should know its room by its words: images stand in `models/inputs/image`, accuracy in a target."""
+
+import ast
+import pathlib
+import re
+
+import grimp
+import pytest
+
+from graft.models import inputs, targets
+
+ROOT = pathlib.Path(__file__).parents[1]
+INPUTS = re.compile(r"image|pixel|picture|jpe?g|png|webp|tiff", re.I)
+TARGETS = re.compile(r"accuracy|macro_f1|confusion|probabilit|regression", re.I)
+FOLDERS = ("serving", "monitoring", "components", "pipeline")
+EXCEPT = {
+    "components/beam.py": "a container image",
+    "components/ingest/request.py": "a source is called image_folder",
+    "components/ingest/sources/__init__.py": "a source is called image_folder",
+    "components/ingest/sources/idx.py": "a file format that holds images only",
+    "components/ingest/sources/image_folder.py": "its name",
+    "components/ingest/sources/tfds_info.py": "TFDS calls a feature Image",
+    "components/ingest/summary.py": "what version 0.1 wrote was of images",
+    "components/ingest/options.py": "the columns' names by the kind of input",
+    "pipeline/config_moved.py": "keys of version 0.1",
+    "pipeline/demo/data.py": "the demo's own data",
+    "pipeline/demo/source.py": "the demo's own network",
+    "pipeline/demo/story.py": "the demo's own data",
+    "pipeline/plots.py": "image/svg+xml",
+    "pipeline/reference.py": "a source is called image_folder",
+}
+"""Files that may speak of images, and why."""
+
+
+def spoken(source: str, words: re.Pattern) -> list[str]:
+    """Names and texts of code that hold one of the words; comments and docstrings are not code."""
+    tree = ast.parse(source)
+    described = {
+        id(statement.value)
+        for node in ast.walk(tree)
+        for statement in (node.body if isinstance(getattr(node, "body", None), list) else ())
+        if isinstance(statement, ast.Expr)
+    }
+    names = (getattr(node, field, None) for node in ast.walk(tree) for field in ("id", "attr", "arg", "name", "module"))
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in described)
+    return [text for text in (*names, *texts) if isinstance(text, str) and words.search(text)]
+
+
+def speaking(folder: str, words: re.Pattern) -> dict[str, list[str]]:
+    """What the files of a folder say, by file."""
+    files = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in (ROOT / folder).rglob("*.py")}
+    return {name: found for name, source in files.items() if (found := spoken(source, words))}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_other_room_speaks_of_images(folder):
+    found = speaking(folder, INPUTS)
+    assert not {name: words for name, words in found.items() if name not in EXCEPT}
+    assert {name for name in EXCEPT if name.startswith(f"{folder}/")} <= set(found), (
+        "an exception that is none any more"
+    )
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_other_room_speaks_of_what_a_target_measures(folder):
+    """But the demo, which knows that its target is one label."""
+    found = speaking(folder, TARGETS)
+    assert not {name: words for name, words in found.items() if not name.startswith("pipeline/demo/")}
+
+
+def test_what_counts_as_speaking():
+    assert spoken("'''Images.'''\nsize = 3  # pixels\n", INPUTS) == []
+    assert spoken("image_size = 3", INPUTS) == ["image_size"]
+    assert spoken("def f():\n    '''Of an image.'''\n    return 'of pixels'", INPUTS) == ["of pixels"]
+    assert spoken("from a.image import b", INPUTS) == ["a.image"]
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return grimp.build_graph("graft", cache_dir=None)
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        *(f"graft.models.inputs.{kind}" for kind in inputs.KINDS),
+        *(f"graft.models.targets.{kind}" for kind in targets.KINDS),
+    ],
+)
+def test_a_kind_is_imported_by_its_name_in_the_registry_only(graph, room):
+    inside = {module for module in graph.modules if f"{module}.".startswith(f"{room}.")}
+    importing = {module for one in inside for module in graph.find_modules_that_directly_import(one)} - inside
+    # The networks of keras.applications are made for images; the benchmarks compare rules for images.
+    allowed = {"graft.models.applications", *(module for module in importing if module.startswith("graft.benchmarks."))}
+    assert importing <= allowed
