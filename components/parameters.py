@@ -31,12 +31,17 @@ class BaseParameters(pydantic.BaseModel):
         return {name: ExecutionParameter(type=int if cls._is_whole(name) else str) for name in cls.model_fields}
 
     def dump(self) -> dict[str, str | int]:
-        """Values of `declared`: text and whole numbers as they are, yes or no as 1 or 0, all else as JSON."""
+        """Values of `declared`: text and whole numbers as they are, yes or no as 1 or 0, all else as JSON.
+
+        Keys of JSON are sorted: equal values are one cache key, whoever made them.
+        """
         values = self.model_dump(mode="json", by_alias=True)
-        return {
-            name: int(value) if self._is_whole(name) else value if self._is_text(name) else json.dumps(value)
-            for name, value in values.items()
-        }
+        return {name: self._plain(name, value) for name, value in values.items()}
+
+    def _plain(self, name: str, value: Any) -> str | int:
+        if self._is_whole(name):
+            return int(value)
+        return value if self._is_text(name) else json.dumps(value, sort_keys=True)
 
     @classmethod
     def load(cls, exec_properties: Mapping[str, Any]) -> Self:

@@ -54,7 +54,7 @@ def compile_pipeline(config: Config, output: pathlib.Path, image: str, pipeline_
         backbone="",
         schema_file=config.data.schema_file,
         run_key="",
-        served="",
+        served=None,
         store_id="",
         pointer="",
         checkpoint_dir=f"{config.root}/{config.name}/checkpoints",

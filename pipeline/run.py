@@ -238,8 +238,7 @@ def make_keys(config: Config) -> Keys:
         backbone=backbone,
         schema_file=prepare.pin_schema(config),
         run_key=key,
-        # Sorted: the baseline read back from a manifest has its keys in another order.
-        served=json.dumps(find_baseline(store, config.name, key), sort_keys=True),
+        served=find_baseline(store, config.name, key),
         store_id=store.store_id,
         pointer=pointer_state(store, config.name, key),
         checkpoint_dir=str(config.run_root.absolute() / "checkpoints"),

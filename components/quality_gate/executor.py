@@ -40,7 +40,7 @@ class Parameters(BaseParameters):
     model_name: str
     store: str
     run_key: str
-    served: str
+    served: dict[str, Any] | None
     trust: bool
 
 

@@ -82,6 +82,7 @@ class Target(abc.ABC):
         one_value: whether an example has one value, a class.
         tunes: whether `tuned` learns anything of the trained model's answers.
         REASONS: codes of `Refused`, each with one line for people.
+        stratum: what one of `strata` is called: `class`; empty where examples are not told apart.
         from_names: whether the name of a folder, or a number that indexes names, can be the target.
         words: names of losses and figures, with their unit, for the axes of plots.
     """
@@ -99,6 +100,7 @@ class Target(abc.ABC):
     tunes: ClassVar[bool] = False
     REASONS: ClassVar[Mapping[str, str]]
     from_names: ClassVar[bool]
+    stratum: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
     slice_columns: ClassVar[Mapping[str, bool]]
     words: ClassVar[Mapping[str, str]]

@@ -29,6 +29,7 @@ class Classes(Target):
 
     has_vocabulary = True
     column_keys = ("target.column",)
+    stratum = "class"
     REASONS = {
         "unknown_label": "no label, or one that is not in target.class_names",
         "bad_label": "the class name holds a line break or another control character",

@@ -111,6 +111,7 @@ class Target(AnyTarget):
         "bad_label": "a column of target.columns holds no finite number",
     }
     metrics = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
+    stratum = ""
     slice_columns = {"mean_absolute_error": False, "root_mean_squared_error": False}
     words = {
         "loss": "loss (mean squared error, in squares of the standard deviation)",

@@ -105,13 +105,13 @@ def _tell(folder: pathlib.Path, seeds: int, view: ProgressView, end: Ending) -> 
     _, raw_source = _prepare(folder, RAW, data.DIGIT_SIDE, 1, RAW_LABELS, view)
     raw = _run(_raw_config(folder, seeds), view, end)
 
-    accuracy = {**frozen.comparison["accuracy"], "fine_tuned": fine_tuned.comparison["accuracy"]["transferred"]}
+    accuracy = {**frozen.comparison["scores"], "fine_tuned": fine_tuned.comparison["scores"]["transferred"]}
     value = {
         "folder": str(folder),
         "seeds": frozen.comparison["seeds"],
         "canvas": _part(frozen.comparison, accuracy, source, CANVAS_LABELS)
         | {"fine_tuned_gap": fine_tuned.comparison["gap"]},
-        "raw": _part(raw.comparison, raw.comparison["accuracy"], raw_source, RAW_LABELS),
+        "raw": _part(raw.comparison, raw.comparison["scores"], raw_source, RAW_LABELS),
         "server": server,
         "predictions": predictions,
         "runs": {
@@ -192,7 +192,7 @@ def _part(
         "labels_per_class": labels,
         "source_accuracy": source_accuracy,
         "accuracy": {("frozen" if k == "transferred" else k): spread(v) for k, v in accuracy.items()},
-        **{key: comparison[key] for key in ("gap", "best_reference", "statement", "test_images", "epochs")},
+        **{key: comparison[key] for key in ("gap", "best_reference", "statement", "test_examples", "epochs")},
     }
 
 

@@ -123,7 +123,7 @@ class Keys:
         backbone: identity of what the handle names (sha256 of a local one).
         schema_file: curated schema to import, None to infer one.
         run_key: identity of all that goes into the model.
-        served: the baseline as it was before the run; the gate itself looks again.
+        served: the baseline as it was before the run, None without one; the gate itself looks again.
         store_id: identity of the model store.
         pointer: state of the store's pointer before the run.
         checkpoint_dir: where an unfinished training is kept.
@@ -134,7 +134,7 @@ class Keys:
     backbone: str
     schema_file: str | None
     run_key: str
-    served: str
+    served: dict[str, Any] | None
     store_id: str
     pointer: str
     checkpoint_dir: str

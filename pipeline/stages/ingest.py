@@ -99,7 +99,10 @@ class Ingest(base.Stage):
         words = f"{summary.used_count} {unit} from {data.source} {_place(data)}; {rejected} rejected."
         if ran.lineage.get("data"):
             words += f" Fingerprint {ran.lineage['data']['fingerprint']}."
-        entries: list[base.Entry] = [(base.DATA, Text(words)), (base.DATA, _counts(summary, with_sums=False))]
+        entries: list[base.Entry] = [
+            (base.DATA, Text(words)),
+            (base.DATA, _counts(summary, ran.target.stratum, with_sums=False)),
+        ]
         if summary.unmeasured:
             entries.append((base.DATA, Text(_unmeasured(summary, ran))))
         return entries
@@ -133,22 +136,22 @@ def _data(ran: base.Ran) -> Sequence[Block]:
             for split, counts in summary.domains.items()
         )
         blocks.append(Text(f"By domain: {by_split}."))
-    return [*blocks, _counts(summary, with_sums=True)]
+    return [*blocks, _counts(summary, ran.target.stratum, with_sums=True)]
 
 
 def _unmeasured(summary: "Summary", ran: base.Ran) -> str:
     missing = "; ".join(f"{name} in {' and '.join(splits)}" for name, splits in summary.unmeasured.items())
-    return f"Too few {ran.input.unit} to measure every class: there is no {ran.input.one} of {missing}."
+    return f"Too few {ran.input.unit} to measure every {ran.target.stratum}: there is no {ran.input.one} of {missing}."
 
 
-def _counts(summary: "Summary", with_sums: bool) -> Table:
-    """Examples by class and split; a sum for each class where it is asked for."""
+def _counts(summary: "Summary", stratum: str, with_sums: bool) -> Table:
+    """Examples by stratum and split; a sum for each where it is asked for."""
     from graft.components.ingest.splits import SPLITS
 
     names = sorted({name for strata in summary.used.values() for name in strata if name}, key=natural_key)
     counts = {name: [summary.used[split].get(name, 0) for split in SPLITS] for name in names}
     totals = [summary.counts[split] for split in SPLITS]
-    columns = [Column("class"), *(Column(split, "number") for split in SPLITS)]
+    columns = [Column(stratum), *(Column(split, "number") for split in SPLITS)]
     if not with_sums:
         return Table(columns, [(name, *row) for name, row in (*counts.items(), ("all", totals))])
     return Table(
@@ -162,12 +165,12 @@ def _samples(ran: base.Ran) -> Sequence[Block]:
     from graft.pipeline import previews
 
     strata = _summary(ran).classes
-    # A few of each class; of what has no classes as many as make a row.
+    # A few of each; of what is not told apart as many as make a row.
     names, each = (strata[:_MOST_STRATA], 3) if strata else ([""], 12)
     shown = previews.samples(ran.uri("ingest", "examples"), "train", names, ran.input, ran.target, each)
     blocks: list[Block] = [Gallery(list(shown.items()))]
     if len(strata) > len(shown):
-        blocks.append(Text(f"{len(strata) - len(shown)} more classes are not shown.", note=True))
+        blocks.append(Text(f"{len(strata) - len(shown)} more are not shown.", note=True))
     return blocks
 
 

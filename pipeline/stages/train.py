@@ -136,7 +136,7 @@ def _strengths(path: Sequence[Mapping[str, Any]], chosen: int, names: Sequence[s
             "L2 strength (strong to weak)",
             words.get(name, name),
             _train_and_eval(x, path, name),
-            y_range=_range(path, name),
+            y_range=_range(path, name) or (0, None),
             log_x=True,
             falling_x=True,
             lines=[(x[chosen], f"chosen, {x[chosen]:.2g}")],

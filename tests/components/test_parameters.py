@@ -46,6 +46,13 @@ def test_what_is_loaded_is_what_was_dumped(given):
     assert Parameters.load(given.dump() | {"span": 3, "use_cache": True}) == given
 
 
+def test_equal_values_are_one_cache_key(given):
+    class Kept(BaseParameters):
+        metadata: dict[str, int]
+
+    assert Kept(metadata={"a": 1, "b": 2}).dump() == Kept(metadata={"b": 2, "a": 1}).dump()
+
+
 def test_kubeflow_gives_whole_numbers_as_floats(given):
     floats = {name: float(value) if isinstance(value, int) else value for name, value in given.dump().items()}
     assert Parameters.load(floats) == given

@@ -1,5 +1,6 @@
 """What holds for every stage's room, without running one."""
 
+import datetime
 import json
 import subprocess
 import sys
@@ -8,9 +9,10 @@ import pytest
 
 from graft.components.gates import write_gates
 from graft.models.gates import Gate
+from graft.models.targets import KINDS, make_target
 from graft.pipeline import config as configs
 from graft.pipeline import stages
-from graft.pipeline.metadata import Artifact
+from graft.pipeline.metadata import Artifact, Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages.base import Absent, Ran
 
@@ -68,3 +70,42 @@ def test_gates_are_read_where_they_are_written(stage, tmp_path):
     assert stage.gates(outputs) == checked
     if stage.name != "quality_gate":  # which reads its figures too
         assert "0 of 1 gates passed" in stage.line(RunResult("r"), outputs)
+
+
+def execution(parameters: dict, outputs: dict[str, Artifact] | None = None) -> Execution:
+    """One that went well."""
+    started = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
+    return Execution(1, "r", "s", "COMPLETE", started, 1.0, parameters, outputs or {})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"backbone": {"handle": "/b"}, "identity": "1" * 64},
+        {"backbone": {"handle": "/b", "identity": "1" * 64, "image_size": [8, 8]}},  # as version 0.1 kept it
+    ],
+)
+def test_a_backbone_is_known_in_runs_of_either_version(parameters):
+    found = stages.find("features").describe(execution(parameters))
+    assert found == {"backbone": {"handle": "/b", "identity": "1" * 64}}
+
+
+def test_data_without_a_path_goes_by_its_name():
+    parameters = {"data": {"source": "tfds", "name": "mnist"}, "fingerprint": "f", "code": "c"}
+    room = stages.find("ingest")
+    described = room.describe(execution(parameters))
+    assert ("data", "tfds mnist") in room.rows(described) and ("", "counts no longer on disk") in room.rows(described)
+
+
+def test_what_was_measured_of_numbers_goes_by_their_names(tmp_path):
+    target = make_target(KINDS.options("numbers")(columns=("light",)), ("light",))
+    figures = {"target": target.description(), "candidate": dict.fromkeys(target.metrics, 0.5), "model_size_mb": 1.0}
+    served = {"version": 4, target.headline: 0.25, "examples": 3}
+    (tmp_path / "figures.json").write_text(json.dumps(figures | {"baseline": served}))
+    room = stages.find("quality_gate")
+    found = room.judged(execution({}, {"quality": Artifact("Quality", str(tmp_path), {})}))
+    assert found == {
+        "metrics": dict.fromkeys(target.metrics, 0.5),
+        "baseline": {"version": 4, target.headline: 0.25},
+    }
+    assert ("baseline", f"version 4, {target.headline} 0.2500") in room.rows(found)

@@ -86,7 +86,7 @@ def judge(kept: Predictions, folder: pathlib.Path, gates: dict) -> tuple[dict, d
     for name, [artifact] in outputs.items():
         artifact.uri = str(folder / name)
     given = executor.Parameters(
-        gates=gates, model_name="m", store=str(folder / "store"), run_key="", served="", trust=True
+        gates=gates, model_name="m", store=str(folder / "store"), run_key="", served=None, trust=True
     )
     executor.Executor().Do(inputs, outputs, given.dump())
     found = json.loads((folder / "quality/figures.json").read_text())
