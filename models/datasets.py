@@ -201,7 +201,7 @@ class InputSplit:
                 yield _drawn_batch(batch, rng)
 
     def _prepared(self, record: tf.Tensor) -> tf.Tensor:
-        return self._prepare(tf.io.parse_single_example(record, _FEATURES)[INPUT])
+        return self._prepare(tf.io.parse_single_example(record, _FEATURES)[INPUT][None])[0]
 
     def _with_columns(self, inputs: tf.Tensor, places: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"inputs": inputs} | {name: tf.gather(column, places) for name, column in self._columns.items()}
@@ -234,15 +234,15 @@ class _Contents:
 
 @functools.cache
 def preparer(input: Input) -> Callable[[tf.Tensor], tf.Tensor]:
-    """`Input.prepare` for a single example, traced once a process: tracing it may take longer than decoding many.
+    """`Input.prepare`, traced once a process: that may take longer than preparing many examples.
 
     Returns:
-        a function from a scalar string to one example of `input.spec`.
+        a function from strings [n] to a batch of `input.spec`, which a graph may call too; n may be 0.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    def prepare(content: tf.Tensor) -> tf.Tensor:
-        return input.prepare(content[None])[0]
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def prepare(contents: tf.Tensor) -> tf.Tensor:
+        return input.prepare(contents)
 
     return prepare.get_concrete_function()
 

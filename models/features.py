@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from graft.models.backbone import Backbone
+from graft.models.datasets import preparer
 from graft.models.errors import GraftError, kernel_reason
 from graft.models.frozen import FrozenRunner
 from graft.models.stored import reading
@@ -25,9 +26,11 @@ def feature_runner(backbone: Backbone, *, callers: int | None = None) -> FrozenR
     It holds the weights that the backbone has now; close it after use.
     """
 
+    prepare = preparer(backbone.takes)
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="contents")], autograph=False)
     def features(contents):
-        return backbone(backbone.takes.prepare(contents), training=False)
+        return backbone(prepare(contents), training=False)
 
     return FrozenRunner(features.get_concrete_function(), callers=callers)
 

@@ -289,7 +289,7 @@ def _summary(
         "best_reference": best,
         "statement": (
             f"Transferring is {verdict} not transferring: the gap to {named} is {told.mean:+.3f} in "
-            f"{target.score_name} (interval {told.low:+.3f} to {told.high:+.3f} over {len(seeds)} seeds and "
+            f"{target.gap_name} (interval {told.low:+.3f} to {told.high:+.3f} over {len(seeds)} seeds and "
             f"{model.shape[1]} test {unit}, {gap.FALSE_ALARMS:.0%} false alarms at most{over_all}); "
             "above 0 the source hurts."
         ),

@@ -74,6 +74,7 @@ class Target(abc.ABC):
         answer_name: the output of `serving_default` that is compared and measured: `probabilities`, `values`.
         answer_words: what `answer_name` holds, for people.
         score_name: what the mean of `scores` is, for people: `accuracy`.
+        gap_name: what a rival's mean score less that of a model is, for people: `error rate`.
         score_range: the largest difference between two scores of one example; None: there is no largest.
         metrics: figures that results and lineage list.
         slice_columns: figures of a slice, which `SliceGates` may limit, and whether higher is better.
@@ -92,6 +93,7 @@ class Target(abc.ABC):
     answer_name: ClassVar[str]
     answer_words: ClassVar[str]
     score_name: ClassVar[str]
+    gap_name: ClassVar[str]
     score_range: ClassVar[float | None]
     has_vocabulary: ClassVar[bool]
     one_value: ClassVar[bool]

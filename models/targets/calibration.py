@@ -53,9 +53,8 @@ def reliability(
     if examples is None:
         squares = np.bincount(which, excess**2, bins)
     else:
-        together = np.zeros((int(examples.max(initial=-1)) + 1, bins))
-        np.add.at(together, (examples, which), excess)
-        squares = (together**2).sum(axis=0)
+        together = np.bincount(examples * bins + which, excess, (int(examples.max(initial=-1)) + 1) * bins)
+        squares = (together.reshape(-1, bins) ** 2).sum(axis=0)
     return {
         "error": float(error),
         "bias": float(np.sqrt(2 / np.pi * chance).sum() / max(count, 1)),

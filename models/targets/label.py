@@ -106,6 +106,7 @@ class Target(classes.Classes):
     answer_name = "probabilities"
     answer_words = "probabilities"
     score_name = "accuracy"
+    gap_name = "error rate"
     score_range = 1.0
     one_value = True
     from_names = True

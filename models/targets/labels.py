@@ -106,6 +106,7 @@ class Target(classes.Classes):
     answer_name = "probabilities"
     answer_words = "probabilities"
     score_name = "mean F1 of an example"
+    gap_name = "lost mean F1 of an example"
     score_range = 1.0
     one_value = False
     from_names = False

@@ -73,8 +73,8 @@ def _curve(figures: Mapping[str, Any]) -> Plot:
         Series("a class at its threshold", [x for x, _ in points], [y for _, y in points], "points", tone="second"),
     ]
     axes = Axes(
-        "recall (share of the labels that are found)",
-        "precision (share of those found that are right)",
+        "recall (share of the true labels)",
+        "precision (share of those found)",
         series,
         x_range=(0, 1.02),
         y_range=(0, 1.02),

@@ -100,7 +100,8 @@ class Target(AnyTarget):
     higher_is_better = False
     answer_name = "values"
     answer_words = "numbers, in standard deviations"
-    score_name = "mean absolute error, standard deviations, below 0"
+    score_name = "mean absolute error, below 0, in standard deviations"
+    gap_name = "mean absolute error, in standard deviations"
     score_range = None
     has_vocabulary = False
     one_value = False

@@ -89,7 +89,7 @@ def first_cells(page: str, heading: str) -> list[str]:
 
 def source_text() -> Iterator[str]:
     """The text of the code, with pieces of one literal over several lines joined."""
-    for folder in ("models", "serving", "components", "pipeline", "kubeflow", "scripts"):
+    for folder in ("models", "serving", "components", "pipeline", "monitoring", "kubeflow", "scripts"):
         for path in sorted((TOP / folder).rglob("*.[ps]*")):
             if path.suffix in (".py", ".sh"):
                 yield re.sub(r'"\n\s*f?"', "", path.read_text(encoding="utf-8"))

@@ -6,17 +6,14 @@ import re
 import shlex
 import subprocess
 import sys
-import zipfile
 
 import docs_pages as pages
 import pytest
 import yaml
 from docs_commands import Kind, check_exists, kind_of
 
-from graft.components import gates
 from graft.components.ingest.reasons import Reason
 from graft.models import inputs, targets
-from graft.models.errors import GraftError
 from graft.pipeline import config as configs
 
 BLOCKS = [block for page in pages.PAGES for block in pages.blocks(page)]
@@ -98,6 +95,8 @@ def test_a_configuration_with_a_typo_is_noticed(tmp_path):
 
 @pytest.mark.parametrize("block", of_language("python"))
 def test_code_compiles_and_its_imports_are_there(block):
+    if block.page.name == "extending.md":  # files that are not there: test_extending.py writes and runs them
+        return
     for node in ast.walk(ast.parse(block.text)):
         if isinstance(node, ast.ImportFrom) and node.module != "__future__":
             module = importlib.import_module(node.module)
@@ -106,64 +105,6 @@ def test_code_compiles_and_its_imports_are_there(block):
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 importlib.import_module(alias.name)
-
-
-def example(start):
-    """The namespace of the example in extending.md that begins with this comment."""
-    [block] = [b for b in BLOCKS if b.page.name == "extending.md" and b.text.startswith(f"# {start}")]
-    module = type(sys)("example_of_the_docs")
-    sys.modules[module.__name__] = module
-    exec(compile(block.text, block.page.name, "exec"), module.__dict__)
-    return module
-
-
-def test_method_example_keeps_the_contract(monkeypatch):
-    from graft.models import transfer
-
-    module = example("models/transfer/joint.py")
-    monkeypatch.setitem(transfer.METHODS, "joint", module.__name__)
-    loaded = configs.parse({**BASE, "transfer": {"method": "joint"}, "train": {"augment": {"flip": True}}}, "example")
-    assert loaded.transfer == {"method": "joint", "learning_rate": 1e-4} and callable(module.fit)
-    with pytest.raises(configs.ConfigError, match="learning_rate"):
-        configs.parse({**BASE, "transfer": {"method": "joint", "learning_rate": 0}}, "example")
-
-
-@pytest.mark.slow
-def test_method_example_trains(tmp_path):
-    from docs_training import train_with
-
-    assert train_with(example("models/transfer/joint.py"), tmp_path) > 0.9
-
-
-def test_source_example_reads(monkeypatch, tmp_path):
-    from ingest_request import request
-
-    from graft.components.ingest.preflight import check_source
-    from graft.components.ingest.sources import REGISTRY, base
-
-    module = example("components/ingest/sources/zip.py")
-    monkeypatch.setitem(REGISTRY._modules, "zip", module.__name__)
-    path = tmp_path / "photos.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for label in ("daisy", "rose"):
-            for number in range(10):
-                archive.writestr(f"{label}/{number}.png", b"x" * (number + 1))
-    options = request(source="zip", path=str(path), input={"max_bytes": 9})
-    assert check_source(options).classes == {"daisy": 10, "rose": 10}
-    items = [item for chunk in base.load(options, str(path)).chunks() for item in chunk.read()]
-    assert [len(item.content) for item in items] == [*range(1, 10), 0] * 2
-    assert [item.reason for item in items].count(Reason.TOO_LARGE) == 2
-    path.write_bytes(b"no archive")
-    with pytest.raises(GraftError, match="needs a zip archive"):
-        check_source(options)
-
-
-def test_gate_example_opens_and_closes():
-    rule = example("components/quality_gate/rules.py").speed
-    assert rule({"images_per_second": 20.0}, {}) == []
-    [open_gate] = rule({"images_per_second": 20.0}, {"images_per_second": 20.0})
-    [closed] = rule({"images_per_second": 19.0}, {"images_per_second": 20.0})
-    assert isinstance(closed, gates.Gate) and open_gate.passed and not closed.passed
 
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)

@@ -1,0 +1,32 @@
+"""The recipes of extending.md, followed to the letter in a copy of the house, and what they make put to use."""
+
+import docs_house
+import docs_recipes
+import pytest
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory):
+    return docs_house.make(tmp_path_factory.mktemp("house"))
+
+
+def test_recipes_say_where_everything_goes():
+    """Eight recipes: a new file each, and an entry or a line for all but those that need none."""
+    written = [path for path, _ in docs_house.files()]
+    assert len(written) == len(set(written)) == 11
+    assert {entry.place for entry in docs_house.entries()} == {
+        *("KINDS", "METHODS", "REGISTRY", "STAGES", "imports"),
+        *("GateOptions", "judge", "graft.observers", "graft.sections"),
+    }
+
+
+def test_new_kinds_are_known_and_refuse_what_is_wrong(house, tmp_path):
+    """Settings, errors, reference page, source, gate and section; TensorFlow is not imported for them."""
+    assert docs_house.run(house, tmp_path, "-m", "docs_recipes", "quick").split() == [*docs_recipes.QUICK]
+
+
+@pytest.mark.slow
+def test_a_pipeline_of_new_kinds_runs_is_served_and_is_stopped(house, tmp_path):
+    """Input, target, method, stage and gates in one run; observer beside a server; a closed gate in the second run."""
+    done = docs_house.run(house, tmp_path, "-m", "docs_recipes", "slow").split()
+    assert [word for word in done if word in docs_recipes.SLOW] == [*docs_recipes.SLOW]

@@ -1,0 +1,65 @@
+"""Targets by name: made from settings, described, restored from an export, new or old."""
+
+import json
+
+import pytest
+
+from graft.models.errors import GraftError
+from graft.models.targets import KINDS, exported_target, make_target, parse_options, restore
+
+SETTINGS = {"numbers": {"columns": ["a", "b"]}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_comes_back_from_an_export(kind, tmp_path):
+    target = make_target(parse_options({"kind": kind, **SETTINGS.get(kind, {})}), ["a", "b"], {"note": [1.5]})
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra/graft.json").write_text(json.dumps({"target": target.description()}))
+    back = exported_target(tmp_path)
+    assert back.kind == kind and back.description() == target.description() == restore(back.description()).description()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_target_never_changes(kind):
+    target = make_target(parse_options({"kind": kind, **SETTINGS.get(kind, {})}), ["a", "b"])
+    assert target.with_facts(more=1).facts == {"more": 1} and target.facts == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_kind_says_of_itself_fits_together(kind):
+    """Its headline and what a slice may limit are figures that have gates; each reason has a line for people."""
+    module = KINDS.module(kind)
+    assert set(module.SliceGates.model_fields) == set(module.Target.slice_columns)
+    assert {*module.Target.slice_columns, module.Target.headline} <= set(module.Gates.model_fields)
+    assert set(module.Options.model_fields) >= module.Options.PARSES
+    assert {"unknown_label", "bad_label"} == set(module.Target.REASONS)
+    assert module.Target.headline in module.Target.metrics
+
+
+def test_settings_without_a_kind_are_of_one_label():
+    assert parse_options({}).kind == "label"
+    with pytest.raises(
+        GraftError, match=r"target.kind: received 'lable'; did you mean 'label'\? allowed: label, labels"
+    ):
+        parse_options({"kind": "lable"})
+
+
+def test_an_export_of_the_version_before_is_one_label(tmp_path):
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra/labels.txt").write_text("café\ndog\n")
+    target = exported_target(tmp_path)
+    assert target.kind == "label" and target.names == ("café", "dog")
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"target": {"options": {"kind": "x"}, "names": [], "facts": {}}}'])
+def test_a_damaged_description_is_told_in_one_line(content, tmp_path):
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra/graft.json").write_text(content)
+    with pytest.raises(GraftError, match=r"graft\.json: damaged \(") as told:
+        exported_target(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_a_model_of_another_maker_is_refused(tmp_path):
+    with pytest.raises(GraftError, match=r"graft\.json: missing; only models exported by Graft"):
+        exported_target(tmp_path)
