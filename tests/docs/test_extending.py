@@ -21,7 +21,7 @@ def test_recipes_say_where_everything_goes():
     assert len(written) == len(set(written)) == 11
     assert {entry.place for entry in docs_house.entries()} == {
         *("KINDS", "METHODS", "REGISTRY", "STAGES", "imports"),
-        *("GateOptions", "judge", "graft.observers", "graft.sections"),
+        *("GateOptions", "RULES", "graft.observers", "graft.sections"),
     }
 
 
