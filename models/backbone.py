@@ -73,6 +73,7 @@ class Backbone(keras.layers.Layer):
             kept = () if isinstance(body, HubLayer) else kept_frozen(body)
         self.kept = tuple(kept)
         self.built = True
+        self._lent = False
         self.unfreeze(unfrozen)
 
     @property
@@ -99,6 +100,8 @@ class Backbone(keras.layers.Layer):
         """
         if not 0 <= fraction <= 1:
             raise GraftError(f"fraction of the backbone to unfreeze must be from 0 to 1; received {fraction}")
+        if self._lent and fraction:
+            raise RuntimeError("this backbone is shared with others; load one of your own to train it")
         units = self.units
         count = math.ceil(fraction * len(units))
         if fraction and not units and not isinstance(self.body, HubLayer):  # which says so itself
@@ -116,6 +119,11 @@ class Backbone(keras.layers.Layer):
             open_top(self.body, self.kept, count)
         self.unfrozen = fraction
         return count
+
+    def lend(self) -> None:
+        """From now on it only computes: who shares it relies on its weights; there is no way back."""
+        self.unfreeze(0.0)
+        self._lent = True
 
     def call(self, examples, training=None):
         in_training = bool(training) and self.trainable and self.training_trace

@@ -19,6 +19,7 @@ from graft.models.backbone import Backbone
 from graft.models.datasets import preparer
 from graft.models.errors import GraftError
 from graft.models.examples import INPUT
+from graft.models.loaded_export import load_export
 from graft.models.targets import DESCRIPTION, LABELS
 from graft.models.targets.base import Target
 from graft.models.warmup import write_warmup
@@ -155,7 +156,7 @@ def compare_export(
         GraftError: it is more than `TOLERANCE`, or not a number.
     """
     input = backbone.takes
-    exported = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    exported = load_export(directory).signatures["serving_default"]
     answers = exported(**{input.signature_name: tf.constant(list(contents))})[target.answer_name].numpy()
     features = backbone(preparer(input)(tf.constant(list(contents))), training=False)
     expected = target.measured(head(tf.cast(features, tf.float32), training=False))

@@ -183,6 +183,19 @@ class HubLayer(keras.layers.Layer):
         self._scopes: list[list[int]] = []
         if self._is_reusable and getattr(self._module, "variables", None):
             self._wrap_variables(folder)
+        self._wrap_captured()
+
+    def _wrap_captured(self) -> None:
+        """Tracks what the traces read without the publisher listing it, as a plain `tf.Module` does; it cannot train.
+
+        Untracked it would be missing where this layer is saved.
+        """
+        known = {id(variable) for variable in getattr(self._module, "variables", None) or ()}
+        for trace in self.traces:
+            for variable in trace.variables:
+                if id(variable) not in known:
+                    known.add(id(variable))
+                    self._track_variable(_wrapped(variable, trainable=False))
 
     def _wrap_variables(self, folder: pathlib.Path) -> None:
         """Makes a Keras variable around each restored one: an optimizer step on it moves the restored graph."""
@@ -195,18 +208,17 @@ class HubLayer(keras.layers.Layer):
         for _, variable in restored:
             path = variable.name.removesuffix(":0")
             trains = id(variable) in published
-            wrapped = keras.Variable(
-                variable,
-                shape=variable.shape,
-                dtype=variable.dtype.name,
-                trainable=trains,
-                name=path.replace("/", "_"),  # Keras allows no slash
-            )
+            wrapped = _wrapped(variable, trains)
             if trains:
                 scope = path.rpartition("/")[0] or path
                 scopes.setdefault(scope, []).append(len(self._trainable_variables))
             self._track_variable(wrapped)
         self._scopes = list(scopes.values())
+
+
+def _wrapped(variable: tf.Variable, trainable: bool) -> keras.Variable:
+    name = variable.name.removesuffix(":0").replace("/", "_")  # Keras allows no slash
+    return keras.Variable(variable, shape=variable.shape, dtype=variable.dtype.name, trainable=trainable, name=name)
 
 
 def _single_input_signature(handle: str, module) -> tf.types.experimental.ConcreteFunction:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
-import tensorflow as tf
 
 from graft.models.frozen import FrozenRunner
 from graft.models.inputs import exported_input
+from graft.models.loaded_export import take_export
 from graft.models.targets import exported_target
 
 
@@ -31,8 +31,8 @@ class SavedModelPredictor:
     def __init__(self, path: str | pathlib.Path):
         self.target = exported_target(path)
         self.input = exported_input(path)
-        self._model = tf.saved_model.load(str(path))  # owns the variables
-        self._runner = FrozenRunner(self._model.signatures["serving_default"])
+        model = take_export(path)  # owns the variables
+        self._runner = FrozenRunner(model.signatures["serving_default"])
         self.examples_per_second = 0.0
 
     def predict(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from graft.models import gap, loop, progress
-from graft.models.backbone import Backbone, configured_backbone, scratch_backbone
+from graft.models.backbone import Backbone, scratch_backbone
 from graft.models.errors import GraftError
 from graft.models.examples import TARGET_DOMAIN
 from graft.models.features import check_same_backbone
@@ -29,6 +29,7 @@ from graft.models.inputs.base import Input
 from graft.models.options import HeadOptions, TrainOptions
 from graft.models.outputs import head_outputs, network_outputs, trained_outputs, tuned_target
 from graft.models.settings import Settings
+from graft.models.shared_backbone import shared_backbone
 from graft.models.standard_phases import backbone_phase
 from graft.models.targets import load_target
 from graft.models.targets.base import Target
@@ -232,7 +233,7 @@ def negative_transfer(
             f"negative_transfer.seeds: received {len(seeds)}; allowed: at least {gap.LEAST_SEEDS}, for fewer "
             "trainings say next to nothing of the luck of training"
         )
-    published = configured_backbone(comparison.settings.backbone, comparison.input)
+    published = shared_backbone(comparison.settings.backbone, comparison.input)
     check_same_backbone(comparison.settings.features_path, published)
     shared = None if reads_inputs(parse_options(comparison.settings.transfer)) else published
     plain = plain_form(comparison) if "raw" in references else {}

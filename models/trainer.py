@@ -25,10 +25,11 @@ from graft.models.inputs import make_input
 from graft.models.inputs.base import Input
 from graft.models.outputs import trained_outputs, tuned_target
 from graft.models.settings import Settings
+from graft.models.shared_backbone import own_backbone, shared_backbone
 from graft.models.targets import load_target
 from graft.models.targets.base import Target
 from graft.models.task import Split, Task, check_same_names, load_split
-from graft.models.transfer import METHODS, check_options, parse_options
+from graft.models.transfer import METHODS, check_options, parse_options, reads_inputs
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def build_task(
     target = target.fitted(train.targets)
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
-        backbone = backbone or configured_backbone(settings.backbone, input)
+        backbone = backbone or (own_backbone if reads_inputs(options) else shared_backbone)(settings.backbone, input)
         head = build_head(target.units, backbone.feature_dim, settings.head, settings.train.seed)
     return Task(
         target,

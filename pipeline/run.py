@@ -80,10 +80,12 @@ def check_backbone(config: Config) -> None:
     from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones
     from graft.models.inputs import make_input
+    from graft.models.shared_backbone import own_backbone, shared_backbone
     from graft.models.transfer import reads_inputs
 
     input = make_input(config.input)
-    loaded = backbones.configured_backbone(config.backbone, input)
+    trains = reads_inputs(config.transfer)
+    loaded = (own_backbone if trains else shared_backbone)(config.backbone, input)
     found = sample_contents(config.request(), _PROBED)
     if len(found) < 2:
         log.warning(
@@ -92,7 +94,7 @@ def check_backbone(config: Config) -> None:
     if input.unjudged:
         log.warning("backbone: %s", input.unjudged)
     backbones.check_backbone(loaded, found)
-    if reads_inputs(config.transfer):
+    if trains:
         loaded.unfreeze(1.0)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text(content, encoding="utf-8")

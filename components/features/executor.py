@@ -13,11 +13,11 @@ from tfx.types import artifact_utils
 from graft.components.parameters import BaseParameters
 from graft.models import examples, inputs, progress, targets
 from graft.models.applications import is_application
-from graft.models.backbone import configured_backbone
 from graft.models.errors import GraftError
 from graft.models.features import extract_features, write_backbone
 from graft.models.options import BackboneOptions
 from graft.models.settings import InputOptions, TargetOptions
+from graft.models.shared_backbone import shared_backbone
 from graft.models.targets.base import Target
 
 _COLUMNS = (examples.LABEL, examples.DIGEST, examples.DOMAIN, examples.WEIGHT)
@@ -68,7 +68,7 @@ class Executor(base_executor.BaseExecutor):
             GraftError: the backbone is not the one whose identity the run began with, or a label is none of the target.
         """
         given = Parameters.load(exec_properties)
-        backbone = configured_backbone(given.backbone, inputs.make_input(given.input))
+        backbone = shared_backbone(given.backbone, inputs.make_input(given.input))
         # A network of keras.applications is known by its name until it is built; see `pipeline.prepare`.
         if given.identity and given.identity != backbone.identity and not is_application(given.backbone.handle):
             raise GraftError(

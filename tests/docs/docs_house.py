@@ -63,8 +63,8 @@ def make(folder: pathlib.Path) -> pathlib.Path:
     for path, code in files():
         written = house / path
         written.parent.mkdir(exist_ok=True)
-        with written.open("a", encoding="utf-8") as file:
-            file.write(code)
+        before = f"{written.read_text(encoding='utf-8')}\n\n" if written.exists() else ""
+        written.write_text(before + code, encoding="utf-8")
     for entry in entries():
         (_register if entry.file == "setup.py" else _insert)(house, entry)
     return folder
@@ -98,7 +98,9 @@ def _insert(house: pathlib.Path, entry: Entry) -> None:
     path = house / entry.file
     lines = path.read_text(encoding="utf-8").splitlines()
     if entry.place == "imports":
-        lines.insert(next(i for i, line in enumerate(lines) if line.startswith("from ")), entry.text)
+        lines.insert(
+            1 + max(i for i, line in enumerate(lines) if line.startswith("from ") and line < entry.text), entry.text
+        )
     else:
         top = rf"(class |def )?{entry.place}\b"
         start = next((i for i, line in enumerate(lines) if re.match(top, line)), None)

@@ -317,3 +317,28 @@ def test_url_is_downloaded_and_cached(web_server, tmp_path, monkeypatch):
     assert HubLayer(layer.handle).identity == layer.identity
     with pytest.raises(GraftError, match="cannot be downloaded"):
         HubLayer(f"{web_server}/other.tar.gz", allow_http=True)
+
+
+@pytest.mark.parametrize("callable_too", [True, False], ids=["call", "signature"])
+def test_variables_that_nobody_lists_are_tracked(tmp_path, callable_too):
+    """A plain tf.Module: without them the exported model could not be saved."""
+    module = tf.Module()
+    module.table = tf.Variable([[1.0, 2.0], [3.0, 4.0]], name="table")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])
+    def call(x):
+        return x @ module.table
+
+    if callable_too:
+        module.__call__ = call
+    module.call = call
+    tf.saved_model.save(module, str(tmp_path / "hub"), signatures=call.get_concrete_function())
+    layer = HubLayer(str(tmp_path / "hub"))
+    assert [variable.shape for variable in layer.variables] == [(2, 2)]
+    assert not layer.trainable_variables and not layer.can_train
+    saved = tf.Module()
+    saved.kept = [variable.value for variable in layer.variables]
+    saved.call = tf.function(layer, input_signature=[tf.TensorSpec([None, 2], tf.float32)])
+    tf.saved_model.save(saved, str(tmp_path / "again"))
+    again = tf.saved_model.load(str(tmp_path / "again"))
+    np.testing.assert_array_equal(again.call(tf.constant([[1.0, 0.0]])), [[1.0, 2.0]])

@@ -19,9 +19,11 @@ from graft.models.examples import build, read_examples, split_files
 from graft.models.features import check_same_backbone
 from graft.models.options import BackboneOptions
 from graft.models.settings import Settings
+from graft.models.targets import label
 from graft.pipeline.prepare import backbone_identity
 
 PICTURES = pictures((24, 24))
+LABEL = label.Options()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def backbone(workshop) -> dict:
 def extract(inputs, backbone, folder, splits, identity="") -> Features:
     features = Features()
     features.uri = str(folder)
-    given = Parameters(backbone=backbone, input=PICTURES.options, identity=identity, splits=splits)
+    given = Parameters(backbone=backbone, input=PICTURES.options, target=LABEL, identity=identity, splits=splits)
     Executor().Do(inputs, {"features": [features]}, given.dump())
     return features
 
@@ -152,7 +154,8 @@ def reviews(tmp_path):
         with tf.io.TFRecordWriter(str(tmp_path / "examples" / "Split-train" / "part-0")) as writer:
             for number, (text, label, more) in enumerate(rows):
                 writer.write(build(text.encode(), (label,), "reviews.csv", bytes([number]) * 32, {}, **more))
-        given = Parameters(backbone={"handle": str(tmp_path / "encoder")}, input=texts().options, splits=["train"])
+        encoder = {"handle": str(tmp_path / "encoder")}
+        given = Parameters(backbone=encoder, input=texts().options, target=LABEL, splits=["train"])
         inputs = {"examples": [examples], "transform_graph": [graph]}
         Executor().Do(inputs, {"features": [features]}, given.dump())
         return tmp_path / "features" / "Split-train"
