@@ -179,13 +179,13 @@ def test_a_dry_run_runs_nothing(workshop, first_run, tmp_path):
 
 
 def test_a_dry_run_refuses_a_backbone_that_does_not_fit(workshop, first_run, tmp_path):
-    outcome = workshop.beside(tmp_path / "dry").again("--dry-run", "--set", "backbone.image_size=[32, 32]")
+    outcome = workshop.beside(tmp_path / "dry").again("--dry-run", "--set", "input.image_size=[32, 32]")
     assert outcome.code == 2
     assert "32" in outcome.value["error"] and "24" in outcome.value["error"]
 
 
 @pytest.mark.parametrize(
-    "setting", ["train.class_weights={brik: 2}", "gates.precision={brik: 0.5}", "gates.recall={brik: 0.5}"]
+    "setting", ["target.class_weights={brik: 2}", "gates.precision={brik: 0.5}", "gates.recall={brik: 0.5}"]
 )
 def test_a_dry_run_refuses_a_class_that_the_data_lacks(workshop, first_run, tmp_path, setting):
     outcome = workshop.beside(tmp_path / "dry").again("--dry-run", "--set", setting)
