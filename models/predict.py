@@ -63,8 +63,3 @@ class SavedModelPredictor:
 
     def __exit__(self, *_) -> None:
         self.close()
-
-
-def most_probable(probabilities: np.ndarray) -> np.ndarray:
-    """int [n], the class with the largest of the probabilities or logits [n, k]; -1 where one is no finite number."""
-    return np.where(np.isfinite(probabilities).all(axis=1), np.nan_to_num(probabilities).argmax(axis=1), -1)

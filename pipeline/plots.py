@@ -5,6 +5,7 @@ Nothing inside such an image can run or name anything outside it.
 
 import base64
 import io
+import textwrap
 
 import matplotlib
 import numpy as np
@@ -18,6 +19,8 @@ from graft.models.page import Axes, Matrix, Plot, Series
 # Okabe and Ito, Color Universal Design (2008): told apart with every kind of colour vision.
 _TONES = {"first": "#0072B2", "second": "#D55E00", "muted": "#6b6b6b"}
 _MUTED = _TONES["muted"]
+_LINE = 40
+"""Characters of a label beside an axis; more go into another line."""
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -76,7 +79,7 @@ def _draw(drawing: Drawing, axes: Axes) -> None:
             color=_MUTED, parse_math=False,
         )  # fmt: skip
     drawing.set_xlabel(axes.x_label, parse_math=False)
-    drawing.set_ylabel(axes.y_label, parse_math=False)
+    drawing.set_ylabel(textwrap.fill(axes.y_label, _LINE), parse_math=False)
     if axes.x_range:
         drawing.set_xlim(*axes.x_range)
     if axes.y_range:

@@ -42,12 +42,14 @@ class Section:
         title: its heading.
         blocks: what it shows.
         absent: why it shows nothing; empty if it shows something.
+        body: the blocks as HTML, once they are drawn.
     """
 
     name: str
     title: str
     blocks: Sequence[page.Block] = ()
     absent: str = ""
+    body: str = ""
 
 
 def write_report(
@@ -75,18 +77,18 @@ def write_report(
     path = folder / REPORT_FILE
     refusal = None if why_plain is None else f"Not shown: {why_plain}."
     try:
+        html = _environment(html=True)
         lineage = _guarded("lineage", lambda: _described(config, result, outputs), refusal)
         ran = Ran(config, result, outputs, {} if isinstance(lineage, str) else lineage)
         context = {
             "config": config,
             "config_yaml": {"yaml": _yaml(config)},
             "result": result,
-            "sections": list(build_sections(ran, refusal)),
+            "sections": [_drawn(section, html) for section in build_sections(ran, refusal)],
             "tiles": [] if refusal else list(_tiles(ran)),
             "lineage": lineage if isinstance(lineage, str) else _lineage(lineage),
-            "most_names": _MOST_NAMES,
         }
-        _write(path, _environment(html=True).get_template("report.html.j2").render(context))
+        _write(path, html.get_template("report.html.j2").render(context))
         context |= _card(ran, refusal)
         if context["card"]:
             _write(folder / CARD_FILE, _environment(html=False).get_template("model_card.md.j2").render(context))
@@ -110,6 +112,20 @@ def build_sections(ran: Ran, refusal: str | None = None) -> Iterator[Section]:
             for section in built:
                 if isinstance(section, page.Section):
                     yield Section(section.name, section.title, section.blocks)
+
+
+def _drawn(section: Section, html: jinja2.Environment) -> Section:
+    """The section with its blocks as HTML, or why they cannot be shown."""
+
+    def draw() -> markupsafe.Markup:
+        blocks = html.get_template("blocks.html.j2").make_module({"most_names": _MOST_NAMES})
+        return markupsafe.Markup("\n").join(blocks.show(block) for block in section.blocks)  # type: ignore[attr-defined]
+
+    drawn = _guarded(section.name, draw)
+    # Markup is a str, too: what is no Markup is a reason.
+    if isinstance(drawn, markupsafe.Markup):
+        return dataclasses.replace(section, body=drawn)
+    return dataclasses.replace(section, absent=drawn)
 
 
 def _guarded(name: str, build: Callable[[], Any], refusal: str | None = None) -> Any:

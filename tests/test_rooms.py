@@ -15,7 +15,6 @@ TARGETS = re.compile(r"accuracy|macro_f1|confusion|probabilit|regression", re.I)
 FOLDERS = ("serving", "monitoring", "components", "pipeline")
 EXCEPT = {
     "components/beam.py": "a container image",
-    "components/ingest/request.py": "a source is called image_folder",
     "components/ingest/sources/__init__.py": "a source is called image_folder",
     "components/ingest/sources/idx.py": "a file format that holds images only",
     "components/ingest/sources/image_folder.py": "its name",

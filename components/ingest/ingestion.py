@@ -71,8 +71,8 @@ def ingest(
     for note in shards.read_notes(folder, "error-"):
         raise GraftError(note["message"])
     span = spans[-1][0]
-    summary, judged = write_rejected(request, folder, rejected_uri, span=span, seconds=time.monotonic() - start)
-    check_counts(summary, judged, request)
+    summary = write_rejected(request, folder, rejected_uri, span=span, seconds=time.monotonic() - start)
+    check_counts(summary, request)
     parts = shards.list_parts(folder)
     check_disjoint({split: [part.digests for part in found] for split, found in parts.items()})
     check_disjoint({split: [part.groups for part in found] for split, found in parts.items()}, "groups")

@@ -127,6 +127,9 @@ class DataOptions(Section):
 class FolderOptions(DataOptions):
     """A source that says nothing of an example but its label and its split."""
 
+    labels_from: ClassVar[str] = "labels stand beside the contents"
+    """Where they come from, for messages."""
+
     slices: ClassVar[tuple[str, ...]] = ()
     group: ClassVar[str | None] = None
     domain: ClassVar[DomainOptions | None] = None
@@ -135,6 +138,9 @@ class FolderOptions(DataOptions):
 
 class RowOptions(DataOptions):
     """A source with columns."""
+
+    holds_bytes: ClassVar[bool] = True
+    """Whether a cell can hold any content; else only text, or the path of a file."""
 
     columns: ColumnOptions = Field(default=ColumnOptions(), description="Names of the columns to read.")
     slices: tuple[str, ...] = Field(

@@ -91,7 +91,10 @@ def check_source(request: Request) -> SourceReport:
         if request.data.domain:
             check_domains(_expected_domains(request, found), request)
     classes = {name: counts.total() for name, counts in found.strata.items() if name}
-    missing = {label: [split for split in SPLITS if split not in reached[label]] for label in sorted(classes)}
+    there = {split: reached if split == "train" else judged for split in SPLITS}
+    missing = {
+        label: [split for split in SPLITS if split not in there[split].get(label, ())] for label in sorted(classes)
+    }
     return SourceReport(
         tuple(source.path for _, source in opened),
         {label: classes[label] for label in sorted(classes, key=natural_key)},

@@ -62,7 +62,8 @@ class Request:
     def input_column(self) -> str:
         """The column of the content, or of its path."""
         named = self.data.columns.input
-        return named or ("path" if self.data.source == "csv" and self.input.reads_paths else self.input.column)
+        by_path = self.input.reads_paths and not self.data.holds_bytes
+        return named or ("path" if by_path else self.input.column)
 
     @property
     def domain_column(self) -> str | None:
@@ -116,7 +117,7 @@ class Request:
         if self.class_names is not None:
             return f"target.class_names allows {', '.join(self.class_names[:_SHOWN])}"
         if not isinstance(self.data, RowOptions):
-            return "each class is a folder" if self.data.source == "image_folder" else "labels stand beside the source"
+            return self.data.labels_from
         return "labels are read from " + ", ".join(map(repr, self.target.columns))
 
 

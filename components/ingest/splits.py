@@ -1,4 +1,4 @@
-"""Which split an image is in: told by its content, so that new files move no others and copies stay together."""
+"""Which split an example is in: told by its content, so that new files move no others and copies stay together."""
 
 SPLITS = ("train", "eval", "test")
 

@@ -40,6 +40,8 @@ class Summary:
       peak_rss: Largest resident memory of the process so far, bytes.
       limits: What of the input's settings contents were held against.
       span: The newest span, or None.
+      judged: As `used`, with eval and test of the target domain only, on which the model is judged; None where there
+        are no domains.
     """
 
     unit: str
@@ -54,6 +56,7 @@ class Summary:
     peak_rss: int
     limits: dict[str, float]
     span: int | None = None
+    judged: dict[str, dict[str, int]] | None = None
 
     @property
     def used_count(self) -> int:
@@ -87,8 +90,9 @@ class Summary:
 
     @property
     def unmeasured(self) -> dict[str, list[str]]:
-        """Class -> the splits that hold no example of it, for the classes that miss one."""
-        missing = {label: [split for split in SPLITS if label not in self.used[split]] for label in self.classes}
+        """Class -> the splits that hold no example of it to learn from or be judged on, for classes that miss one."""
+        used = self.judged or self.used
+        missing = {label: [split for split in SPLITS if label not in used[split]] for label in self.classes}
         return {label: splits for label, splits in missing.items() if splits}
 
     @property
@@ -98,9 +102,7 @@ class Summary:
         return sorted(found, key=natural_key)
 
 
-def write_rejected(
-    request: Request, folder: str, rejected_uri: str, *, span: int | None, seconds: float
-) -> tuple[Summary, dict[str, dict[str, int]]]:
+def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: int | None, seconds: float) -> Summary:
     """Gathers the workers' notes into `rejected.jsonl` and `summary.json`.
 
     Args:
@@ -109,10 +111,6 @@ def write_rejected(
       rejected_uri: Where to write.
       span: The newest span that was read.
       seconds: Wall time so far.
-
-    Returns:
-      The summary, and split -> class -> number of examples of the domain that the split is for: the model is judged on
-      the target domain only, and learns from all.
     """
     used: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
     judged: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
@@ -148,12 +146,13 @@ def write_rejected(
         peak_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         limits={name: value for name, value in request.input.options if name.startswith("max_")},
         span=span,
+        judged={split: dict(sorted(found.items())) for split, found in judged.items()} if request.data.domain else None,
     )
     with tf.io.gfile.GFile(f"{rejected_uri}/{SUMMARY_FILE}", "w") as file:
         figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate", "unmeasured")
         derived = {name: getattr(summary, name) for name in figures}
         file.write(json.dumps(dataclasses.asdict(summary) | derived, indent=2) + "\n")
-    return summary, {split: dict(found) for split, found in judged.items()}
+    return summary
 
 
 def _write_lines(file, rows: list[list[str]], counts: collections.Counter) -> None:
@@ -173,6 +172,7 @@ def read_summary(rejected_uri: str) -> Summary:
         values.setdefault("counts", {split: sum(labels.values()) for split, labels in values["used"].items()})
         values.setdefault("domains", {})
         values.setdefault("reasons", {})
+        values.setdefault("judged", None)
         return Summary(**{field.name: values[field.name] for field in dataclasses.fields(Summary)})
 
 
@@ -183,21 +183,20 @@ def read_rejected(rejected_uri: str) -> list[dict[str, str]]:
         return [json.loads(line) for line in file]
 
 
-def check_counts(summary: Summary, judged: dict[str, dict[str, int]], request: Request) -> None:
+def check_counts(summary: Summary, request: Request) -> None:
     """Raises GraftError unless there is an example in each split, of each domain where it is needed, and a target.
 
     What a target can learn but not measure is a line in the log, not an error.
 
     Args:
       summary: What was used.
-      judged: The second that `write_rejected` returns.
       request: What was asked for.
     """
     where, unit = f"data.path {request.data.path!r}", request.input.unit
     refused = f" {summary.rejected_count} {unit} were rejected: {summary.rejections}." if summary.rejected else ""
     if not summary.used_count:
         raise GraftError(f"{where}: no usable {request.input.one}.{refused}")
-    finding = request.target.check_counts(judged, unit)
+    finding = request.target.check_counts(summary.judged or summary.used, unit)
     if finding.problem and not finding.other_split:
         raise GraftError(f"{where}: {finding.problem}.{refused}")
     if request.data.domain:

@@ -1,4 +1,7 @@
-"""From figures to gates: those of any target. Each target's own limits are its own business (`Target.rules`)."""
+"""From figures to gates, for any target: one function a kind of gate, all of them listed in `RULES`.
+
+What a target limits itself (`accuracy`, `r2`) is its own business: `Target.rules`.
+"""
 
 from typing import Any
 
@@ -54,13 +57,14 @@ def negative_transfer(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
     return [at_most("negative_transfer", compared["beyond_luck"], tolerance, compared["statement"])]
 
 
+RULES = (baseline, model_size, negative_transfer)
+
+
 def judge(target: Target, figures: Figures, limits: dict[str, Any]) -> list[Gate]:
     """Every gate the limits ask for."""
     served = figures.get("baseline")
     return [
         *target.rules(figures["candidate"], limits, served if served and served["comparable"] else None),
         *slices(target, figures, limits),
-        *baseline(figures, limits),
-        *model_size(figures, limits),
-        *negative_transfer(figures, limits),
+        *(gate for rule in RULES for gate in rule(figures, limits)),
     ]

@@ -156,7 +156,11 @@ class Target(abc.ABC):
         """
 
     def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
-        """Names of classes that the settings and `limits` (of `gates`) mention, by key of the configuration."""
+        """Names of classes that the settings and `limits` (of `gates`) mention, by key of the configuration.
+
+        Raises:
+            GraftError: a name that the settings alone rule out.
+        """
         return {}
 
     # Learning.

@@ -1,6 +1,6 @@
 """One or several numbers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -110,7 +110,7 @@ class Target(AnyTarget):
         "unknown_label": "a column of target.columns holds nothing",
         "bad_label": "a column of target.columns holds no finite number",
     }
-    metrics = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
+    metrics: ClassVar[tuple[str, ...]] = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
     stratum = ""
     slice_columns = {"mean_absolute_error": False, "root_mean_squared_error": False}
     words = {
@@ -135,6 +135,17 @@ class Target(AnyTarget):
     def parse(self, row: Mapping[str, Any], class_names: Sequence[str] | None = None) -> Value:
         """A finite number from each column."""
         return tuple(_number(name, row.get(name)) for name in self.options.columns)
+
+    def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+        """No classes; limits by column name columns."""
+        for key in ("mean_absolute_error", "root_mean_squared_error", "r2"):
+            limit = limits.get(key)
+            for name in limit if isinstance(limit, dict) else ():
+                if name not in self.columns:
+                    raise GraftError(
+                        f"gates.{key}: {name!r} is no column of target.columns ({', '.join(self.columns)})"
+                    )
+        return {}
 
     def strata(self, value: Value) -> Sequence[str]:
         """Numbers are all of one kind."""

@@ -35,7 +35,7 @@ class Train(base.Stage):
         trained = f"{epochs} epochs, " if epochs else ""
         # What the target shows, or else the loss.
         name = next((name for name in figures(history) if name != "loss"), "loss")
-        return f"{solved}{trained}best eval {name} {best[f'val_{name}']:.4f}"
+        return f"{solved}{trained}best eval {name.replace('_', ' ')} {best[f'val_{name}']:.4f}"
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[base.Row]:
         config = lineage.get("config")
@@ -71,7 +71,7 @@ def _training(ran: base.Ran) -> Sequence[Block]:
         raise base.Absent("No epoch was recorded.")
     epochs, path = history["epochs"], history.get("path") or []
     best = epochs[history["best_epoch"] - 1]
-    kept = ", ".join(f"eval {name} {best[f'val_{name}']:.3f}" for name in figures(history))
+    kept = ", ".join(f"eval {name.replace('_', ' ')} {best[f'val_{name}']:.3f}" for name in figures(history))
     words = ran.target.words
     if path and len(epochs) == 1:
         step = path[history["chosen"]]

@@ -63,8 +63,12 @@ def make(folder: pathlib.Path) -> pathlib.Path:
     for path, code in files():
         written = house / path
         written.parent.mkdir(exist_ok=True)
-        with written.open("a", encoding="utf-8") as file:
-            file.write(code)
+        if written.exists():  # beside the others, above the list that names it
+            [entry] = [entry for entry in entries() if entry.file == path]
+            lines = written.read_text(encoding="utf-8").splitlines()
+            lines[_line_of(lines, entry) :] = [*code.splitlines(), "", "", *lines[_line_of(lines, entry) :]]
+            code = "\n".join(lines) + "\n"
+        written.write_text(code, encoding="utf-8")
     for entry in entries():
         (_register if entry.file == "setup.py" else _insert)(house, entry)
     return folder
@@ -93,25 +97,30 @@ def run(house: pathlib.Path, folder: pathlib.Path, *arguments: str) -> str:
     return done.stdout
 
 
+def _line_of(lines: list[str], entry: Entry) -> int:
+    """Where the collection or class of an entry begins."""
+    found = [i for i, line in enumerate(lines) if re.match(rf"(class )?{entry.place}\b", line)]
+    assert found, f"{entry.file} has no {entry.place}"
+    return found[0]
+
+
 def _insert(house: pathlib.Path, entry: Entry) -> None:
-    """Puts a line into a file: behind a neighbour, among the imports, or first in a collection or class."""
+    """Puts a line into a file: among the imports, in a class, or in a collection (first, or behind a neighbour)."""
     path = house / entry.file
     lines = path.read_text(encoding="utf-8").splitlines()
     if entry.place == "imports":
-        lines.insert(next(i for i, line in enumerate(lines) if line.startswith("from ")), entry.text)
+        before = (i for i, line in enumerate(lines) if line.startswith("from ") and line < entry.text)
+        lines.insert(1 + max(before), entry.text)
+    elif lines[start := _line_of(lines, entry)].startswith("class "):
+        lines.insert(lines.index("", start) + 1, f"    {entry.text}")
+    elif lines[start].endswith(")"):
+        lines[start] = f"{lines[start][:-1]}, {entry.text})"
     else:
-        top = rf"(class |def )?{entry.place}\b"
-        start = next((i for i, line in enumerate(lines) if re.match(top, line)), None)
-        assert start is not None, f"{entry.file} has no {entry.place}"
-        if lines[start].startswith("class "):
-            place = next(i for i in range(start, len(lines)) if not lines[i])
-            lines.insert(place + 1, f"    {entry.text}")
-        else:
-            opened = next(i for i in range(start, len(lines)) if lines[i].endswith(("[", "{")))
-            indent = " " * (len(lines[opened]) - len(lines[opened].lstrip()) + 4)
-            if entry.neighbour is not None:
-                opened = lines.index(f"{indent}{entry.neighbour},", opened)
-            lines.insert(opened + 1, f"{indent}{entry.text},")
+        opened = next(i for i in range(start, len(lines)) if lines[i].endswith(("[", "{")))
+        indent = " " * (len(lines[opened]) - len(lines[opened].lstrip()) + 4)
+        if entry.neighbour is not None:
+            opened = lines.index(f"{indent}{entry.neighbour},", opened)
+        lines.insert(opened + 1, f"{indent}{entry.text},")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -180,7 +180,7 @@ def pipeline() -> None:
     rejected = next(artifacts.glob("ingest/rejected/*/rejected.jsonl")).read_text().splitlines()
     assert sorted(json.loads(line)["reason"] for line in rejected) == ["bad_label", "not_numbers"]
     report = pathlib.Path(result["report"]).read_text()
-    assert "deviance" in report and "different_answers" in report
+    assert "deviance" in report and "different_answers" in report and "Variety of answers" in report
 
 
 def served() -> None:

@@ -1,6 +1,11 @@
 """The recipes of extending.md, followed to the letter in a copy of the house, and what they make put to use."""
 
+import shutil
+import subprocess
+import sys
+
 import docs_house
+import docs_pages as pages
 import docs_recipes
 import pytest
 
@@ -16,8 +21,16 @@ def test_recipes_say_where_everything_goes():
     assert len(written) == len(set(written)) == 11
     assert {entry.place for entry in docs_house.entries()} == {
         *("KINDS", "METHODS", "REGISTRY", "STAGES", "imports"),
-        *("GateOptions", "judge", "graft.observers", "graft.sections"),
+        *("GateOptions", "RULES", "graft.observers", "graft.sections"),
     }
+
+
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=" ".join)
+def test_recipes_have_the_style_of_the_house(house, command):
+    shutil.copy(pages.TOP / "pyproject.toml", house / "graft")
+    ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+    done = subprocess.run(ruff, cwd=house / "graft", capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
 
 
 def test_new_kinds_are_known_and_refuse_what_is_wrong(house, tmp_path):

@@ -474,6 +474,15 @@ def test_broken_artifacts_cost_their_parts_only(run):
     assert "macro F1" in page.text[""]
 
 
+def test_a_plot_that_cannot_be_drawn_costs_its_part_only(run):
+    file = run.path("train", "model_run") / "history.json"
+    history = json.loads(file.read_text())
+    history["epochs"][0]["loss"] = "much"
+    file.write_text(json.dumps(history))
+    page = Page(run.write())
+    assert [name for name in SECTIONS if "Cannot be shown" in page.text[name]] == ["training"]
+
+
 def test_report_that_cannot_be_written_does_not_raise(run, caplog):
     run.folder.rmdir()
     assert write_report(run.config, run.result, run.outputs, run.folder) is None

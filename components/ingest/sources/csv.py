@@ -9,7 +9,7 @@ import io
 import itertools
 import os
 from collections.abc import Iterator
-from typing import BinaryIO, Literal
+from typing import BinaryIO, ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ _BOM = b"\xef\xbb\xbf"
 
 class Options(RowOptions):
     """A CSV file: `path` is the file, and a row an example."""
+
+    holds_bytes: ClassVar = False
 
     source: Literal["csv"] = Field("csv", description="A table with a header, separated by commas (`.tsv`: by tabs).")
 

@@ -4,7 +4,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ _SHOWN = 200
 
 class Options(FolderOptions):
     """A folder for each class: `path/<class>/**/<file>`, or `path/<split>/<class>/**/<file>`."""
+
+    labels_from: ClassVar = "each class is a folder"
 
     source: Literal["image_folder"] = Field("image_folder", description="A folder for each class.")
 

@@ -1,4 +1,4 @@
-"""Finding the files of a source that keeps many images in a file."""
+"""Finding the files of a source that keeps many examples in a file."""
 # ruff: noqa: PTH110, PTH112, PTH118, PTH202, PTH207, PTH208
 # Names that are not UTF-8 are handled as text.
 

@@ -120,3 +120,15 @@ def test_lists_name_no_domain_and_missing_values_are_of_the_source(encode, inges
     assert sum(found["source"] for found in result.summary.domains.values() if "source" in found) == 3
     with pytest.raises(GraftError, match=r"bad_domain .the column data.domain.column holds a list"):
         ingest(**data, domain={"column": "lists", "target": "ward"})
+
+
+def test_a_class_of_the_source_domain_only_is_learned_and_not_measured(table, ingest, caplog):
+    path = table(lambda number: ("ward" if number < 60 else "web", 1))  # cats of the ward, dogs of the web
+    with pytest.raises(GraftError, match="one class only"):
+        ingest(source="csv", path=path, target={"class_names": ["cat", "cow"]})
+    report = preflight.check_source(request(source="csv", path=str(path), domain=DOMAIN))
+    assert report.unmeasured == {"dog": ["eval", "test"]}
+    result = ingest(source="csv", path=path, domain=DOMAIN)
+    assert result.summary.classes == ["cat", "dog"] and result.summary.unmeasured == {"dog": ["eval", "test"]}
+    assert "no image of 'dog' in eval and test" in caplog.text
+    assert result.summary.used["test"]["dog"] and "dog" not in result.summary.judged["test"]

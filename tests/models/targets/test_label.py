@@ -9,7 +9,7 @@ import tensorflow as tf
 from graft.models import gap, targets
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
-from graft.models.targets import label, load_target, make_target, parse_options, restore
+from graft.models.targets import label, make_target, restore
 from graft.models.targets.label import Options, Target, class_weights
 
 CLASSES = ["cat", "dog", "owl"]
@@ -57,42 +57,6 @@ def test_what_is_no_label_is_refused(cell, reason, detail):
     with pytest.raises(Refused, match=detail) as refused:
         make([], class_names=("cat", "dog")).parse({"label": cell})
     assert refused.value.reason == reason
-
-
-@pytest.mark.parametrize(
-    ("names", "fault"),
-    [(("a",), "at least 2 names"), (("a", "a"), "each once"), (("a", "b\t"), "a control character")],
-)
-def test_class_names_of_no_use_are_refused(names, fault):
-    with pytest.raises(ValueError, match=fault):
-        Options(class_names=names)
-
-
-def test_counts_that_can_be_learned_and_measured():
-    every = {"cat": 5, "dog": 5}
-    assert make([]).check_counts({"train": every, "eval": every, "test": every}, "images").problem is None
-
-
-@pytest.mark.parametrize(
-    ("train", "evaluated", "test", "problem", "other_split", "warning"),
-    [
-        ({"cat": 5}, {"cat": 1}, {"cat": 1}, "one class only ('cat'); at least 2 are needed", False, None),
-        (
-            {"cat": 5},
-            {"cat": 1, "dog": 2},
-            {"cat": 1},
-            "'dog' has no image in train (train 0, eval 2, test 0). Add images of it there or leave it out",
-            True,
-            None,
-        ),
-        ({"cat": 5, "dog": 5}, {"cat": 1}, {"cat": 1}, None, False, "no image of 'dog' in eval and test"),
-    ],
-)
-def test_counts_that_cannot(train, evaluated, test, problem, other_split, warning):
-    found = make([]).check_counts({"train": train, "eval": evaluated, "test": test}, "images")
-    assert (found.problem is None) == (problem is None) and (problem or "") in (found.problem or "")
-    assert found.other_split is other_split
-    assert (found.warning is None) == (warning is None) and (warning or "") in (found.warning or "")
 
 
 def test_it_is_encoded_by_place_and_a_stranger_is_named():
@@ -162,20 +126,6 @@ def test_it_comes_back_from_its_description():
     back = restore(target.description())
     assert back.description() == target.description()
     assert back.class_weights.tolist() == [2, 1, 1]
-
-
-def test_names_come_from_the_vocabulary_in_its_order(tmp_path):
-    assets = tmp_path / "transform_fn" / "assets"
-    assets.mkdir(parents=True)
-    (assets / "label").write_text("owl\ncat\n")
-    assert load_target(parse_options({}), tmp_path).names == ("owl", "cat")
-    for content, message in (("cat\ncat\n", "listed twice"), ("cat\n", "found 1 class")):
-        (assets / "label").write_text(content)
-        with pytest.raises(GraftError, match=message):
-            load_target(Options(), tmp_path)
-    (assets / "label").unlink()
-    with pytest.raises(GraftError, match="no label vocabulary"):
-        load_target(Options(), tmp_path)
 
 
 def test_classification_by_hand():

@@ -68,6 +68,12 @@ def test_columns_are_its_names_and_there_is_no_vocabulary(tmp_path):
     assert target.check_counts({"train": {"": 1}, "eval": {"": 1}, "test": {"": 1}}, "texts").problem is None
 
 
+def test_a_limit_on_a_column_that_is_none_is_refused_before_a_run():
+    assert make().named({"r2": {"height": 0.1}, "mean_absolute_error": 3.0}) == {}
+    with pytest.raises(GraftError, match=r"gates\.r2: 'age' is no column of target\.columns \(height, weight\)"):
+        make().named({"r2": {"age": 0.1}})
+
+
 def test_they_are_rows_of_floats_in_the_users_units():
     encoded = make().encode([(1, 2.5), (3, 4)])
     assert encoded.dtype == np.float32 and encoded.tolist() == [[1, 2.5], [3, 4]]

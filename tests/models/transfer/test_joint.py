@@ -14,7 +14,7 @@ from graft.models import trainer
 from graft.models.errors import GraftError
 
 TRAINED = {"solver": "adam", "dropout": 0.0, "l2": 1e-3}
-UNFREEZE = {"method": "joint", "weight": 0.5, "unfreeze": 1.0, "learning_rate": 1e-3, "epochs": 3}
+UNFREEZE = {"method": "joint", "weight": 0.5, "unfreeze": 1.0, "learning_rate": 1e-3, "epochs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_weight_0_is_training_on_the_target_alone(training_input, domains, head)
 def test_weight_0_is_training_on_the_target_alone_on_inputs_too(training_input, domains):
     method = {**UNFREEZE, "weight": 0.0}
     joint = training_input.task(method, head=TRAINED, features=domains, augment={"flip": True})
-    fine_tune = {"method": "fine_tune", "epochs": 3, "learning_rate": 1e-3}
+    fine_tune = {"method": "fine_tune", "epochs": 2, "learning_rate": 1e-3}
     alone = training_input.task(fine_tune, head=TRAINED, features=domains, augment={"flip": True})
     fit(joint)
     fit(alone)
@@ -127,17 +127,17 @@ def test_without_a_source_it_is_refused(training_input):
 
 @pytest.mark.slow
 def test_killed_over_two_streams_it_ends_as_an_uninterrupted_run(training_input, domains, tmp_path):
-    train = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0}
+    train = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0}
     config = {"transfer": UNFREEZE, "train": train, "features_path": str(domains)}
     whole, broken = (training_input.fn_args(tmp_path / name, **config) for name in ("whole", "broken"))
     for name in ("whole", "broken"):
         (tmp_path / name).mkdir()
     trainer.run_fn(whole)
-    killed = run_process(broken, "--die-after", "6")
+    killed = run_process(broken, "--die-after", "4")
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     trainer.run_fn(broken)
     histories = [json.loads((tmp_path / name / "run" / "history.json").read_text()) for name in ("whole", "broken")]
-    assert histories[1]["resumed_at"] == 5, "while the backbone moves"
+    assert histories[1]["resumed_at"] == 3, "while the backbone moves"
     assert histories[0]["epochs"][0].keys() > {"loss", "source_loss", "val_loss", "val_accuracy"}
     kept = [[{**entry, "seconds": 0} for entry in history["epochs"]] for history in histories]
     assert kept[0] == kept[1]
