@@ -132,10 +132,8 @@ class Target(classes.Classes):
         else:
             text = one_text(cell)
             if not text and cell not in ("", b""):
-                raise Refused(
-                    "bad_label",
-                    f"column {self.options.column!r} holds {str(cell)[:100]!r}; allowed: names, {MAX_TEXT} bytes in all",
-                )
+                column, held = self.options.column, str(cell)[:100]
+                raise Refused("bad_label", f"column {column!r} holds {held!r}; allowed: names, {MAX_TEXT} bytes in all")
             parts = [part.strip() for part in text.split(self.options.separator)]
             names = [index_text(part, known) for part in parts if part]
         return tuple(sorted({self.allowed(name) for name in names}, key=natural_key))
