@@ -1,9 +1,8 @@
 """Reading the contents of the Examples that `ingest` wrote, prepared in batches."""
 
 import dataclasses
-import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +10,7 @@ import tensorflow as tf
 from graft.models.errors import GraftError
 from graft.models.examples import DIGEST, INPUT, read_examples
 from graft.models.inputs.base import Contents, Input
+from graft.models.inputs.preparing import preparer
 
 # Contents that wait to be drawn in random order; more would not mix noticeably better.
 _SHUFFLE_BYTES = 256 * 2**20
@@ -230,21 +230,6 @@ class _Contents:
         for at, found in enumerate(read_examples(self.shards, (INPUT,))):
             if self.places is None or self.places[at] >= 0:
                 yield found[INPUT]
-
-
-@functools.cache
-def preparer(input: Input) -> Callable[[tf.Tensor], tf.Tensor]:
-    """`Input.prepare`, traced once a process: that may take longer than preparing many examples.
-
-    Returns:
-        a function from strings [n] to a batch of `input.spec`, which a graph may call too; n may be 0.
-    """
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def prepare(contents: tf.Tensor) -> tf.Tensor:
-        return input.prepare(contents)
-
-    return prepare.get_concrete_function()
 
 
 def _deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from graft.models.backbone import Backbone
-from graft.models.datasets import preparer
 from graft.models.errors import GraftError
 from graft.models.examples import INPUT
+from graft.models.inputs.preparing import preparer
 from graft.models.loaded_export import load_export
 from graft.models.targets import DESCRIPTION, LABELS
 from graft.models.targets.base import Target

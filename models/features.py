@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from graft.models.backbone import Backbone
-from graft.models.datasets import preparer
 from graft.models.errors import GraftError, kernel_reason
 from graft.models.frozen import FrozenRunner
+from graft.models.inputs.preparing import preparer
 from graft.models.stored import reading
 
 _CPU_BATCH, _GPU_BATCH = 4, 64

@@ -14,7 +14,7 @@ from graft.models.natural import natural_key
 from graft.models.targets import calibration, classes, decisions
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
 from graft.models.targets.base import Target as AnyTarget
-from graft.models.targets.columns import index_text, one_text
+from graft.models.targets.columns import MAX_TEXT, index_text, one_text
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -130,7 +130,11 @@ class Target(classes.Classes):
             if not all(names):
                 raise Refused("bad_label", f"column {self.options.column!r} holds {str(cell)[:100]}; allowed: names")
         else:
-            parts = [part.strip() for part in one_text(cell).split(self.options.separator)]
+            text = one_text(cell)
+            if not text and cell not in ("", b""):
+                column, held = self.options.column, str(cell)[:100]
+                raise Refused("bad_label", f"column {column!r} holds {held!r}; allowed: names, {MAX_TEXT} bytes in all")
+            parts = [part.strip() for part in text.split(self.options.separator)]
             names = [index_text(part, known) for part in parts if part]
         return tuple(sorted({self.allowed(name) for name in names}, key=natural_key))
 

@@ -8,6 +8,8 @@ with the target's own names. Only eval examples of the target domain choose the 
 
 A linear head on frozen features is solved: the sum of two convex losses is one. Any other head is trained, on two
 streams. With `unfreeze` the backbone then moves too, on the inputs of both domains.
+
+Weight 0 is training on the target alone, bit for bit; with dropout only up to its masks, for the source draws some too.
 """
 
 from __future__ import annotations

@@ -143,10 +143,13 @@ class Input(Admission, base.Input):
         return f"value_range {list(self.value_range)}"
 
     def probes(self, contents: Sequence[bytes]) -> "tf.Tensor":
+        import tensorflow as tf
+
         from graft.models.inputs.image.drawn import coarse_noise
+        from graft.models.inputs.preparing import preparer
 
         if len(contents) > 1:
-            return self.prepare(list(contents))
+            return preparer(self)(tf.constant(list(contents)))
         return coarse_noise(self.image_size, self.value_range)
 
     @property

@@ -62,6 +62,8 @@ def test_the_separator_is_a_setting():
         ("cat|c\tw", "bad_label", "a control character"),
         ("cat|cow", "unknown_label", r"'cow' is not in target.class_names \(cat, dog, owl\)"),
         (["cat", None], "bad_label", "allowed: names"),
+        ("cat|" * 300, "bad_label", "allowed: names, 1000 bytes in all"),
+        (float("nan"), "bad_label", "holds 'nan'; allowed: names"),
     ],
 )
 def test_what_is_no_list_of_labels_is_refused(cell, reason, detail):
