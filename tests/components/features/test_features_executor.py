@@ -129,7 +129,7 @@ def test_a_head_that_learns_nothing_closes_the_negative_transfer_gate(compare):
 @pytest.mark.slow
 def test_the_gap_is_that_of_the_best_reference(compare):
     gate, found = compare(epochs=15, learning_rate=0.1)
-    accuracy = {name: np.mean(values) for name, values in found["accuracy"].items()}
+    accuracy = {name: np.mean(values) for name, values in found["scores"].items()}
     gap = found["gap"][found["best_reference"]]
     assert gap["mean"] == pytest.approx(accuracy[found["best_reference"]] - accuracy["transferred"])
     assert (
