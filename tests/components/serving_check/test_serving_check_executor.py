@@ -46,7 +46,7 @@ def tampered(check, tmp_path):
 
     def make(value: float):
         kept = predictions.load(check.predictions)
-        kept.probabilities[3, 1] = value
+        kept.answers[3, 1] = value
         kept.save(str(tmp_path / "predictions"))
         return tmp_path / "predictions"
 
