@@ -37,13 +37,12 @@ IMAGES = tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32)
 
 @pytest.fixture
 def dry_run(workshop, tmp_path):
-    """dry_run(**backbone) -> what `graft run CONFIG --dry-run` left, run where nothing was checked before."""
+    """dry_run(image_size, **backbone) -> what `graft run CONFIG --dry-run` left, where nothing was checked before."""
     beside = workshop.beside(tmp_path / "work")
 
-    def run(**backbone):
-        settings = [
-            part for key, value in backbone.items() for part in ("--set", f"backbone.{key}={json.dumps(value)}")
-        ]
+    def run(image_size=(SIDE, SIDE), **backbone):
+        keys = {f"backbone.{key}": value for key, value in backbone.items()} | {"input.image_size": image_size}
+        settings = [part for key, value in keys.items() for part in ("--set", f"{key}={json.dumps(value)}")]
         return beside.again("--dry-run", *settings)
 
     return run
@@ -81,7 +80,7 @@ def test_what_is_refused_would_have_run(dry_run, tmp_path, evil, place):
 def test_as_a_process_of_its_own(workshop, tmp_path, evil):
     folder = save(tmp_path / "model", "initialiser", write_to(evil))
     outcome = workshop.beside(tmp_path / "work").run(
-        "--dry-run", "--set", f"backbone.handle={folder}", "--set", "backbone.image_size=[16,16]"
+        "--dry-run", "--set", f"backbone.handle={folder}", "--set", "input.image_size=[16,16]"
     )
     refused(outcome, r"does more than compute: .*WriteFile \(node ")
     assert outcome.stderr.count("\n") == 1 and not evil.exists()
