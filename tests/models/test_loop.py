@@ -171,7 +171,7 @@ def test_progress_and_tensorboard(training_input, tmp_path):
 
 def test_a_network_from_scratch_is_judged_by_statistics_of_its_own_weights(training_input):
     """A dozen steps move Keras' moving averages by a tenth only; by those the features would be others."""
-    task = training_input.task()
+    task = training_input.task(FINE_TUNE)
     task.backbone.unfreeze(1.0)
     loop.run(task, [backbone_phase(task, 2, 0.01, "scratch", batch_norm_training=True)])
     images = tf.concat([batch["inputs"] for batch in task.inputs(task.train).ordered()], 0)
