@@ -39,7 +39,7 @@ def test_served_answers_equal_those_in_process_on_the_whole_test_split(workshop,
     assert served.shape == (len(images), 3) and len(images) > 20
     np.testing.assert_allclose(served, expected, atol=1e-5)
     kept = load(str(oldest(workshop, "predict", "predictions")))
-    np.testing.assert_allclose(kept.probabilities, expected, atol=1e-5)
+    np.testing.assert_allclose(kept.answers, expected, atol=1e-5)
 
 
 def test_tfma_agrees_with_our_own_figures(workshop, first_run, figures):
@@ -48,9 +48,10 @@ def test_tfma_agrees_with_our_own_figures(workshop, first_run, figures):
     assert overall["example_count"] == first_run.value["metrics"]["examples"]
     assert set(slices) == {("camera", v) for v in ("left", "right")} | {("year", v) for v in ("2020", "2021", "2022")}
     kept = load(str(oldest(workshop, "predict", "predictions")))
+    scores = kept.target.scores(kept.encoded, kept.answers)
     for (column, value), row in slices.items():
         inside = np.array(kept.slices[column]) == value
-        assert figures["slices"][column][value]["accuracy"] == row["accuracy"] == kept.correct[inside].mean()
+        assert figures["slices"][column][value]["accuracy"] == row["accuracy"] == scores[inside].mean()
         assert figures["slices"][column][value]["examples"] == row["example_count"] == inside.sum()
 
 
