@@ -7,7 +7,7 @@ import shutil
 import pytest
 from workshop import STAGES, write_backbone
 
-from graft.models import hub_layer
+from graft.models import hub_layer, shared_backbone
 from graft.models.errors import GraftError
 from graft.models.hashing import hash_file, hash_folder
 from graft.models.options import BackboneOptions
@@ -52,7 +52,7 @@ def test_a_backbone_behind_a_url_is_known_by_its_content(tmp_path, monkeypatch):
 def test_other_content_behind_a_url_is_no_cache_hit(workshop, tmp_path, monkeypatch):
     """Old features met the new network: good eval figures, a served model that guesses."""
     cache = shutil.copytree(workshop.config.parent / "backbone", tmp_path / "cache")
-    for module in (prepare, hub_layer):
+    for module in (prepare, hub_layer, shared_backbone):
         monkeypatch.setattr(module, "fetch", lambda *_: cache)
     beside = workshop.beside(tmp_path / "url")
     options = ("--set", "backbone.handle=https://example.com/shapes/1")
