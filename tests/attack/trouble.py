@@ -23,7 +23,7 @@ class Troubled(Workshop):
 
     def at(self, stage: str, trouble: Callable[[], None], *args: str, after: bool = False) -> Outcome:
         """Runs from `stage` on in this process; `trouble` is called where its executor begins, or after it."""
-        from graft.pipeline import local
+        from graft.pipeline import ending, local
 
         real = local.Launcher._run_executor
 
@@ -38,6 +38,8 @@ class Troubled(Workshop):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(local.Launcher, "_run_executor", run_executor)
+            # Its end would be the end of the tests' process, and a busy machine may need longer than a user waits.
+            patch.setattr(ending, "FAILURE_S", 300.0)
             return self.again("--from", stage, *args)
 
     def left_over(self) -> list[pathlib.Path]:
