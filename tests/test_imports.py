@@ -81,6 +81,7 @@ def test_help_is_at_once_there():
     assert min(seconds) < 1, seconds
 
 
+@pytest.mark.slow
 def test_client_and_server_in_one_process_in_either_order():
     """The client's messages come without TensorFlow; the server's then bring it."""
     for order in (("client", "server"), ("server", "client")):

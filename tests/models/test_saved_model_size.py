@@ -35,6 +35,7 @@ def test_what_stands_twice_is_merged_and_counts_twice():
     assert len(saved_model_pb2.SavedModel.FromString(field(2, graph * 2)).meta_graphs[0].graph_def.node) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoded",
     [

@@ -129,6 +129,7 @@ def test_a_process_that_is_killed_leaves_words_behind(tmp_path, number):
     assert json.loads((tmp_path / "run.json").read_text()) | {"error": value["error"]} == value
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_well_or_says_why_not_leaves_no_more_words(tmp_path):
     for body in ("pass", "raise KeyError", "end.over(2)", "subprocess.run(['true'])"):
         process = start(tmp_path, f"end.begin(result, folder); {body}")

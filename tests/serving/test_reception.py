@@ -166,6 +166,7 @@ def refused(stub, sent) -> tuple[grpc.StatusCode, str]:
     return caught.value.code(), caught.value.details()
 
 
+@pytest.mark.slow
 def test_a_callers_connection_grows_old_without_a_failed_call(models):
     old = Limits(connection_age_s=0.2, idle_s=0.2)
     with (

@@ -38,6 +38,7 @@ def test_what_ends_a_worker_is_told_and_the_next_request_is_answered(function, a
     assert list(worker.stream(range, 2)) == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_worker_that_goes_round_in_a_circle(monkeypatch):
     monkeypatch.setattr(worker, "CPU_SECONDS", 1)
     with pytest.raises(worker.DiedError, match="reading it takes more than 1 s of CPU time"):

@@ -70,6 +70,7 @@ def test_the_interval_holds_the_true_error(n, overconfident):
     assert held / 200 > 0.88
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [65, 400])
 def test_the_interval_holds_where_the_decisions_of_an_example_go_together(n):
     """Ten probabilities an example, all right or all wrong by one draw: as much evidence as one, not as ten."""

@@ -6,6 +6,7 @@ import pytest
 from graft.models.targets import residuals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [65, 400])
 def test_the_intervals_hold_the_true_error(n):
     """Errors of a standard normal: their mean size is sqrt(2 / pi), the root of their mean square 1, R2 0.8."""

@@ -38,6 +38,7 @@ def test_augmentation_is_that_of_the_settings(png):
     assert mirrored.augments and not SMALL.augments and seen == {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_plain_rows_are_pixels_and_grey_ones_have_one_channel(png):
     colours = [png((255, 0, 0)), png((0, 0, 255))]
     rows = SMALL.plain({"train": colours, "test": colours[1:]}, "stage")
