@@ -7,6 +7,21 @@ from typing import Any
 
 
 @dataclasses.dataclass
+class Finding:
+    """What a method found out beside its figures, such as an effective sample size or a strength it chose.
+
+    Attributes:
+        name: short, such as `effective sample size`.
+        value: a number, or a word.
+        words: one sentence that says what it means for this run.
+    """
+
+    name: str
+    value: float | int | str
+    words: str
+
+
+@dataclasses.dataclass
 class History:
     """What happened.
 
@@ -24,6 +39,7 @@ class History:
         path: the strengths that a solved head tried, each as `models.linear.Step.flat`; empty for one that was trained.
         chosen: index of the chosen one in `path`.
         refit: whether the head was then solved on train and eval together.
+        findings: what the method found out.
     """
 
     epochs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -36,6 +52,7 @@ class History:
     path: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     chosen: int = 0
     refit: bool = False
+    findings: list[Finding] = dataclasses.field(default_factory=list)
 
     @property
     def best(self) -> dict[str, Any]:

@@ -1,37 +1,91 @@
-"""The objective of labelled examples, and the parts that other objectives are made of."""
+"""The objective of labelled examples with terms beside it, and the parts that other objectives are made of."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
+import keras
 import tensorflow as tf
 
-from graft.models.phase import Batch, Batches, Objective, Outcome
+from graft.models.phase import Batch, Batches, Group, Objective, Outcome
 from graft.models.targets.base import Target
 
-Forward = Callable[[tf.Tensor, bool], tf.Tensor]
-"""(inputs [n, ...], training) -> outputs of the head float32 [n, units]."""
+Network = Callable[[tf.Tensor, bool], tuple[tf.Tensor, tf.Tensor]]
+"""(inputs [n, ...], training) -> features float32 [n, d] and outputs of the head float32 [n, units]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a network made of the batch of one stream.
+
+    Attributes:
+        batch: as the stream gave it.
+        features: float32 [n, d].
+        outputs: of the head, float32 [n, units].
+    """
+
+    batch: Batch
+    features: tf.Tensor
+    outputs: tf.Tensor
+
+
+class Term(Protocol):
+    """Something more that a training step minimises or tells, beside the loss of the target's examples.
+
+    Attributes:
+        groups: variables of its own that move, such as a discriminator's.
+        state: all of its own that a step changes, `groups` included: what a checkpoint holds.
+    """
+
+    groups: Sequence[Group]
+    state: Sequence[keras.Variable]
+
+    def __call__(self, seen: Mapping[str, Seen]) -> Outcome:
+        """Losses, figures and weights by names of its own.
+
+        Args:
+            seen: by stream; called once a step for each replica, within the gradient's tape.
+        """
+
+
+@dataclasses.dataclass
+class Plain:
+    """A term without variables, made of a function."""
+
+    function: Callable[[Mapping[str, Seen]], Outcome]
+    groups: Sequence[Group] = ()
+    state: Sequence[keras.Variable] = ()
+
+    def __call__(self, seen: Mapping[str, Seen]) -> Outcome:
+        return self.function(seen)
 
 
 def supervised(
     target: Target,
-    forward: Forward,
+    network: Network,
     training: bool,
     regularization: Callable[[], Sequence[tf.Tensor]] = tuple,
     stream: str = "target",
+    terms: Sequence[Term] = (),
 ) -> Objective:
-    """What the target says of a network's outputs for labelled examples.
+    """What the target says of a network's outputs for labelled examples, and what terms say beside it.
 
     Args:
         target: its losses become `loss`, its progress the figures.
-        forward: the network.
+        network: what is trained or judged.
         training: whether the network is called in training; then examples count by their weights.
-        regularization: scalars to minimise too; called after `forward` in the same step.
-        stream: that holds the examples.
+        regularization: scalars to minimise too; called after `network` in the same step.
+        stream: that holds the labelled examples.
+        terms: see `Term`; the network is called for the other streams only where there are any.
     """
 
     def objective(batches: Batches) -> Outcome:
-        outputs = forward(batches[stream]["inputs"], training)
-        outcome = labelled(target, batches[stream], outputs, training)
-        outcome.regularization = regularization() if training else ()
+        names = list(batches) if terms else [stream]
+        seen = {name: Seen(batches[name], *network(batches[name]["inputs"], training)) for name in names}
+        outcome = labelled(target, seen[stream].batch, seen[stream].outputs, training)
+        for term in terms:
+            add(outcome, term(seen))
+        outcome.regularization = [*outcome.regularization, *(regularization() if training else ())]
         return outcome
 
     return objective
@@ -50,3 +104,18 @@ def labelled(target: Target, batch: Batch, outputs: tf.Tensor, training: bool) -
     if training and "weights" in batch:
         losses *= batch["weights"]
     return Outcome({"loss": losses}, dict(target.progress(batch["targets"], outputs)))
+
+
+def add(outcome: Outcome, more: Outcome) -> None:
+    """Puts what a term tells beside what is there.
+
+    Raises:
+        ValueError: a name is taken.
+    """
+    told = {*outcome.losses, *outcome.figures}
+    if taken := sorted(told & {*more.losses, *more.figures}):
+        raise ValueError(f"two parts of an objective tell {', '.join(taken)}")
+    outcome.losses.update(more.losses)
+    outcome.figures.update(more.figures)
+    outcome.weights.update(more.weights)
+    outcome.regularization = [*outcome.regularization, *more.regularization]

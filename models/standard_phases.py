@@ -1,12 +1,14 @@
 """The usual phases: the head on frozen features, and backbone and head together on inputs."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 import tensorflow as tf
 
 from graft.models import precision
 from graft.models.batch_statistics import BatchStatistics
-from graft.models.objectives import Forward, supervised
-from graft.models.phase import Group, Pass, Phase
+from graft.models.objectives import Network, Term, supervised
+from graft.models.phase import Data, Group, Pass, Phase
 from graft.models.solved_head import SolvedHead
 from graft.models.task import Task
 
@@ -18,26 +20,46 @@ def head_phase(task: Task, epochs: int) -> Phase | SolvedHead:
         task: what to learn.
         epochs: most epochs of a head that is trained.
     """
-    if task.head_options.solved:
-        return SolvedHead(task, epochs)
+    return SolvedHead(task, epochs) if task.head_options.solved else trained_head_phase(task, epochs)
+
+
+def trained_head_phase(
+    task: Task, epochs: int, streams: Mapping[str, Data] | None = None, terms: Sequence[Term] = ()
+) -> Phase:
+    """The head alone, trained on cached features.
+
+    Args:
+        task: what to learn.
+        epochs: most epochs.
+        streams: beside the training examples, which are stream `target`.
+        terms: of the objective, over all streams; the features they see are the cached ones.
+    """
 
     def regularization() -> list[tf.Tensor]:
         return task.head.losses
 
+    network = through_head(task)
     return Phase(
         name="head",
         learn=Pass(
-            {"target": task.arrays(task.train)}, supervised(task.target, through_head(task), True, regularization)
+            {"target": task.arrays(task.train), **(streams or {})},
+            supervised(task.target, network, True, regularization, terms=terms),
         ),
-        judge=Pass({"target": task.arrays(task.eval)}, supervised(task.target, through_head(task), False)),
-        groups=[Group(task.head.trainable_variables, task.training.learning_rate)],
-        state=task.head.variables,
+        judge=Pass({"target": task.arrays(task.eval)}, supervised(task.target, network, False)),
+        groups=[Group(task.head.trainable_variables, task.training.learning_rate), *_groups(terms)],
+        state=[*task.head.variables, *_state(terms)],
         epochs=epochs,
     )
 
 
 def backbone_phase(
-    task: Task, epochs: int, learning_rate: float, name: str = "fine_tune", batch_norm_training: bool = False
+    task: Task,
+    epochs: int,
+    learning_rate: float,
+    name: str = "fine_tune",
+    batch_norm_training: bool = False,
+    streams: Mapping[str, Data] | None = None,
+    terms: Sequence[Term] = (),
 ) -> Phase:
     """Backbone and head together, on inputs.
 
@@ -48,10 +70,12 @@ def backbone_phase(
         name: of the phase.
         batch_norm_training: whether batch normalisation uses and updates the statistics of the batch, as a network
             trained from scratch needs.
+        streams: beside the training examples, which are stream `target`.
+        terms: of the objective, over all streams.
     """
     backbone = task.backbone
     assert backbone is not None
-    forward = through_backbone(task, batch_norm_training)
+    network = through_backbone(task, batch_norm_training)
     moved: list[keras.Variable] = backbone.variables if batch_norm_training else backbone.trainable_variables
     train = task.inputs(task.train)
 
@@ -60,10 +84,13 @@ def backbone_phase(
 
     return Phase(
         name=name,
-        learn=Pass({"target": train}, supervised(task.target, forward, True, regularization)),
-        judge=Pass({"target": task.inputs(task.eval)}, supervised(task.target, forward, False)),
-        groups=[Group([*task.head.trainable_variables, *backbone.trainable_variables], learning_rate)],
-        state=[*task.head.variables, *moved],
+        learn=Pass(
+            {"target": train, **(streams or {})},
+            supervised(task.target, network, True, regularization, terms=terms),
+        ),
+        judge=Pass({"target": task.inputs(task.eval)}, supervised(task.target, network, False)),
+        groups=[Group([*task.head.trainable_variables, *backbone.trainable_variables], learning_rate), *_groups(terms)],
+        state=[*task.head.variables, *moved, *_state(terms)],
         epochs=epochs,
         unit=backbone.takes.unit,
         backbone=backbone,
@@ -72,23 +99,31 @@ def backbone_phase(
     )
 
 
-def through_head(task: Task) -> Forward:
-    """Features to outputs of the head, as a forward computation."""
+def through_head(task: Task) -> Network:
+    """Features to themselves and outputs of the head, as a forward computation."""
 
-    def forward(features: tf.Tensor, training: bool) -> tf.Tensor:
-        return task.head(features, training=training)
+    def network(features: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        return features, task.head(features, training=training)
 
-    return forward
+    return network
 
 
-def through_backbone(task: Task, batch_norm_training: bool = False) -> Forward:
-    """Inputs to outputs of the head, as a forward computation; see `backbone_phase`."""
+def through_backbone(task: Task, batch_norm_training: bool = False) -> Network:
+    """Inputs to features and outputs of the head, as a forward computation; see `backbone_phase`."""
 
     backbone = task.backbone
     assert backbone is not None
 
-    def forward(inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        features = backbone(inputs, training=training and batch_norm_training)
-        return task.head(tf.cast(features, tf.float32), training=training)
+    def network(inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        features = tf.cast(backbone(inputs, training=training and batch_norm_training), tf.float32)
+        return features, task.head(features, training=training)
 
-    return forward
+    return network
+
+
+def _groups(terms: Sequence[Term]) -> list[Group]:
+    return [group for term in terms for group in term.groups]
+
+
+def _state(terms: Sequence[Term]) -> list[keras.Variable]:
+    return [variable for term in terms for variable in term.state]

@@ -91,6 +91,8 @@ class Task:
         options: the method's own settings.
         training: settings that all methods share.
         source: labelled training examples of the source domain, for methods that use them; None where there are none.
+        unlabelled: training examples whose labels are not looked at, of the target domain where there are two; None
+            where there are none.
         strategy: where variables live; `backbone` and `head` were made in its scope.
         checkpoint: where the state goes between epochs, or None to keep none.
         log_dir: where TensorBoard logs go, or None.
@@ -106,6 +108,7 @@ class Task:
     options: MethodOptions
     training: TrainOptions
     source: Split | None = None
+    unlabelled: Split | None = None
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
     checkpoint: Checkpoint | None = None
     log_dir: Path | None = None

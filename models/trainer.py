@@ -151,7 +151,7 @@ def build_task(
         options,
         settings.train,
         source if len(source) else None,
-        strategy,
+        strategy=strategy,
         head_options=settings.head,
     )
 

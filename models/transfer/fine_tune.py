@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from pydantic import Field
-
-from graft.models.transfer import MethodOptions
+from graft.models.transfer.moving import MovingOptions
 
 if TYPE_CHECKING:
     from graft.models.history import History
@@ -21,20 +19,10 @@ if TYPE_CHECKING:
 REFITS = False
 
 
-class Options(MethodOptions):
-    """How much of the backbone moves, how far and for how long."""
+class Options(MovingOptions):
+    """Fine-tuning has no settings beside those of every method that moves the backbone."""
 
     method: Literal["fine_tune"] = "fine_tune"
-    unfreeze: float = Field(
-        default=1.0, gt=0.0, le=1.0, description="Share of the backbone's layers, from the top, that is trained."
-    )
-    learning_rate: float = Field(default=1e-5, gt=0.0, description="Adam's learning rate for backbone and head.")
-    epochs: int = Field(default=5, ge=1, description="Most epochs of the second phase.")
-    head_epochs: int | None = Field(
-        default=None,
-        ge=1,
-        description="Most epochs of the first phase where the head is trained; as train.epochs where absent.",
-    )
 
 
 def reads_inputs(options: Options) -> bool:
@@ -45,10 +33,6 @@ def reads_inputs(options: Options) -> bool:
 def fit(task: Task) -> History:
     """Fits the head, then the top `unfreeze` of the backbone with it; both end with the best eval weights."""
     from graft.models import loop
-    from graft.models.standard_phases import backbone_phase, head_phase
+    from graft.models.transfer import moving
 
-    options = cast(Options, task.options)
-    phases = [head_phase(task, options.head_epochs or task.training.epochs)]
-    task.backbone.unfreeze(options.unfreeze)
-    phases.append(backbone_phase(task, options.epochs, options.learning_rate))
-    return loop.run(task, phases)
+    return loop.run(task, moving.phases(task, cast(Options, task.options)))

@@ -14,6 +14,7 @@ Weight 0 is training on the target alone, bit for bit; with dropout only up to i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import Field
@@ -24,8 +25,8 @@ from graft.models.transfer import MethodOptions
 if TYPE_CHECKING:
     from graft.models.history import History
     from graft.models.linear import Examples
-    from graft.models.objectives import Forward
-    from graft.models.phase import Objective, Phase
+    from graft.models.objectives import Term
+    from graft.models.phase import Phase
     from graft.models.solved_head import SolvedHead
     from graft.models.task import Task
 
@@ -59,7 +60,7 @@ def fit(task: Task) -> History:
         GraftError: there are no labelled training examples of the source domain.
     """
     from graft.models import loop
-    from graft.models.standard_phases import backbone_phase, through_backbone
+    from graft.models.standard_phases import backbone_phase
 
     if task.source is None:
         raise GraftError(
@@ -70,38 +71,32 @@ def fit(task: Task) -> History:
     phases = [_head_phase(task, options.weight)]
     if options.unfreeze:
         task.backbone.unfreeze(options.unfreeze)
-        phase = backbone_phase(task, options.epochs, options.learning_rate)
-        phase.learn.streams = {**phase.learn.streams, "source": task.inputs(task.source)}
-        phase.learn.objective = _joint(task, phase.learn.objective, through_backbone(task), options.weight)
-        phases.append(phase)
+        streams, terms = {"source": task.inputs(task.source)}, [_source_loss(task, options.weight)]
+        phases.append(backbone_phase(task, options.epochs, options.learning_rate, streams=streams, terms=terms))
     return loop.run(task, phases)
 
 
 def _head_phase(task: Task, weight: float) -> Phase | SolvedHead:
     """The head on cached features of both domains."""
     from graft.models.solved_head import SolvedHead
-    from graft.models.standard_phases import head_phase, through_head
+    from graft.models.standard_phases import trained_head_phase
 
     if task.head_options.solved:
         return SolvedHead(task, task.training.epochs, _both(task, weight), scale=1 + weight)
-    phase = cast("Phase", head_phase(task, task.training.epochs))
-    phase.learn.streams = {**phase.learn.streams, "source": task.arrays(task.source)}
-    phase.learn.objective = _joint(task, phase.learn.objective, through_head(task), weight)
-    return phase
+    streams, terms = {"source": task.arrays(task.source)}, [_source_loss(task, weight)]
+    return trained_head_phase(task, task.training.epochs, streams, terms)
 
 
-def _joint(task: Task, supervised: Objective, forward: Forward, weight: float) -> Objective:
-    """The objective of the target's stream with that of the source's beside it, as `source_loss`."""
-    from graft.models.objectives import labelled
-    from graft.models.phase import Batches, Outcome
+def _source_loss(task: Task, weight: float) -> Term:
+    """The target's loss of the source's examples, as `source_loss`."""
+    from graft.models.objectives import Plain, Seen, labelled
+    from graft.models.phase import Outcome
 
-    def objective(batches: Batches) -> Outcome:
-        outcome = supervised(batches)
-        source = labelled(task.target, batches["source"], forward(batches["source"]["inputs"], True), True)
-        outcome.losses["source_loss"], outcome.weights["source_loss"] = source.losses["loss"], weight
-        return outcome
+    def source_loss(seen: Mapping[str, Seen]) -> Outcome:
+        source = labelled(task.target, seen["source"].batch, seen["source"].outputs, True)
+        return Outcome({"source_loss": source.losses["loss"]}, weights={"source_loss": weight})
 
-    return objective
+    return Plain(source_loss)
 
 
 def _both(task: Task, weight: float) -> Examples:

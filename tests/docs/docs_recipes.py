@@ -19,7 +19,7 @@ ROWS = {
     "input": {"kind": "vector", "size": SIZE},
     "target": {"kind": "counts", "columns": ["events"]},
     "backbone": {"handle": "network.keras"},
-    "transfer": {"method": "l2_sp", "epochs": 3, "learning_rate": 0.01, "weight": 0.1},
+    "transfer": {"method": "feature_norm", "epochs": 3, "learning_rate": 0.01, "weight": 0.1},
     "gates": {"deviance": 2.0, "examples_per_second": 1e-6},
 }
 
@@ -30,7 +30,7 @@ def settings() -> None:
 
     parsed = config.parse({**ROWS, "alerts": {"mail": "a@example.com"}}, "rows.yaml")
     kinds = [type(section).__module__ for section in (parsed.input, parsed.target, parsed.transfer)]
-    assert kinds == ["graft.models.inputs.vector", "graft.models.targets.counts", "graft.models.transfer.l2_sp"]
+    assert kinds == ["graft.models.inputs.vector", "graft.models.targets.counts", "graft.models.transfer.feature_norm"]
     assert parsed.gates.deviance == 2.0 and parsed.gates.examples_per_second == 1e-6
     from graft.monitoring.alerts import Alerts
 
@@ -40,7 +40,7 @@ def settings() -> None:
         ("input", {"kind": "vector", "size": 0}, "input.size"),
         ("input", {"kind": "vektor"}, "did you mean 'vector'"),
         ("target", {"kind": "counts", "columns": []}, "target.columns"),
-        ("transfer", {"method": "l2_sp", "weight": -1}, "transfer.weight"),
+        ("transfer", {"method": "feature_norm", "weight": -1}, "transfer.weight"),
         ("gates", {"deviance": 0}, "gates.deviance"),
         ("alerts", {"male": "x"}, "did you mean 'mail'"),
     ]
@@ -52,7 +52,14 @@ def settings() -> None:
         else:
             raise AssertionError(f"{key}: {section} was taken")
     page = reference.config_reference()
-    for text in ("input: kind: vector", "target.columns", "transfer: method: l2_sp", "`zip`", "## alerts", "deviance"):
+    for text in (
+        "input: kind: vector",
+        "target.columns",
+        "transfer: method: feature_norm",
+        "`zip`",
+        "## alerts",
+        "deviance",
+    ):
         assert text in page, f"the reference page lacks {text}"
 
 
@@ -175,7 +182,7 @@ def pipeline() -> None:
     artifacts = pathlib.Path("runs/rows/artifacts")
     [history] = artifacts.glob("train/model_run/*/history.json")
     epochs = json.loads(history.read_text())["epochs"]
-    moved = [epoch["distance"] for epoch in epochs if epoch["phase"] == "l2_sp"]
+    moved = [epoch["norm_distance"] for epoch in epochs if epoch["phase"] == "feature_norm"]
     assert moved and moved[-1] > 0
     rejected = next(artifacts.glob("ingest/rejected/*/rejected.jsonl")).read_text().splitlines()
     assert sorted(json.loads(line)["reason"] for line in rejected) == ["bad_label", "not_numbers"]
