@@ -183,6 +183,9 @@ class Input(abc.ABC):
         """What the settings keep `doubts` from judging, for people, or None."""
         return None
 
+    blends: ClassVar[bool] = False
+    """Whether the weighed mean of two prepared examples is an example too."""
+
     MISFIT: ClassVar[str]
     """Why features may be useless, for people: `the value range does not fit`."""
 

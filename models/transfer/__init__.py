@@ -40,6 +40,13 @@ class MethodOptions(BaseModel):
 
     method: str
 
+    def refuse(self, head: HeadOptions, input: Input, target: BaseModel) -> None:
+        """Refuses what settings that several methods share cannot do; arguments as for `check_options`.
+
+        Raises:
+            GraftError: with key, value received and what is allowed.
+        """
+
 
 def parse_options(transfer: Mapping[str, Any]) -> MethodOptions:
     """The settings of a method from the `transfer` section as JSON types.
@@ -69,7 +76,7 @@ def check_options(options: MethodOptions, head: HeadOptions, input: Input, targe
 
     Raises:
         GraftError: augmentation with a method that trains on cached features; a head refitted on eval with a method
-            that goes on to choose weights by eval; what the method's own `check` refuses.
+            that goes on to choose weights by eval; what the settings or the method's own `check` refuse.
     """
     method, module = options.method, METHODS.module(options.method)
     if head.refit and not module.REFITS:
@@ -84,5 +91,6 @@ def check_options(options: MethodOptions, head: HeadOptions, input: Input, targe
             f"{input.unit}, so augmentation has no effect; received {augment}. "
             f"Remove input.augment or choose a method that trains on {input.unit}, such as 'fine_tune'"
         )
+    options.refuse(head, input, target)
     if check := getattr(module, "check", None):
         check(options, head, input, target)

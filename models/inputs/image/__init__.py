@@ -92,6 +92,7 @@ class Input(Admission, base.Input):
     column = "image"
     reads_paths = True
     suffixes = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+    blends = True
     MISFIT = "the value range does not fit"
 
     @property
