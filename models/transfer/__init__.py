@@ -26,6 +26,7 @@ METHODS = Registry(
         "frozen": "graft.models.transfer.frozen",
         "fine_tune": "graft.models.transfer.fine_tune",
         "joint": "graft.models.transfer.joint",
+        "prune": "graft.models.transfer.prune",
     },
     default="frozen",
 )
