@@ -133,7 +133,7 @@ def build_task(
         options = parse_options(settings.transfer)
     except ValidationError as error:
         raise GraftError(f"transfer: {error}") from error
-    check_options(options, settings.head, input)
+    check_options(options, settings.head, input, settings.target)
     source = train.of(SOURCE_DOMAIN)
     train, eval = train.of(TARGET_DOMAIN), eval.of(TARGET_DOMAIN)
     target.check(train.targets, "split 'train'")

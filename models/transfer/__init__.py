@@ -5,6 +5,8 @@ A method's file holds
 - `Options`: its settings, a `MethodOptions`;
 - `reads_inputs(options)`: whether it trains on inputs (then augmentation applies) or on cached features only;
 - `REFITS`: whether nothing chooses weights by eval after the head, so that a head may be refitted on it;
+- `check(options, head, input, target)`, where the method has limits: raises a GraftError with key, value received and
+  what is allowed, for settings of its own that exclude each other and for heads, inputs and targets that it cannot do;
 - `fit(task)`: trains `task.head`, and `task.backbone` where the method does, and returns a `models.history.History`.
 
 Neither this file nor a method's file imports Keras at its top, so that a configuration is checked quickly.
@@ -57,20 +59,21 @@ def reads_inputs(options: MethodOptions) -> bool:
     return METHODS.module(options.method).reads_inputs(options)
 
 
-def check_options(options: MethodOptions, head: HeadOptions, input: Input) -> None:
-    """Refuses settings of head and input that the method cannot honour.
+def check_options(options: MethodOptions, head: HeadOptions, input: Input, target: BaseModel) -> None:
+    """Refuses settings that the method cannot honour, before any data is read.
 
     Args:
         options: of the method.
         head: of the head.
         input: what the backbone is fed with.
+        target: the settings of what is predicted, which have a `kind`.
 
     Raises:
         GraftError: augmentation with a method that trains on cached features; a head refitted on eval with a method
-            that goes on to choose weights by eval.
+            that goes on to choose weights by eval; what the method's own `check` refuses.
     """
-    method = options.method
-    if head.refit and not METHODS.module(method).REFITS:
+    method, module = options.method, METHODS.module(options.method)
+    if head.refit and not module.REFITS:
         raise GraftError(
             f"head.refit: method {method!r} trains on after the head and chooses its weights by the eval loss, which "
             "must not have been learned from; leave out head.refit or use method 'frozen'"
@@ -82,3 +85,5 @@ def check_options(options: MethodOptions, head: HeadOptions, input: Input) -> No
             f"{input.unit}, so augmentation has no effect; received {augment}. "
             f"Remove input.augment or choose a method that trains on {input.unit}, such as 'fine_tune'"
         )
+    if check := getattr(module, "check", None):
+        check(options, head, input, target)
