@@ -134,7 +134,7 @@ def build_task(
         options = parse_options(settings.transfer)
     except ValidationError as error:
         raise GraftError(f"transfer: {error}") from error
-    check_options(options, settings.head, input)
+    check_options(options, settings.head, input, settings.target)
     blind = adapts(options)
     unlabelled, unlabelled_eval = train.unlabelled(blind), eval.unlabelled(blind)
     source = None if blind else train.of(SOURCE_DOMAIN)

@@ -231,7 +231,7 @@ def parse(raw: dict, source: str) -> Config:
     model = schema(_target_of(raw))
     try:
         config = model.model_validate(raw)
-        check_options(config.transfer, config.head, inputs.make_input(config.input))
+        check_options(config.transfer, config.head, inputs.make_input(config.input), config.target)
     except pydantic.ValidationError as error:
         faults.extend(explain(error, model, raw))
     except GraftError as error:

@@ -8,6 +8,8 @@ A method's file holds
 - `ADAPTS`, optional: True where it learns from a labelled source domain and a target domain without labels; then
   `task.train` and `task.eval` are of the source, and `task.unlabelled` of the target;
 - `UNLABELLED`, optional: True where examples without labels may lie beside the labelled ones, as `task.unlabelled`;
+- `check(options, head, input, target)`, where the method has limits: raises a GraftError with key, value received and
+  what is allowed, for settings of its own that exclude each other and for heads, inputs and targets that it cannot do;
 - `fit(task)`: trains `task.head`, and `task.backbone` where the method does, and returns a `models.history.History`.
 
 Neither this file nor a method's file imports Keras at its top, so that a configuration is checked quickly.
@@ -29,6 +31,7 @@ METHODS = Registry(
         "frozen": "graft.models.transfer.frozen",
         "fine_tune": "graft.models.transfer.fine_tune",
         "joint": "graft.models.transfer.joint",
+        "prune": "graft.models.transfer.prune",
     },
     default="frozen",
 )
@@ -69,20 +72,21 @@ def takes_unlabelled(options: MethodOptions) -> bool:
     return adapts(options) or getattr(METHODS.module(options.method), "UNLABELLED", False)
 
 
-def check_options(options: MethodOptions, head: HeadOptions, input: Input) -> None:
-    """Refuses settings of head and input that the method cannot honour.
+def check_options(options: MethodOptions, head: HeadOptions, input: Input, target: BaseModel) -> None:
+    """Refuses settings that the method cannot honour, before any data is read.
 
     Args:
         options: of the method.
         head: of the head.
         input: what the backbone is fed with.
+        target: the settings of what is predicted, which have a `kind`.
 
     Raises:
         GraftError: augmentation with a method that trains on cached features; a head refitted on eval with a method
-            that goes on to choose weights by eval.
+            that goes on to choose weights by eval; what the method's own `check` refuses.
     """
-    method = options.method
-    if head.refit and not METHODS.module(method).REFITS:
+    method, module = options.method, METHODS.module(options.method)
+    if head.refit and not module.REFITS:
         raise GraftError(
             f"head.refit: method {method!r} trains on after the head and chooses its weights by the eval loss, which "
             "must not have been learned from; leave out head.refit or use method 'frozen'"
@@ -94,3 +98,5 @@ def check_options(options: MethodOptions, head: HeadOptions, input: Input) -> No
             f"{input.unit}, so augmentation has no effect; received {augment}. "
             f"Remove input.augment or choose a method that trains on {input.unit}, such as 'fine_tune'"
         )
+    if check := getattr(module, "check", None):
+        check(options, head, input, target)

@@ -8,6 +8,7 @@ import pydantic
 import pytest
 from training_input import weights
 
+from graft.models import targets
 from graft.models.errors import GraftError
 from graft.models.inputs import KINDS, make_input
 from graft.models.options import HeadOptions
@@ -43,22 +44,37 @@ def test_checking_options_imports_neither_keras_nor_tensorflow():
 
 PLAIN = make_input(KINDS.options("image")())
 AUGMENTED = make_input(KINDS.options("image")(augment={"flip": True}))
+LABEL = targets.parse_options({})
 
 
 def test_augmentation_needs_a_method_that_reads_inputs():
     for method in ({"method": "fine_tune"}, {"method": "joint", "unfreeze": 0.5}):
-        check_options(parse_options(method), HeadOptions(), AUGMENTED)
+        check_options(parse_options(method), HeadOptions(), AUGMENTED, LABEL)
     for name in ("frozen", "joint"):
-        check_options(parse_options({"method": name}), HeadOptions(), PLAIN)
+        check_options(parse_options({"method": name}), HeadOptions(), PLAIN, LABEL)
         with pytest.raises(GraftError, match=rf"input\.augment: method '{name}' .* received \{{'flip': True\}}"):
-            check_options(parse_options({"method": name}), HeadOptions(), AUGMENTED)
+            check_options(parse_options({"method": name}), HeadOptions(), AUGMENTED, LABEL)
 
 
 def test_a_head_refitted_on_eval_must_not_be_followed_by_a_choice_on_eval():
-    check_options(parse_options({"method": "frozen"}), HeadOptions(refit=True), PLAIN)
+    check_options(parse_options({"method": "frozen"}), HeadOptions(refit=True), PLAIN, LABEL)
     for name in ("fine_tune", "joint"):
         with pytest.raises(GraftError, match=rf"head\.refit: method '{name}' .* use method 'frozen'"):
-            check_options(parse_options({"method": name}), HeadOptions(refit=True), PLAIN)
+            check_options(parse_options({"method": name}), HeadOptions(refit=True), PLAIN, LABEL)
+
+
+def test_a_method_says_what_it_cannot_do(monkeypatch):
+    def check(options, head, input, target):
+        if target.kind == "numbers":
+            raise GraftError(f"transfer.method: {options.method!r} needs classes; received target.kind 'numbers'")
+
+    numbers = targets.parse_options({"kind": "numbers", "columns": ["length"]})
+    options = parse_options({"method": "frozen"})
+    check_options(options, HeadOptions(), PLAIN, numbers)
+    monkeypatch.setattr(METHODS.module("frozen"), "check", check, raising=False)
+    check_options(options, HeadOptions(), PLAIN, LABEL)
+    with pytest.raises(GraftError, match=r"'frozen' needs classes; received target\.kind 'numbers'"):
+        check_options(options, HeadOptions(), PLAIN, numbers)
 
 
 def test_frozen_trains_the_head_and_nothing_else(training_input):
