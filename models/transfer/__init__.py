@@ -27,6 +27,7 @@ METHODS = Registry(
     {
         "frozen": "graft.models.transfer.frozen",
         "fine_tune": "graft.models.transfer.fine_tune",
+        "instance_weighting": "graft.models.transfer.instance_weighting",
         "joint": "graft.models.transfer.joint",
         "prune": "graft.models.transfer.prune",
     },
