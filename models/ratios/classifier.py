@@ -2,8 +2,8 @@
 
     w(x) = n / m * p(x) / (1 - p(x))
 
-p is the probability that a row is of the target, from a logistic regression on n rows of the source and m of the target:
-by Bayes' rule the right one is p_target(x) m / (p_target(x) m + p_source(x) n). Bickel, Bruckner and Scheffer,
+p is the probability that a row is of the target, from a logistic regression on n rows of the source and m of the
+target: by Bayes' rule the right one is p_target(x) m / (p_target(x) m + p_source(x) n). Bickel, Bruckner and Scheffer,
 "Discriminative Learning for Differing Training and Test Distributions", ICML 2007.
 
 The regression sees the coordinates and the squares of their distances from the mean, for the log ratio of two Gaussians

@@ -35,4 +35,5 @@ def mean_gaussian(rows: np.ndarray, others: np.ndarray, bandwidth: float) -> np.
 
 def spread(rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many rows, evenly over all."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
+    count = rows.shape[0]
+    return rows[np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))]

@@ -4,16 +4,17 @@
     maximise over a >= 0:  mean_j log w(t_j)   with  mean_i w(x_i) = 1
 
 x_i are the n rows of the source, t_j the m rows of the target, c_l at most 100 of the target's rows, k the Gaussian
-kernel; of more than 1,000 t_j so many decide. The bandwidth is that part or multiple of the median distance which has the highest mean log w on held-out rows
-of the target (likelihood cross-validation, 5 folds). Sugiyama, Nakajima, Kashima, von Bunau and Kawanabe, "Direct
-Importance Estimation with Model Selection and Its Application to Covariate Shift Adaptation", NIPS 2007.
+kernel; of more than 1,000 t_j so many decide. The bandwidth is that part or multiple of the median distance which has
+the highest mean log w on held-out rows of the target (likelihood cross-validation, 5 folds). Sugiyama, Nakajima,
+Kashima, von Bunau and Kawanabe, "Direct Importance Estimation with Model Selection and Its Application to Covariate
+Shift Adaptation", NIPS 2007.
 
 With b_l = mean_i k(x_i, c_l) and p_l = a_l b_l the constraint says that p is a distribution, and the problem is that of
 the shares in a mixture of k(., c_l) / b_l. Its maximum is found by expectation maximisation, which needs no step size
 and never goes down; the paper climbs the gradient and projects.
 
-Where the source has nothing, the ratio has no bound, and the likelihood would reward a narrow kernel for it. So a centre
-takes part only if the source's rows give it at least the kernel value of one row that lies on it: n b_l >= 1.
+Where the source has nothing, the ratio has no bound, and the likelihood would reward a narrow kernel for it. So a
+centre takes part only if the source's rows give it at least the kernel value of one row that lies on it: n b_l >= 1.
 """
 
 import numpy as np

@@ -5,10 +5,10 @@
     where             K_ij = k(x_i, x_j),  k_i = n / m sum_j k(x_i, t_j)
 
 x_i are the n rows of the source, t_j the m rows of the target, k the Gaussian kernel. Up to a constant the objective is
-n^2 / 2 times the squared distance between the two means. Settings of the paper: B = 1000, eps = (sqrt(n) - 1) / sqrt(n).
-Huang, Smola, Gretton, Borgwardt and Scholkopf, "Correcting Sample Selection Bias by Unlabeled Data", NIPS 2006; Gretton
-et al., "Covariate Shift by Kernel Mean Matching", in "Dataset Shift in Machine Learning", 2009. The bandwidth is the
-median distance.
+n^2 / 2 times the squared distance between the two means. Settings of the paper: B = 1000,
+eps = (sqrt(n) - 1) / sqrt(n). The bandwidth is the median distance. Huang, Smola, Gretton, Borgwardt and Scholkopf,
+"Correcting Sample Selection Bias by Unlabeled Data", NIPS 2006; Gretton et al., "Covariate Shift by Kernel Mean
+Matching", in "Dataset Shift in Machine Learning", 2009.
 
 K grows with the square of n, so a large source is cut into equal blocks, every 1st, 2nd, ... of a few rows, and each is
 matched to all of the target. A block is a sample of the same source, and no row is left out. (ADAPT 0.4.5 halves its

@@ -20,7 +20,7 @@ def reduced(source: np.ndarray, target: np.ndarray, most: int) -> tuple[np.ndarr
     """Both domains in the same few coordinates.
 
     Args:
-        source: float [n, d], an array or `models.arrays.Picked`.
+        source: float [n, d], an array or as of `models.arrays`.
         target: float [m, d], likewise.
         most: coordinates that are kept; of fewer features all are, as they are but for their scale.
 
@@ -43,7 +43,7 @@ def reduced(source: np.ndarray, target: np.ndarray, most: int) -> tuple[np.ndarr
         components = PCA(min(most, len(both)), random_state=0).fit(both).components_.T
 
     def coordinates(rows: np.ndarray) -> np.ndarray:
-        parts = [scaled(rows[start : start + _SLICE]) for start in range(0, len(rows), _SLICE)]
+        parts = [scaled(rows[start : start + _SLICE]) for start in range(0, rows.shape[0], _SLICE)]
         return np.concatenate([part if components is None else part @ components for part in parts])
 
     return coordinates(source), coordinates(target)

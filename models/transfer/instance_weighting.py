@@ -2,12 +2,15 @@
 
     minimise  L_target + weight * mean_i w_i loss_i,   w_i an estimate of p_target(x_i) / p_source(x_i), of mean 1
 
-L_target is the mean loss of the target's examples, i runs over those of the source. Where the two domains differ in
-which inputs occur, and not in what a given input is labelled (covariate shift), the weighed mean over the source is an
-estimate of the mean over the target (Shimodaira, J. Statistical Planning and Inference 90, 2000). Estimators, each in
-`models.ratios`: `kmm` (Huang et al., NIPS 2006), `kliep` (Sugiyama et al., NIPS 2007), `classifier` (Bickel et al., ICML
-2007). They look at features only, of the published backbone, in their few leading components (`models.ratios.reduce`
-says why); their weights hold for the whole training, and for a backbone that moves.
+L_target is the mean loss of the target's examples, i runs over those of the source. With `labels: source` the target's
+labels are not looked at, there is no L_target, and eval examples of the source choose; those count alike. Where the two
+domains differ in which inputs occur, and not in what a given input is labelled (covariate shift), the weighed mean over
+the source is an estimate of the mean over the target (Shimodaira, J. Statistical Planning and Inference 90, 2000).
+
+Estimators, each in `models.ratios`: `kmm` (Huang et al., NIPS 2006), `kliep` (Sugiyama et al., NIPS 2007), `classifier`
+(Bickel et al., ICML 2007). They look at features only, of the published backbone, in their few leading components
+(`models.ratios.reduce` says why); their weights hold for the whole training, and for a backbone that moves. Examples of
+the target without a label tell what occurs there, too.
 
 Weights of 1 make it `joint`, bit for bit. Few rows that hold most of the weight make the estimate a matter of luck: the
 effective sample size (sum w)^2 / sum w^2 stands among the findings. Below 2 examples it is refused, below 10 or below
@@ -18,9 +21,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from graft.models.errors import GraftError
 from graft.models.transfer import joint
@@ -30,11 +33,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from graft.models.history import Finding, History
+    from graft.models.inputs.base import Input
+    from graft.models.options import HeadOptions
+    from graft.models.phase import Phase
+    from graft.models.solved_head import SolvedHead
     from graft.models.task import Split, Task
 
 log = logging.getLogger(__name__)
 
-REFITS = False
+REFITS, UNLABELLED = False, True
 LEAST_TARGET, LEAST_EFFECTIVE = 5, 2.0
 _LITTLE, _LITTLE_SHARE = 10.0, 0.01
 
@@ -45,8 +52,11 @@ class Options(MixedOptions):
     method: Literal["instance_weighting"] = "instance_weighting"
     estimator: Literal["kmm", "kliep", "classifier"] = Field(
         default="kmm",
-        description="`kmm` matches the means of both domains in a kernel's space, `kliep` fits the ratio by likelihood, "
-        "`classifier` tells the domains apart.",
+        description="`kmm` matches the means of both domains in a kernel's space, `kliep` fits the ratio by "
+        "likelihood, `classifier` tells the domains apart.",
+    )
+    labels: Literal["both", "source"] = Field(
+        default="both", description="Of which domain labels are looked at: with `source` the target's are not."
     )
     components: int = Field(
         default=16, ge=1, le=256, description="Most components of the features that the weights are estimated in."
@@ -59,8 +69,26 @@ def reads_inputs(options: Options) -> bool:
     return joint.reads_inputs(options)
 
 
+def ADAPTS(options: Options) -> bool:
+    """Where the target's labels are not looked at."""
+    return options.labels == "source"
+
+
+def check(options: Options, head: HeadOptions, input: Input, target: BaseModel) -> None:
+    """Refuses a weight of the source beside a target that has none.
+
+    Raises:
+        GraftError: that is so.
+    """
+    if options.labels == "source" and "weight" in options.model_fields_set:
+        raise GraftError(
+            f"transfer.weight: received {options.weight:g} beside transfer.labels: source; it weighs the source's loss "
+            "against the target's, which is not looked at. Leave it out"
+        )
+
+
 def fit(task: Task) -> History:
-    """Estimates the weights, then trains as `joint` does.
+    """Estimates the weights, then trains as `joint` does, or on the source alone.
 
     Raises:
         GraftError: there are no labelled training examples of the source domain, too few of the target domain to say
@@ -68,22 +96,50 @@ def fit(task: Task) -> History:
     """
     from graft.models import loop
 
-    options = cast(Options, task.options)
-    findings = []
-    if task.source is not None:  # else `joint.phases` says what is missing
-        source, found = weighed(task.source, task.train, options)
-        task, findings = dataclasses.replace(task, source=source), [found]
-    history = loop.run(task, joint.phases(task, options))
+    options, findings = cast(Options, task.options), []
+    if ADAPTS(options):
+        assert task.unlabelled is not None
+        train, found = weighed(task.train, task.unlabelled.features, options)
+        task, findings = dataclasses.replace(task, train=train), [found]
+        phases = _on_the_source(task, options)
+    else:
+        if task.source is not None:  # else `joint.phases` says what is missing
+            source, found = weighed(task.source, _occurring(task), options)
+            task, findings = dataclasses.replace(task, source=source), [found]
+        phases = joint.phases(task, options)
+    history = loop.run(task, phases)
     history.findings += findings
     return history
 
 
-def weighed(source: Split, target: Split, options: Options) -> tuple[Split, Finding]:
+def _on_the_source(task: Task, options: Options) -> list[Phase | SolvedHead]:
+    """As `joint.phases`, of examples with weights alone."""
+    from graft.models.standard_phases import backbone_phase, head_phase
+
+    phases = [head_phase(task, task.training.epochs)]
+    if options.unfreeze:
+        assert task.backbone is not None
+        task.backbone.unfreeze(options.unfreeze)
+        phases.append(backbone_phase(task, options.epochs, options.learning_rate))
+    return phases
+
+
+def _occurring(task: Task) -> np.ndarray:
+    """Features of all examples of the target domain, with a label or without."""
+    from graft.models.arrays import Joined
+
+    if task.unlabelled is None:
+        return task.train.features
+    joined: Any = Joined(task.train.features, task.unlabelled.features)
+    return joined
+
+
+def weighed(source: Split, target: np.ndarray, options: Options) -> tuple[Split, Finding]:
     """The source with an estimated weight in each example's, and what they are worth.
 
     Args:
         source: examples to weigh.
-        target: examples of what occurs in the target domain; their labels are not looked at.
+        target: features of what occurs in the target domain, float [m, d].
         options: of the method.
 
     Raises:
@@ -94,7 +150,7 @@ def weighed(source: Split, target: Split, options: Options) -> tuple[Split, Find
     from graft.models.history import Finding
     from graft.models.ratios.sample_size import effective
 
-    weights = ratios(source.features, target.features, options)
+    weights = ratios(source.features, target, options)
     count, size, name = len(weights), effective(weights), options.estimator
     if not size >= LEAST_EFFECTIVE:
         raise GraftError(
@@ -130,10 +186,10 @@ def ratios(source: np.ndarray, target: np.ndarray, options: Options) -> np.ndarr
     from graft.models.ratios import ESTIMATORS
     from graft.models.ratios.reduce import reduced
 
-    if len(target) < LEAST_TARGET:
+    if target.shape[0] < LEAST_TARGET:
         raise GraftError(
-            f"transfer.method: 'instance_weighting' needs training examples of the target domain to learn what occurs "
-            f"there; received {len(target)}, allowed: at least {LEAST_TARGET}. Method 'joint' needs none of it"
+            "transfer.method: 'instance_weighting' needs training examples of the target domain to learn what occurs "
+            f"there; received {target.shape[0]}, allowed: at least {LEAST_TARGET}"
         )
     rows, wanted = reduced(source, target, options.components)
     weights = ESTIMATORS.module(options.estimator).estimate(rows, wanted, options.most)

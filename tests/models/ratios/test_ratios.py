@@ -26,7 +26,7 @@ def error(weights: np.ndarray, source: np.ndarray, told: np.ndarray, target: np.
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_line_fitted_under_the_weights_fits_where_the_target_lies(name):
-    """y = sinc(x), x ~ N(1, 0.5) in the source and N(2, 0.25) in the target; with weights of 1 the line fits nothing."""
+    """y = sinc(x), x ~ N(1, 0.5) in the source and N(2, 0.25) in the target; with weights of 1 the line misses it."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
         source, target = rng.normal(1, 0.5, (300, 1)), rng.normal(2, 0.25, (300, 1))
@@ -60,7 +60,7 @@ def test_the_kernel_and_its_bandwidth():
 def test_few_features_keep_their_meaning_and_lose_their_scale():
     rng = np.random.default_rng(0)
     source = rng.normal(size=(200, 3)) * [1, 1000, 0] + [0, 5, 7]
-    target = source[:150] + [1, 0, 0]
+    target = source[:150] + np.array([1, 0, 0])
     first, second = reduced(source, target, 4)
     assert first.shape == (200, 2) and second.shape == (150, 2), "a constant feature is left out"
     assert 0.5 < first[:, 1].std() < 2
@@ -70,7 +70,7 @@ def test_few_features_keep_their_meaning_and_lose_their_scale():
 
 def test_of_many_features_the_components_with_the_shift_are_kept():
     rng = np.random.default_rng(0)
-    hidden = np.concatenate([rng.normal(size=(300, 2)), rng.normal(size=(40, 2)) + [3, 0]])
+    hidden = np.concatenate([rng.normal(size=(300, 2)), rng.normal(size=(40, 2)) + np.array([3, 0])])
     rows = hidden @ rng.normal(size=(2, 64)) + rng.normal(size=(340, 64))
     whole = rows.astype(np.float32)
     source, target = reduced(Picked(whole, np.arange(300)), Picked(whole, np.arange(300, 340)), 2)

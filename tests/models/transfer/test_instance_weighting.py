@@ -14,8 +14,10 @@ from two_domains import write_domains
 
 from graft.models import trainer
 from graft.models.errors import GraftError
+from graft.models.options import HeadOptions
 from graft.models.outputs import head_outputs
-from graft.models.transfer import instance_weighting
+from graft.models.task import Split
+from graft.models.transfer import adapts, instance_weighting, parse_options
 
 ESTIMATORS = ("kmm", "kliep", "classifier")
 TRAINED = {"solver": "adam", "dropout": 0.0, "l2": 1e-3}
@@ -99,7 +101,7 @@ def test_a_trained_head_minimises_the_same_sum():
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_under_covariate_shift_weights_beat_none(estimator):
-    """Mean squared error on the target of a line through the source, the target's few labels counting next to nothing."""
+    """Mean squared error on the target of a line through the source; the target's few labels count next to nothing."""
     for seed in range(3):
         rows, errors = shifted(seed), {}
         for name, method in (("joint", {}), ("instance_weighting", {"estimator": estimator})):
@@ -127,8 +129,10 @@ def test_every_target_can_be_learned_so(kind):
 def test_weights_of_the_data_count_beside(training_input, domains):
     task = training_input.task({"method": "instance_weighting"}, features=domains)
     own = np.linspace(1, 2, len(task.source)).astype(np.float32)
-    plain, _ = instance_weighting.weighed(task.source, task.train, task.options)
-    both, _ = instance_weighting.weighed(dataclasses.replace(task.source, weights=own), task.train, task.options)
+    plain, _ = instance_weighting.weighed(task.source, task.train.features, task.options)
+    both, _ = instance_weighting.weighed(
+        dataclasses.replace(task.source, weights=own), task.train.features, task.options
+    )
     np.testing.assert_allclose(both.weights, plain.weights * own, rtol=1e-6)
     assert plain.weights.dtype == np.float32
 
@@ -157,6 +161,38 @@ def test_too_few_examples_of_a_domain_are_refused():
     few = (rows["train"][0][:4], np.array([0, 1, 0, 1]))
     with pytest.raises(GraftError, match=r"examples of the target domain .* received 4, allowed: at least 5"):
         fit(feature_task({"method": "instance_weighting"}, **{**rows, "train": few}))
+
+
+@pytest.mark.parametrize("head", [{"l2": 1e-3}, TRAINED], ids=["solved", "trained"])
+def test_without_labels_of_the_target_the_weighed_source_is_learned_alone(head):
+    """The target's labels could all be wrong: nobody looks at them."""
+    rows, errors = shifted(0, "numbers"), {}
+    for name, labels in (("plain", None), ("weighed", "source")):
+        method = {"method": "frozen"} if labels is None else {"method": "instance_weighting", "labels": labels}
+        told = {"target": {"kind": "numbers", "columns": ["y"]}, "names": ("y",)}
+        training = {"epochs": 60, "patience": 60, "learning_rate": 0.05}
+        task = feature_task(method, rows["source"], rows["source"], **told, head=head, **training)
+        assert adapts(task.options) is (labels is not None)
+        x, y = rows["train"]
+        task.unlabelled = Split(x.astype(np.float32), np.full_like(y, np.nan))
+        history = fit(task)
+        assert len(history.findings) == (labels is not None)
+        answers = task.target.measured(task.head(rows["evaluate"][0].astype(np.float32)).numpy())
+        errors[name] = float(np.mean((answers - np.sinc(rows["evaluate"][0])) ** 2))
+    assert errors["weighed"] < errors["plain"] / 3
+
+
+def test_examples_without_labels_tell_what_occurs_in_the_target():
+    rows = shifted(0, "label")
+    task = feature_task({"method": "instance_weighting"}, **{**rows, "train": (rows["train"][0][:4], np.arange(4) % 2)})
+    task.unlabelled = Split(rows["evaluate"][0].astype(np.float32), np.full(30, -1))
+    assert fit(task).findings[0].value > 2  # four examples alone are refused
+
+
+def test_a_weight_without_labels_of_the_target_is_refused():
+    options = parse_options({"method": "instance_weighting", "labels": "source", "weight": 2.0})
+    with pytest.raises(GraftError, match=r"transfer\.weight: received 2 beside transfer\.labels: source"):
+        instance_weighting.check(options, HeadOptions(), None, None)
 
 
 @pytest.mark.slow
