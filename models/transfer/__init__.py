@@ -5,8 +5,9 @@ A method's file holds
 - `Options`: its settings, a `MethodOptions`;
 - `reads_inputs(options)`: whether it trains on inputs (then augmentation applies) or on cached features only;
 - `REFITS`: whether nothing chooses weights by eval after the head, so that a head may be refitted on it;
-- `ADAPTS`, optional: True where it learns from a labelled source domain and a target domain without labels; then
-  `task.train` and `task.eval` are of the source, and `task.unlabelled` of the target;
+- `ADAPTS`, optional: True where it learns from a labelled source domain and a target domain without labels, or a
+  function of its options that says so; then `task.train` and `task.eval` are of the source, and `task.unlabelled` of
+  the target;
 - `UNLABELLED`, optional: True where examples without labels may lie beside the labelled ones, as `task.unlabelled`;
 - `check(options, head, input, target)`, where the method has limits: raises a GraftError with key, value received and
   what is allowed, for settings of its own that exclude each other and for heads, inputs and targets that it cannot do;
@@ -30,6 +31,7 @@ METHODS = Registry(
     {
         "frozen": "graft.models.transfer.frozen",
         "fine_tune": "graft.models.transfer.fine_tune",
+        "instance_weighting": "graft.models.transfer.instance_weighting",
         "joint": "graft.models.transfer.joint",
         "prune": "graft.models.transfer.prune",
     },
@@ -64,7 +66,8 @@ def reads_inputs(options: MethodOptions) -> bool:
 
 def adapts(options: MethodOptions) -> bool:
     """Whether the method learns from a labelled source domain and a target domain without labels."""
-    return getattr(METHODS.module(options.method), "ADAPTS", False)
+    found = getattr(METHODS.module(options.method), "ADAPTS", False)
+    return found(options) if callable(found) else found
 
 
 def takes_unlabelled(options: MethodOptions) -> bool:
