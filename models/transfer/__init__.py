@@ -25,9 +25,12 @@ from graft.models.registry import Registry
 METHODS = Registry(
     "transfer.method",
     {
+        "bss": "graft.models.transfer.bss",
+        "delta": "graft.models.transfer.delta",
         "frozen": "graft.models.transfer.frozen",
         "fine_tune": "graft.models.transfer.fine_tune",
         "joint": "graft.models.transfer.joint",
+        "l2_sp": "graft.models.transfer.l2_sp",
     },
     default="frozen",
 )
