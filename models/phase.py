@@ -121,6 +121,8 @@ class Phase:
         backbone: the backbone that moves in this phase.
         dtype_policy: the Keras policy it computes in meanwhile.
         statistics: of batch normalisation, to estimate anew from the main stream before each evaluation.
+        settles: epochs after which its weights are what is asked for; nothing before them, in this phase or an earlier
+            one, is kept, and they do not count as epochs without a better figure. None: any weights will do.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Phase:
     backbone: Backbone | None = None
     dtype_policy: str = "float32"
     statistics: BatchStatistics | None = None
+    settles: int | None = None
 
     @property
     def trainable(self) -> list[keras.Variable]:

@@ -31,6 +31,7 @@ METHODS = Registry(
         "fine_tune": "graft.models.transfer.fine_tune",
         "joint": "graft.models.transfer.joint",
         "l2_sp": "graft.models.transfer.l2_sp",
+        "prune": "graft.models.transfer.prune",
     },
     default="frozen",
 )
