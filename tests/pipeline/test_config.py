@@ -203,7 +203,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(refusal, override,
         ("target.kind=[1]", "target.kind: must be one of label, labels, numbers; received [1] (list)"),
         (
             "transfer.method=fine_tun",
-            "transfer.method: did you mean 'fine_tune'? allowed: frozen, fine_tune, ",
+            f"transfer.method: did you mean 'fine_tune'? allowed: {', '.join(METHODS)}; received",
         ),
         (
             "transfer={method: fine_tune, unfreeze: 2}",
