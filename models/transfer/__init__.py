@@ -29,10 +29,10 @@ METHODS = Registry(
     "transfer.method",
     {
         "bss": "graft.models.transfer.bss",
-        "delta": "graft.models.transfer.delta",
-        "frozen": "graft.models.transfer.frozen",
         "coral": "graft.models.transfer.coral",
+        "delta": "graft.models.transfer.delta",
         "fine_tune": "graft.models.transfer.fine_tune",
+        "frozen": "graft.models.transfer.frozen",
         "instance_weighting": "graft.models.transfer.instance_weighting",
         "joint": "graft.models.transfer.joint",
         "l2_sp": "graft.models.transfer.l2_sp",
@@ -70,12 +70,7 @@ def reads_inputs(options: MethodOptions) -> bool:
 
 def adapts(options: MethodOptions) -> bool:
     """Whether the method learns from a labelled source domain and a target domain without labels."""
-<<<<<<< HEAD
-    found = getattr(METHODS.module(options.method), "ADAPTS", False)
-    return found(options) if callable(found) else found
-=======
     return _told(options, "ADAPTS")
->>>>>>> n-adapt
 
 
 def takes_unlabelled(options: MethodOptions) -> bool:
