@@ -54,6 +54,10 @@ class History:
     refit: bool = False
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
+    def __post_init__(self):
+        """Takes findings as a checkpoint keeps them, too: JSON types."""
+        self.findings = [Finding(**found) if isinstance(found, dict) else found for found in self.findings]
+
     @property
     def best(self) -> dict[str, Any]:
         """The entry of the best epoch."""

@@ -138,7 +138,7 @@ class _Run:
                 judged = self._pass(phase, judge, streams.ordered(phase.judge.streams), phase.judge.main.count)
                 figures |= {f"val_{name}": value for name, value in judged.items()}
                 self._history.steps += -(-phase.learn.main.count // training.batch_size)
-                self._record(phase, figures, time.monotonic() - started)
+                self._record(phase, figures, time.monotonic() - started, settled=epoch >= (phase.settles or 0))
                 if self._task.checkpoint and time.monotonic() - self._saved_at >= training.checkpoint_seconds:
                     self._save(index, epoch + 1, phase, moved)
             for variable in phase.state:
@@ -147,8 +147,9 @@ class _Run:
     def _begin(self, phase: Phase) -> None:
         """Before the first epoch of a phase: what the phases before have reached is the best so far."""
         self._waited = 0
-        if (phase.monitor, phase.lower_is_better) != (self._history.monitor, self._history.lower_is_better):
-            self._best_value = math.inf  # what they were judged by says nothing here
+        judged = (self._history.monitor, self._history.lower_is_better)
+        if (phase.monitor, phase.lower_is_better) != judged or phase.settles is not None:
+            self._best_value = math.inf  # what they were judged by says nothing here, or they may not be kept
         for variable in phase.state:
             self._best.setdefault(self._place[id(variable)], variable.numpy())
 
@@ -173,8 +174,10 @@ class _Run:
                 progress.report(self._task.stage, done, count, phase.unit, **shown)
         return {name: value / done for name, value in sums.items()}
 
-    def _record(self, phase: Phase | SolvedHead, figures: Mapping[str, float], seconds: float) -> None:
-        """Writes an epoch into the history, and keeps the weights if they are the best so far."""
+    def _record(
+        self, phase: Phase | SolvedHead, figures: Mapping[str, float], seconds: float, settled: bool = True
+    ) -> None:
+        """Writes an epoch into the history, and keeps the weights if they are `settled` and the best so far."""
         history, epochs = self._history, self._history.epochs
         if phase.monitor not in figures:
             raise GraftError(
@@ -183,11 +186,11 @@ class _Run:
             )
         epochs.append({"epoch": len(epochs) + 1, "phase": phase.name, **figures, "seconds": round(seconds, 4)})
         value = figures[phase.monitor] if phase.lower_is_better else -figures[phase.monitor]
-        if value < self._best_value - self._task.training.min_delta:
+        if settled and value < self._best_value - self._task.training.min_delta:
             self._best_value, self._waited, history.best_epoch = value, 0, len(epochs)
             history.monitor, history.lower_is_better = phase.monitor, phase.lower_is_better
             self._best.update({self._place[id(v)]: v.numpy() for v in phase.state})
-        else:
+        elif settled:
             self._waited += 1
         self._log(epochs[-1:])
         log.info("%s: phase %s, epoch %d: %s", self._task.stage, phase.name, len(epochs), figures)

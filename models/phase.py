@@ -122,6 +122,8 @@ class Phase:
         dtype_policy: the Keras policy it computes in meanwhile.
         statistics: of batch normalisation, to estimate anew from the main stream before each evaluation.
         clip: largest norm of the gradient over all groups, see `models.optimizers.Several`.
+        settles: epochs after which its weights are what is asked for; nothing before them, in this phase or an earlier
+            one, is kept, and they do not count as epochs without a better figure. None: any weights will do.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Phase:
     dtype_policy: str = "float32"
     statistics: BatchStatistics | None = None
     clip: float | None = None
+    settles: int | None = None
 
     @property
     def trainable(self) -> list[keras.Variable]:

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graft.models.page import Axes, Block, Plot, Series, Text
+from graft.models.page import Axes, Block, Column, Plot, Series, Table, Text
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
 from graft.pipeline.stages.settings import settings
+
+_SHORT = 60
+"""Characters of findings that a result line has room for."""
 
 
 class Train(base.Stage):
@@ -35,7 +38,9 @@ class Train(base.Stage):
         trained = f"{epochs} epochs, " if epochs else ""
         # What the target shows, or else the loss.
         name = next((name for name in figures(history) if name != "loss"), "loss")
-        return f"{solved}{trained}best eval {name.replace('_', ' ')} {best[f'val_{name}']:.4f}"
+        told = "".join(f", {found['name']} {_value(found)}" for found in findings(history))
+        kept = told if len(told) <= _SHORT else ""
+        return f"{solved}{trained}best eval {name.replace('_', ' ')} {best[f'val_{name}']:.4f}{kept}"
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[base.Row]:
         config = lineage.get("config")
@@ -56,7 +61,25 @@ class Train(base.Stage):
             f"Head: {hidden}one linear layer",
             f"Training: {len(history['epochs'])} epochs, weights of epoch {history['best_epoch']} (lowest eval loss)",
         ]
+        lines += [f"Found out, {found['name']}: {_value(found)}. {found['words']}" for found in findings(history)]
         return [(base.THE_MODEL, line) for line in lines]
+
+
+def findings(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the method found out: `name`, `value` and `words` of each; an earlier version wrote none."""
+    return list(history.get("findings", []))
+
+
+def _value(found: Mapping[str, Any]) -> str:
+    value = found["value"]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _found_out(history: Mapping[str, Any]) -> list[Block]:
+    """A table of the findings, where there are any."""
+    rows = [(found["name"], _value(found), found["words"]) for found in findings(history)]
+    columns = [Column("what"), Column("value", "number"), Column("what it means")]
+    return [Table(columns, rows, "What the method found out")] if rows else []
 
 
 def figures(history: Mapping[str, Any]) -> list[str]:
@@ -86,7 +109,7 @@ def _training(ran: base.Ran) -> Sequence[Block]:
             )
         if not step["converged"]:
             told += " The solver stopped before the optimum."
-        return [Text(told), _strengths(path, history["chosen"], figures(history), words)]
+        return [Text(told), *_found_out(history), _strengths(path, history["chosen"], figures(history), words)]
     counts: dict[str, int] = {}
     for epoch in epochs:
         counts[epoch["phase"]] = counts.get(epoch["phase"], 0) + 1
@@ -104,7 +127,7 @@ def _training(ran: base.Ran) -> Sequence[Block]:
         "Train figures are means over an epoch, with dropout and augmentation on and the weights still moving; eval "
         "figures are taken at its end."
     )
-    return [Text(told), _curves(history, words), Text(note, note=True)]
+    return [Text(told), *_found_out(history), _curves(history, words), Text(note, note=True)]
 
 
 def _curves(history: Mapping[str, Any], words: Mapping[str, str]) -> Plot:

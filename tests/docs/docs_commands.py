@@ -82,11 +82,12 @@ class Bench:
     address: str = ""
 
     def run(self, command: str) -> tuple[int, str]:
-        """Exit code and output of a command; a server is started on free ports and left running."""
+        """Exit code and output of a command; a server is started on free ports and left running, until the next one."""
         words = shlex.split(command)
         graft = [sys.executable, "-m", "graft.pipeline.cli", *words[1:]]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         if kind_of(command) is Kind.SERVER:
+            self.close()
             options = ["--embedded", "--grpc-port", "0", "--rest-port", "0", "--json"]
             self.server = subprocess.Popen(
                 [*graft, *options], cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True

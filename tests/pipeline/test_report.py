@@ -505,6 +505,21 @@ def test_model_card(run):
         assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
 
 
+def test_what_the_method_found_out_is_told(run):
+    assert "What the method found out" not in Page(run.write()).text["training"]
+    file = run.path("train", "model_run") / "history.json"
+    words = f"About 41 of 200 rows count; {HOSTILE}."
+    findings = [
+        {"name": "effective sample size", "value": 41.23456, "words": words},
+        {"name": "estimator", "value": "kmm", "words": "It was named."},
+    ]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"findings": findings}))
+    shown = Page(run.write()).text["training"]
+    assert all(told in shown for told in ("What the method found out", "effective sample size", "41.23", words, "kmm"))
+    card = (run.folder / "model_card.md").read_text()
+    assert "- Found out, effective sample size: 41.23. About 41 of 200 rows count; " in card and HOSTILE not in card
+
+
 def test_many_classes_are_a_picture(run):
     target = _target(tuple(f"class {i}" for i in range(40)))
     labels = np.arange(80) % 40

@@ -109,3 +109,18 @@ def test_what_was_measured_of_numbers_goes_by_their_names(tmp_path):
         "baseline": {"version": 4, target.headline: 0.25},
     }
     assert ("baseline", f"version 4, {target.headline} 0.2500") in room.rows(found)
+
+
+def test_the_line_of_a_training_tells_findings_that_are_short(tmp_path):
+    entry = {"epoch": 1, "phase": "head", "loss": 0.5, "val_loss": 0.4, "seconds": 1.0}
+    history = {"epochs": [entry], "best_epoch": 1, "path": []}
+    outputs = {"model_run": Artifact("ModelRun", str(tmp_path), {})}
+
+    def line(**more):
+        (tmp_path / "history.json").write_text(json.dumps(history | more))
+        return stages.find("train").line(RunResult("r"), outputs)
+
+    assert line() == "1 epochs, best eval loss 0.4000"
+    found = {"name": "effective sample size", "value": 41.23456, "words": "Few."}
+    assert line(findings=[found]) == "1 epochs, best eval loss 0.4000, effective sample size 41.23"
+    assert line(findings=[found] * 9) == line()
