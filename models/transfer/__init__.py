@@ -34,6 +34,7 @@ METHODS = Registry(
         "instance_weighting": "graft.models.transfer.instance_weighting",
         "joint": "graft.models.transfer.joint",
         "prune": "graft.models.transfer.prune",
+        "tradaboost": "graft.models.transfer.tradaboost",
     },
     default="frozen",
 )
