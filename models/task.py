@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Split:
         domains: S10 [n], `source`, `target` or `unlabelled`; None: all are of the target domain, with labels.
         digests: S64 [n], sha256 of the contents; None: not known.
         rows: int [n], places of the examples among those in the files; None: they are all.
+        more: further columns of a batch by name, each [n, ...]: what a method knows of its examples beforehand.
     """
 
     features: np.ndarray
@@ -45,6 +46,7 @@ class Split:
     domains: np.ndarray | None = None
     digests: np.ndarray | None = None
     rows: np.ndarray | None = None
+    more: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -79,17 +81,18 @@ class Split:
     def picked(self, rows: np.ndarray) -> "Split":
         """Some examples of a split that is whole, int [m] their places."""
         features: Any = Picked(self.features, rows)
-        columns = {
+        columns: dict[str, Any] = {
             name: column[rows]
             for name in ("targets", "weights", "domains", "digests")
             if (column := getattr(self, name)) is not None
         }
+        columns["more"] = {name: column[rows] for name, column in self.more.items()}
         return dataclasses.replace(self, features=features, rows=rows, **columns)
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
         """What a batch holds beside the inputs."""
-        return {"targets": self.targets} | ({} if self.weights is None else {"weights": self.weights})
+        return {"targets": self.targets} | ({} if self.weights is None else {"weights": self.weights}) | {**self.more}
 
     @property
     def examples(self) -> Examples:
@@ -187,7 +190,7 @@ def load_split(features_path: str | Path, name: str, patterns: Sequence[str] = (
     folder = Path(features_path) / f"Split-{name}"
     with reading(folder / "features.npy", "features"):
         features = np.load(folder / "features.npy", mmap_mode="r")
-    columns: dict[str, np.ndarray] = {}
+    columns: dict[str, Any] = {}
     for key, file in (("targets", "labels"), ("weights", "weights"), ("domains", "domains"), ("digests", "sha256")):
         path = folder / f"{file}.npy"
         if key == "targets" or path.exists():

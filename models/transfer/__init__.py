@@ -29,10 +29,13 @@ from graft.models.registry import Registry
 METHODS = Registry(
     "transfer.method",
     {
+        "bss": "graft.models.transfer.bss",
+        "delta": "graft.models.transfer.delta",
         "frozen": "graft.models.transfer.frozen",
         "fine_tune": "graft.models.transfer.fine_tune",
         "instance_weighting": "graft.models.transfer.instance_weighting",
         "joint": "graft.models.transfer.joint",
+        "l2_sp": "graft.models.transfer.l2_sp",
         "prune": "graft.models.transfer.prune",
         "tradaboost": "graft.models.transfer.tradaboost",
     },
