@@ -10,7 +10,7 @@ from benchmarks.methods import vectors
 from benchmarks.methods.form import Experiment, Result
 from graft.models.transfer import instance_weighting
 
-_SOURCE, _TARGET, _ELSEWHERE = (1.0, 0.5), (2.0, 0.25), (0.0, 0.25)
+_SOURCE, _TARGET, _ELSEWHERE = (1.0, 0.5), (2.0, 0.25), (0.5, 0.25)
 _COUNT, _TEST = 300, 500
 _NUMBERS = {"kind": "numbers", "columns": ["y"]}
 
@@ -55,7 +55,7 @@ EXPERIMENTS = [
         "A line through y = sinc(x) with noise: labelled x from N(1, 0.5), unlabelled x of the target from N(2, 0.25). "
         "Every setting is a default; the strength is chosen on the source.",
         _shift(estimator),
-        "weights for another target, N(0, 0.25)",
+        "weights for another target, N(0.5, 0.25)",
         score="mean squared error",
         scale=-1.0,
         largest=None,
