@@ -202,7 +202,7 @@ def _off_strategy(task: Task, settings: Settings) -> tuple[Backbone, keras.Model
     if task.strategy.num_replicas_in_sync == 1:
         return task.backbone, task.head
     backbone = configured_backbone(settings.backbone, task.backbone.takes)
-    head = build_head(task.target.units, backbone.feature_dim, settings.head, settings.train.seed)
+    head = keras.models.clone_model(task.head)  # which a method may have put in the place of the one that it was given
     for plain, mirrored in ((backbone, task.backbone), (head, task.head)):
         for target, source in zip(plain.variables, mirrored.variables, strict=True):
             target.assign(source.numpy())

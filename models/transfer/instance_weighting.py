@@ -80,7 +80,7 @@ def check(options: Options, head: HeadOptions, input: Input, target: BaseModel) 
     Raises:
         GraftError: that is so.
     """
-    if options.labels == "source" and "weight" in options.model_fields_set:
+    if options.labels == "source" and options.weight != Options.model_fields["weight"].default:
         raise GraftError(
             f"transfer.weight: received {options.weight:g} beside transfer.labels: source; it weighs the source's loss "
             "against the target's, which is not looked at. Leave it out"
