@@ -27,6 +27,7 @@ METHODS = Registry(
     {
         "bss": "graft.models.transfer.bss",
         "delta": "graft.models.transfer.delta",
+        "distil": "graft.models.transfer.distil",
         "frozen": "graft.models.transfer.frozen",
         "fine_tune": "graft.models.transfer.fine_tune",
         "joint": "graft.models.transfer.joint",
