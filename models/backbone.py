@@ -3,7 +3,7 @@
 import math
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
@@ -19,7 +19,15 @@ from graft.models.inputs import make_input, parse_input
 from graft.models.inputs.base import Input
 from graft.models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
 from graft.models.keras_identity import model_identity
-from graft.models.keras_layers import kept_frozen, learning_layers, open_top, set_trainable
+from graft.models.keras_layers import (
+    kept_frozen,
+    layer_names,
+    layers_in_order,
+    learning_layers,
+    open_places,
+    set_trainable,
+)
+from graft.models.layer_groups import LayerGroup, NamedLayer, group_layers, matching, unique
 from graft.models.options import BackboneOptions
 from graft.models.probe import find_fault
 
@@ -41,7 +49,7 @@ class Backbone(keras.layers.Layer):
         feature_dim: width of the feature vector.
         feature_layer: name of the layer whose output is the feature vector, for Keras networks.
         training_trace: see above.
-        unfrozen: the fraction to unfreeze from the start.
+        unfrozen: what to unfreeze from the start, as for `unfreeze`.
         kept: which layers of a Keras network stay frozen however far one unfreezes, as positions in
             `models.keras_layers.layers_in_order`; by default those that its publisher saved as not trainable.
 
@@ -57,7 +65,7 @@ class Backbone(keras.layers.Layer):
         feature_dim: int,
         feature_layer: str | None = None,
         training_trace: bool = True,
-        unfrozen: float = 0.0,
+        unfrozen: float | Sequence[str] = 0.0,
         kept: Sequence[int] | None = None,
         name: str | None = "backbone",
     ):
@@ -83,42 +91,70 @@ class Backbone(keras.layers.Layer):
             return self.body.units
         return [layer._trainable_variables for layer in learning_layers(self.body, self.kept)]
 
-    def unfreeze(self, fraction: float) -> int:
-        """Makes the top part of the network trainable and freezes the rest.
+    @property
+    def layers(self) -> list[NamedLayer]:
+        """`units` with the names of their layers."""
+        if isinstance(self.body, HubLayer):
+            names = self.body.unit_names
+        else:
+            learning = {id(layer) for layer in learning_layers(self.body, self.kept)}
+            named = zip(layers_in_order(self.body), layer_names(self.body), strict=True)
+            names = [name for layer, name in named if id(layer) in learning]
+        return [NamedLayer(name, unit) for name, unit in zip(unique(names), self.units, strict=True)]
+
+    @property
+    def groups(self) -> list[LayerGroup]:
+        """Every variable that can be trained, from input to output, in groups of layers that belong together."""
+        return group_layers(self.layers)
+
+    def unfreeze(self, what: float | Sequence[str]) -> int:
+        """Makes a part of the network trainable and freezes the rest.
 
         Compile the model again afterwards: Keras keeps the list of variables of the last compilation.
 
         Args:
-            fraction: 0 freezes all; 1 unfreezes all that the publisher allows; in between the top
-                `ceil(fraction * len(units))` units.
+            what: a fraction: 0 freezes all; 1 unfreezes all that the publisher allows; in between the top
+                `ceil(fraction * len(units))` units. Or patterns of names of groups and layers, see
+                `models.layer_groups.matching`.
 
         Returns:
             The number of units that are now trainable.
 
         Raises:
-            GraftError: if `fraction` is not within 0 to 1 or the network cannot be trained.
+            GraftError: if a fraction is not within 0 to 1, a pattern names nothing, or the network cannot be trained.
         """
-        if not 0 <= fraction <= 1:
-            raise GraftError(f"fraction of the backbone to unfreeze must be from 0 to 1; received {fraction}")
-        if self._lent and fraction:
+        if isinstance(what, int | float) and not 0 <= what <= 1:
+            raise GraftError(f"fraction of the backbone to unfreeze must be from 0 to 1; received {what}")
+        if self._lent and what:
             raise RuntimeError("this backbone is shared with others; load one of your own to train it")
         units = self.units
-        count = math.ceil(fraction * len(units))
-        if fraction and not units and not isinstance(self.body, HubLayer):  # which says so itself
+        if what and not units and not isinstance(self.body, HubLayer):  # which says so itself
             raise GraftError(
                 f"backbone {self.handle!r} cannot be trained: its publisher saved no layer with weights as trainable; "
                 "use it frozen, or save it with trainable = True"
             )
-        set_trainable(self.body, fraction > 0)  # refuses what cannot be trained
-        set_trainable(self, fraction > 0)
+        places = self._places(what)
+        set_trainable(self.body, bool(what))  # refuses what cannot be trained
+        set_trainable(self, bool(what))
         if isinstance(self.body, HubLayer):
-            for unit in units[: len(units) - count]:
-                for variable in unit:
+            for place, unit in enumerate(units):
+                for variable in unit if place not in places else ():
                     variable.trainable = False
         else:
-            open_top(self.body, self.kept, count)
-        self.unfrozen = fraction
-        return count
+            open_places(self.body, self.kept, places)
+        self.unfrozen = what
+        return len(places)
+
+    def _places(self, what: float | Sequence[str]) -> Collection[int]:
+        """Which of `units` a fraction or patterns mean."""
+        if isinstance(what, int | float):
+            units = len(self.units)
+            return range(units - math.ceil(what * units), units)
+        layers = self.layers
+        if not layers and isinstance(self.body, HubLayer):
+            return ()  # it refuses to train, with the reason
+        named = matching(group_layers(layers), what, f"backbone {self.handle!r}")
+        return {place for place, layer in enumerate(layers) if layer.name in named}
 
     def lend(self) -> None:
         """From now on it only computes: who shares it relies on its weights; there is no way back."""

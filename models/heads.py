@@ -66,11 +66,13 @@ def set_linear(head: keras.Model, kernel: np.ndarray, bias: np.ndarray, l2: floa
 
 
 def set_penalty(head: keras.Model, l2: float) -> None:
-    """Sets the weight of the squared norm of a linear head's kernel."""
+    """Sets the weight of the squared norm of each kernel of a head."""
     import keras
 
     regularizer = keras.regularizers.L2(l2) if l2 else None
-    head.layers[-1].kernel_regularizer = head.layers[-1].kernel.regularizer = regularizer
+    for layer in head.layers:
+        if isinstance(layer, keras.layers.Dense):
+            layer.kernel_regularizer = layer.kernel.regularizer = regularizer
 
 
 def _seed(seed: int, layer: int, use: int) -> int:

@@ -129,7 +129,12 @@ class HubLayer(keras.layers.Layer):
     @property
     def units(self) -> list[list[keras.Variable]]:
         """The publisher's trainable variables from input to output, those of one name scope together."""
-        return [[self._trainable_variables[index] for index in scope] for scope in self._scopes]
+        return [[self._trainable_variables[index] for index in scope] for scope in self._scopes.values()]
+
+    @property
+    def unit_names(self) -> list[str]:
+        """The name scopes of `units`."""
+        return list(self._scopes)
 
     @property
     def trainable(self) -> bool:
@@ -180,7 +185,7 @@ class HubLayer(keras.layers.Layer):
         self.has_training_trace = self._takes_training and any(
             _traced_for_training(self._module.__call__, trace) for trace in self.traces
         )
-        self._scopes: list[list[int]] = []
+        self._scopes: dict[str, list[int]] = {}
         if self._is_reusable and getattr(self._module, "variables", None):
             self._wrap_variables(folder)
         self._wrap_captured()
@@ -213,7 +218,7 @@ class HubLayer(keras.layers.Layer):
                 scope = path.rpartition("/")[0] or path
                 scopes.setdefault(scope, []).append(len(self._trainable_variables))
             self._track_variable(wrapped)
-        self._scopes = list(scopes.values())
+        self._scopes = scopes
 
 
 def _wrapped(variable: tf.Variable, trainable: bool) -> keras.Variable:

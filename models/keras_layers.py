@@ -49,8 +49,34 @@ def learning_layers(network: keras.layers.Layer, kept: Collection[int]) -> list[
     return [layer for place, layer in layers if layer._trainable_variables and place not in kept]
 
 
+def layer_names(network: keras.layers.Layer) -> list[str]:
+    """Names of `layers_in_order`, each after the names of what holds it; that of `network` itself is empty."""
+    found: dict[int, str] = {}
+
+    def walk(layer: keras.layers.Layer, name: str) -> None:
+        if id(layer) not in found:
+            found[id(layer)] = name
+            for child in layer._layers:
+                walk(child, f"{name}/{child.name}" if name else child.name)
+
+    walk(network, "")
+    return list(found.values())
+
+
 def open_top(network: keras.layers.Layer, kept: Collection[int], count: int) -> None:
-    """Makes the last `count` of `learning_layers` trainable and freezes the others.
+    """Makes the last `count` of `learning_layers` trainable and freezes the others; see `open_places`.
+
+    Args:
+        network: changed in place.
+        kept: positions that stay frozen.
+        count: from 0 to the number of learning layers.
+    """
+    learning = len(learning_layers(network, kept))
+    open_places(network, kept, range(learning - count, learning))
+
+
+def open_places(network: keras.layers.Layer, kept: Collection[int], places: Collection[int]) -> None:
+    """Makes some of `learning_layers` trainable and freezes the others.
 
     A frozen layer is frozen as a whole, so that its batch normalisation stays in inference too, and so is what stands
     before the first open one.
@@ -58,11 +84,11 @@ def open_top(network: keras.layers.Layer, kept: Collection[int], count: int) -> 
     Args:
         network: changed in place.
         kept: positions that stay frozen.
-        count: from 0 to the number of learning layers.
+        places: in `learning_layers`.
     """
     layers = layers_in_order(network)
     learning = learning_layers(network, kept)
-    opened = {id(layer) for layer in learning[len(learning) - count :]}
+    opened = {id(learning[place]) for place in places}
     first = next((place for place, layer in enumerate(layers) if id(layer) in opened), len(layers))
     # Layers without variables, such as a batch normalisation without scale and offset, go by their place.
     opened.update(

@@ -95,7 +95,7 @@ def check_backbone(config: Config) -> None:
         log.warning("backbone: %s", input.unjudged)
     backbones.check_backbone(loaded, found)
     if trains:
-        loaded.unfreeze(1.0)
+        loaded.unfreeze(getattr(config.transfer, "unfreeze", 1.0))
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text(content, encoding="utf-8")
 

@@ -35,7 +35,9 @@ def build_network(side: int) -> keras.Model:
     )
 
 
-def train_source(train: Images, held_out: Images, steps: int, seed: int) -> tuple[keras.Model, float]:
+def train_source(
+    train: Images, held_out: Images, steps: int, seed: int, classes: int = len(SOURCE_CLASSES)
+) -> tuple[keras.Model, float]:
     """Trains the network with a classifier of the source's classes on top, and takes the classifier off again.
 
     Args:
@@ -43,13 +45,14 @@ def train_source(train: Images, held_out: Images, steps: int, seed: int) -> tupl
         held_out: other digits of the same classes.
         steps: least number of optimizer steps, rounded up to whole epochs.
         seed: of weights and order.
+        classes: how many; labels are 0 to one less.
 
     Returns:
         the network, and the accuracy on `held_out` it had with its classifier.
     """
     keras.utils.set_random_seed(seed)
     network = build_network(train.pixels.shape[1])
-    classifier = keras.Sequential([network, keras.layers.Dense(len(SOURCE_CLASSES))])
+    classifier = keras.Sequential([network, keras.layers.Dense(classes)])
     classifier.compile(
         keras.optimizers.Adam(_LEARNING_RATE),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

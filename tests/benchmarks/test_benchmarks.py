@@ -13,10 +13,11 @@ from graft.pipeline import config as configs
 
 TOP = pathlib.Path(__file__).parents[2]
 MODULES = sorted(path.stem for path in (TOP / "benchmarks").glob("*.py") if path.stem != "__init__")
+PACKAGES = ["methods"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [*MODULES, *PACKAGES])
 def test_help(module):
     ended = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", "--help"], cwd=TOP, capture_output=True, text=True

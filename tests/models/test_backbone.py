@@ -115,6 +115,26 @@ def test_units_go_from_input_to_output(handles, kind):
 
 
 @KINDS
+def test_groups_have_names_and_patterns_of_them_open(handles, kind):
+    backbone = load_backbone(handles[kind], pictures(SIZE, RANGE))
+    assert [(group.name, [layer.name for layer in group.layers]) for group in backbone.groups] == [
+        ("conv0", ["conv0", "norm0"]),
+        ("conv1", ["conv1", "norm1"]),
+    ]
+    for patterns, flags in {
+        ("conv0",): [[True], [True, True], [False], [False, False]],
+        ("norm?", "conv1"): [[False], [True, True], [True], [True, True]],
+    }.items():
+        assert backbone.unfreeze(list(patterns)) == sum(all(unit) for unit in flags)
+        assert trainable_flags(backbone) == flags
+        twin = Backbone.from_config(backbone.get_config())
+        assert trainable_flags(twin) == flags and twin.unfrozen == list(patterns)
+    with pytest.raises(GraftError, match=r"transfer\.unfreeze: 'conv_1' matches no .* output: conv0, conv1$"):
+        backbone.unfreeze(["conv0", "conv_1"])
+    assert backbone.unfreeze(0.0) == 0
+
+
+@KINDS
 @pytest.mark.parametrize(("fraction", "count"), [(0, 0), (0.25, 1), (0.3, 2), (0.75, 3), (1, 4)])
 def test_unfreeze_opens_the_top(handles, kind, fraction, count):
     backbone = load_backbone(handles[kind], pictures(SIZE, RANGE))

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from graft.models.keras_layers import kept_frozen, layers_in_order, learning_layers, open_top
+from graft.models.keras_layers import kept_frozen, layer_names, layers_in_order, learning_layers, open_places, open_top
 
 L = keras.layers
 
@@ -77,6 +77,21 @@ def test_the_last_ones_open(functional, count):
         # What Keras gives to an optimizer: containers are open too.
         expected = {id(v) for layer in learning[7 - count :] for v in layer._trainable_variables}
         assert {id(variable) for variable in network.trainable_variables} == expected
+
+
+def test_names_go_through_what_holds_a_layer():
+    network = nested(False)
+    named = dict(zip([layer.name for layer in layers_in_order(network)], layer_names(network), strict=True))
+    assert named["e"] == "e" and named[network.name] == ""
+    outer, inner = network.layers[2], network.layers[2].layers[0]
+    assert named["norm-c"] == f"{outer.name}/{inner.name}/norm-c"
+
+
+def test_any_places_open():
+    network = nested(False)
+    open_places(network, (), [0, 3])
+    assert names(layer for layer in layers_in_order(network) if layer.trainable) == ["a", "c"]
+    assert not network.layers[1].layers[1].trainable, "the normalisation between stays in inference"
 
 
 def test_frozen_layers_and_containers_are_found_and_kept():

@@ -1,4 +1,4 @@
-"""A method is one file: with another loss, other streams, other optimizers, another figure that decides."""
+"""A method is one file: with other streams, other optimizers, another figure that decides."""
 
 import pytest
 from test_loop import Killed, assert_equal_weights, fit, without_seconds
@@ -13,8 +13,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", autouse=True)
 def registered():
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("l2_sp", "coral"):
-            patch.setitem(METHODS._modules, name, f"{name}_method")
+        patch.setitem(METHODS._modules, "coral", "coral_method")
         yield
 
 
@@ -38,18 +37,6 @@ def whole(make):
 
 
 ALWAYS = {"epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
-
-
-def test_a_loss_over_variables_keeps_them_near_their_start(training_input):
-    distances = []
-    for weight in (0.0, 10.0):
-        task = training_input.task({"method": "l2_sp", "weight": weight, "epochs": 2})
-        start = [variable.numpy() for variable in task.backbone.variables]
-        history = fit(task)
-        moved = zip(start, task.backbone.variables, strict=True)
-        distances.append(sum(((old - new.numpy()) ** 2).sum() for old, new in moved))
-        assert set(history.epochs[0]) == ALWAYS | {"distance"}
-    assert 0 < distances[1] < 0.1 * distances[0]
 
 
 def test_labelled_source_and_unlabelled_target(make, whole):
