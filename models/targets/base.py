@@ -214,6 +214,10 @@ class Target(abc.ABC):
         """This target with the facts that the trained model's answers on the eval split teach."""
         return self
 
+    def scored_like(self, other: Self) -> Self:
+        """This target, whose `scores` are in the unit of another's: two that were fitted on other examples compare."""
+        return self
+
     @abc.abstractmethod
     def losses(self, encoded: "tf.Tensor", outputs: "tf.Tensor", training: bool) -> "tf.Tensor":
         """Loss of each example, float32 [n]; in training with class weights and label smoothing."""

@@ -196,6 +196,10 @@ class Target(AnyTarget):
                 )
         return self.with_facts(mean=mean.tolist(), std=std.tolist())
 
+    def scored_like(self, other: Self) -> Self:
+        """With the standard deviations of the other."""
+        return self.with_facts(std=other.facts["std"])
+
     @property
     def mean(self) -> np.ndarray:
         """float32 [k]."""
