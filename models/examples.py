@@ -3,11 +3,11 @@
 | feature | holds |
 |---|---|
 | `input` | the content as the model takes it, bytes |
-| `label` | bytes: one class, or several; float: one or several numbers |
+| `label` | bytes: one class, or several; float: one or several numbers; nothing where there is no label |
 | `file` | the name shown to people |
 | `sha256` | of the content as the source gave it, hex |
 | `group` | with `data.group`: the value of that column, or empty |
-| `domain` | with `data.domain`: `source` or `target` |
+| `domain` | with `data.domain`, `data.target` or examples without a label: `source`, `target` or `unlabelled` |
 | `weight` | with `data.weight`: how much the example counts in training, float |
 | facts of the input | int64 or bytes, by the names of `models.inputs.base.Input.FACTS` |
 | extra columns | bytes, by their names |
@@ -29,8 +29,13 @@ from graft.models.tfrecord_file import TooLong, read_records
 INPUT, LABEL, FILE, DIGEST = "input", "label", "file", "sha256"
 GROUP, DOMAIN, WEIGHT = "group", "domain", "weight"
 
-SOURCE_DOMAIN, TARGET_DOMAIN = "source", "target"
-"""Values of `domain`. Where an example has none, it counts as one of the target domain."""
+SOURCE_DOMAIN, TARGET_DOMAIN, UNLABELLED = "source", "target", "unlabelled"
+"""Values of `domain`. Where an example has none, it counts as one of the target domain. `unlabelled` is of the target
+domain too, but has no label: whoever asks for the target domain gets examples with labels only."""
+
+JUDGED = "judged"
+"""No value of `domain`, but what `read_examples` takes for one: the labelled examples of the target domain, or those of
+the source domain where there are none of the target's."""
 
 OF_PREDICTIONS = ("prediction", "probabilities", "values")
 """Names that predictions put beside the extra columns."""
@@ -58,6 +63,7 @@ def build(
     group: str | None = None,
     domain: str | None = None,
     weight: float | None = None,
+    numbers: bool = False,
 ) -> bytes:
     """A serialized tf.Example; equal arguments give equal bytes.
 
@@ -65,16 +71,18 @@ def build(
 
     Args:
         content: what the model takes.
-        label: classes or numbers.
+        label: classes or numbers; none where there is no label.
         file: name shown to people.
         digest: sha256 of the content as the source gave it, 32 bytes.
         facts: of the input.
         columns: extra columns.
         group: value of the column `data.group`; None where there is none.
-        domain: `SOURCE_DOMAIN` or `TARGET_DOMAIN`; None where there are none.
+        domain: `SOURCE_DOMAIN`, `TARGET_DOMAIN` or `UNLABELLED`; None where there are none.
         weight: of the example; None where there is none.
+        numbers: whether labels are numbers: a feature without a value has a type, too.
     """
-    rest = [_feature(LABEL, tuple(label)), _text(FILE, file), _text(DIGEST, digest.hex())]
+    held = _NO_NUMBERS if numbers and not label else _feature(LABEL, tuple(label))
+    rest = [held, _text(FILE, file), _text(DIGEST, digest.hex())]
     for name, value in facts.items():
         rest.append(_feature(name, (value,)))
     if group is not None:
@@ -146,6 +154,7 @@ def _varint(number: int) -> bytes:
 
 _SMALL = [bytes([number]) for number in range(128)]
 _INPUT_KEY = _sized(_FIELD_1, INPUT.encode())
+_NO_NUMBERS = _entry(LABEL, _sized(_FIELD_2, b""))
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:
@@ -162,7 +171,8 @@ def read_examples(files: Iterable[str], features: Iterable[str], domain: str | N
     Args:
         files: TFRecord files, sorted.
         features: names. Those that only some data has (`group`, `domain`, `weight`) are None where it has none.
-        domain: gives the examples of this domain only. Examples without one are of the target domain.
+        domain: gives the examples of this domain only. Examples without one are of the target domain. `JUDGED` reads
+            the files a second time where the first gave none.
 
     Yields:
         name -> value: of `label` a tuple of texts or numbers, of others bytes, int or float.
@@ -170,10 +180,16 @@ def read_examples(files: Iterable[str], features: Iterable[str], domain: str | N
     Raises:
         GraftError: a file is damaged, or lacks a feature.
     """
-    names = tuple(dict.fromkeys(features))
-    for path in files:
-        for records in _batches(path):
-            yield from _parse(path, records, names, domain)
+    names, files = tuple(dict.fromkeys(features)), tuple(files)
+    for wanted in (TARGET_DOMAIN, SOURCE_DOMAIN) if domain == JUDGED else (domain,):
+        found = False
+        for path in files:
+            for records in _batches(path):
+                for row in _parse(path, records, names, wanted):
+                    found = True
+                    yield row
+        if found:
+            return
 
 
 def _batches(path: str) -> Iterator[list[bytes]]:
@@ -206,7 +222,7 @@ def _parse(path: str, records: list[bytes], names: tuple[str, ...], domain: str 
         for name, kind in kinds.items()
     }
     try:
-        columns: dict[str, Any] = {name: [None] * len(records) for name in names}
+        columns: dict[str, Any] = {name: [None] * len(records) for name in (*names, DOMAIN)}
         for name, column in tf.io.parse_example(tf.constant(records), spec).items() if spec else ():
             columns[name] = _labels(column) if name == LABEL else column.numpy().tolist()
     except tf.errors.InvalidArgumentError as error:

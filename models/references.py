@@ -20,7 +20,6 @@ import numpy as np
 from graft.models import gap, loop, progress
 from graft.models.backbone import Backbone, scratch_backbone
 from graft.models.errors import GraftError
-from graft.models.examples import TARGET_DOMAIN
 from graft.models.features import check_same_backbone
 from graft.models.heads import build_head
 from graft.models.history import History
@@ -35,7 +34,7 @@ from graft.models.targets import load_target
 from graft.models.targets.base import Target
 from graft.models.task import Split, Task, check_same_names, inputs, load_split
 from graft.models.trainer import build_task, make_deterministic
-from graft.models.transfer import METHODS, frozen, parse_options, reads_inputs
+from graft.models.transfer import METHODS, adapts, frozen, parse_options, reads_inputs
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +50,10 @@ class Comparison:
         settings: backbone, head, method and training of the transferred model.
         input: what the data is made of.
         target: what is predicted, with its names.
-        train: what is learned from; the references see its examples of the target domain only.
+        train: what is learned from; the references see its examples of the target domain only, or where the method
+            adapts the labelled ones of the source domain.
         eval: what picks the best weights.
-        test: what the scores are measured on, of the target domain; opened for nothing else.
+        test: what the scores are measured on, of the domain that judges; opened for nothing else.
     """
 
     settings: Settings
@@ -78,8 +78,13 @@ class Comparison:
         target = load_target(settings.target, transform_graph_path)
         check_same_names(settings.features_path, target)
         splits = {name: load_split(settings.features_path, name, files[name]) for name in ("train", "eval", "test")}
-        splits["test"] = splits["test"].of(TARGET_DOMAIN)
+        splits["test"] = splits["test"].judged
         return cls(settings, make_input(settings.input), target, **splits)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the method learns from a source domain only."""
+        return adapts(parse_options(self.settings.transfer))
 
     def training(self, seed: int) -> TrainOptions:
         """The training settings with another seed."""
@@ -88,7 +93,7 @@ class Comparison:
     def reference_task(
         self, seed: int, epochs: int, options: HeadOptions, backbone: Backbone | None, plain: dict[str, np.ndarray]
     ) -> Task:
-        """The task of a reference: the target's examples alone, the full budget, no early stop.
+        """The task of a reference: the labelled examples of one domain, the full budget, no early stop.
 
         Args:
             seed: of head and shuffling.
@@ -97,7 +102,7 @@ class Comparison:
             backbone: under the head; None where it works on `plain`.
             plain: by split what takes the place of features; empty where it has a backbone.
         """
-        train, eval = self.train.of(TARGET_DOMAIN), self.eval.of(TARGET_DOMAIN)
+        train, eval = self.train.learned(self.adapts), self.eval.learned(self.adapts)
         if plain:
             train, eval = (
                 dataclasses.replace(split, features=plain[name]) for name, split in (("train", train), ("eval", eval))
@@ -190,7 +195,7 @@ def from_scratch(comparison: Comparison, seed: int, epochs: int, published: Back
 
 
 def plain_form(comparison: Comparison) -> dict[str, np.ndarray]:
-    """The splits in the input's plain form, of the target domain.
+    """The splits in the input's plain form, of the domain that is learned from or judged on.
 
     Returns:
         float32 [n, d] by split, rows in the order of the features.
@@ -198,7 +203,7 @@ def plain_form(comparison: Comparison) -> dict[str, np.ndarray]:
     splits = {"train": comparison.train, "eval": comparison.eval, "test": comparison.test}
     batch = comparison.settings.train.batch_size
     contents = {
-        name: inputs(split if name == "test" else split.of(TARGET_DOMAIN), comparison.input, batch).contents()
+        name: inputs(split if name == "test" else split.learned(comparison.adapts), comparison.input, batch).contents()
         for name, split in splits.items()
     }
     return comparison.input.plain(contents, STAGE)

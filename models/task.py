@@ -15,7 +15,7 @@ from graft.models.backbone import Backbone
 from graft.models.checkpoint import Checkpoint
 from graft.models.datasets import InputSplit
 from graft.models.errors import GraftError
-from graft.models.examples import TARGET_DOMAIN
+from graft.models.examples import SOURCE_DOMAIN, TARGET_DOMAIN, UNLABELLED
 from graft.models.inputs.base import Input
 from graft.models.linear import Examples
 from graft.models.options import HeadOptions, TrainOptions
@@ -30,10 +30,10 @@ class Split:
 
     Attributes:
         features: float32 [n, d], possibly memory-mapped.
-        targets: encoded, [n, ...].
+        targets: encoded, [n, ...]; of an example without a label -1 in each place, or NaN for floating-point numbers.
         patterns: glob patterns of the TFRecord files that hold the Examples; their order does not matter.
         weights: float32 [n], what an example counts in training; None: all the same.
-        domains: S6 [n], `source` or `target`; None: all are of the target domain.
+        domains: S10 [n], `source`, `target` or `unlabelled`; None: all are of the target domain, with labels.
         digests: S64 [n], sha256 of the contents; None: not known.
         rows: int [n], places of the examples among those in the files; None: they are all.
         more: further columns of a batch by name, each [n, ...]: what a method knows of its examples beforehand.
@@ -51,15 +51,35 @@ class Split:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def of(self, domain: str) -> "Split":
-        """The examples of one domain; their features are read when they are asked for.
+    def of(self, *domains: str) -> "Split":
+        """The examples of some domains; their features are read when they are asked for.
 
         Args:
-            domain: `models.examples.SOURCE_DOMAIN` or `TARGET_DOMAIN`, of a split that is whole.
+            *domains: `SOURCE_DOMAIN`, `TARGET_DOMAIN` or `UNLABELLED` of `models.examples`, of a split that is whole.
         """
-        if self.domains is None and domain == TARGET_DOMAIN:
+        if self.domains is None and TARGET_DOMAIN in domains:
             return self
-        rows = np.flatnonzero(self.domains == domain.encode()) if self.domains is not None else np.arange(0)
+        if self.domains is None:
+            return self.picked(np.arange(0))
+        return self.picked(np.flatnonzero(np.isin(self.domains, [domain.encode() for domain in domains])))
+
+    @property
+    def judged(self) -> "Split":
+        """The labelled examples of the target domain, or of the source domain where there are none of the target's."""
+        found = self.of(TARGET_DOMAIN)
+        return found if len(found) else self.of(SOURCE_DOMAIN)
+
+    def learned(self, adapts: bool) -> "Split":
+        """The labelled examples that the model learns from or chooses by: of the domain that has labels."""
+        return self.of(SOURCE_DOMAIN if adapts else TARGET_DOMAIN)
+
+    def unlabelled(self, adapts: bool) -> "Split | None":
+        """The examples whose labels are not looked at; None where there are none."""
+        found = self.of(TARGET_DOMAIN, UNLABELLED) if adapts else self.of(UNLABELLED)
+        return found if len(found) else None
+
+    def picked(self, rows: np.ndarray) -> "Split":
+        """Some examples of a split that is whole, int [m] their places."""
         features: Any = Picked(self.features, rows)
         columns: dict[str, Any] = {
             name: column[rows]
@@ -89,13 +109,14 @@ class Task:
         backbone: the pre-trained network, frozen unless the method unfreezes it; None where the inputs of the head
             are not the features of any.
         head: outputs on top of its feature vector, trained in place.
-        train: what is learned from, of the target domain.
-        eval: what early stopping and the choice of the best weights look at, of the target domain; never trained on.
+        train: what is learned from, of the target domain; of the source domain where the method adapts.
+        eval: what early stopping and the choice of the best weights look at, of the same domain; never trained on.
         options: the method's own settings.
         training: settings that all methods share.
         source: labelled training examples of the source domain, for methods that use them; None where there are none.
-        unlabelled: training examples whose labels are not looked at, of the target domain where there are two; None
-            where there are none.
+        unlabelled: training examples whose labels are not looked at: where the method adapts all of the target domain,
+            else those that have none. Their `targets` mean nothing. None where there are none.
+        unlabelled_eval: the same of eval.
         strategy: where variables live; `backbone` and `head` were made in its scope.
         checkpoint: where the state goes between epochs, or None to keep none.
         log_dir: where TensorBoard logs go, or None.
@@ -112,6 +133,7 @@ class Task:
     training: TrainOptions
     source: Split | None = None
     unlabelled: Split | None = None
+    unlabelled_eval: Split | None = None
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
     checkpoint: Checkpoint | None = None
     log_dir: Path | None = None
@@ -141,19 +163,20 @@ class Task:
                 f"({', '.join(self.target.names)})"
             )
 
-    def arrays(self, split: Split) -> ArraySplit:
-        """The split's cached features, in batches."""
-        return ArraySplit(split.features, split.columns, self.training.batch_size)
+    def arrays(self, split: Split, labelled: bool = True) -> ArraySplit:
+        """The split's cached features, in batches; without `targets` where their labels shall not be looked at."""
+        return ArraySplit(split.features, split.columns if labelled else split.more, self.training.batch_size)
 
-    def inputs(self, split: Split) -> InputSplit:
-        """The split's examples, in batches as the backbone expects them."""
+    def inputs(self, split: Split, labelled: bool = True) -> InputSplit:
+        """The split's examples, in batches as the backbone expects them; without `targets` as for `arrays`."""
         assert self.backbone is not None
-        return inputs(split, self.backbone.takes, self.training.batch_size)
+        return inputs(split, self.backbone.takes, self.training.batch_size, labelled)
 
 
-def inputs(split: Split, input: Input, batch_size: int) -> InputSplit:
+def inputs(split: Split, input: Input, batch_size: int, labelled: bool = True) -> InputSplit:
     """A split's examples, prepared in batches."""
-    return InputSplit(split.patterns, input, split.columns, batch_size, rows=split.rows, digests=split.digests)
+    columns = split.columns if labelled else split.more
+    return InputSplit(split.patterns, input, columns, batch_size, rows=split.rows, digests=split.digests)
 
 
 def load_split(features_path: str | Path, name: str, patterns: Sequence[str] = ()) -> Split:

@@ -16,7 +16,7 @@ from graft.models.backbone import Backbone, configured_backbone
 from graft.models.checkpoint import Checkpoint
 from graft.models.datasets import read_contents
 from graft.models.errors import GraftError
-from graft.models.examples import SOURCE_DOMAIN, TARGET_DOMAIN
+from graft.models.examples import JUDGED, SOURCE_DOMAIN
 from graft.models.export import export_model
 from graft.models.features import check_same_backbone
 from graft.models.hashing import hash_file
@@ -29,7 +29,7 @@ from graft.models.shared_backbone import own_backbone, shared_backbone
 from graft.models.targets import load_target
 from graft.models.targets.base import Target
 from graft.models.task import Split, Task, check_same_names, load_split
-from graft.models.transfer import METHODS, check_options, parse_options, reads_inputs
+from graft.models.transfer import METHODS, adapts, check_options, parse_options, reads_inputs
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def run_fn(fn_args: FnArgs) -> None:
     target = tuned_target(task, lambda split: trained_outputs(task, split))
     task.head.save(run_dir / "head.keras")
     backbone, head = _off_strategy(task, settings)
-    contents = read_contents(fn_args.eval_files, _COMPARED, TARGET_DOMAIN)
+    contents = read_contents(fn_args.eval_files, _COMPARED, JUDGED)
     export_model(
         backbone,
         head,
@@ -121,8 +121,9 @@ def build_task(
         settings: of backbone, head, method and training.
         input: what the backbone is fed with.
         target: what is predicted, with its names.
-        train: what is learned from; its examples of the source domain, if any, become the task's `source`.
-        eval: its examples of the target domain choose the weights.
+        train: what is learned from; its examples of the source domain, if any, become the task's `source`. Where the
+            method adapts, they become its `train` and those of the target domain its `unlabelled`.
+        eval: its examples of the target domain choose the weights, or those of the source domain where it adapts.
         strategy: where variables live.
         backbone: one that is loaded already.
 
@@ -134,8 +135,17 @@ def build_task(
     except ValidationError as error:
         raise GraftError(f"transfer: {error}") from error
     check_options(options, settings.head, input, settings.target)
-    source = train.of(SOURCE_DOMAIN)
-    train, eval = train.of(TARGET_DOMAIN), eval.of(TARGET_DOMAIN)
+    blind = adapts(options)
+    unlabelled, unlabelled_eval = train.unlabelled(blind), eval.unlabelled(blind)
+    source = None if blind else train.of(SOURCE_DOMAIN)
+    train, eval = train.learned(blind), eval.learned(blind)
+    if blind and (unlabelled is None or not len(train) or not len(eval)):
+        raise GraftError(
+            f"transfer.method: {options.method!r} learns from labelled examples of a source domain and from a target "
+            f"domain without labels; received {len(train)} and {len(eval)} of the source in train and eval, "
+            f"{len(unlabelled) if unlabelled else 0} of the target in train. Name the domains with data.target or "
+            "data.domain, or choose another method"
+        )
     target.check(train.targets, "split 'train'")
     target = target.fitted(train.targets)
     strategy = strategy or tf.distribute.get_strategy()
@@ -150,7 +160,9 @@ def build_task(
         eval,
         options,
         settings.train,
-        source if len(source) else None,
+        source if source is not None and len(source) else None,
+        unlabelled,
+        unlabelled_eval,
         strategy=strategy,
         head_options=settings.head,
     )

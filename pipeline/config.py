@@ -15,7 +15,7 @@ from graft.models import inputs, targets
 from graft.models.errors import GraftError
 from graft.models.gap import LEAST_SEEDS
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
-from graft.models.transfer import METHODS, check_options
+from graft.models.transfer import METHODS, adapts, check_options, takes_unlabelled
 from graft.pipeline import config_yaml, sections
 from graft.pipeline.config_faults import explain, shown
 from graft.pipeline.config_moved import move
@@ -143,7 +143,13 @@ class Config(_Section):
 
     def request(self) -> Request:
         """What is asked of ingestion."""
-        return make_request(self.data, self.input, self.target)
+        return make_request(
+            self.data,
+            self.input,
+            self.target,
+            adapts=adapts(self.transfer),
+            unlabelled=takes_unlabelled(self.transfer),
+        )
 
     @pydantic.model_validator(mode="after")
     def _slices_known(self) -> "Config":

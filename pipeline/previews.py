@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Collection, Mapping
 
 from graft.models.errors import GraftError
-from graft.models.examples import DIGEST, FILE, INPUT, LABEL, TARGET_DOMAIN, read_examples, split_files
+from graft.models.examples import DIGEST, FILE, INPUT, JUDGED, LABEL, read_examples, split_files
 from graft.models.inputs.base import Input
 from graft.models.page import Preview
 from graft.models.targets.base import Target
@@ -40,7 +40,7 @@ def samples(
 
 
 def rows_at(examples_uri: str, split: str, sha256: Mapping[int, bytes], input: Input) -> dict[int, Preview]:
-    """The examples at some places among those of the target domain of a split.
+    """The examples at some places among those of a split that are judged.
 
     Args:
         examples_uri: the `Examples` of `ingest`.
@@ -55,7 +55,7 @@ def rows_at(examples_uri: str, split: str, sha256: Mapping[int, bytes], input: I
         GraftError: another example lies there; the predictions are of other examples.
     """
     found: dict[int, Preview] = {}
-    rows = read_examples(split_files(examples_uri, split), (INPUT, FILE, DIGEST), TARGET_DOMAIN)
+    rows = read_examples(split_files(examples_uri, split), (INPUT, FILE, DIGEST), JUDGED)
     for place, row in enumerate(itertools.islice(rows, max(sha256, default=-1) + 1)):
         if place not in sha256:
             continue

@@ -7,8 +7,20 @@ from graft.components.ingest.request import Request, make_request
 from graft.models import inputs, targets
 
 
-def request(*, input: dict[str, Any] | None = None, target: dict[str, Any] | None = None, **data: Any) -> Request:
-    """A request: data options by name, those of input and target as mappings."""
+def request(
+    *,
+    input: dict[str, Any] | None = None,
+    target: dict[str, Any] | None = None,
+    second: Any = (),
+    adapts: bool = False,
+    unlabelled: bool = False,
+    **data: Any,
+) -> Request:
+    """A request: data options by name (`second` is `data.target`), those of input and target as mappings."""
     return make_request(
-        sources.parse_options(data), inputs.parse_options(input or {}), targets.parse_options(target or {})
+        sources.parse_options(data | {"target": second}),
+        inputs.parse_options(input or {}),
+        targets.parse_options(target or {}),
+        adapts=adapts,
+        unlabelled=unlabelled,
     )

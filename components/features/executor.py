@@ -48,9 +48,9 @@ class Executor(base_executor.BaseExecutor):
     | file | holds |
     |---|---|
     | `features.npy` | float32 [n, d] |
-    | `labels.npy` | what `Target.encode` gives, [n, ...] |
+    | `labels.npy` | what `Target.encode` gives, [n, ...]; -1 or NaN in the rows of examples without a label |
     | `sha256.npy` | S64 [n] |
-    | `domains.npy` | S6 [n], `source` or `target`; only where the Examples have a domain |
+    | `domains.npy` | S10 [n], `source`, `target` or `unlabelled`; only where the Examples have a domain |
     | `weights.npy` | float32 [n]; only where the Examples have a weight |
 
     Rows keep the order of the sorted shards. `backbone.json` says which network made them.
@@ -110,13 +110,20 @@ class Executor(base_executor.BaseExecutor):
 
 def _arrays(columns: dict[str, list], target: Target, where: str) -> dict[str, np.ndarray]:
     """What is kept beside the features, by the names of the files."""
+    unlabelled = np.array([domain == examples.UNLABELLED.encode() for domain in columns[examples.DOMAIN]], bool)
+    labels = [label for label, without in zip(columns[examples.LABEL], unlabelled, strict=True) if not without]
+    encoded = target.encode(labels, where)
+    # What no class and no number is: a label that slips through is refused wherever targets are checked.
+    marker = -1 if np.issubdtype(encoded.dtype, np.integer) else np.nan
+    with_gaps = np.full((len(unlabelled), *encoded.shape[1:]), marker, encoded.dtype)
+    with_gaps[~unlabelled] = encoded
     arrays = {
-        "labels": target.encode(columns[examples.LABEL], where),
+        "labels": with_gaps,
         "sha256": np.array(columns[examples.DIGEST], "S64"),
     }
     if any(columns[examples.DOMAIN]):
         known = (domain or examples.TARGET_DOMAIN.encode() for domain in columns[examples.DOMAIN])
-        arrays["domains"] = np.array(list(known), "S6")
+        arrays["domains"] = np.array(list(known), "S10")
     if any(weight is not None for weight in columns[examples.WEIGHT]):
         arrays["weights"] = np.array([1.0 if weight is None else weight for weight in columns[examples.WEIGHT]], "f4")
     return arrays

@@ -15,6 +15,7 @@ from graft.components.ingest.reasons import Reason
 from graft.components.ingest.records import Record, bucket_of, unpack
 from graft.components.ingest.request import Request
 from graft.components.ingest.splits import PRECEDENCE, assign_split
+from graft.models.examples import UNLABELLED
 from graft.models.targets.base import Value
 
 _DIGEST = operator.itemgetter(Record._fields.index("digest"))
@@ -28,6 +29,7 @@ def list_units(element: tuple[int, Iterable[bytes]], request: Request) -> Iterat
     buckets: dict[int, set[Sighting]] = collections.defaultdict(set)
     strata = functools.cache(request.strata)
     for copies in copies_in_order(element[1]):
+        copies = with_labels(copies)
         if len(copies) > 1 and len({record.value for record in copies}) > 1:
             continue
         for record in copies:
@@ -59,7 +61,9 @@ class WriteBucket(beam.DoFn):
         duplicates = 0
         fractions, read = self._request.data.split, self._shards.read
         with shards.PartWriter(self._folder, bucket) as writer:
-            for copies in copies_in_order(packed):
+            for found in copies_in_order(packed):
+                copies = with_labels(found)
+                duplicates += len(found) - len(copies)
                 kept, split, refused = resolve(copies, plan, fractions)
                 for record in kept:
                     writer.write(split, record, read(record))
@@ -85,6 +89,8 @@ class WriteBucket(beam.DoFn):
         strata: dict[str, dict[str, collections.Counter[str]]] = {}
         for (split, domain, value), count in used.items():
             counts[split][domain] += count
+            if domain == UNLABELLED:
+                continue
             by_class = strata.setdefault(split, {}).setdefault(domain, collections.Counter())
             for stratum in self._request.target.strata(value):
                 by_class[stratum] += count
@@ -102,6 +108,13 @@ def copies_in_order(packed: Iterable[bytes]) -> Iterator[list[Record]]:
         copies.append(record)
     if copies:
         yield sorted(copies, key=_FILE_AND_PLACE)
+
+
+def with_labels(copies: list[Record]) -> list[Record]:
+    """Copies of one content without those that have no label, where another one has: it says the same and more."""
+    if len(copies) == 1:
+        return copies
+    return [record for record in copies if record.domain != UNLABELLED] or copies
 
 
 def resolve(

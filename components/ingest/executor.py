@@ -28,6 +28,8 @@ class Parameters(BaseParameters):
             out, and so is how it is fingerprinted: changing them reads nothing again.
         input: of which what decides what may enter is kept.
         target: of which what decides how labels are read is kept.
+        adapts: whether the method adapts a source domain to a target domain.
+        unlabelled: whether examples of the target domain may have no label.
         fingerprint: of the files there are now (`fingerprint.fingerprint`): another one is another cache key.
     """
 
@@ -35,6 +37,8 @@ class Parameters(BaseParameters):
     target: TargetOptions
     data: sources.REGISTRY.union()  # type: ignore[valid-type]
     fingerprint: str
+    adapts: bool = False
+    unlabelled: bool = False
 
     @field_validator("data")
     @classmethod
@@ -73,7 +77,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         given = Parameters.load(exec_properties)
-        request = make_request(given.data, given.input, given.target)
+        request = make_request(given.data, given.input, given.target, adapts=given.adapts, unlabelled=given.unlabelled)
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         rejected = artifact_utils.get_single_instance(output_dict["rejected"])
         summary = ingestion.ingest(request, examples.uri, rejected.uri, self._make_beam_pipeline)

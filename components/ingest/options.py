@@ -70,6 +70,41 @@ class DomainOptions(Section):
     )
 
 
+class TargetData(Section):
+    """A second place of examples: those of the target domain. What `data` itself names is then the source domain."""
+
+    source: Literal["image_folder", "csv", "parquet", "tfrecord"] = Field(description="Kind of source.")
+    path: str = Field(
+        min_length=1,
+        description="Folder or file of the source. A folder of images without labels may hold them at any depth.",
+    )
+    labelled: bool = Field(
+        default=False,
+        description="Whether its labels are read, as those of `data`: then its eval and test examples can be judged. "
+        "Else no label is looked at, not even the name of a folder.",
+    )
+    split: str | None = Field(
+        default=None,
+        description="Puts all of it into one split. Null: as the source names it; else with labels by content, and "
+        "without labels into train.",
+    )
+    columns: dict[str, str | None] = Field(
+        default={}, description="As `data.columns`, where its columns have other names."
+    )
+
+    @field_validator("split")
+    @classmethod
+    def _known_split(cls, value: str | None) -> str | None:
+        return None if value is None else split_name(value)
+
+    @field_validator("path")
+    @classmethod
+    def _local_path(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError(f"{value!r} is an address; give a local or mounted folder or file")
+        return value
+
+
 class DataOptions(Section):
     """Where the examples come from, how they are split and what is refused."""
 
@@ -87,6 +122,11 @@ class DataOptions(Section):
     schema_file: str | None = Field(
         default=None, alias="schema", description="A curated schema (.pbtxt) kept in git. Null: inferred from the data."
     )
+    target: tuple[TargetData, ...] = Field(
+        default=(),
+        description="A second place of examples, or a list of them: those of the target domain, most of them without "
+        "labels. For methods that adapt to a domain; empty: all examples are those of `path`.",
+    )
     window: int = Field(default=1, ge=1, description="How many of the newest spans to read when `path` holds `{SPAN}`.")
     max_rejected: float = Field(
         default=0.01,
@@ -96,6 +136,11 @@ class DataOptions(Section):
     )
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, dict | TargetData) else value
 
     @field_validator("path")
     @classmethod
@@ -163,6 +208,8 @@ class RowOptions(DataOptions):
 
     @model_validator(mode="after")
     def _columns_apart(self) -> "RowOptions":
+        if self.domain is not None and self.target:
+            raise ValueError("domain and target both tell the domains apart; leave one of them out")
         taken = [name for name in self.slices if name in examples.RESERVED]
         if taken:
             raise ValueError(f"slices {taken} are names that ingestion uses itself ({', '.join(examples.RESERVED)})")

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import itertools
 
-from graft.components.ingest.domains import check_domains
+from graft.components.ingest.domains import check_domains, check_target_classes
 from graft.components.ingest.request import Request
 from graft.components.ingest.spans import open_sources
 from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
@@ -41,10 +41,11 @@ class SourceReport:
 
 @dataclasses.dataclass
 class _Found:
-    """What was counted: by stratum, the same of the target domain only, and by domain."""
+    """What was counted: by stratum, the same without the source domain and of it alone, and by domain."""
 
     strata: _Counts = dataclasses.field(default_factory=dict)
     judged: _Counts = dataclasses.field(default_factory=dict)
+    taught: _Counts = dataclasses.field(default_factory=dict)
     named: collections.Counter[str | None] = dataclasses.field(default_factory=collections.Counter)
     domains: _Counts = dataclasses.field(default_factory=dict)
     fault: str = ""
@@ -64,7 +65,9 @@ def check_source(request: Request) -> SourceReport:
         missing, or a split stays empty.
     """
     opened = open_sources(request)
-    entries = itertools.chain.from_iterable(source.entries() for _, source in opened)
+    # What has labels first: of a larger source only so many are looked at.
+    ordered = sorted((source for _, source in opened), key=lambda source: source.request.place is not None)
+    entries = itertools.chain.from_iterable(source.entries() for source in ordered)
     found = _count(itertools.islice(entries, MOST_ENTRIES), request)
     complete = next(entries, None) is None
     unit, one = request.input.unit, request.input.one
@@ -73,8 +76,18 @@ def check_source(request: Request) -> SourceReport:
         raise GraftError(f"{where}: no labelled {one}; {request.labels_from}{found.fault}")
     fractions = request.data.split
     reached = {stratum: _reached(request, counts) for stratum, counts in sorted(found.strata.items())}
-    judged = {stratum: _reached(request, counts) for stratum, counts in found.judged.items()}
-    finding = request.target.check_counts(_expected_counts(found, reached, judged), unit)
+    places = {split: _places(found, request, split) for split in SPLITS}
+    there = {
+        split: {stratum: _reached(request, counts) for stratum, counts in places[split].items()} for split in SPLITS
+    }
+    expected = {
+        split: {name: named[split] or int(split in there[split][name]) for name, named in places[split].items()}
+        for split in SPLITS
+    }
+    finding = request.target.check_counts(expected, unit)
+    taught = {"train": {examples.SOURCE_DOMAIN: _totals(found.taught), examples.TARGET_DOMAIN: _totals(found.judged)}}
+    if complete:
+        check_target_classes(taught, request)
     if finding.problem and not finding.other_split:
         raise GraftError(f"{where}: {finding.problem}; {request.labels_from}{found.fault}")
     if complete:
@@ -88,10 +101,9 @@ def check_source(request: Request) -> SourceReport:
                     f"the others by name ({', '.join(f'{name} {found.named[name]}' for name in SPLITS)}); "
                     f"a split is sure of a class with at least 3 {unit}; {SPLIT_ADVICE}"
                 )
-        if request.data.domain:
+        if request.two_domains:
             check_domains(_expected_domains(request, found), request)
     classes = {name: counts.total() for name, counts in found.strata.items() if name}
-    there = {split: reached if split == "train" else judged for split in SPLITS}
     missing = {
         label: [split for split in SPLITS if split not in there[split].get(label, ())] for label in sorted(classes)
     }
@@ -113,10 +125,12 @@ def _count(entries, request: Request) -> _Found:
             continue
         found.named[about.split] += 1
         found.domains.setdefault(about.domain or "", collections.Counter())[about.split] += 1
+        if about.domain == examples.UNLABELLED:
+            continue
         for stratum in request.target.strata(about.value) or ("",):
             found.strata.setdefault(stratum, collections.Counter())[about.split] += 1
-            if about.domain != examples.SOURCE_DOMAIN:
-                found.judged.setdefault(stratum, collections.Counter())[about.split] += 1
+            of_domain = found.taught if about.domain == examples.SOURCE_DOMAIN else found.judged
+            of_domain.setdefault(stratum, collections.Counter())[about.split] += 1
     return found
 
 
@@ -132,15 +146,15 @@ def _reached(request: Request, counts: collections.Counter[str | None]) -> list[
     return there
 
 
-def _expected_counts(
-    found: _Found, reached: dict[str, list[str]], judged: dict[str, list[str]]
-) -> dict[str, dict[str, int]]:
-    """What a split is sure of: what is named so, and one where others reach it. Only train looks at all domains."""
-    counts: dict[str, dict[str, int]] = {}
-    for split in SPLITS:
-        places, there = (found.strata, reached) if split == "train" else (found.judged, judged)
-        counts[split] = {stratum: named[split] or int(split in there[stratum]) for stratum, named in places.items()}
-    return counts
+def _places(found: _Found, request: Request, split: str) -> _Counts:
+    """The counts of what a split learns from or is judged on; see `domains.judged_strata`."""
+    if request.adapts:
+        return found.judged if split == "test" and found.judged else found.taught
+    return found.strata if split == "train" else found.judged
+
+
+def _totals(counts: _Counts) -> dict[str, int]:
+    return {stratum: found.total() for stratum, found in counts.items()}
 
 
 def _expected_domains(request: Request, found: _Found) -> dict[str, dict[str, int]]:

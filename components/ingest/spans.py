@@ -49,8 +49,15 @@ def resolve_spans(path: str, window: int) -> list[tuple[int | None, str]]:
 
 
 def open_sources(request: Request) -> list[tuple[int | None, Source]]:
-    """The sources to read, one a span, oldest first; file names start with the span's folder."""
-    opened, options = [], request.data
+    """The sources to read: the places of the target domain, then one a span, oldest first.
+
+    Names of files start with the folder of the place or the span.
+    """
+    options = request.data
+    opened: list[tuple[int | None, Source]] = []
+    for place in request.places():
+        name = os.path.basename(os.path.normpath(place.data.path))  # noqa: PTH119
+        opened.append((None, load(place, place.data.path, as_text(name) + "/")))
     for span, path in resolve_spans(options.path, options.window):
         prefix = ""
         if span is not None:

@@ -9,10 +9,9 @@ import resource
 import tensorflow as tf
 
 from graft.components.ingest import shards
-from graft.components.ingest.domains import check_domains
+from graft.components.ingest.domains import check_domains, check_target_classes, judged_strata
 from graft.components.ingest.request import Request
 from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
-from graft.models import examples
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
 from graft.models.stored import reading
@@ -34,14 +33,16 @@ class Summary:
       domains: split -> domain -> number of examples; empty where there are no domains.
       rejected: reason code -> number of examples.
       reasons: reason code -> one line for people, of those in `rejected`.
-      duplicates: Examples used whose bytes were already there (same label, same split).
+      duplicates: Examples whose bytes were already there: those with the same label and split are used, those without a
+        label beside one that has one are not.
       bytes: Bytes of the contents that passed the checks.
       seconds: Wall time.
       peak_rss: Largest resident memory of the process so far, bytes.
       limits: What of the input's settings contents were held against.
       span: The newest span, or None.
-      judged: As `used`, with eval and test of the target domain only, on which the model is judged; None where there
-        are no domains.
+      judged: As `used`, of the domains only that are learned from (train) or judged on, see
+        `components.ingest.domains.judged_strata`; None where there are no domains.
+      strata: split -> domain -> class -> number of examples; empty where there are no domains.
     """
 
     unit: str
@@ -57,6 +58,7 @@ class Summary:
     limits: dict[str, float]
     span: int | None = None
     judged: dict[str, dict[str, int]] | None = None
+    strata: dict[str, dict[str, dict[str, int]]] = dataclasses.field(default_factory=dict)
 
     @property
     def used_count(self) -> int:
@@ -113,7 +115,7 @@ def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: in
       seconds: Wall time so far.
     """
     used: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
-    judged: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
+    strata: dict[str, dict[str, collections.Counter[str]]] = {split: {} for split in SPLITS}
     domains: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
     rejected: collections.Counter[str] = collections.Counter()
     size = duplicates = 0
@@ -127,17 +129,16 @@ def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: in
             for split, by_domain in note["counts"].items():
                 domains[split].update(by_domain)
             for split, by_domain in note["strata"].items():
-                for domain, strata in by_domain.items():
-                    used[split].update(strata)
-                    if split == "train" or domain != examples.SOURCE_DOMAIN:
-                        judged[split].update(strata)
+                for domain, counts in by_domain.items():
+                    used[split].update(counts)
+                    strata[split].setdefault(domain, collections.Counter()).update(counts)
             duplicates += note["duplicates"]
             _write_lines(file, note["rejected"], rejected)
     summary = Summary(
         unit=request.input.unit,
         used={split: dict(sorted(labels.items())) for split, labels in used.items()},
         counts={split: by_domain.total() for split, by_domain in domains.items()},
-        domains={split: dict(sorted(found.items())) for split, found in domains.items()} if request.data.domain else {},
+        domains={split: dict(sorted(found.items())) for split, found in domains.items()} if request.two_domains else {},
         rejected=dict(sorted(rejected.items())),
         reasons={code: request.explanations.get(code, code) for code in sorted(rejected)},
         duplicates=duplicates,
@@ -146,7 +147,13 @@ def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: in
         peak_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         limits={name: value for name, value in request.input.options if name.startswith("max_")},
         span=span,
-        judged={split: dict(sorted(found.items())) for split, found in judged.items()} if request.data.domain else None,
+        judged=judged_strata(strata, request) if request.two_domains else None,
+        strata={
+            split: {domain: dict(sorted(counts.items())) for domain, counts in sorted(found.items())}
+            for split, found in strata.items()
+        }
+        if request.two_domains
+        else {},
     )
     with tf.io.gfile.GFile(f"{rejected_uri}/{SUMMARY_FILE}", "w") as file:
         figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate", "unmeasured")
@@ -173,6 +180,7 @@ def read_summary(rejected_uri: str) -> Summary:
         values.setdefault("domains", {})
         values.setdefault("reasons", {})
         values.setdefault("judged", None)
+        values.setdefault("strata", {})
         return Summary(**{field.name: values[field.name] for field in dataclasses.fields(Summary)})
 
 
@@ -196,10 +204,11 @@ def check_counts(summary: Summary, request: Request) -> None:
     refused = f" {summary.rejected_count} {unit} were rejected: {summary.rejections}." if summary.rejected else ""
     if not summary.used_count:
         raise GraftError(f"{where}: no usable {request.input.one}.{refused}")
+    check_target_classes(summary.strata, request)
     finding = request.target.check_counts(summary.judged or summary.used, unit)
     if finding.problem and not finding.other_split:
         raise GraftError(f"{where}: {finding.problem}.{refused}")
-    if request.data.domain:
+    if request.two_domains:
         check_domains(summary.domains, request, refused)
     if not all(summary.counts.values()):
         found = ", ".join(f"{split} {count}" for split, count in summary.counts.items())

@@ -130,4 +130,5 @@ def make_example(item: Item, content: bytes, facts: Facts, digest: bytes, reques
         group=about.group,
         domain=about.domain,
         weight=about.weight,
+        numbers=not request.target.has_vocabulary,
     )

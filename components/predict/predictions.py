@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from graft.models import progress, targets
-from graft.models.examples import DIGEST, INPUT, LABEL, TARGET_DOMAIN, read_examples
+from graft.models.examples import DIGEST, DOMAIN, INPUT, JUDGED, LABEL, read_examples
 from graft.models.predict import SavedModelPredictor
 from graft.models.stored import reading
 from graft.models.targets.base import Target, Value
@@ -28,6 +28,7 @@ class Predictions:
         sha256: n digests in hex, bytes.
         slices: n values by column.
         examples_per_second: rate of the pass.
+        domain: of the examples, `source` or `target`; empty where there are no domains.
     """
 
     target: Target
@@ -36,6 +37,7 @@ class Predictions:
     sha256: list[bytes]
     slices: dict[str, list[str]]
     examples_per_second: float
+    domain: str = ""
 
     def save(self, uri: str) -> None:
         """Writes `predictions.npz` and, for TFMA, `Split-test/predictions.tfrecord.gz` under `uri`."""
@@ -61,6 +63,7 @@ class Predictions:
             answers=self.answers,
             sha256=np.array(self.sha256, "S64"),
             examples_per_second=self.examples_per_second,
+            domain=np.array(self.domain),
             **{f"slice.{column}": np.array(values) for column, values in self.slices.items()},
         )
 
@@ -76,11 +79,14 @@ def load(uri: str) -> Predictions:
             sha256=kept["sha256"].tolist(),
             slices={name[6:]: kept[name].tolist() for name in kept.files if name.startswith("slice.")},
             examples_per_second=float(kept["examples_per_second"]),
+            domain=str(kept["domain"]) if "domain" in kept else "",
         )
 
 
 def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str] = ()) -> Predictions:
-    """One pass of a model's `serving_default` over the examples of the target domain.
+    """One pass of a model's `serving_default` over the labelled examples of the target domain.
+
+    Where the split has none, over those of the source domain.
 
     Args:
         model_path: folder of an export.
@@ -94,9 +100,11 @@ def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str
     truth: list[Value] = []
     hashes: list[bytes] = []
     slices: dict[str, list[str]] = {column: [] for column in columns}
+    domains: set[str] = set()
 
     def contents() -> Iterator[bytes]:
-        for row in read_examples(files, (INPUT, LABEL, DIGEST, *columns), domain=TARGET_DOMAIN):
+        for row in read_examples(files, (INPUT, LABEL, DIGEST, DOMAIN, *columns), domain=JUDGED):
+            domains.add((row[DOMAIN] or b"").decode())
             truth.append(row[LABEL])
             hashes.append(row[DIGEST])
             for column in columns:
@@ -106,12 +114,13 @@ def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str
     with SavedModelPredictor(model_path) as predictor:
         answers = _answers(predictor, contents(), stage)
         encoded = predictor.target.encode(truth, "test split: ")
-        return Predictions(predictor.target, encoded, answers, hashes, slices, predictor.examples_per_second)
+        rate, domain = predictor.examples_per_second, max(domains, default="")
+        return Predictions(predictor.target, encoded, answers, hashes, slices, rate, domain)
 
 
 def answer(model_path: str, files: list[str], stage: str) -> tuple[Target, np.ndarray]:
     """What another model answers to the same examples; their targets need not be any that it knows."""
-    rows = read_examples(files, (INPUT,), domain=TARGET_DOMAIN)
+    rows = read_examples(files, (INPUT,), domain=JUDGED)
     with SavedModelPredictor(model_path) as predictor:
         return predictor.target, _answers(predictor, (row[INPUT] for row in rows), stage)
 

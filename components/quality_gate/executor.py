@@ -67,6 +67,7 @@ class Executor(base_executor.BaseExecutor):
         figures: dict[str, Any] = {
             "target": target.description(),
             "candidate": target.figures(candidate.encoded, candidate.answers),
+            "domain": candidate.domain,
             "examples_per_second": candidate.examples_per_second,
             "model_size_mb": sum(p.stat().st_size for p in pathlib.Path(model_path).rglob("*") if p.is_file()) / 1e6,
             "slices": {},

@@ -3,12 +3,16 @@
 What a target limits itself (`accuracy`, `r2`) is its own business: `Target.rules`.
 """
 
+import dataclasses
 from typing import Any
 
+from graft.models.examples import SOURCE_DOMAIN
 from graft.models.gates import Gate, at_most, within
 from graft.models.targets.base import Target
 
 Figures = dict[str, Any]
+
+ON_SOURCE = "on test examples of the source domain, for none of the target domain has a label"
 
 
 def slices(target: Target, figures: Figures, limits: dict[str, Any]) -> list[Gate]:
@@ -63,8 +67,11 @@ RULES = (baseline, model_size, negative_transfer)
 def judge(target: Target, figures: Figures, limits: dict[str, Any]) -> list[Gate]:
     """Every gate the limits ask for."""
     served = figures.get("baseline")
-    return [
+    found = [
         *target.rules(figures["candidate"], limits, served if served and served["comparable"] else None),
         *slices(target, figures, limits),
         *(gate for rule in RULES for gate in rule(figures, limits)),
     ]
+    if figures.get("domain") != SOURCE_DOMAIN:
+        return found
+    return [dataclasses.replace(gate, detail=f"{gate.detail}; {ON_SOURCE}") for gate in found]

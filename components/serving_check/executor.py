@@ -17,7 +17,7 @@ from graft.components import gates
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
 from graft.models import progress
-from graft.models.examples import INPUT, TARGET_DOMAIN, read_examples, split_files
+from graft.models.examples import INPUT, JUDGED, read_examples, split_files
 from graft.models.gates import at_most
 from graft.models.inputs import exported_input
 from graft.models.targets import exported_target
@@ -61,7 +61,7 @@ class Executor(base_executor.BaseExecutor):
         given = Parameters.load(exec_properties)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
-        rows = itertools.islice(read_examples(files, (INPUT,), TARGET_DOMAIN), given.requests)
+        rows = itertools.islice(read_examples(files, (INPUT,), JUDGED), given.requests)
         contents = [row[INPUT] for row in rows]
         input, target = exported_input(model_path), exported_target(model_path)
         kept = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))

@@ -5,6 +5,9 @@ A method's file holds
 - `Options`: its settings, a `MethodOptions`;
 - `reads_inputs(options)`: whether it trains on inputs (then augmentation applies) or on cached features only;
 - `REFITS`: whether nothing chooses weights by eval after the head, so that a head may be refitted on it;
+- `ADAPTS`, optional: True where it learns from a labelled source domain and a target domain without labels; then
+  `task.train` and `task.eval` are of the source, and `task.unlabelled` of the target. Or a function of the options;
+- `UNLABELLED`, likewise: whether examples without labels may lie beside the labelled ones, as `task.unlabelled`;
 - `check(options, head, input, target)`, where the method has limits: raises a GraftError with key, value received and
   what is allowed, for settings of its own that exclude each other and for heads, inputs and targets that it cannot do;
 - `fit(task)`: trains `task.head`, and `task.backbone` where the method does, and returns a `models.history.History`.
@@ -26,13 +29,16 @@ METHODS = Registry(
     "transfer.method",
     {
         "bss": "graft.models.transfer.bss",
+        "coral": "graft.models.transfer.coral",
         "delta": "graft.models.transfer.delta",
         "distil": "graft.models.transfer.distil",
-        "frozen": "graft.models.transfer.frozen",
         "fine_tune": "graft.models.transfer.fine_tune",
+        "frozen": "graft.models.transfer.frozen",
+        "instance_weighting": "graft.models.transfer.instance_weighting",
         "joint": "graft.models.transfer.joint",
         "l2_sp": "graft.models.transfer.l2_sp",
         "prune": "graft.models.transfer.prune",
+        "standardise": "graft.models.transfer.standardise",
     },
     default="frozen",
 )
@@ -61,6 +67,22 @@ def parse_options(transfer: Mapping[str, Any]) -> MethodOptions:
 def reads_inputs(options: MethodOptions) -> bool:
     """Whether a method with these settings trains on inputs, or on cached features only."""
     return METHODS.module(options.method).reads_inputs(options)
+
+
+def adapts(options: MethodOptions) -> bool:
+    """Whether the method learns from a labelled source domain and a target domain without labels."""
+    return _told(options, "ADAPTS")
+
+
+def takes_unlabelled(options: MethodOptions) -> bool:
+    """Whether the method takes examples without labels."""
+    return adapts(options) or _told(options, "UNLABELLED")
+
+
+def _told(options: MethodOptions, name: str) -> bool:
+    """What a method's module says of itself: a bool, or a function of the options."""
+    told = getattr(METHODS.module(options.method), name, False)
+    return told(options) if callable(told) else told
 
 
 def check_options(options: MethodOptions, head: HeadOptions, input: Input, target: BaseModel) -> None:

@@ -33,10 +33,9 @@ if TYPE_CHECKING:
 REFITS = False
 
 
-class Options(MethodOptions):
+class MixedOptions(MethodOptions):
     """How much the source domain counts, and whether the backbone moves."""
 
-    method: Literal["joint"] = "joint"
     weight: float = Field(default=1.0, ge=0.0, description="Weight of the source's mean loss; the target's weighs 1.")
     unfreeze: float = Field(
         default=0.0,
@@ -48,7 +47,13 @@ class Options(MethodOptions):
     epochs: int = Field(default=5, ge=1, description="Most epochs, over the target examples, of a moving backbone.")
 
 
-def reads_inputs(options: Options) -> bool:
+class Options(MixedOptions):
+    """Every example of the source counts the same."""
+
+    method: Literal["joint"] = "joint"
+
+
+def reads_inputs(options: MixedOptions) -> bool:
     """Where the backbone moves."""
     return options.unfreeze > 0
 
@@ -60,20 +65,34 @@ def fit(task: Task) -> History:
         GraftError: there are no labelled training examples of the source domain.
     """
     from graft.models import loop
+
+    return loop.run(task, phases(task, cast(Options, task.options)))
+
+
+def phases(task: Task, options: MixedOptions) -> list[Phase | SolvedHead]:
+    """The head on both domains, then, with `unfreeze`, the top of the backbone with it.
+
+    Args:
+        task: its source may have weights, which count within the source.
+        options: of the method.
+
+    Raises:
+        GraftError: there are no labelled training examples of the source domain.
+    """
     from graft.models.standard_phases import backbone_phase
 
     if task.source is None:
         raise GraftError(
-            "transfer.method: 'joint' learns from examples of two domains; the train split has none of the source "
-            "domain. Name them with data.domain, or choose another method"
+            f"transfer.method: {options.method!r} learns from examples of two domains; the train split has none of the "
+            "source domain. Name them with data.domain, or choose another method"
         )
-    options = cast(Options, task.options)
-    phases = [_head_phase(task, options.weight)]
+    found = [_head_phase(task, options.weight)]
     if options.unfreeze:
+        assert task.backbone is not None
         task.backbone.unfreeze(options.unfreeze)
         streams, terms = {"source": task.inputs(task.source)}, [_source_loss(task, options.weight)]
-        phases.append(backbone_phase(task, options.epochs, options.learning_rate, streams=streams, terms=terms))
-    return loop.run(task, phases)
+        found.append(backbone_phase(task, options.epochs, options.learning_rate, streams=streams, terms=terms))
+    return found
 
 
 def _head_phase(task: Task, weight: float) -> Phase | SolvedHead:

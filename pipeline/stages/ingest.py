@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from graft.models.natural import natural_key
 from graft.models.page import Block, Column, Gallery, Table, Text
+from graft.models.transfer import adapts, takes_unlabelled
 from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
@@ -32,6 +33,8 @@ class Ingest(base.Stage):
                 input=wiring.entering,
                 target=wiring.parsed,
                 data=config.data,
+                adapts=adapts(config.transfer),
+                unlabelled=takes_unlabelled(config.transfer),
                 fingerprint=wiring.keys.fingerprint,
                 code=wiring.keys.code,
             )

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from graft.models.examples import SOURCE_DOMAIN
 from graft.models.page import Block, Column, Examples, Gallery, Pair, Preview, Section, Shown, Table, Text, Tile
 from graft.models.targets import KINDS, make_target, restore
 from graft.pipeline.metadata import Execution
@@ -50,7 +51,7 @@ class QualityGate(base.Stage):
         result.metrics["model_size_mb"] = figures["model_size_mb"]
         if figures["baseline"]:
             result.metrics[f"baseline_{target.headline}"] = figures["baseline"].get(target.headline)
-        return f"{target.told(candidate)}; {base.opened(self.gates(outputs))}"
+        return f"{target.told(candidate)}{_domain(figures)}; {base.opened(self.gates(outputs))}"
 
     def judged(self, execution: Execution | None) -> dict[str, Any]:
         """`metrics`, and `baseline`: version and headline of what was served before, None without one."""
@@ -89,7 +90,7 @@ class QualityGate(base.Stage):
     def card(self, ran: base.Ran) -> Sequence[base.Entry]:
         figures, unit = _figures(ran), ran.input.unit
         card = _target(figures).card(figures["candidate"], unit)
-        source = (
+        source = _judged_on(figures, unit) or (
             f"The figures come from {figures['candidate']['examples']} {unit} of the same source as the training "
             f"{unit}. {unit.capitalize()} of another place, time or maker may be harder, and near-duplicates may "
             "lie on both sides of a split."
@@ -114,6 +115,22 @@ class QualityGate(base.Stage):
         ]
 
 
+def _domain(figures: Mapping[str, Any]) -> str:
+    """The domain that was judged, for a line; empty where there is one only."""
+    domain = figures.get("domain")
+    return f" on the {domain} domain" if domain else ""
+
+
+def _judged_on(figures: Mapping[str, Any], unit: str) -> str:
+    """A sentence on the domain that was judged, where it is not the one that the model is for."""
+    if figures.get("domain") != SOURCE_DOMAIN:
+        return ""
+    return (
+        f"The figures and the gates come from {figures['candidate']['examples']} {unit} of the source domain: no test "
+        f"example of the target domain, which the model is for, has a label. They say nothing of the target domain."
+    )
+
+
 def _figures(ran: base.Ran) -> dict[str, Any]:
     return ran.json("quality_gate", "quality", "figures.json")
 
@@ -127,7 +144,10 @@ def _target(figures: Mapping[str, Any]) -> "Target":
 
 def _quality(ran: base.Ran) -> Sequence[Section]:
     figures = _figures(ran)
-    return _target(figures).sections(figures["candidate"], ran.input.unit)
+    sections = _target(figures).sections(figures["candidate"], ran.input.unit)
+    if (told := _judged_on(figures, ran.input.unit)) and sections:
+        sections[0] = dataclasses.replace(sections[0], blocks=[Text(told), *sections[0].blocks])
+    return sections
 
 
 def _mistakes(ran: base.Ran) -> Sequence[Section]:

@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+from graft.models.transfer import METHODS
 from graft.pipeline import config as configs
 from graft.pipeline.config import ConfigError
 
@@ -197,12 +198,12 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(refusal, override,
         ("input.value_range=[1, 0]", "input.value_range: must go up from black to white; received [1, 0] (list)"),
         ("backbone={}", "backbone.handle: missing; it has no default"),
         ("data.source=image_foldr", "data.source: did you mean 'image_folder'? allowed: image_folder, csv, "),
-        ("transfer=[x]", "transfer.method: must be one of frozen, fine_tune, joint; received ['x'] (list)"),
+        ("transfer=[x]", f"transfer.method: must be one of {', '.join(METHODS)}; received ['x'] (list)"),
         ("input.kind=imag", "input.kind: did you mean 'image'? allowed: image, text; received 'imag' (str)"),
         ("target.kind=[1]", "target.kind: must be one of label, labels, numbers; received [1] (list)"),
         (
             "transfer.method=fine_tun",
-            "transfer.method: did you mean 'fine_tune'? allowed: frozen, fine_tune, ",
+            f"transfer.method: did you mean 'fine_tune'? allowed: {', '.join(METHODS)}; received",
         ),
         (
             "transfer={method: fine_tune, unfreeze: 2}",

@@ -1,19 +1,12 @@
 """Every kind of input and target with every method that fits: run, served over gRPC, and stopped by a gate."""
 
-import dataclasses
 import json
 import pathlib
-from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from matrix_data import write_pictures, write_sentences
-from small_inputs import publish_text_encoder
-from workshop import SIDE, Workshop, write_backbone
-
-from graft.serving.client import Client
-from graft.serving.server import EmbeddedServer
+from matrix_data import Material, assert_served
+from workshop import Workshop
 
 pytestmark = pytest.mark.slow
 
@@ -28,42 +21,6 @@ METHODS = {
     "joint": {"method": "joint", "weight": 0.5},
 }
 CASES = [("image", target, method) for target in TARGETS for method in METHODS] + [("text", "label", "frozen")]
-
-
-@dataclasses.dataclass(frozen=True)
-class Material:
-    """Data and backbone of one kind of input."""
-
-    data: dict[str, Any]
-    input: dict[str, Any]
-    backbone: pathlib.Path
-    contents: list[bytes]
-    name: str
-
-
-@pytest.fixture(scope="module")
-def materials(tmp_path_factory) -> dict[str, Material]:
-    folder = tmp_path_factory.mktemp("matrix")
-    pictures = write_pictures(folder / "pictures")
-    sentences = write_sentences(folder / "sentences")
-    publish_text_encoder(folder / "encoder")
-    shares = {"split": {"eval": 0.25, "test": 0.25}}
-    return {
-        "image": Material(
-            {"source": "csv", "path": str(pictures), **shares},
-            {"kind": "image", "image_size": [SIDE, SIDE]},
-            write_backbone(folder / "backbone"),
-            [path.read_bytes() for path in sorted(pictures.parent.glob("*.png"))[:5]],
-            "image_bytes",
-        ),
-        "text": Material(
-            {"source": "csv", "path": str(sentences), **shares},
-            {"kind": "text"},
-            folder / "encoder",
-            [b"a goal in the match", "août, 明日, rain".encode(), b"onion soup"],
-            "text",
-        ),
-    }
 
 
 def configure(folder: pathlib.Path, material: Material, target: str, method: str, gates: dict[str, float]) -> Workshop:
@@ -91,31 +48,9 @@ def test_a_pipeline_runs_is_served_and_is_stopped(kind, target, method, material
     assert outcome.code == 0, outcome.stderr
     assert outcome.value["status"] == "passed" and pathlib.Path(tmp_path, outcome.value["report"]).is_file()
 
-    expected = in_process(case, material)
-    with (
-        EmbeddedServer(case.store) as server,
-        Client(server.grpc_address, "case") as client,
-    ):
-        contents = np.array(material.contents, dtype=object)
-        answered = client.predict({material.name: contents})
-    assert set(answered) == set(expected)
-    for name, values in expected.items():
-        if values.dtype.kind == "f":
-            np.testing.assert_allclose(answered[name], values, rtol=1e-4, atol=1e-5)
-        else:
-            assert answered[name].tolist() == values.tolist(), name
+    assert_served(tmp_path / "runs", case.store, material)
 
     closed = configure(tmp_path, material, target, method, beyond).again()
     assert closed.code == 1 and closed.value["status"] == "gate_closed"
     assert f"{next(iter(beyond))} is " in closed.value["reason"]
     assert json.loads((case.store / "case" / "CURRENT").read_text())["version"] == 1
-
-
-def in_process(case: Workshop, material: Material) -> dict[str, np.ndarray]:
-    """What the export of the run answers without a server."""
-    import tensorflow as tf
-
-    model = next((case.folder / "runs/case/artifacts/train/model").glob("*/Format-Serving"))
-    signature = tf.saved_model.load(str(model)).signatures["serving_default"]
-    found = signature(**{material.name: tf.constant(material.contents)})
-    return {name: value.numpy() for name, value in found.items()}

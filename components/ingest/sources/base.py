@@ -124,15 +124,28 @@ def named(label: str | int, split: str | None, request: Request, class_names: tu
       request: What is asked for.
       class_names: Names that the source itself brings.
     """
-    (column,) = request.target.columns
+    row = dict.fromkeys(request.target.columns, label)
     about = About((str(label),))
     try:
-        about = about._replace(value=request.target.parse({column: label}, class_names))
-        return about._replace(split=request.data.named_split(split))
+        value, domain = request.labelled(row, None, class_names)
+        about = about._replace(value=value, domain=domain)
+        return of_place(about._replace(split=request.split_of(request.data.named_split(split), domain)), request)
     except Refused as refused:
         return about._replace(refused=(refused.reason, refused.detail))
     except ValueError as error:
         return about._replace(refused=(Reason.BAD_SPLIT, str(error)))
+
+
+def of_place(about: About, request: Request) -> About:
+    """What all examples of a run have, for one of `data.target` that may lack it: a weight, a group, the slices."""
+    if request.place is None:
+        return about
+    main = request.main
+    return about._replace(
+        columns=dict.fromkeys(main.slices, "") | (about.columns or {}) or None,
+        group=None if main.group is None else about.group or "",
+        weight=None if main.weight is None else 1.0,
+    )
 
 
 def chunk_size(count: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from graft.components.ingest.reasons import Reason
 from graft.components.ingest.request import Request
-from graft.components.ingest.sources.base import About, as_text
+from graft.components.ingest.sources.base import About, as_text, of_place
 from graft.models import examples
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
@@ -55,14 +55,17 @@ def read_row(
     """
     about = About(columns=extra_columns(row if extra is None else extra, request))
     try:
-        about = about._replace(value=request.target.parse(row, class_names))
+        domain = domain_of(row, request)
+        value, domain = request.labelled(row, domain, class_names)
+        about = about._replace(value=value)
         name = split if split is not None else split_text(row, request)
-        return about._replace(
-            split=_named_split(name, request),
+        about = about._replace(
+            split=request.split_of(_named_split(name, request), domain),
             group=group_text(row, request),
-            domain=domain_of(row, request),
+            domain=domain,
             weight=weight_of(row, request),
         )
+        return of_place(about, request)
     except Refused as refused:
         texts = [value_text(row.get(name)) or "" for name in request.target.columns]
         return about._replace(

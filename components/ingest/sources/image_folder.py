@@ -51,6 +51,9 @@ class Source(base.Source):
         yield from file_chunks(self.path, list(self._refs()), self.request.input.limit, self.prefix)
 
     def _refs(self) -> Iterator[FileRef]:
+        if self.request.place is not None and not self.request.place.labelled:
+            yield from self._unlabelled()
+            return
         folders = [entry for entry in _scan(self.path) if _is_folder(entry)]
         if not folders:
             raise GraftError(f"{as_text(self.path)}: holds no folders; source image_folder needs one for each class")
@@ -69,6 +72,16 @@ class Source(base.Source):
                 yield from self._classes(walk, entry.path, f"{entry.name}/", split)
         else:
             yield from self._classes(walk, self.path, "", None)
+
+    def _unlabelled(self) -> Iterator[FileRef]:
+        """What lies there at any depth, whatever the folders are called."""
+        walk, about = _Walk(self.path), base.named("", None, self.request)
+        for entry in _scan(self.path):
+            if _is_folder(entry):
+                for path in walk.files(entry.path, entry.name):
+                    yield FileRef(path, about)
+            elif entry.name.lower().endswith(self.request.input.suffixes):
+                yield FileRef(entry.name, about)
 
     def _classes(self, walk: "_Walk", folder: str, above: str, split: str | None) -> Iterator[FileRef]:
         for entry in _scan(folder):

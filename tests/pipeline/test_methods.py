@@ -1,0 +1,107 @@
+"""Every transfer method through the whole pipeline: run, answered by a server, stopped by a gate.
+
+A method is a line in CASES. All cases share the stages before `train` with those that read the same data, so that
+one costs little.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from matrix_data import Material, assert_served, newest
+from workshop import Workshop
+
+from graft.models.transfer import METHODS
+
+pytestmark = pytest.mark.slow
+
+TWO_DOMAINS = {"domain": {"column": "place", "target": "field"}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A configuration.
+
+    Attributes:
+        transfer: the section.
+        data: keys of the section `data` beside those of the pictures.
+        sections: other sections.
+        floor: of the accuracy, which the run reaches; a third would be chance.
+        findings: what the training must have found out, by name.
+        after: the case whose model it learns from.
+    """
+
+    transfer: Mapping[str, Any]
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    sections: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    floor: float = 0.4
+    findings: tuple[str, ...] = ()
+    after: str | None = None
+
+
+DISTIL = {"method": "distil", "teacher": "runs/store-frozen/case"}
+CASES = {
+    "bss": Case({"method": "bss", "epochs": 2, "learning_rate": 1e-3}),
+    "delta": Case({"method": "delta", "epochs": 2, "learning_rate": 1e-3}, findings=("channels held most",)),
+    "distil": Case({**DISTIL, "epochs": 2, "learning_rate": 1e-3}, findings=("teacher",), after="frozen"),
+    "distil-frozen": Case({**DISTIL, "frozen": True}, findings=("teacher",), after="frozen"),
+    "fine_tune": Case({"method": "fine_tune", "epochs": 2, "learning_rate": 1e-3}),
+    "frozen": Case({"method": "frozen"}),
+    "joint": Case({"method": "joint", "weight": 0.5}, TWO_DOMAINS),
+    "l2_sp": Case(
+        {"method": "l2_sp", "epochs": 2, "learning_rate": 1e-3}, findings=("distance from the published weights",)
+    ),
+    "prune": Case({"method": "prune", "epochs": 3, "learning_rate": 1e-3, "every": 5}),
+}
+"""By name; more than one of a method where its settings make another training of it."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> pathlib.Path:
+    return tmp_path_factory.mktemp("methods")
+
+
+def configure(folder: pathlib.Path, material: Material, name: str, floor: float) -> Workshop:
+    case = CASES[name]
+    content = {
+        "name": "case",
+        "data": {**material.data, **case.data},
+        "input": material.input,
+        "backbone": {"handle": str(material.backbone)},
+        "transfer": dict(case.transfer),
+        "train": {"epochs": 8, "learning_rate": 0.05, "batch_size": 16},
+        "gates": {"accuracy": floor},
+        "store": f"runs/store-{name}",
+        **case.sections,
+    }
+    config = folder / f"{name}.yaml"
+    config.write_text(yaml.safe_dump(content))
+    return Workshop(folder, config)
+
+
+def test_every_method_has_a_case():
+    assert {case.transfer["method"] for case in CASES.values()} == set(METHODS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_method_runs_is_served_and_is_stopped(name, materials, folder):
+    case, material, runs = CASES[name], materials["image"], folder / "runs"
+    if case.after is not None and not (runs / f"store-{case.after}").exists():
+        configure(folder, material, case.after, CASES[case.after].floor).again()
+    outcome = configure(folder, material, name, case.floor).again()
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.value["status"] == "passed" and outcome.value["model_version"] == 1
+    assert pathlib.Path(folder, outcome.value["report"]).is_file()
+    told = json.loads((newest(runs, "train", "model_run") / "history.json").read_text())
+    assert told["method"] == case.transfer["method"]
+    assert set(case.findings) <= {finding["name"] for finding in told["findings"]}
+    assert_served(runs, runs / f"store-{name}", material)
+
+    closed = configure(folder, material, name, 1.0).again()
+    assert closed.code == 1 and closed.value["status"] == "gate_closed"
+    assert "accuracy is " in closed.value["reason"]
+    assert json.loads((runs / f"store-{name}" / "case" / "CURRENT").read_text())["version"] == 1
