@@ -12,8 +12,8 @@ Estimators, each in `models.ratios`: `kmm` (Huang et al., NIPS 2006), `kliep` (S
 (`models.ratios.reduce` says why); their weights hold for the whole training, and for a backbone that moves. Examples of
 the target without a label tell what occurs there, too.
 
-No weight is above sqrt(n) unless `most` says so (`models.ratios.truncation`). Weights of 1 make it `joint`, bit for bit.
-Few rows that hold most of the weight make the estimate a matter of luck: the effective sample size
+No weight is above sqrt(n) unless `most` says so (`models.ratios.truncation`). Weights of 1 make it `joint`, bit for
+bit. Few rows that hold most of the weight make the estimate a matter of luck: the effective sample size
 (sum w)^2 / sum w^2 stands among the findings. Below 2 examples it is refused, below 10 or below 1 % of the source it is
 told to be little.
 """
