@@ -79,7 +79,7 @@ class Split:
         return found if len(found) else None
 
     def picked(self, rows: np.ndarray) -> "Split":
-        """Some examples of a split that is whole, int [m] their places."""
+        """Some of its examples, int [m] their places in rising order."""
         features: Any = Picked(self.features, rows)
         columns: dict[str, Any] = {
             name: column[rows]
@@ -87,7 +87,8 @@ class Split:
             if (column := getattr(self, name)) is not None
         }
         columns["more"] = {name: column[rows] for name, column in self.more.items()}
-        return dataclasses.replace(self, features=features, rows=rows, **columns)
+        places = rows if self.rows is None else self.rows[rows]
+        return dataclasses.replace(self, features=features, rows=places, **columns)
 
     @property
     def columns(self) -> dict[str, np.ndarray]:

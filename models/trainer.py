@@ -188,6 +188,8 @@ def _identity(settings: Settings, task: Task) -> dict[str, Any]:
     config = settings.model_dump(mode="json", exclude={"checkpoint_dir", "features_path", "export"})
     config["backbone"]["handle"] = task.backbone.identity
     config["train"].pop("checkpoint_seconds")
+    if config["transfer"].get("teacher_sha256"):
+        config["transfer"].pop("teacher")
     data = {}
     for name in ("train", "eval"):
         folder = Path(settings.features_path) / f"Split-{name}"
