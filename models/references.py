@@ -145,7 +145,7 @@ def transferred(comparison: Comparison, seed: int, backbone: Backbone | None = N
     task.stage = STAGE
     history = METHODS.module(task.options.method).fit(task)
     scores = _scores(comparison, task, lambda split: trained_outputs(task, split), comparison.test)
-    return Outcome(scores, history, seeded=reads_inputs(task.options) or not settings.head.solved)
+    return Outcome(scores, history, seeded=reads_inputs(task.options) or not history.path)
 
 
 def raw_input_head(

@@ -217,6 +217,16 @@ class Target(AnyTarget):
         wanted = (tf.convert_to_tensor(encoded) - self.mean) / self.std
         return tf.reduce_mean(tf.math.squared_difference(outputs, wanted), axis=1)
 
+    def divergence(
+        self, outputs: "tf.Tensor", model: AnyTarget, others: "tf.Tensor", temperature: float
+    ) -> "tf.Tensor":
+        """Squared distance in squares of this target's standard deviation, the mean over the columns."""
+        import tensorflow as tf
+
+        assert isinstance(model, Target)
+        wanted = (others * model.std + model.mean - self.mean) / self.std
+        return tf.reduce_mean(tf.math.squared_difference(outputs, wanted), axis=1)
+
     def progress(self, encoded: "tf.Tensor", outputs: "tf.Tensor") -> "Mapping[str, tf.Tensor]":
         """Absolute error, the mean over the columns."""
         import tensorflow as tf

@@ -127,6 +127,8 @@ class Keys:
         store_id: identity of the model store.
         pointer: state of the store's pointer before the run.
         checkpoint_dir: where an unfinished training is kept.
+        transfer: settings of the transfer method, with the hash of what else it reads; empty: as the configuration has
+            them.
     """
 
     fingerprint: str
@@ -138,6 +140,7 @@ class Keys:
     store_id: str
     pointer: str
     checkpoint_dir: str
+    transfer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

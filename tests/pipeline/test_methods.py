@@ -44,8 +44,17 @@ class Case:
 CASES = {
     "fine_tune": Case({"method": "fine_tune", "epochs": 2, "learning_rate": 1e-3}),
     "frozen": Case({"method": "frozen"}),
+    "instance_weighting": Case(
+        {"method": "instance_weighting", "weight": 0.5, "estimator": "classifier"},
+        TWO_DOMAINS,
+        findings=("effective sample size",),
+    ),
+    "instance_weighting_blind": Case(
+        {"method": "instance_weighting", "labels": "source"}, TWO_DOMAINS, findings=("effective sample size",)
+    ),
     "joint": Case({"method": "joint", "weight": 0.5}, TWO_DOMAINS),
     "prune": Case({"method": "prune", "epochs": 3, "learning_rate": 1e-3, "every": 5}),
+    "tradaboost": Case({"method": "tradaboost"}, TWO_DOMAINS, findings=("effective sample size", "L2 strength")),
 }
 """By name; more than one of a method where its settings make another training of it."""
 
