@@ -20,7 +20,7 @@ def result(*values):
 
 def point(labels, examples, each, *scores):
     names = ("frozen", "fine_tune", "raw_linear_head", "scratch")
-    gains = {
+    gains = {rival: {"mean": 0.2, "low": 0.1, "high": 0.3} for rival in names[2:]}
         "raw_linear_head": {"mean": 0.2, "low": 0.1, "high": 0.3},
         "scratch": {"mean": 0.3, "low": 0.1, "high": 0.4},
     }
