@@ -16,7 +16,7 @@ import absl.logging
 from graft.models import entry_points
 from graft.models.errors import GraftError
 from graft.models.text import LogFormatter, printable, say, traceback_lines
-from graft.pipeline import backbone_command, rank_command
+from graft.pipeline import backbone_command, curve_command, rank_command
 from graft.pipeline.output import answer, table
 
 if TYPE_CHECKING:
@@ -171,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 
     backbone_command.add_commands(commands, add)
     rank_command.add_commands(commands, add)
+    curve_command.add_commands(commands, add)
 
     # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").
     for entry in entry_points.find("graft.commands", "command").values():
