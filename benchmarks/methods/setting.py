@@ -20,7 +20,7 @@ import tensorflow as tf
 from benchmarks.methods.form import Result
 from graft.models import examples, references
 from graft.models.backbone import load_backbone
-from graft.models.examples import SOURCE_DOMAIN, TARGET_DOMAIN
+from graft.models.examples import SOURCE_DOMAIN, TARGET_DOMAIN, UNLABELLED
 from graft.models.features import extract_features
 from graft.models.history import History
 from graft.models.inputs import make_input
@@ -78,7 +78,8 @@ class Setting:
     Args:
         backbone: folder of the published backbone.
         rows: `train`, `eval`, `test`; for methods with two domains also `source` (labelled, for training) and, where
-            wanted, `source_eval`. Labels are places in `names`.
+            wanted, `source_eval`; for those that look at examples without labels `unlabelled`. Labels are places in
+            `names`; those of `unlabelled` go nowhere.
         names: of the classes.
         seed: of weights, order and augmentation.
         input: keys of the section `input`.
@@ -164,25 +165,29 @@ class Setting:
         return Result(outcome.scores, seconds, history.steps, findings)
 
     def _split(self, name: str, backbone) -> Split:
-        """A split with its Examples on disk and its features; rows of the source domain last."""
-        target, source = self.rows[name], self.rows.get({"train": "source", "eval": "source_eval"}.get(name, ""))
-        contents = [*target.contents, *(source.contents if source else ())]
-        labels = np.concatenate([target.labels, source.labels]) if source else target.labels
-        two = any(key in self.rows for key in ("source", "source_eval"))
-        domains = [TARGET_DOMAIN] * len(target) + [SOURCE_DOMAIN] * (len(contents) - len(target))
+        """A split with its Examples on disk and its features; rows of other domains last."""
+        parts = [(TARGET_DOMAIN, self.rows[name])]
+        others = {"train": {SOURCE_DOMAIN: "source", UNLABELLED: "unlabelled"}, "eval": {SOURCE_DOMAIN: "source_eval"}}
+        parts += [(domain, self.rows[key]) for domain, key in others.get(name, {}).items() if key in self.rows]
+        two = bool({"source", "source_eval", "unlabelled"} & set(self.rows))
+        contents = [content for _, rows in parts for content in rows.contents]
+        domains = [domain for domain, rows in parts for _ in rows.contents]
+        labels = np.concatenate(
+            [np.full_like(rows.labels, -1) if domain == UNLABELLED else rows.labels for domain, rows in parts]
+        )
         path = self._folder / f"{name}.tfrecord"
         digests = [hashlib.sha256(content).digest() for content in contents]
         with tf.io.TFRecordWriter(str(path)) as writer:
             for place, (content, label, digest, domain) in enumerate(
                 zip(contents, labels, digests, domains, strict=True)
             ):
-                named = [self.names[label]]
+                named = [] if domain == UNLABELLED else [self.names[label]]
                 writer.write(examples.build(content, named, f"{place}.png", digest, {}, domain=domain if two else None))
         return Split(
             extract_features(backbone, contents),
             labels,
             (str(path),),
-            domains=np.array(domains, "S6") if two else None,
+            domains=np.array(domains, "S10") if two else None,
             digests=np.array([digest.hex() for digest in digests], "S64"),
         )
 
