@@ -31,6 +31,7 @@ METHODS = Registry(
         "bss": "graft.models.transfer.bss",
         "coral": "graft.models.transfer.coral",
         "delta": "graft.models.transfer.delta",
+        "distil": "graft.models.transfer.distil",
         "fine_tune": "graft.models.transfer.fine_tune",
         "frozen": "graft.models.transfer.frozen",
         "instance_weighting": "graft.models.transfer.instance_weighting",
@@ -38,6 +39,7 @@ METHODS = Registry(
         "l2_sp": "graft.models.transfer.l2_sp",
         "prune": "graft.models.transfer.prune",
         "standardise": "graft.models.transfer.standardise",
+        "tradaboost": "graft.models.transfer.tradaboost",
     },
     default="frozen",
 )
