@@ -33,6 +33,7 @@ METHODS = Registry(
         "dann": "graft.models.transfer.dann",
         "deep_coral": "graft.models.transfer.deep_coral",
         "delta": "graft.models.transfer.delta",
+        "distil": "graft.models.transfer.distil",
         "fine_tune": "graft.models.transfer.fine_tune",
         "frozen": "graft.models.transfer.frozen",
         "instance_weighting": "graft.models.transfer.instance_weighting",
@@ -41,6 +42,7 @@ METHODS = Registry(
         "mk_mmd": "graft.models.transfer.mk_mmd",
         "prune": "graft.models.transfer.prune",
         "standardise": "graft.models.transfer.standardise",
+        "tradaboost": "graft.models.transfer.tradaboost",
     },
     default="frozen",
 )
@@ -52,6 +54,13 @@ class MethodOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     method: str
+
+    def refuse(self, head: HeadOptions, input: Input, target: BaseModel) -> None:
+        """Refuses what settings that several methods share cannot do; arguments as for `check_options`.
+
+        Raises:
+            GraftError: with key, value received and what is allowed.
+        """
 
 
 def parse_options(transfer: Mapping[str, Any]) -> MethodOptions:
@@ -98,7 +107,7 @@ def check_options(options: MethodOptions, head: HeadOptions, input: Input, targe
 
     Raises:
         GraftError: augmentation with a method that trains on cached features; a head refitted on eval with a method
-            that goes on to choose weights by eval; what the method's own `check` refuses.
+            that goes on to choose weights by eval; what the settings or the method's own `check` refuse.
     """
     method, module = options.method, METHODS.module(options.method)
     if head.refit and not module.REFITS:
@@ -113,5 +122,6 @@ def check_options(options: MethodOptions, head: HeadOptions, input: Input, targe
             f"{input.unit}, so augmentation has no effect; received {augment}. "
             f"Remove input.augment or choose a method that trains on {input.unit}, such as 'fine_tune'"
         )
+    options.refuse(head, input, target)
     if check := getattr(module, "check", None):
         check(options, head, input, target)
