@@ -313,8 +313,8 @@ def sureness(seeds: int) -> str:
     outside = 2 / (seeds + 1)
     return (
         f"{seeds} seeds: bars run from the lowest to the highest of them; the next draw of labels would fall outside "
-        f"with a probability of {outside:.0%}. Gains are judged by intervals over seeds and examples at once "
-        f"({gap.FALSE_ALARMS:.0%} false alarms at either end)."
+        f"with a probability of {outside:.0%}. Of all examples there is one draw only. Gains are judged by intervals "
+        f"over seeds and examples at once ({gap.FALSE_ALARMS:.0%} false alarms at either end, each point for itself)."
     )
 
 
