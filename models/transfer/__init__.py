@@ -39,6 +39,7 @@ METHODS = Registry(
         "l2_sp": "graft.models.transfer.l2_sp",
         "prune": "graft.models.transfer.prune",
         "standardise": "graft.models.transfer.standardise",
+        "select": "graft.models.transfer.select",
         "tradaboost": "graft.models.transfer.tradaboost",
     },
     default="frozen",
