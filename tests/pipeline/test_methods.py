@@ -71,6 +71,10 @@ CASES = {
         {"method": "l2_sp", "epochs": 2, "learning_rate": 1e-3}, findings=("distance from the published weights",)
     ),
     "prune": Case({"method": "prune", "epochs": 3, "learning_rate": 1e-3, "every": 5}),
+    "select": Case(
+        {"method": "select", "candidates": 2, "epochs": 2, "learning_rate": 1e-3},
+        findings=("layer groups transferred unchanged",),
+    ),
     "tradaboost": Case({"method": "tradaboost"}, TWO_DOMAINS, findings=("effective sample size", "L2 strength")),
 }
 """By name; more than one of a method where its settings make another training of it."""
