@@ -71,7 +71,7 @@ def measure(
     Raises:
         GraftError: a method that the curve is not for, no point that has enough examples, bad numbers.
     """
-    _check(contestants, labels, seeds, chosen_references, steps, choose)
+    check(contestants, labels, seeds, chosen_references, steps, choose)
     curve = _Curve(comparison, dict(contestants), tuple(seeds), tuple(chosen_references), steps, choose)
     points, left_out = [], []
     done, total = 0, len(labels) * len(seeds)
@@ -318,7 +318,7 @@ def sureness(seeds: int) -> str:
     )
 
 
-def _check(
+def check(
     contestants: Mapping[str, Mapping[str, Any]],
     labels: Sequence[Labels],
     seeds: Sequence[int],
@@ -326,6 +326,11 @@ def _check(
     steps: int,
     choose: str,
 ) -> None:
+    """Refuses what no curve can be drawn of, before any data is read; arguments as of `measure`.
+
+    Raises:
+        GraftError: see `measure`.
+    """
     if not contestants or not labels or not seeds:
         raise GraftError("a curve needs at least one method, one number of labels and one seed")
     if len(set(labels)) < len(labels):

@@ -140,11 +140,13 @@ class Plot:
         alt: what it shows, in words.
         axes: from left to right, or from top to bottom.
         stacked: whether they share x.
+        wide: whether one pair of axes takes the width of two.
     """
 
     alt: str
     axes: Sequence[Axes]
     stacked: bool = False
+    wide: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

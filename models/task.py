@@ -166,7 +166,7 @@ class Task:
 
     def arrays(self, split: Split, labelled: bool = True) -> ArraySplit:
         """The split's cached features, in batches; without `targets` where their labels shall not be looked at."""
-        return ArraySplit(split.features, split.columns if labelled else {}, self.training.batch_size)
+        return ArraySplit(split.features, split.columns if labelled else split.more, self.training.batch_size)
 
     def inputs(self, split: Split, labelled: bool = True) -> InputSplit:
         """The split's examples, in batches as the backbone expects them; without `targets` as for `arrays`."""
@@ -176,7 +176,7 @@ class Task:
 
 def inputs(split: Split, input: Input, batch_size: int, labelled: bool = True) -> InputSplit:
     """A split's examples, prepared in batches."""
-    columns = split.columns if labelled else {}
+    columns = split.columns if labelled else split.more
     return InputSplit(split.patterns, input, columns, batch_size, rows=split.rows, digests=split.digests)
 
 

@@ -16,7 +16,7 @@ import absl.logging
 from graft.models import entry_points
 from graft.models.errors import GraftError
 from graft.models.text import LogFormatter, printable, say, traceback_lines
-from graft.pipeline import backbone_command, rank_command
+from graft.pipeline import backbone_command, curve_command, rank_command
 from graft.pipeline.output import answer, table
 
 if TYPE_CHECKING:
@@ -158,6 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("name", nargs="?", help="name of the pipeline; all if absent")
     runs.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
 
+    explain = add("explain", _explain_run, "say in plain words what transferred in a run, and how sure that is")
+    explain.add_argument("run", nargs="?", help="id of the run, as `graft runs` lists it; the latest if absent")
+    explain.add_argument("--name", help="name of the pipeline; may be left out unless several have such a run")
+    explain.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
+
     lineage = add("lineage", _lineage, "which data, code, backbone, config and metrics made a pushed version")
     lineage.add_argument("version", help="version in the model store")
     lineage.add_argument("--name", help="name of the pipeline; may be left out if there is one only")
@@ -166,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 
     backbone_command.add_commands(commands, add)
     rank_command.add_commands(commands, add)
+    curve_command.add_commands(commands, add)
 
     # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").
     for entry in entry_points.find("graft.commands", "command").values():
@@ -351,6 +357,14 @@ def _runs(args: argparse.Namespace) -> int:
     value = [row for path in _pipelines(args.root, args.name) for row in describe_runs(path.name, Metadata(path))]
     header = tuple(value[0]) if value else ("pipeline", "run")
     answer(args, {"runs": value}, *table([list(row.values()) for row in value], header))
+    return 0
+
+
+def _explain_run(args: argparse.Namespace) -> int:
+    from graft.pipeline.explain import explain_run, find_run
+
+    value, text = explain_run(*find_run(_pipelines(args.root, args.name), args.run))
+    answer(args, value, *text.split("\n"))
     return 0
 
 

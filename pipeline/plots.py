@@ -69,7 +69,8 @@ def _figure(plot: Plot) -> Figure:
         figure = Figure(figsize=(4.8, 4.4), layout="constrained")
         drawings = figure.subplots(len(plot.axes), 1, sharex=True, height_ratios=(3, *(1 for _ in plot.axes[1:])))
     else:
-        figure = Figure(figsize=(9 if len(plot.axes) > 1 else 4.8, 3.1), layout="constrained")
+        width, height = (9, 3.1) if len(plot.axes) > 1 else (7.2, 4.0) if plot.wide else (4.8, 3.1)
+        figure = Figure(figsize=(width, height), layout="constrained")
         drawings = figure.subplots(1, len(plot.axes))
     for drawing, axes in zip(np.atleast_1d(drawings), plot.axes, strict=True):
         _draw(drawing, axes)

@@ -156,7 +156,7 @@ def fit(task: Task) -> History:
         told = [dataclasses.replace(split, more={**split.more, **teacher.known(task, split)}) for split in splits]
         task = dataclasses.replace(task, train=told[0], unlabelled=told[1] if len(told) > 1 else None)
     data = task.arrays if options.frozen else task.inputs
-    streams: dict[str, Data] = {} if task.unlabelled is None else {"unlabelled": data(task.unlabelled)}
+    streams: dict[str, Data] = {} if task.unlabelled is None else {"unlabelled": data(task.unlabelled, labelled=False)}
     phases: list[Phase | SolvedHead]
     if options.frozen:
         phases = [trained_head_phase(task, task.training.epochs, streams, [lesson])]

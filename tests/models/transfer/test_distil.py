@@ -166,13 +166,14 @@ def test_a_teacher_draws_the_student_to_its_answers_and_does_not_move(training_i
     monkeypatch.setattr(teacher, "Teacher", Kept)
     ended = []
     for weight in (0.0, 1.0):
-        head = {"solver": "adam", "dropout": 0.0, "l2": 0.0}
-        task = training_input.task(moving(taught, weight=weight, epochs=4), head=head, augment={"flip": True})
+        task = training_input.task(moving(taught, weight=weight, head_epochs=1), augment={"flip": True})
+        # Labels that contradict the teacher, which learned the true ones.
+        task.train = dataclasses.replace(task.train, targets=(task.train.targets + 1) % 3)
         history = fit(task)
         ended.append(history.epochs[-1]["soft_loss"])
         for now, before in zip(teachers[-1]._model.backbone_variables, teachers[-1].before, strict=True):
             np.testing.assert_array_equal(now.numpy(), before)
-    assert ended[1] < 0.8 * ended[0]
+    assert ended[1] < 0.5 * ended[0]
     [finding] = history.findings
     assert finding.name == "teacher" and finding.value == teachers[-1].identity[:12]
 
