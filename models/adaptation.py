@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graft.models.history import Finding
     from graft.models.task import Split, Task
 
-_MOST = 2000
+MOST = 2000
 """Examples of each domain that the distance is measured on."""
 
 _FEWEST = 20
@@ -125,7 +125,7 @@ def proxy_a_distance(source: np.ndarray, target: np.ndarray) -> float:
 
 def sample(features: Any) -> np.ndarray:
     """At most some thousand feature vectors, spread evenly over all."""
-    return np.asarray(features[np.unique(np.linspace(0, len(features) - 1, _MOST).astype(int))])
+    return np.asarray(features[np.unique(np.linspace(0, len(features) - 1, MOST).astype(int))])
 
 
 def distance_findings(before: float, after: float | None, changed: str) -> list[Finding]:

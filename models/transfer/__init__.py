@@ -30,6 +30,8 @@ METHODS = Registry(
     {
         "bss": "graft.models.transfer.bss",
         "coral": "graft.models.transfer.coral",
+        "dann": "graft.models.transfer.dann",
+        "deep_coral": "graft.models.transfer.deep_coral",
         "delta": "graft.models.transfer.delta",
         "distil": "graft.models.transfer.distil",
         "fine_tune": "graft.models.transfer.fine_tune",
@@ -37,6 +39,7 @@ METHODS = Registry(
         "instance_weighting": "graft.models.transfer.instance_weighting",
         "joint": "graft.models.transfer.joint",
         "l2_sp": "graft.models.transfer.l2_sp",
+        "mk_mmd": "graft.models.transfer.mk_mmd",
         "prune": "graft.models.transfer.prune",
         "standardise": "graft.models.transfer.standardise",
         "tradaboost": "graft.models.transfer.tradaboost",
