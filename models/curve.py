@@ -230,18 +230,14 @@ class _Curve:
     def _comparison(self, rows: _Rows, transfer: Mapping[str, Any]) -> Comparison:
         """The task with the drawn examples, and with so many epochs that they make the least number of steps."""
         settings = self._whole.settings
-        options = parse_options(transfer)
+        given = parse_options(transfer).model_dump(mode="json")
         epochs = self._epochs(rows, settings.train.epochs)
-        updates = {
-            name: self._epochs(rows, value)
-            for name in ("epochs", "head_epochs")
-            if isinstance(value := getattr(options, name, None), int)
-        }
+        # A recipe that sets the epochs itself does not list them.
+        updates = {name: self._epochs(rows, given[name]) for name in ("epochs", "head_epochs") if given.get(name)}
         training = settings.train.model_copy(update={"epochs": epochs, "patience": epochs})
-        given = {**options.model_dump(mode="json"), **updates}
         return dataclasses.replace(
             self._whole,
-            settings=settings.model_copy(update={"transfer": given, "train": training}),
+            settings=settings.model_copy(update={"transfer": {**given, **updates}, "train": training}),
             train=_some(self._whole.train, self._labelled["train"], rows.train),
             eval=_some(self._whole.eval, self._labelled["eval"], rows.eval),
         )
@@ -313,8 +309,8 @@ def sureness(seeds: int) -> str:
     outside = 2 / (seeds + 1)
     return (
         f"{seeds} seeds: bars run from the lowest to the highest of them; the next draw of labels would fall outside "
-        f"with a probability of {outside:.0%}. Gains are judged by intervals over seeds and examples at once "
-        f"({gap.FALSE_ALARMS:.0%} false alarms at either end)."
+        f"with a probability of {outside:.0%}. Of all examples there is one draw only. Gains are judged by intervals "
+        f"over seeds and examples at once ({gap.FALSE_ALARMS:.0%} false alarms at either end, each point for itself)."
     )
 
 

@@ -84,6 +84,8 @@ def test_what_moves_takes_the_least_number_of_steps_and_scratch_as_many(comparis
     task = made._comparison(made.draw(2, 0), {"method": "fine_tune", "epochs": 2})
     # 6 examples are one step of an epoch, so that 20 steps take 20 epochs.
     assert task.settings.transfer["epochs"] == task.settings.train.epochs == task.settings.train.patience == 20
+    of_recipe = made._comparison(made.draw(2, 0), {"method": "fine_tune", "recipe": "bit"})
+    assert "epochs" not in of_recipe.settings.transfer and of_recipe.settings.transfer["recipe"] == "bit"
     whole = made._comparison(made.draw(curve.ALL, 0), {"method": "fine_tune", "epochs": 9})
     assert whole.settings.transfer["epochs"] == 9 and whole.settings.train.epochs == 4
     found = curve.measure(

@@ -55,6 +55,13 @@ CASES = {
     "distil": Case({**DISTIL, "epochs": 2, "learning_rate": 1e-3}, findings=("teacher",), after="frozen"),
     "distil-frozen": Case({**DISTIL, "frozen": True}, findings=("teacher",), after="frozen"),
     "fine_tune": Case({"method": "fine_tune", "epochs": 2, "learning_rate": 1e-3}),
+    "fine_tune_in_phases": Case(
+        {
+            **{"method": "fine_tune", "epochs": 2, "learning_rate": 1e-3, "unfreeze": ["*"], "gradual": True},
+            **{"layer_decay": 0.4, "head_multiplier": 2.0, "optimizer": "adamw", "clip": 1.0, "mixup": 0.2},
+            **{"schedule": "cosine", "warmup": 0.1},
+        }
+    ),
     "frozen": Case({"method": "frozen"}),
     "instance_weighting": Case(
         {"method": "instance_weighting", "weight": 0.5, "estimator": "classifier"},
@@ -70,6 +77,10 @@ CASES = {
     ),
     "mk_mmd": Case({"method": "mk_mmd", "weight": 0.3}, TWO_DOMAINS, HIDDEN, findings=DISTANCE),
     "prune": Case({"method": "prune", "epochs": 3, "learning_rate": 1e-3, "every": 5}),
+    "select": Case(
+        {"method": "select", "candidates": 2, "epochs": 2, "learning_rate": 1e-3},
+        findings=("layer groups transferred unchanged",),
+    ),
     "standardise": Case({"method": "standardise"}, TWO_DOMAINS, findings=DISTANCE),
     "tradaboost": Case({"method": "tradaboost"}, TWO_DOMAINS, findings=("effective sample size", "L2 strength")),
 }
