@@ -174,9 +174,8 @@ def require_adapted(task: Task, outputs: Callable[[Split], np.ndarray], most_of_
     constant = np.repeat(model.bias[None], len(task.eval), axis=0)
     chance = target.scores(task.eval.targets, target.measured(constant)).mean()
     reason = f"transfer.method {method!r} collapsed: "
-    advice = (
-        "; a smaller transfer.weight aligns less, and a source whose labels do not fit its examples adapts to nothing"
-    )
+    less = "a smaller transfer.weight aligns less, and " if hasattr(task.options, "weight") else ""
+    advice = f"; {less}a source whose labels do not fit its examples adapts to nothing"
     best = 1.0 if target.score_range == 1.0 else chance  # of scores without a best one any gain counts
     if found <= chance + _LEAST_SKILL * (best - chance):
         raise GraftError(

@@ -147,6 +147,8 @@ class _Run:
     def _begin(self, phase: Phase) -> None:
         """Before the first epoch of a phase: what the phases before have reached is the best so far."""
         self._waited = 0
+        if phase.begin is not None:
+            phase.begin()
         judged = (self._history.monitor, self._history.lower_is_better)
         if (phase.monitor, phase.lower_is_better) != judged or phase.settles is not None:
             self._best_value = math.inf  # what they were judged by says nothing here, or they may not be kept

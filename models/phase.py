@@ -124,6 +124,9 @@ class Phase:
         clip: largest norm of the gradient over all groups, see `models.optimizers.Several`.
         settles: epochs after which its weights are what is asked for; nothing before them, in this phase or an earlier
             one, is kept, and they do not count as epochs without a better figure. None: any weights will do.
+        begin: called before the first epoch, in the strategy's scope, and not where a checkpoint is continued within
+            the phase; puts variables where the phase begins, if that is not where those before it have led. What it
+            reads must be in `state`, or the same in every process.
     """
 
     name: str
@@ -140,6 +143,7 @@ class Phase:
     statistics: BatchStatistics | None = None
     clip: float | None = None
     settles: int | None = None
+    begin: Callable[[], None] | None = None
 
     @property
     def trainable(self) -> list[keras.Variable]:

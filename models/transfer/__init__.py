@@ -42,6 +42,7 @@ METHODS = Registry(
         "mk_mmd": "graft.models.transfer.mk_mmd",
         "prune": "graft.models.transfer.prune",
         "standardise": "graft.models.transfer.standardise",
+        "select": "graft.models.transfer.select",
         "tradaboost": "graft.models.transfer.tradaboost",
     },
     default="frozen",

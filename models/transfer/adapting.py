@@ -11,12 +11,12 @@ the source and on examples of the target.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator
 
 from graft.models.errors import GraftError
-from graft.models.transfer.moving import MovingOptions
+from graft.models.transfer.moving import MovingOptions, Pattern
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 UNLABELLED_STREAM = "unlabelled"
 """Beside `target`, which holds the labelled examples, here those of the source domain."""
 
-Alignment = Callable[["Task", float, int], "Term"]
-"""(task, weight, optimizer steps of the phase) -> the term that aligns, with a loss of the method's name."""
+Alignment = Callable[["Task", float], "Term"]
+"""(task, weight) -> the term that aligns, with a loss of the method's name; where it has an attribute `steps` it is
+told how many optimizer steps the training takes at most."""
 
 
 class AdaptingOptions(MovingOptions):
@@ -49,12 +50,10 @@ class AdaptingOptions(MovingOptions):
         description="Weight of the alignment; the source's mean loss weighs 1. A list, or `auto` for one of the "
         "method's own, is chosen from by reverse validation, on cached features.",
     )
-    unfreeze: float = Field(
+    unfreeze: Annotated[float, Field(ge=0.0, le=1.0)] | Annotated[list[Pattern], Field(min_length=1)] = Field(
         default=0.0,
-        ge=0.0,
-        le=1.0,
-        description="Share of the backbone's layers, from the top, that is trained; 0: none, the head learns on cached "
-        "features.",
+        description="What of the backbone is trained: a share of its layers, from the top, or a list of names of "
+        "groups and layers; 0: none, the head learns on cached features.",
     )
     most_of_one: float = Field(
         default=0.95,
@@ -136,24 +135,26 @@ def fit(task: Task, alignment: Alignment, last_epoch: bool = False) -> History:
 def train(task: Task, alignment: Alignment, weight: float, last_epoch: bool) -> History:
     """Trains with one weight."""
     from graft.models import loop
+    from graft.models.phase import Phase
     from graft.models.standard_phases import trained_head_phase
     from graft.models.transfer import moving
 
     options = cast(AdaptingOptions, task.options)
     assert task.unlabelled is not None
-    batches = -(-len(task.train) // task.training.batch_size)
-    epochs = options.epochs if options.unfreeze else task.training.epochs
-    term = alignment(task, weight, epochs * batches)
+    term = alignment(task, weight)
     read: Callable[..., Data] = task.inputs if options.unfreeze else task.arrays
     streams = {UNLABELLED_STREAM: read(task.unlabelled, labelled=False)}
     phases: list[Phase | SolvedHead] = (
         moving.phases(task, options, streams, [term])
         if options.unfreeze
-        else [trained_head_phase(task, epochs, streams, [term])]
+        else [trained_head_phase(task, task.training.epochs, streams, [term])]
     )
-    for phase in phases:
-        if UNLABELLED_STREAM in getattr(getattr(phase, "learn", None), "streams", ()):
-            _judge(task, cast("Phase", phase), term, weight, last_epoch)
+    aligning = [phase for phase in phases if isinstance(phase, Phase) and UNLABELLED_STREAM in phase.learn.streams]
+    if hasattr(term, "steps"):
+        batches = -(-len(task.train) // task.training.batch_size)
+        term.steps = batches * sum(phase.epochs for phase in aligning)
+    for phase in aligning:
+        _judge(task, phase, term, weight, last_epoch)
     return loop.run(task, phases)
 
 

@@ -58,7 +58,7 @@ class Options(adapting.AdaptingOptions):
 
 def reads_inputs(options: Options) -> bool:
     """Where the backbone moves."""
-    return options.unfreeze > 0
+    return bool(options.unfreeze)
 
 
 def fit(task: Task) -> History:
@@ -70,8 +70,8 @@ def fit(task: Task) -> History:
     return adapting.fit(task, _alignment, last_epoch=True)
 
 
-def _alignment(task: Task, weight: float, steps: int) -> Term:
-    return Adversary(task, cast(Options, task.options), weight, steps)
+def _alignment(task: Task, weight: float) -> Term:
+    return Adversary(task, cast(Options, task.options), weight)
 
 
 class Adversary:
@@ -81,19 +81,19 @@ class Adversary:
         task: its head's last layer is what is looked at.
         options: of the discriminator.
         weight: of the reversed gradient at the end.
-        steps: that the training takes at most.
 
     Attributes:
+        steps: that the training takes at most.
         groups: the discriminator's variables.
         state: those and the number of steps that were taken, so that a run that continues is as far as it was.
     """
 
-    def __init__(self, task: Task, options: Options, weight: float, steps: int):
+    def __init__(self, task: Task, options: Options, weight: float):
         import keras
 
         from graft.models.phase import Group
 
-        self._task, self._weight, self._steps = task, weight, steps
+        self._task, self._weight, self.steps = task, weight, 1
         width = options_width(task)
         with task.strategy.scope():
             sizes = [*options.discriminator, 1]
@@ -125,7 +125,7 @@ class Adversary:
         truth = tf.concat(
             [tf.fill([tf.shape(domain)[0]], float(place)) for place, domain in enumerate(domains)], axis=0
         )
-        strength = self._weight * schedule(tf.cast(self._taken.value, tf.float32) / self._steps)
+        strength = self._weight * schedule(tf.cast(self._taken.value, tf.float32) / self.steps)
         logits = self.discriminator(reverse_gradient(tf.concat(domains, axis=0), strength))[:, 0]
         self._taken.assign_add(1)
         loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(truth, logits))

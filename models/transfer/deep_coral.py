@@ -49,7 +49,7 @@ class Options(adapting.AdaptingOptions):
 
 def reads_inputs(options: Options) -> bool:
     """Where the backbone moves."""
-    return options.unfreeze > 0
+    return bool(options.unfreeze)
 
 
 def fit(task: Task) -> History:
@@ -61,7 +61,7 @@ def fit(task: Task) -> History:
     return adapting.fit(task, _alignment)
 
 
-def _alignment(task: Task, weight: float, steps: int) -> Term:
+def _alignment(task: Task, weight: float) -> Term:
     return adapting.aligned(task, weight, covariance_distance)
 
 

@@ -67,7 +67,9 @@ def check_exists(command: str) -> None:
     elif program == "python":
         found = importlib.util.find_spec(words[1])
         assert found is not None and found.origin is not None, f"{command}: no module {words[1]}"
-        tree = ast.parse(pathlib.Path(found.origin).read_text(encoding="utf-8"))
+        origin = pathlib.Path(found.origin)
+        main = origin.with_name("__main__.py")  # of a package
+        tree = ast.parse((main if origin.name == "__init__.py" else origin).read_text(encoding="utf-8"))
         known = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     else:
         from graft.serving.launch import serve_command

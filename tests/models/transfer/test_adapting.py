@@ -1,4 +1,4 @@
-"""What aligning methods share: weight 0, refused settings, backbones that move, and the choice of the weight."""
+"""What aligning methods share: weight 0, settings that are refused, backbones that move, the choice of the weight."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_shuffled_labels_of_the_source_stop_the_run(method):
 
 def test_an_alignment_that_is_too_strong_stops_the_run():
     task, _ = shifted_task({"method": "deep_coral", "weight": 1000.0}, scaled, HEAD)
-    with pytest.raises(GraftError, match=r"collapsed: .* a smaller transfer\.weight aligns less"):
+    with pytest.raises(GraftError, match=r"collapsed: .* a smaller transfer.weight aligns less"):
         fit(task)
 
 
@@ -75,16 +75,18 @@ def test_a_linear_head_does_on_a_backbone_that_moves(method):
 
 
 def test_without_two_domains_it_is_refused(training_input):
-    with pytest.raises(GraftError, match=r"transfer.method: 'mk_mmd' learns from labelled .* 0 of the target in train"):
+    with pytest.raises(
+        GraftError, match=r"transfer.method: 'mk_mmd' learns from labelled .* received 0 and 0 of the source in train"
+    ):
         training_input.task({"method": "mk_mmd"}, head=HEAD)
 
 
 @pytest.mark.slow
-@ALL
+@pytest.mark.parametrize("method", ["deep_coral", "mk_mmd"])  # dann: where it is killed
 def test_a_backbone_that_moves_is_moved_by_the_target_too(method, training_input, domains):
     """The target's examples have no label here: only the alignment can tell two runs apart."""
-    weight = {"deep_coral": 1e4, "mk_mmd": 3.0, "dann": 1.0}[method]
-    settings = {"method": method, "unfreeze": 1.0, "epochs": 2, "learning_rate": 1e-3, "most_of_one": 1.0}
+    weight = {"deep_coral": 1e4, "mk_mmd": 3.0}[method]
+    settings = {"method": method, "unfreeze": 1.0, "epochs": 1, "learning_rate": 1e-3, "most_of_one": 1.0}
     moved = [
         training_input.task(settings | {"weight": value}, features=domains, augment={"flip": True})
         for value in (weight, 0.0)
@@ -93,7 +95,7 @@ def test_a_backbone_that_moves_is_moved_by_the_target_too(method, training_input
     for task in moved:
         assert len(task.train) == 30 and len(task.unlabelled) == 12 and len(task.eval) == len(task.unlabelled_eval) == 9
         history = fit(task)
-        assert [row["phase"] for row in history.epochs][-2:] == [method, method]
+        assert [row["phase"] for row in history.epochs][-1] == method
     kernels = [task.backbone.trainable_variables[0].numpy() for task in moved]
     assert np.abs(kernels[0] - kernels[1]).max() > 1e-4
     with pytest.raises(AssertionError):
@@ -107,8 +109,11 @@ def test_labels_of_the_target_are_never_looked_at(training_input, domains, tmp_p
         labels, rows = np.load(folder / "labels.npy"), np.load(folder / "domains.npy") == b"target"
         labels[rows] = -1
         np.save(folder / "labels.npy", labels)
-    method = {"method": "mk_mmd", "most_of_one": 1.0}
-    tasks = [training_input.task(method, head=HEAD, features=features) for features in (domains, other)]
+    method = {"method": "mk_mmd", "weight": 0.1, "most_of_one": 1.0}
+    tasks = [
+        training_input.task(method, head=HEAD, features=features, epochs=40, patience=40)
+        for features in (domains, other)
+    ]
     histories = [without_seconds(fit(task)) for task in tasks]
     assert histories[0] == histories[1]
     assert_equal_weights(*tasks)

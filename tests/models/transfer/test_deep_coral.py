@@ -32,7 +32,7 @@ def test_both_gradients_reach_the_encoder(method):
     from graft.models.objectives import supervised
     from graft.models.standard_phases import through_head
 
-    term = METHODS.module(method)._alignment(task, 1.0, 10)
+    term = METHODS.module(method)._alignment(task, 1.0)
     objective = supervised(task.target, through_head(task), True, terms=[term])
     batches = {
         "target": {"inputs": tf.constant(task.train.features[:40]), "targets": tf.constant(task.train.targets[:40])},
