@@ -29,8 +29,8 @@ RAW_LABELS = 5
 
 _COPIES, _MNIST_STEPS, _RAW_STEPS = 4, 800, 500
 _SCRATCH_STEPS = 150
-"""Least steps of a network from scratch. These and its learning rate did best with 2, 5 and 20 labels of the source's
-own classes."""
+"""Least steps of a network from scratch. Its learning rate is the best of three with 5 and 20 labels of the source's
+own classes; more steps made no difference there."""
 _SHOWN_PER_CLASS = 2
 _DATA_SEED = 0
 _NAMES = {
