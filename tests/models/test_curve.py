@@ -119,6 +119,14 @@ def test_numbers_are_scored_in_one_unit_at_every_point(training_input, compariso
     found = curve.measure(task, FROZEN, [2, 20, 100], [0, 1], [])
     assert found["unit"] == "percent of the training examples" and found["left_out"][0]["labels"] == 2
     assert [point["examples"] for point in found["points"]] == [8, 42] and found["statements"] == []
+    # A draw in which a number is always the same teaches nothing: its point is left out.
+    constant = dataclasses.replace(
+        task,
+        train=dataclasses.replace(task.train, targets=np.where(np.arange(42) == 7, 2, 1)[:, None].astype(np.float32)),
+    )
+    made = curve._Curve(constant, FROZEN, (0,), (), 10, "same")
+    reasons = [made.draw(10, seed) for seed in range(4)]
+    assert any("of 4 examples nothing can be learned (target: column 'a' is 1" in str(reason) for reason in reasons)
     # On all examples the unit is that of a run.
     from graft.models.references import transferred
 
@@ -154,6 +162,7 @@ def test_what_is_said_of_a_method():
         "than a model without transfer with all labels a class (-0.100); it cannot be told from the best model without "
         "transfer with 20 labels a class (+0.010)."
     )
+    assert curve.listed(points[2:], "percent of the training examples") == "20 and 100 percent of the training examples"
     assert curve.sureness(3).startswith("3 seeds: bars run from the lowest to the highest of them; the next draw of")
     assert "a probability of 50%" in curve.sureness(3) and curve.sureness(1).startswith("One seed:")
 

@@ -1,4 +1,4 @@
-"""What aligning methods share: weight 0, settings that are refused, backbones that move, the choice of the weight."""
+"""What aligning methods share: weight 0, refused settings, backbones that move, and the choice of the weight."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_shuffled_labels_of_the_source_stop_the_run(method):
 
 def test_an_alignment_that_is_too_strong_stops_the_run():
     task, _ = shifted_task({"method": "deep_coral", "weight": 1000.0}, scaled, HEAD)
-    with pytest.raises(GraftError, match=r"collapsed: .* a smaller transfer.weight aligns less"):
+    with pytest.raises(GraftError, match=r"collapsed: .* a smaller transfer\.weight aligns less"):
         fit(task)
 
 

@@ -1,4 +1,4 @@
-"""Adversarial adaptation: the reversed gradient, its schedule, both players, and that all survives a kill."""
+"""Adversarial adaptation: the reversed gradient, its schedule, both players, a discriminator that survives a kill."""
 
 import dataclasses
 
