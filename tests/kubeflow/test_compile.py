@@ -11,7 +11,8 @@ import pathlib
 import pytest
 import yaml
 
-from graft.kubeflow.compile import check_spec, compile_pipeline, name_for_argo
+from graft.kubeflow.check import check_spec
+from graft.kubeflow.compile import compile_pipeline, name_for_argo
 from graft.models.errors import GraftError
 from graft.pipeline import config as configs
 
