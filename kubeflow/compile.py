@@ -46,7 +46,7 @@ def compile_pipeline(config: Config, output: pathlib.Path, image: str, pipeline_
         raise GraftError(f"{output}: the name must end in .yaml; Kubeflow reads spec 2.1 from YAML only")
     if not re.match(rf"({'|'.join(handover.STORES)})://[^/]", pipeline_root):
         raise GraftError(
-            f"kubeflow.pipeline_root: received {pipeline_root}; allowed: an address of a store that Kubeflow's launcher "
+            f"kubeflow.pipeline_root: received {pipeline_root}; allowed: an address of a store that the launcher "
             f"knows, {', '.join(f'{scheme}://BUCKET/...' for scheme in handover.STORES)}"
         )
     keys = Keys(
