@@ -1,7 +1,7 @@
 """The compiled pipeline: equal to the golden file, and nothing in it that open-source Kubeflow refuses.
 
-Not covered: that a cluster runs it; `test_stand_in.py` runs it without one. To renew the golden file after a change that is meant:
-`GRAFT_RENEW_GOLDEN=1 python -m pytest tests/kubeflow`.
+Not covered: that a cluster runs it; `test_stand_in.py` runs it without one. To renew the golden file after a change
+that is meant: `GRAFT_RENEW_GOLDEN=1 python -m pytest tests/kubeflow`.
 """
 
 import copy

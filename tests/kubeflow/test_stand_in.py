@@ -180,7 +180,7 @@ def test_a_compiled_pipeline_pushes_the_model_that_a_local_run_pushes(workshop, 
     run = next((tmp_path / "kubeflow" / "store").rglob("quality-gate/quality/figures.json"))
     local = workshop.artifact("quality_gate", "quality") / "figures.json"
     here, there = (json.loads(path.read_text()) for path in (local, run))
-    assert here["accuracy"] == there["accuracy"] and spec["pipelineInfo"]["name"] == "shapes"
+    assert here["candidate"] == there["candidate"] and spec["pipelineInfo"]["name"] == "shapes"
     pictures = [path.read_bytes() for path in sorted((workshop.folder / "data").glob("*.png"))[:8]]
     answers = []
     for folder in (workshop.store, store):
