@@ -62,6 +62,12 @@ def near_names(handle: str) -> list[str]:
     return difflib.get_close_matches(name, _VALUE_RANGES, n=3, cutoff=0.5)
 
 
+def own_input(handle: str) -> base.Input:
+    """An input that a network of `keras.applications` takes; what handles of other kinds take is not looked at."""
+    value_range = _VALUE_RANGES.get(handle.removeprefix(PREFIX).partition("?")[0], _UNIT)
+    return image.Input(image.Options(value_range=value_range))
+
+
 def build_application(handle: str, input: base.Input) -> keras.Model:
     """Builds a network of `keras.applications` without its classifier, with its own preprocessing inside.
 

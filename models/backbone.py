@@ -27,7 +27,7 @@ from graft.models.keras_layers import (
     open_places,
     set_trainable,
 )
-from graft.models.layer_groups import LayerGroup, NamedLayer, group_layers, matching, unique
+from graft.models.layer_groups import LayerGroup, NamedLayer, group_layers, matching, unique, without_common
 from graft.models.options import BackboneOptions
 from graft.models.probe import find_fault
 
@@ -100,7 +100,8 @@ class Backbone(keras.layers.Layer):
             learning = {id(layer) for layer in learning_layers(self.body, self.kept)}
             named = zip(layers_in_order(self.body), layer_names(self.body), strict=True)
             names = [name for layer, name in named if id(layer) in learning]
-        return [NamedLayer(name, unit) for name, unit in zip(unique(names), self.units, strict=True)]
+        names = unique(without_common(names))
+        return [NamedLayer(name, unit) for name, unit in zip(names, self.units, strict=True)]
 
     @property
     def groups(self) -> list[LayerGroup]:
@@ -219,29 +220,7 @@ def load_backbone(
         GraftError: if it is not there, has another content, does more than compute, is not a feature vector, or does
             not take such an input.
     """
-    if applications.is_application(handle):
-        model = applications.build_application(handle, input)
-        body: keras.layers.Layer = cut_model(model, handle, feature_layer)
-        identity = model_identity(body)
-        if sha256 is not None:
-            require_identity(handle, identity, sha256)
-    elif handle.endswith(".keras"):
-        identity, model = load_keras_file(handle, sha256, trust)
-        body = cut_model(model, handle, feature_layer)
-    else:
-        if feature_layer is not None:
-            raise GraftError(
-                f"backbone {handle!r} is a SavedModel, which cannot be cut: leave out backbone.feature_layer "
-                f"({feature_layer!r}) or use a .keras file"
-            )
-        near = [] if pathlib.Path(handle).exists() else applications.near_names(handle)
-        if near:
-            raise GraftError(
-                f"backbone {handle!r} is neither a file nor a network of keras.applications; did you mean "
-                f"{', '.join(near)}?"
-            )
-        body = HubLayer(handle, identity=sha256, trust=trust, allow_http=allow_http)
-        identity = body.identity
+    body, identity = _load_body(handle, input, feature_layer, sha256, trust, allow_http)
     try:
         feature_dim = _check_shapes(body, handle, input)
     except (AttributeError, StopIteration, TypeError) as error:  # objects that only look like functions
@@ -260,6 +239,49 @@ def load_backbone(
 def configured_backbone(options: BackboneOptions, input: Input) -> Backbone:
     """`load_backbone` with what a configuration says."""
     return load_backbone(input=input, **options.model_dump())
+
+
+def named_groups(options: BackboneOptions, input: Input) -> list[LayerGroup]:
+    """The groups of the network that a configuration names, whether or not it takes such an input.
+
+    Args:
+        options: which network.
+        input: for networks of `keras.applications`, which are built for one.
+
+    Raises:
+        GraftError: as `load_backbone`.
+    """
+    body, identity = _load_body(input=input, **options.model_dump())
+    return Backbone(body, options.handle, identity, input, feature_dim=0).groups
+
+
+def _load_body(
+    handle: str, input: Input, feature_layer: str | None, sha256: str | None, trust: bool, allow_http: bool
+) -> tuple[keras.layers.Layer, str]:
+    """The network of a backbone and its identity; see `load_backbone`."""
+    if applications.is_application(handle):
+        model = applications.build_application(handle, input)
+        body = cut_model(model, handle, feature_layer)
+        identity = model_identity(body)
+        if sha256 is not None:
+            require_identity(handle, identity, sha256)
+        return body, identity
+    if handle.endswith(".keras"):
+        identity, model = load_keras_file(handle, sha256, trust)
+        return cut_model(model, handle, feature_layer), identity
+    if feature_layer is not None:
+        raise GraftError(
+            f"backbone {handle!r} is a SavedModel, which cannot be cut: leave out backbone.feature_layer "
+            f"({feature_layer!r}) or use a .keras file"
+        )
+    near = [] if pathlib.Path(handle).exists() else applications.near_names(handle)
+    if near:
+        raise GraftError(
+            f"backbone {handle!r} is neither a file nor a network of keras.applications; did you mean "
+            f"{', '.join(near)}?"
+        )
+    restored = HubLayer(handle, identity=sha256, trust=trust, allow_http=allow_http)
+    return restored, restored.identity
 
 
 def check_backbone(backbone: Backbone, contents: Sequence[bytes] = ()) -> None:

@@ -45,10 +45,14 @@ class ServingModel(tf.Module):
         examples = [tf.TensorSpec([None], tf.string, name="examples")]
 
         # Traced once and called by every signature, and without AutoGraph, which no op here needs: both save seconds.
+        @tf.function(input_signature=[backbone.takes.spec], autograph=False)
+        def network(prepared: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            features = tf.cast(backbone(prepared, training=False), tf.float32)
+            return features, head(features, training=False)
+
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
         def outputs(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            features = tf.cast(backbone(prepare(contents), training=False), tf.float32)
-            return features, head(features, training=False)
+            return network(prepare(contents))
 
         @tf.function(input_signature=contents, autograph=False)
         def serve(contents: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -71,7 +75,7 @@ class ServingModel(tf.Module):
             parsed = tf.io.parse_example(examples, {name: _parse_spec(spec) for name, spec in specs.items()})
             return {"label": transform(parsed)["label"]}
 
-        self.outputs = outputs
+        self.network, self.outputs = network, outputs
         self.signatures = {
             "serving_default": serve,
             "features": features,
@@ -108,8 +112,11 @@ def export_model(
     | evaluate_examples | examples string [n] | `Target.answer_name` |
     | transform_features | examples string [n] | label, as Transform encodes it |
 
-    n may be 0. In `assets.extra` lie `graft.json` (input, target with names and facts, versions: what a reader of the
-    model needs to know), `labels.txt` (a name a line, for readers of other makers) and `tf_serving_warmup_requests`
+    n may be 0. Beside the signatures a function `network` takes what the input prepares and gives features and outputs
+    of the head: who learns from this model shows it examples that were changed at random.
+
+    In `assets.extra` lie `graft.json` (input, target with names and facts, versions: what a reader of the model needs
+    to know), `labels.txt` (a name a line, for readers of other makers) and `tf_serving_warmup_requests`
     (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
 
     Args:

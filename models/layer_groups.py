@@ -128,6 +128,14 @@ def unique(names: Sequence[str]) -> list[str]:
     return told
 
 
+def without_common(names: Sequence[str]) -> list[str]:
+    """The names without the networks that hold all of them, so that a network in a network has the names of its own."""
+    parts = [name.split("/") for name in names]
+    while parts and all(len(some) > 1 and some[0] == parts[0][0] for some in parts):
+        parts = [some[1:] for some in parts]
+    return ["/".join(some) for some in parts]
+
+
 def _end(words: Sequence[str], same: int) -> int:
     """How many words of a name are its group's."""
     for place in range(same, len(words)):

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from graft.models import heads, memory, precision, progress, streams
+from graft.models import heads, memory, optimizers, precision, progress, streams
 from graft.models.errors import GraftError
 from graft.models.history import History
 from graft.models.phase import Batches, Outcome, Pass, Phase
@@ -113,12 +113,11 @@ class _Run:
             what = " of ".join([f"batches of {batch} {phase.unit}", *([" x ".join(sizes)] if sizes else [])])
             memory.require(need, self._task.stage, what, "train.batch_size or the size that `input` gives them")
         with precision.using(phase.backbone, phase.dtype_policy) as policy, self._task.strategy.scope():
-            optimizers = [group.optimizer(group.learning_rate) for group in phase.groups]
+            optimizer = optimizers.together(phase.groups, phase.clip)
             if policy == "mixed_float16":
-                optimizers = [keras.optimizers.LossScaleOptimizer(optimizer) for optimizer in optimizers]
-            for optimizer, group in zip(optimizers, phase.groups, strict=True):
-                optimizer.build(list(group.variables))
-            moved = [variable for optimizer in optimizers for variable in optimizer.variables]
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            optimizer.build(phase.trainable)
+            moved = optimizer.variables
             first = 0
             if stored:
                 try:
@@ -127,7 +126,7 @@ class _Run:
                     raise self._task.checkpoint.unfit(error) from error
             else:
                 self._begin(phase)
-            learn, judge = _Compiled(self._task, phase.learn, phase, optimizers), _Compiled(self._task, phase.judge)
+            learn, judge = _Compiled(self._task, phase.learn, phase, optimizer), _Compiled(self._task, phase.judge)
             epochs = streams.shuffled(phase.learn.streams, first, phase.epochs, training.seed + index)
             for epoch in range(first, phase.epochs):
                 if self._waited >= training.patience:
@@ -164,7 +163,7 @@ class _Run:
             done += streams.size(chunk[way.main])
             for name in way.losses:
                 if not math.isfinite(sums[name]):
-                    rates = " or ".join(f"{group.learning_rate:g}" for group in phase.groups)
+                    rates = " to ".join(f"{rate:g}" for rate in phase.rates)
                     raise GraftError(
                         f"{self._task.stage}: the {name.replace('_', ' ')} became {sums[name]} in phase "
                         f"{phase.name!r}, epoch {len(self._history.epochs) + 1}; the learning rate {rates} is too high "
@@ -248,15 +247,17 @@ class _Compiled:
         task: for the size of batches and the strategy.
         way: streams and objective.
         phase: whose groups learn; None: nothing moves.
-        optimizers: of its groups.
+        optimizer: of its groups.
 
     Attributes:
         main: name of the main stream.
         losses: names of the objective's losses, once it was called.
     """
 
-    def __init__(self, task: Task, way: Pass, phase: Phase | None = None, optimizers: Sequence[keras.Optimizer] = ()):
-        self._objective, self._phase, self._optimizers = way.objective, phase, optimizers
+    def __init__(
+        self, task: Task, way: Pass, phase: Phase | None = None, optimizer: keras.optimizers.Optimizer | None = None
+    ):
+        self._objective, self._phase, self._optimizer = way.objective, phase, optimizer
         self._strategy, self._batch_size = task.strategy, task.training.batch_size
         self._replicas = task.strategy.num_replicas_in_sync
         self.main = next(iter(way.streams))
@@ -296,19 +297,14 @@ class _Compiled:
 
     def _learn(self, batches: Batches, count: tf.Tensor) -> tf.Tensor:
         variables = self._phase.trainable
-        several = len(self._optimizers) > 1
-        with tf.GradientTape(persistent=several) as tape:
+        with tf.GradientTape() as tape:
             outcome = self._objective(batches)
             sums = self._sums(outcome, count)
             # Divided by the size of the whole batch: the sum over replicas is the mean over the batch.
             total = sum(_weighed(sums[name] / count, outcome.weights.get(name)) for name in outcome.losses)
             total += sum(outcome.regularization) / self._replicas
-            scaled = [optimizer.scale_loss(total) for optimizer in self._optimizers]
-        if not several:
-            self._optimizers[0].apply(tape.gradient(scaled[0], variables), variables)
-        else:  # each under a scale of its own
-            for loss, optimizer, group in zip(scaled, self._optimizers, self._phase.groups, strict=True):
-                optimizer.apply(tape.gradient(loss, list(group.variables)), list(group.variables))
+            total = self._optimizer.scale_loss(total)
+        self._optimizer.apply(tape.gradient(total, variables), variables)
         return tf.stack(list(sums.values()))
 
     def _judge(self, batches: Batches, count: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,7 @@ from typing import Protocol
 import keras
 import tensorflow as tf
 
+from graft.models.mixup import OTHER, SHARE, mixed
 from graft.models.phase import Batch, Batches, Group, Objective, Outcome
 from graft.models.targets.base import Target
 
@@ -19,7 +20,7 @@ class Seen:
     """What a network made of the batch of one stream.
 
     Attributes:
-        batch: as the stream gave it.
+        batch: as the stream gave it; with mixup, as `models.mixup.mixed` made it.
         features: float32 [n, d].
         outputs: of the head, float32 [n, units].
     """
@@ -80,8 +81,8 @@ def supervised(
     """
 
     def objective(batches: Batches) -> Outcome:
-        names = list(batches) if terms else [stream]
-        seen = {name: Seen(batches[name], *network(batches[name]["inputs"], training)) for name in names}
+        shown = {name: mixed(batches[name]) for name in (batches if terms else [stream])}
+        seen = {name: Seen(batch, *network(batch["inputs"], training)) for name, batch in shown.items()}
         outcome = labelled(target, seen[stream].batch, seen[stream].outputs, training)
         for term in terms:
             add(outcome, term(seen))
@@ -96,13 +97,19 @@ def labelled(target: Target, batch: Batch, outputs: tf.Tensor, training: bool) -
 
     Args:
         target: what is predicted.
-        batch: with `targets`, and `weights` where examples have them.
+        batch: with `targets`, and `weights` where examples have them. Of mixed examples the loss is that of both
+            targets, each with its weight, and the figures are by the first.
         outputs: of the head for its inputs, float32 [n, units].
         training: as for `Target.losses`; weights of examples count in training only.
     """
-    losses = target.losses(batch["targets"], outputs, training)
-    if training and "weights" in batch:
-        losses *= batch["weights"]
+
+    def losses_of(which: str) -> tf.Tensor:
+        losses = target.losses(batch[f"{which}targets"], outputs, training)
+        return losses * batch[f"{which}weights"] if training and "weights" in batch else losses
+
+    losses = losses_of("")
+    if SHARE in batch:
+        losses = batch[SHARE] * losses + (1.0 - batch[SHARE]) * losses_of(OTHER)
     return Outcome({"loss": losses}, dict(target.progress(batch["targets"], outputs)))
 
 

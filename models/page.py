@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+Tone = Literal["first", "second", "third", "fourth", "fifth", "sixth", "muted"]
+
 Cell = str | int | float | None
 """What a table holds; None is nothing measured."""
 
@@ -96,7 +98,7 @@ class Series:
     style: Literal["line", "joined", "dashed", "points", "bars", "gaps"] = "line"
     width: Sequence[float] = ()
     to: Sequence[float] = ()
-    tone: Literal["first", "second", "muted"] = "first"
+    tone: "Tone" = "first"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +116,7 @@ class Axes:
         whole: of which axis the ticks are whole numbers: "x", "y", "xy".
         lines: upright dashed lines, (x, name for the legend).
         notes: words above the axes, (x, text); a dotted line stands before each but the first.
+        ticks: (x, text) in place of numbers of the axis' own; empty for those.
     """
 
     x_label: str
@@ -126,6 +129,7 @@ class Axes:
     whole: str = ""
     lines: Sequence[tuple[float, str]] = ()
     notes: Sequence[tuple[float, str]] = ()
+    ticks: Sequence[tuple[float, str]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,11 +140,13 @@ class Plot:
         alt: what it shows, in words.
         axes: from left to right, or from top to bottom.
         stacked: whether they share x.
+        wide: whether one pair of axes takes the width of two.
     """
 
     alt: str
     axes: Sequence[Axes]
     stacked: bool = False
+    wide: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

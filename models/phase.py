@@ -121,6 +121,7 @@ class Phase:
         backbone: the backbone that moves in this phase.
         dtype_policy: the Keras policy it computes in meanwhile.
         statistics: of batch normalisation, to estimate anew from the main stream before each evaluation.
+        clip: largest norm of the gradient over all groups, see `models.optimizers.Several`.
         settles: epochs after which its weights are what is asked for; nothing before them, in this phase or an earlier
             one, is kept, and they do not count as epochs without a better figure. None: any weights will do.
     """
@@ -137,9 +138,16 @@ class Phase:
     backbone: Backbone | None = None
     dtype_policy: str = "float32"
     statistics: BatchStatistics | None = None
+    clip: float | None = None
     settles: int | None = None
 
     @property
     def trainable(self) -> list[keras.Variable]:
         """What moves, over all groups."""
         return [variable for group in self.groups for variable in group.variables]
+
+    @property
+    def rates(self) -> list[float]:
+        """The learning rate of its groups, or the lowest and the highest."""
+        rates = {group.learning_rate for group in self.groups}
+        return sorted({min(rates), max(rates)})

@@ -54,6 +54,7 @@ class Comparison:
             adapts the labelled ones of the source domain.
         eval: what picks the best weights.
         test: what the scores are measured on, of the domain that judges; opened for nothing else.
+        unit: a fitted target in whose unit scores are told, see `Target.scored_like`; None: each training's own.
     """
 
     settings: Settings
@@ -62,6 +63,7 @@ class Comparison:
     train: Split
     eval: Split
     test: Split
+    unit: Target | None = None
 
     @classmethod
     def from_config(
@@ -79,7 +81,7 @@ class Comparison:
         check_same_names(settings.features_path, target)
         splits = {name: load_split(settings.features_path, name, files[name]) for name in ("train", "eval", "test")}
         splits["test"] = splits["test"].judged
-        return cls(settings, make_input(settings.input), target, **splits)
+        return cls(settings, make_input(settings.input), target, splits["train"], splits["eval"], splits["test"])
 
     @property
     def adapts(self) -> bool:
@@ -142,8 +144,8 @@ def transferred(comparison: Comparison, seed: int, backbone: Backbone | None = N
     )
     task.stage = STAGE
     history = METHODS.module(task.options.method).fit(task)
-    scores = _scores(task, lambda split: trained_outputs(task, split), comparison.test)
-    return Outcome(scores, history, seeded=reads_inputs(task.options) or not settings.head.solved)
+    scores = _scores(comparison, task, lambda split: trained_outputs(task, split), comparison.test)
+    return Outcome(scores, history, seeded=reads_inputs(task.options) or not history.path)
 
 
 def raw_input_head(
@@ -162,7 +164,7 @@ def raw_input_head(
     task = comparison.reference_task(seed, epochs, options, None, plain)
     history = frozen.fit(task)
     test = dataclasses.replace(comparison.test, features=plain["test"])
-    scores = _scores(task, lambda split: head_outputs(task.head, task.arrays(split).ordered()), test)
+    scores = _scores(comparison, task, lambda split: head_outputs(task.head, task.arrays(split).ordered()), test)
     return Outcome(scores, history, seeded=not options.solved)
 
 
@@ -191,7 +193,7 @@ def from_scratch(comparison: Comparison, seed: int, epochs: int, published: Back
     def outputs(split: Split) -> np.ndarray:
         return network_outputs(backbone, task.head, task.inputs(split).ordered())
 
-    return Outcome(_scores(task, outputs, comparison.test), history)
+    return Outcome(_scores(comparison, task, outputs, comparison.test), history)
 
 
 def plain_form(comparison: Comparison) -> dict[str, np.ndarray]:
@@ -313,7 +315,8 @@ def _described(found: gap.Gap) -> dict[str, Any]:
     }
 
 
-def _scores(task: Task, outputs: Callable[[Split], np.ndarray], test: Split) -> np.ndarray:
+def _scores(comparison: Comparison, task: Task, outputs: Callable[[Split], np.ndarray], test: Split) -> np.ndarray:
     """What the target makes of a trained contestant's outputs, tuned on eval as the exported model is."""
     target = tuned_target(task, outputs)
-    return target.scores(test.targets, target.measured(outputs(test)))
+    judge = target if comparison.unit is None else target.scored_like(comparison.unit)
+    return judge.scores(test.targets, target.measured(outputs(test)))

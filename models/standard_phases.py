@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from graft.models import precision
 from graft.models.batch_statistics import BatchStatistics
+from graft.models.mixup import Shares
 from graft.models.objectives import Network, Term, supervised
 from graft.models.phase import Data, Group, Pass, Phase
 from graft.models.solved_head import SolvedHead
@@ -60,6 +61,9 @@ def backbone_phase(
     batch_norm_training: bool = False,
     streams: Mapping[str, Data] | None = None,
     terms: Sequence[Term] = (),
+    groups: Sequence[Group] = (),
+    mixup: float = 0.0,
+    clip: float | None = None,
 ) -> Phase:
     """Backbone and head together, on inputs.
 
@@ -72,12 +76,21 @@ def backbone_phase(
             trained from scratch needs.
         streams: beside the training examples, which are stream `target`.
         terms: of the objective, over all streams.
+        groups: what moves of backbone and head, and how; by default all that is trainable, by one Adam.
+        mixup: alpha of `models.mixup` over the training examples; 0: they stay as they are.
+        clip: as of a phase.
     """
     backbone = task.backbone
     assert backbone is not None
     network = through_backbone(task, batch_norm_training)
-    moved: list[keras.Variable] = backbone.variables if batch_norm_training else backbone.trainable_variables
-    train = task.inputs(task.train)
+    groups = groups or [Group([*task.head.trainable_variables, *backbone.trainable_variables], learning_rate)]
+    opened = {id(variable) for group in groups for variable in group.variables}
+    moved: list[keras.Variable] = (
+        backbone.variables if batch_norm_training else [v for v in backbone.trainable_variables if id(v) in opened]
+    )
+    train: Data = task.inputs(task.train)
+    if mixup:
+        train = Shares(train, mixup)
 
     def regularization() -> list[tf.Tensor]:
         return [*task.head.losses, *backbone.losses]
@@ -89,13 +102,14 @@ def backbone_phase(
             supervised(task.target, network, True, regularization, terms=terms),
         ),
         judge=Pass({"target": task.inputs(task.eval)}, supervised(task.target, network, False)),
-        groups=[Group([*task.head.trainable_variables, *backbone.trainable_variables], learning_rate), *_groups(terms)],
+        groups=[*groups, *_groups(terms)],
         state=[*task.head.variables, *moved, *_state(terms)],
         epochs=epochs,
         unit=backbone.takes.unit,
         backbone=backbone,
         dtype_policy=precision.choose_policy(task.training.mixed_precision),
         statistics=BatchStatistics(backbone, moved, train.spec["inputs"]) if batch_norm_training else None,
+        clip=clip,
     )
 
 

@@ -79,7 +79,7 @@ class Split:
         return found if len(found) else None
 
     def picked(self, rows: np.ndarray) -> "Split":
-        """Some examples of a split that is whole, int [m] their places."""
+        """Some of its examples, int [m] their places in rising order."""
         features: Any = Picked(self.features, rows)
         columns: dict[str, Any] = {
             name: column[rows]
@@ -87,7 +87,8 @@ class Split:
             if (column := getattr(self, name)) is not None
         }
         columns["more"] = {name: column[rows] for name, column in self.more.items()}
-        return dataclasses.replace(self, features=features, rows=rows, **columns)
+        places = rows if self.rows is None else self.rows[rows]
+        return dataclasses.replace(self, features=features, rows=places, **columns)
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
@@ -165,7 +166,7 @@ class Task:
 
     def arrays(self, split: Split, labelled: bool = True) -> ArraySplit:
         """The split's cached features, in batches; without `targets` where their labels shall not be looked at."""
-        return ArraySplit(split.features, split.columns if labelled else {}, self.training.batch_size)
+        return ArraySplit(split.features, split.columns if labelled else split.more, self.training.batch_size)
 
     def inputs(self, split: Split, labelled: bool = True) -> InputSplit:
         """The split's examples, in batches as the backbone expects them; without `targets` as for `arrays`."""
@@ -175,7 +176,7 @@ class Task:
 
 def inputs(split: Split, input: Input, batch_size: int, labelled: bool = True) -> InputSplit:
     """A split's examples, prepared in batches."""
-    columns = split.columns if labelled else {}
+    columns = split.columns if labelled else split.more
     return InputSplit(split.patterns, input, columns, batch_size, rows=split.rows, digests=split.digests)
 
 

@@ -188,6 +188,8 @@ def _identity(settings: Settings, task: Task) -> dict[str, Any]:
     config = settings.model_dump(mode="json", exclude={"checkpoint_dir", "features_path", "export"})
     config["backbone"]["handle"] = task.backbone.identity
     config["train"].pop("checkpoint_seconds")
+    if config["transfer"].get("teacher_sha256"):
+        config["transfer"].pop("teacher")
     data = {}
     for name in ("train", "eval"):
         folder = Path(settings.features_path) / f"Split-{name}"
@@ -202,7 +204,7 @@ def _off_strategy(task: Task, settings: Settings) -> tuple[Backbone, keras.Model
     if task.strategy.num_replicas_in_sync == 1:
         return task.backbone, task.head
     backbone = configured_backbone(settings.backbone, task.backbone.takes)
-    head = build_head(task.target.units, backbone.feature_dim, settings.head, settings.train.seed)
+    head = keras.models.clone_model(task.head)  # which a method may have put in the place of the one that it was given
     for plain, mirrored in ((backbone, task.backbone), (head, task.head)):
         for target, source in zip(plain.variables, mirrored.variables, strict=True):
             target.assign(source.numpy())

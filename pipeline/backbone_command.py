@@ -1,4 +1,4 @@
-"""`graft backbone check`: what a backbone is, before anything runs it."""
+"""`graft backbone check`: what a backbone is, before anything runs it. `graft backbone show`: what it consists of."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graft.models.errors import GraftError
-from graft.pipeline.output import answer
+from graft.pipeline.output import answer, table
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -20,15 +20,18 @@ _CONFIGS = (".yaml", ".yml")
 
 
 def add_commands(commands: Any, add: Callable) -> None:
-    """Adds `backbone check` to the command line (see `pipeline.cli`)."""
+    """Adds `backbone check` and `backbone show` to the command line (see `pipeline.cli`)."""
     group = commands.add_parser("backbone", help="look at a backbone before it is used")
     verbs = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
     check = add("check", _check, "hash, kind, size and what it would do besides computing; runs nothing unsafe", verbs)
-    check.add_argument("backbone", metavar="HANDLE_OR_CONFIG", help="a handle, or the YAML file of a pipeline")
-    check.add_argument("--allow-http", action="store_true", help="download from http:// too")
+    show = add("show", _show, "its layers that can be trained, in groups, with shapes and parameters", verbs)
+    for command in (check, show):
+        command.add_argument("backbone", metavar="HANDLE_OR_CONFIG", help="a handle, or the YAML file of a pipeline")
+        command.add_argument("--allow-http", action="store_true", help="download from http:// too")
 
 
-def _check(args: argparse.Namespace) -> int:
+def _named(args: argparse.Namespace) -> "tuple[BackboneOptions, list[BaseModel]]":
+    """The backbone that a command names, and settings of the inputs that it may be for."""
     from graft.models.inputs import KINDS  # imported here: `graft --help` needs no pydantic
     from graft.models.options import BackboneOptions
 
@@ -40,7 +43,67 @@ def _check(args: argparse.Namespace) -> int:
     else:
         options, inputs = BackboneOptions(handle=args.backbone), [KINDS.options(kind)() for kind in KINDS]
     options.allow_http = options.allow_http or args.allow_http
-    found = examine(options, inputs)
+    return options, inputs
+
+
+def _show(args: argparse.Namespace) -> int:
+    options, inputs = _named(args)
+    found = layers_of(options, None if options.handle == args.backbone else inputs[0])
+    groups = found["groups"]
+    rows = []
+    for group in groups:
+        rows.append((group["name"], f"{group['parameters']:,}", ""))
+        for layer in group["layers"]:
+            shapes = ", ".join("x".join(map(str, shape)) or "1" for shape in layer["shapes"])
+            rows.append((f"  {layer['name']}", f"{layer['parameters']:,}", shapes))
+    layers = sum(len(group["layers"]) for group in groups)
+    told = f"{len(groups)} groups, {layers} layers, {found['parameters']:,} parameters, from input to output"
+    lines = [*table(rows, ("name", "parameters", "shapes")), "transfer.unfreeze takes names of groups and layers."]
+    answer(
+        args, found, f"{found['handle']}: {told if groups else 'no layer of it can be trained'}", *lines * bool(rows)
+    )
+    return 0
+
+
+def layers_of(options: "BackboneOptions", input: "BaseModel | None" = None) -> dict[str, Any]:
+    """The layers of a backbone that can be trained, in groups.
+
+    Args:
+        options: which backbone.
+        input: settings of the input that it is for; by default such as a network of `keras.applications` takes, whose
+            weights are then not downloaded. Backbones of other kinds are what they are.
+
+    Returns:
+        `handle`, `parameters` of all, and `groups`, each with `name`, `parameters` and `layers`, each of these with
+        `name`, `parameters` and the `shapes` of its variables.
+
+    Raises:
+        GraftError: there is no such backbone, or it may not be loaded.
+    """
+    from graft.models import applications
+    from graft.models.backbone import named_groups
+    from graft.models.inputs import make_input
+
+    handle = options.handle
+    taken = applications.own_input(handle) if input is None else make_input(input)
+    if input is None and applications.is_application(handle) and "?" not in handle:
+        options = options.model_copy(update={"handle": f"{handle}?weights=none"})
+    groups = [
+        {
+            "name": group.name,
+            "parameters": group.parameters,
+            "layers": [
+                {"name": layer.name, "parameters": layer.parameters, "shapes": [[*v.shape] for v in layer.variables]}
+                for layer in group.layers
+            ],
+        }
+        for group in named_groups(options, taken)
+    ]
+    return {"handle": handle, "parameters": sum(group["parameters"] for group in groups), "groups": groups}
+
+
+def _check(args: argparse.Namespace) -> int:
+    found = examine(*_named(args))
     answer(args, found, *_lines(found))
     return EXIT_FAULT if found["faults"] else 0
 

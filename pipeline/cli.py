@@ -16,11 +16,12 @@ import absl.logging
 from graft.models import entry_points
 from graft.models.errors import GraftError
 from graft.models.text import LogFormatter, printable, say, traceback_lines
-from graft.pipeline import backbone_command
+from graft.pipeline import backbone_command, curve_command, rank_command
 from graft.pipeline.output import answer, table
 
 if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
+    from graft.pipeline.result import RunResult
 
 EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
 _MAX_FILE_BYTES = 256 << 20  # of a content to predict; some shrink before they are sent
@@ -157,6 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("name", nargs="?", help="name of the pipeline; all if absent")
     runs.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
 
+    explain = add("explain", _explain_run, "say in plain words what transferred in a run, and how sure that is")
+    explain.add_argument("run", nargs="?", help="id of the run, as `graft runs` lists it; the latest if absent")
+    explain.add_argument("--name", help="name of the pipeline; may be left out unless several have such a run")
+    explain.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
+
     lineage = add("lineage", _lineage, "which data, code, backbone, config and metrics made a pushed version")
     lineage.add_argument("version", help="version in the model store")
     lineage.add_argument("--name", help="name of the pipeline; may be left out if there is one only")
@@ -164,6 +170,8 @@ def _parser() -> argparse.ArgumentParser:
     lineage.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
 
     backbone_command.add_commands(commands, add)
+    rank_command.add_commands(commands, add)
+    curve_command.add_commands(commands, add)
 
     # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").
     for entry in entry_points.find("graft.commands", "command").values():
@@ -227,12 +235,27 @@ def _run_until(args: argparse.Namespace, end: "Ending") -> int:
         return 0
     with ProgressView() as view:
         result = run.run(config, view, from_stage=args.from_stage, wait=args.wait, end=end)
+    return show_run(args, result, end)
+
+
+def show_run(args: argparse.Namespace, result: "RunResult", end: "Ending", more: dict | None = None) -> int:
+    """Prints how a run went.
+
+    Args:
+        args: of the command.
+        result: of the run.
+        end: of the command; it is told that the run is over.
+        more: beside the run's own keys in the JSON object.
+
+    Returns:
+        the exit code.
+    """
     message, code = result.reason, result.exit_code
     end.over(code)
     if code == EXIT_FAULT:
         say(*traceback_lines(result.failure), file=sys.stderr)
     if args.json:
-        say(json.dumps(result.to_json() | ({"error": message} if result.failure else {})))
+        say(json.dumps(result.to_json() | ({"error": message} if result.failure else {}) | (more or {})))
     else:
         rows = [
             (s.name, f"{s.seconds:.1f}", "cached" if s.cached else "run", s.result or s.status) for s in result.stages
@@ -334,6 +357,14 @@ def _runs(args: argparse.Namespace) -> int:
     value = [row for path in _pipelines(args.root, args.name) for row in describe_runs(path.name, Metadata(path))]
     header = tuple(value[0]) if value else ("pipeline", "run")
     answer(args, {"runs": value}, *table([list(row.values()) for row in value], header))
+    return 0
+
+
+def _explain_run(args: argparse.Namespace) -> int:
+    from graft.pipeline.explain import explain_run, find_run
+
+    value, text = explain_run(*find_run(_pipelines(args.root, args.name), args.run))
+    answer(args, value, *text.split("\n"))
     return 0
 
 

@@ -206,6 +206,15 @@ def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
     Raises:
         ConfigError: the file cannot be read, or a key, a type or a value is wrong; the message has a line for each.
     """
+    return parse(expand(read(path, overrides), str(path)), str(path))
+
+
+def read(path: str | os.PathLike, overrides: list[str] | None = None) -> dict:
+    """The mapping that a configuration file holds, overridden, its variables not expanded, unchecked.
+
+    Raises:
+        ConfigError: the file cannot be read as one.
+    """
     try:
         text = config_yaml.read_text(path)
     except FileNotFoundError:
@@ -222,7 +231,7 @@ def load(path: str | os.PathLike, overrides: list[str] | None = None) -> Config:
         )
     for override in overrides or []:
         _override(raw, override)
-    return parse(_expand(raw, str(path), ""), str(path))
+    return raw
 
 
 def parse(raw: dict, source: str) -> Config:
@@ -269,11 +278,21 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:_MOST_TEXT]
 
 
-def _expand(value: Any, source: str, key: str) -> Any:
+def expand(value: Any, source: str, key: str = "") -> Any:
+    """A value of YAML with `${NAME}` replaced in every text of it.
+
+    Args:
+        value: JSON types.
+        source: named in errors.
+        key: of the value, for errors.
+
+    Raises:
+        ConfigError: an environment variable is not set.
+    """
     if isinstance(value, dict):
-        return {k: _expand(v, source, f"{key}.{k}" if key else str(k)) for k, v in value.items()}
+        return {k: expand(v, source, f"{key}.{k}" if key else str(k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [_expand(v, source, f"{key}[{i}]") for i, v in enumerate(value)]
+        return [expand(v, source, f"{key}[{i}]") for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
 

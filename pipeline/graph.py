@@ -11,11 +11,13 @@ from graft.pipeline.config import Config
 from graft.pipeline.stages.base import Keys, Wiring
 
 
-def build_components(config: Config, keys: Keys) -> list[base_component.BaseComponent]:
-    """The components in topological order; ids are the stage names."""
+def build_components(config: Config, keys: Keys, last: str | None = None) -> list[base_component.BaseComponent]:
+    """The components in topological order, up to the stage `last` if one is named; ids are the stage names."""
     components: dict[str, base_component.BaseComponent] = {}
     for stage in stages.enabled(config):
         components[stage.name] = stage.wire(Wiring(config, keys, components)).with_id(stage.name)
+        if stage.name == last:
+            break
     return list(components.values())
 
 
@@ -25,12 +27,13 @@ def build_pipeline(
     pipeline_root: str,
     connection: ConnectionConfigType | None,
     beam_args: Sequence[str] = (),
+    last: str | None = None,
 ) -> pipeline.Pipeline:
-    """The TFX pipeline, with the cache on."""
+    """The TFX pipeline, with the cache on; see `build_components` for `last`."""
     return pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=pipeline_root,
-        components=build_components(config, keys),
+        components=build_components(config, keys, last),
         metadata_connection_config=connection,
         beam_pipeline_args=list(beam_args),
         enable_cache=True,

@@ -1,23 +1,34 @@
-"""Plots described as data (`models.page`), drawn as data URIs of SVG.
+"""Plots described as data (`models.page`), drawn as data URIs of SVG, or into a file of their own.
 
 Nothing inside such an image can run or name anything outside it.
 """
 
 import base64
 import io
+import pathlib
 import textwrap
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes as Drawing
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from graft.models.durable import write_atomic
 from graft.models.page import Axes, Matrix, Plot, Series
 
 # Okabe and Ito, Color Universal Design (2008): told apart with every kind of colour vision.
-_TONES = {"first": "#0072B2", "second": "#D55E00", "muted": "#6b6b6b"}
+_TONES = {
+    "first": "#0072B2",
+    "second": "#D55E00",
+    "third": "#009E73",
+    "fourth": "#CC79A7",
+    "fifth": "#E69F00",
+    "sixth": "#56B4E9",
+    "muted": "#6b6b6b",
+}
 _MUTED = _TONES["muted"]
 _LINE = 40
 """Characters of a label beside an axis; more go into another line."""
@@ -32,22 +43,42 @@ _STYLE = {
 }
 
 
+SUFFIX = ".png"
+"""Of files that `write` makes."""
+_DOTS_PER_INCH = 160
+
+
 def draw(plot: Plot) -> str:
     """A plot as a data URI."""
     with matplotlib.rc_context(_STYLE):
-        if plot.stacked:
-            figure = Figure(figsize=(4.8, 4.4), layout="constrained")
-            drawings = figure.subplots(len(plot.axes), 1, sharex=True, height_ratios=(3, *(1 for _ in plot.axes[1:])))
-        else:
-            figure = Figure(figsize=(9 if len(plot.axes) > 1 else 4.8, 3.1), layout="constrained")
-            drawings = figure.subplots(1, len(plot.axes))
-        for drawing, axes in zip(np.atleast_1d(drawings), plot.axes, strict=True):
-            _draw(drawing, axes)
-            if not plot.stacked and drawing.get_legend_handles_labels()[1]:
-                drawing.legend(frameon=False, loc="best")
-        if plot.stacked:
-            figure.legend(frameon=False, loc="outside upper left", ncols=3, fontsize=8, columnspacing=1.2)
-        return _uri(figure)
+        return _uri(_figure(plot))
+
+
+def write(plot: Plot, path: pathlib.Path) -> None:
+    """A plot as a PNG file, whole or not at all."""
+    written = io.BytesIO()
+    with matplotlib.rc_context(_STYLE):
+        figure = _figure(plot)
+        figure.set_dpi(_DOTS_PER_INCH)
+        FigureCanvasAgg(figure).print_png(written)
+    write_atomic(path, written.getvalue())
+
+
+def _figure(plot: Plot) -> Figure:
+    if plot.stacked:
+        figure = Figure(figsize=(4.8, 4.4), layout="constrained")
+        drawings = figure.subplots(len(plot.axes), 1, sharex=True, height_ratios=(3, *(1 for _ in plot.axes[1:])))
+    else:
+        width, height = (9, 3.1) if len(plot.axes) > 1 else (7.2, 4.0) if plot.wide else (4.8, 3.1)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        drawings = figure.subplots(1, len(plot.axes))
+    for drawing, axes in zip(np.atleast_1d(drawings), plot.axes, strict=True):
+        _draw(drawing, axes)
+        if not plot.stacked and drawing.get_legend_handles_labels()[1]:
+            drawing.legend(frameon=False, loc="best")
+    if plot.stacked:
+        figure.legend(frameon=False, loc="outside upper left", ncols=3, fontsize=8, columnspacing=1.2)
+    return figure
 
 
 def matrix(found: Matrix) -> str:
@@ -84,6 +115,10 @@ def _draw(drawing: Drawing, axes: Axes) -> None:
         drawing.set_xlim(*axes.x_range)
     if axes.y_range:
         drawing.set_ylim(*axes.y_range)
+    if axes.ticks:
+        drawing.xaxis.set_major_locator(FixedLocator([x for x, _ in axes.ticks]))
+        drawing.xaxis.set_minor_locator(NullLocator())
+        drawing.set_xticklabels([text for _, text in axes.ticks], parse_math=False)
     if axes.falling_x:
         drawing.invert_xaxis()
     if "x" in axes.whole:

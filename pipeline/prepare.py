@@ -4,13 +4,20 @@ import hashlib
 import importlib.metadata
 import pathlib
 import re
+from collections.abc import Collection
+from typing import Any
 
+from graft.models import teacher
 from graft.models.download import REMOTE, fetch
 from graft.models.durable import read_small, write_atomic
 from graft.models.errors import GraftError
 from graft.models.hashing import backbone_hash, hash_folder, hash_json, require_identity
+from graft.models.inputs import make_input
 from graft.models.options import BackboneOptions
+from graft.models.targets import make_target
 from graft.pipeline.config import Config
+from graft.serving import pointer
+from graft.serving.store import ModelStore
 
 _PACKAGES = ("components", "models", "serving")
 _LIBRARIES = (
@@ -33,11 +40,13 @@ def check_paths(config: Config) -> None:
     no way to quote a character.
 
     Raises:
-        GraftError: `root`, `store` or the folder of the backbone holds one.
+        GraftError: `root`, `store`, the folder of the backbone or that of a teacher holds one.
     """
     folders = {"root": config.root, "store": config.store}
     if pathlib.Path(config.backbone.handle).is_dir():
         folders["backbone.handle"] = config.backbone.handle
+    if taught := getattr(config.transfer, "teacher", None):
+        folders[teacher.KEY] = taught
     for key, folder in folders.items():
         path = str(pathlib.Path(folder).absolute())
         if found := _PATTERN.search(path):
@@ -76,6 +85,59 @@ def backbone_identity(options: BackboneOptions) -> str:
     return f"{handle}, keras {importlib.metadata.version('keras')}"
 
 
+def pinned_transfer(config: Config) -> dict[str, Any]:
+    """The settings of the transfer method, a teacher by its own folder and with its hash: another one is no cache hit.
+
+    Raises:
+        GraftError: there is no such teacher, or it has another hash than `transfer.teacher_sha256`.
+    """
+    settings = config.transfer.model_dump()
+    if settings.get("teacher"):
+        folder = teacher_folder(settings["teacher"])
+        found, wanted = teacher.identity(folder), settings["teacher_sha256"]
+        if wanted not in (None, found):
+            raise GraftError(f"{teacher.KEY}: {folder} has sha256 {found}; transfer.teacher_sha256 is {wanted}")
+        settings |= {"teacher": str(folder.absolute()), "teacher_sha256": found}
+    return settings
+
+
+def teacher_folder(given: str) -> pathlib.Path:
+    """Where a teacher lies: an exported model, a version in a store, or the served version of a model there.
+
+    Raises:
+        GraftError: nothing of the kind lies there.
+    """
+    path = pathlib.Path(given)
+    if (path / "saved_model.pb").is_file():
+        return path
+    if (path / pointer.NAME).is_file():
+        store = ModelStore(path.absolute().parent)
+        version = store.served(path.absolute().name)
+        if version is not None:
+            return store.version_path(path.absolute().name, version)
+    raise GraftError(
+        f"{teacher.KEY}: {given!r} is neither an exported model nor a model of a store; allowed: the folder of a "
+        "SavedModel that Graft exported, STORE/MODEL or STORE/MODEL/VERSION"
+    )
+
+
+def check_teacher(config: Config, classes: Collection[str]) -> None:
+    """Refuses a teacher that cannot teach this pipeline's model.
+
+    Args:
+        config: of the pipeline.
+        classes: of the data; empty where they are not known yet.
+
+    Raises:
+        GraftError: see `teacher_folder` and `models.teacher.require_pupil`.
+    """
+    given = getattr(config.transfer, "teacher", None)
+    if given:
+        target = make_target(config.target)
+        folder, input = teacher_folder(given), make_input(config.input)
+        teacher.require_pupil(folder, input, target.kind, classes if target.has_vocabulary else (), ordered=False)
+
+
 def pin_schema(config: Config) -> str | None:
     """Copies the curated schema to a name that holds its hash, so that an edit of it is no cache hit."""
     if config.data.schema_file is None:
@@ -94,6 +156,14 @@ def pin_schema(config: Config) -> str | None:
     return str(target)
 
 
-def run_key(config: Config, data: str, code: str, backbone: str) -> str:
-    """Identity of what goes into a model; two runs with the same key make the same model."""
-    return hash_json([config.of_the_run(), data, code, backbone])
+def run_key(config: Config, data: str, code: str, backbone: str, teacher: str | None = None) -> str:
+    """Identity of what goes into a model; two runs with the same key make the same model.
+
+    Args:
+        config: of the pipeline.
+        data: fingerprint of the data.
+        code: version of the code.
+        backbone: identity of the backbone.
+        teacher: identity of the model that teaches, where there is one.
+    """
+    return hash_json([config.of_the_run(), data, code, backbone, *([teacher] if teacher else [])])

@@ -62,7 +62,11 @@ def config_reference() -> str:
             continue
         known.add((heading, model))
         level = "###" if ": " in heading else "##"
-        parts += [f"{level} {heading or 'Top level'}", _sentence(model), _table(key, model)]
+        parts += [
+            f"{level} {heading or 'Top level'}",
+            _sentence(model),
+            *([_table(key, model)] if _fields(model) else []),
+        ]
         if key in ("gates", "gates.slices.NAME"):
             parts += _gates(key)
     return "\n\n".join(parts) + "\n"
@@ -110,10 +114,28 @@ def _by_kind(
     fields |= {name: (members[0].model_fields[name].annotation, members[0].model_fields[name]) for name in shared}
     about = field.description or _sentence(members[0])
     yield from _sections(key, pydantic.create_model("Shared", __doc__=about, **fields), key)
+    # Methods of one family have many keys in common, which are told once.
+    families: dict[type[pydantic.BaseModel], list[str]] = {}
+    for name, member in kinds.items() if key == "transfer" else ():
+        families.setdefault(member.__mro__[1], []).append(name)
+    families = {
+        family: names
+        for family, names in families.items()
+        if len(names) > 1 and family.model_fields.keys() - {*shared, tag}
+    }
+    for family, names in families.items():
+        fields = {n: (f.annotation, f) for n, f in family.model_fields.items() if n not in (*shared, tag)}
+        made = pydantic.create_model("Family", __doc__=_sentence(family), **fields)
+        yield from _sections(key, made, f"{key}: {tag}: {', '.join(names)}")
     for name, member in kinds.items():
-        fields = {n: (f.annotation, f) for n, f in member.model_fields.items() if n not in (*shared, tag)}
+        told = member.__mro__[1].model_fields if member.__mro__[1] in families else {}
+        fields = {
+            n: (f.annotation, f)
+            for n, f in member.model_fields.items()
+            if n not in (*shared, tag) and not _same(f, told.get(n))
+        }
         doc = _first_paragraph(sys.modules[member.__module__].__doc__) if key == "transfer" else _sentence(member)
-        if fields:
+        if fields or told:
             yield from _sections(key, pydantic.create_model(name, __doc__=doc, **fields), f"{key}: {tag}: {name}")
 
 

@@ -17,7 +17,7 @@ from graft.models import page
 from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
 from graft.models.text import markdown, printable
-from graft.pipeline import plots, stages
+from graft.pipeline import curve_page, plots, stages
 from graft.pipeline.config import Config
 from graft.pipeline.lineage import describe_run, lineage_rows
 from graft.pipeline.metadata import Artifact, Metadata
@@ -30,6 +30,8 @@ REPORT_FILE, CARD_FILE = "report.html", "model_card.md"
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _MOST_NAMES = 30
 """A matrix of more names is a picture, not a table."""
+_BESIDE = (curve_page.PART,)
+"""Parts that no stage brings; what has nothing to show is left out."""
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -100,18 +102,19 @@ def write_report(
 
 def build_sections(ran: Ran, refusal: str | None = None) -> Iterator[Section]:
     """What the stages show, in their order; of a part that cannot be shown, why."""
-    for stage in stages.STAGES:
-        for part in stage.parts():
-            built = _guarded(part.name, functools.partial(part.build, ran), refusal)
-            if isinstance(built, str):
-                yield Section(part.name, part.title, absent=built)
-                continue
-            own = [block for block in built if not isinstance(block, page.Section)]
-            if own or not built:
-                yield Section(part.name, part.title, own)
-            for section in built:
-                if isinstance(section, page.Section):
-                    yield Section(section.name, section.title, section.blocks)
+    for part in (*(part for stage in stages.STAGES for part in stage.parts()), *_BESIDE):
+        built = _guarded(part.name, functools.partial(part.build, ran), refusal)
+        if part in _BESIDE and (refusal or not built):
+            continue
+        if isinstance(built, str):
+            yield Section(part.name, part.title, absent=built)
+            continue
+        own = [block for block in built if not isinstance(block, page.Section)]
+        if own or not built:
+            yield Section(part.name, part.title, own)
+        for section in built:
+            if isinstance(section, page.Section):
+                yield Section(section.name, section.title, section.blocks)
 
 
 def _drawn(section: Section, html: jinja2.Environment) -> Section:

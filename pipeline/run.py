@@ -42,6 +42,7 @@ def check(config: Config) -> SourceReport:
     report = check_source(config.request())
     if report.complete:
         check_class_names(config, report.classes)
+    prepare.check_teacher(config, report.classes if report.complete else ())
     check_backbone(config)
     return report
 
@@ -233,11 +234,13 @@ def make_keys(config: Config) -> Keys:
     store = ModelStore(config.store)
     data, code = fingerprint(config.request()), prepare.code_version()
     backbone = prepare.backbone_identity(config.backbone)
-    key = prepare.run_key(config, data, code, backbone)
+    transfer = prepare.pinned_transfer(config)
+    key = prepare.run_key(config, data, code, backbone, transfer.get("teacher_sha256"))
     return Keys(
         fingerprint=data,
         code=code,
         backbone=backbone,
+        transfer=transfer,
         schema_file=prepare.pin_schema(config),
         run_key=key,
         served=find_baseline(store, config.name, key),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
+from graft.models.errors import GraftError
+
 if TYPE_CHECKING:
     import keras
     import numpy as np
@@ -138,6 +140,20 @@ class Input(abc.ABC):
     def prepared_by(self) -> dict[str, Any]:
         """What of the settings decides the result of `prepare`, `kind` among it, as JSON types."""
 
+    def converted(self, prepared: "tf.Tensor", maker: "Input") -> "tf.Tensor":
+        """A batch that another input prepared, as near as can be to what this one would have made of the contents.
+
+        Args:
+            prepared: of `maker.spec`.
+            maker: of the same kind.
+
+        Raises:
+            GraftError: this kind knows no way.
+        """
+        if maker.prepared_by != self.prepared_by:
+            raise GraftError(f"{self.unit} prepared by {maker.prepared_by} cannot become those of {self.prepared_by}")
+        return prepared
+
     @abc.abstractmethod
     def augment(self, prepared: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         """One example of `spec`, without the leading dimension, changed at random by the settings; seed int64 [2]."""
@@ -182,6 +198,9 @@ class Input(abc.ABC):
     def unjudged(self) -> str | None:
         """What the settings keep `doubts` from judging, for people, or None."""
         return None
+
+    blends: ClassVar[bool] = False
+    """Whether the weighed mean of two prepared examples is an example too."""
 
     MISFIT: ClassVar[str]
     """Why features may be useless, for people: `the value range does not fit`."""

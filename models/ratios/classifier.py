@@ -8,11 +8,8 @@ target: by Bayes' rule the right one is p_target(x) m / (p_target(x) m + p_sourc
 
 The regression sees the coordinates and the squares of their distances from the mean, for the log ratio of two Gaussians
 is quadratic. It is cross-fitted: p of a row is from a regression that did not see it, for on its own rows a regression
-is too sure, and a sure p gives weights of nearly 0.
-
-Where p is near 1 a small error of it is a large one of w. No weight is above sqrt(n): that bounds the variance, and
-what it costs vanishes as n grows (Ionides, "Truncated Importance Sampling", J. Computational and Graphical Statistics
-17, 2008).
+is too sure, and a sure p gives weights of nearly 0. Where p is near 1 a small error of it is a large one of w: `most`
+matters here more than elsewhere.
 """
 
 import numpy as np
@@ -47,4 +44,4 @@ def estimate(source: np.ndarray, target: np.ndarray, most: float = 1000.0) -> np
         of_source = out[: len(source)]
         probabilities[of_source] = fitted.predict_proba(rows[: len(source)][of_source])[:, 1]
     odds = probabilities / np.maximum(1 - probabilities, _SURE)
-    return np.minimum(odds * (len(source) / len(target)), min(most, len(source) ** 0.5))
+    return np.minimum(odds * (len(source) / len(target)), most)

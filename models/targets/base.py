@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import BaseModel
 
+from graft.models.errors import GraftError
 from graft.models.gates import Gate, at_most
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Target(abc.ABC):
         has_vocabulary: whether Transform makes its names, of the classes that the data holds.
         one_value: whether an example has one value, a class.
         tunes: whether `tuned` learns anything of the trained model's answers.
+        softens: whether the outputs are logits, which a temperature softens.
         REASONS: codes of `Refused`, each with one line for people.
         stratum: what one of `strata` is called: `class`; empty where examples are not told apart.
         from_names: whether the name of a folder, or a number that indexes names, can be the target.
@@ -98,6 +100,7 @@ class Target(abc.ABC):
     has_vocabulary: ClassVar[bool]
     one_value: ClassVar[bool]
     tunes: ClassVar[bool] = False
+    softens: ClassVar[bool] = False
     REASONS: ClassVar[Mapping[str, str]]
     from_names: ClassVar[bool]
     stratum: ClassVar[str]
@@ -211,9 +214,27 @@ class Target(abc.ABC):
         """This target with the facts that the trained model's answers on the eval split teach."""
         return self
 
+    def scored_like(self, other: Self) -> Self:
+        """This target, whose `scores` are in the unit of another's: two that were fitted on other examples compare."""
+        return self
+
     @abc.abstractmethod
     def losses(self, encoded: "tf.Tensor", outputs: "tf.Tensor", training: bool) -> "tf.Tensor":
         """Loss of each example, float32 [n]; in training with class weights and label smoothing."""
+
+    def divergence(self, outputs: "tf.Tensor", model: "Target", others: "tf.Tensor", temperature: float) -> "tf.Tensor":
+        """How far outputs are from those of another model for the same examples, float32 [n]; 0 where they agree.
+
+        Args:
+            outputs: of the head, float32 [n, units].
+            model: the target of the other model, of the same kind and names; its facts may be others.
+            others: the outputs of its head.
+            temperature: what logits are divided by, 1 where the target does not soften.
+
+        Raises:
+            GraftError: this kind of target has no such measure.
+        """
+        raise GraftError(f"target.kind: outputs of kind {self.kind!r} cannot be learned from another model's")
 
     @abc.abstractmethod
     def progress(self, encoded: "tf.Tensor", outputs: "tf.Tensor") -> "Mapping[str, tf.Tensor]":

@@ -110,6 +110,7 @@ class Target(classes.Classes):
     score_range = 1.0
     one_value = True
     from_names = True
+    softens = True
     metrics = ("accuracy", "macro_f1", "calibration_error", "examples")
     slice_columns = {"accuracy": True, "macro_f1": True}
     words = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (share of examples)"}
@@ -173,6 +174,15 @@ class Target(classes.Classes):
         wanted = tf.one_hot(encoded, self.units) * (1 - smoothing) + smoothing / self.units
         losses = tf.nn.softmax_cross_entropy_with_logits(wanted, outputs)
         return losses * tf.gather(tf.constant(self.class_weights), encoded) if training else losses
+
+    def divergence(
+        self, outputs: "tf.Tensor", model: AnyTarget, others: "tf.Tensor", temperature: float
+    ) -> "tf.Tensor":
+        """Kullback-Leibler divergence from the other model's softened probabilities to these, nats."""
+        import tensorflow as tf
+
+        ours, theirs = (tf.nn.log_softmax(logits / temperature) for logits in (outputs, others))
+        return tf.reduce_sum(tf.exp(theirs) * (theirs - ours), axis=1)
 
     def progress(self, encoded: "tf.Tensor", outputs: "tf.Tensor") -> "Mapping[str, tf.Tensor]":
         """Whether the largest logit is at the label."""

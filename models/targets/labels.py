@@ -111,6 +111,7 @@ class Target(classes.Classes):
     one_value = False
     from_names = False
     tunes = True
+    softens = True
     metrics = ("mean_average_precision", "micro_f1", "macro_f1", "calibration_error", "examples")
     slice_columns = {"micro_f1": True, "macro_f1": True}
     words = {"loss": "loss (mean binary cross-entropy, nats)", "example_f1": "mean F1 of an example"}
@@ -169,6 +170,16 @@ class Target(classes.Classes):
         import keras
 
         return keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)(encoded, outputs)
+
+    def divergence(
+        self, outputs: "tf.Tensor", model: AnyTarget, others: "tf.Tensor", temperature: float
+    ) -> "tf.Tensor":
+        """Kullback-Leibler divergence between two answers to one class, softened, nats; the mean over the classes."""
+        import tensorflow as tf
+
+        ours, theirs = outputs / temperature, others / temperature
+        odds = tf.nn.sigmoid(theirs) * (theirs - ours) + tf.nn.softplus(ours) - tf.nn.softplus(theirs)
+        return tf.reduce_mean(odds, axis=1)
 
     def progress(self, encoded: "tf.Tensor", outputs: "tf.Tensor") -> "Mapping[str, tf.Tensor]":
         """F1 of each example's classes at probabilities of 0.5."""

@@ -196,6 +196,10 @@ class Target(AnyTarget):
                 )
         return self.with_facts(mean=mean.tolist(), std=std.tolist())
 
+    def scored_like(self, other: Self) -> Self:
+        """With the standard deviations of the other."""
+        return self.with_facts(std=other.facts["std"])
+
     @property
     def mean(self) -> np.ndarray:
         """float32 [k]."""
@@ -211,6 +215,16 @@ class Target(AnyTarget):
         import tensorflow as tf
 
         wanted = (tf.convert_to_tensor(encoded) - self.mean) / self.std
+        return tf.reduce_mean(tf.math.squared_difference(outputs, wanted), axis=1)
+
+    def divergence(
+        self, outputs: "tf.Tensor", model: AnyTarget, others: "tf.Tensor", temperature: float
+    ) -> "tf.Tensor":
+        """Squared distance in squares of this target's standard deviation, the mean over the columns."""
+        import tensorflow as tf
+
+        assert isinstance(model, Target)
+        wanted = (others * model.std + model.mean - self.mean) / self.std
         return tf.reduce_mean(tf.math.squared_difference(outputs, wanted), axis=1)
 
     def progress(self, encoded: "tf.Tensor", outputs: "tf.Tensor") -> "Mapping[str, tf.Tensor]":

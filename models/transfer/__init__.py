@@ -5,10 +5,9 @@ A method's file holds
 - `Options`: its settings, a `MethodOptions`;
 - `reads_inputs(options)`: whether it trains on inputs (then augmentation applies) or on cached features only;
 - `REFITS`: whether nothing chooses weights by eval after the head, so that a head may be refitted on it;
-- `ADAPTS`, optional: True where it learns from a labelled source domain and a target domain without labels, or a
-  function of its options that says so; then `task.train` and `task.eval` are of the source, and `task.unlabelled` of
-  the target;
-- `UNLABELLED`, optional: True where examples without labels may lie beside the labelled ones, as `task.unlabelled`;
+- `ADAPTS`, optional: True where it learns from a labelled source domain and a target domain without labels; then
+  `task.train` and `task.eval` are of the source, and `task.unlabelled` of the target. Or a function of the options;
+- `UNLABELLED`, likewise: whether examples without labels may lie beside the labelled ones, as `task.unlabelled`;
 - `check(options, head, input, target)`, where the method has limits: raises a GraftError with key, value received and
   what is allowed, for settings of its own that exclude each other and for heads, inputs and targets that it cannot do;
 - `fit(task)`: trains `task.head`, and `task.backbone` where the method does, and returns a `models.history.History`.
@@ -30,13 +29,20 @@ METHODS = Registry(
     "transfer.method",
     {
         "bss": "graft.models.transfer.bss",
+        "coral": "graft.models.transfer.coral",
+        "dann": "graft.models.transfer.dann",
+        "deep_coral": "graft.models.transfer.deep_coral",
         "delta": "graft.models.transfer.delta",
-        "frozen": "graft.models.transfer.frozen",
+        "distil": "graft.models.transfer.distil",
         "fine_tune": "graft.models.transfer.fine_tune",
+        "frozen": "graft.models.transfer.frozen",
         "instance_weighting": "graft.models.transfer.instance_weighting",
         "joint": "graft.models.transfer.joint",
         "l2_sp": "graft.models.transfer.l2_sp",
+        "mk_mmd": "graft.models.transfer.mk_mmd",
         "prune": "graft.models.transfer.prune",
+        "standardise": "graft.models.transfer.standardise",
+        "tradaboost": "graft.models.transfer.tradaboost",
     },
     default="frozen",
 )
@@ -48,6 +54,13 @@ class MethodOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     method: str
+
+    def refuse(self, head: HeadOptions, input: Input, target: BaseModel) -> None:
+        """Refuses what settings that several methods share cannot do; arguments as for `check_options`.
+
+        Raises:
+            GraftError: with key, value received and what is allowed.
+        """
 
 
 def parse_options(transfer: Mapping[str, Any]) -> MethodOptions:
@@ -69,13 +82,18 @@ def reads_inputs(options: MethodOptions) -> bool:
 
 def adapts(options: MethodOptions) -> bool:
     """Whether the method learns from a labelled source domain and a target domain without labels."""
-    found = getattr(METHODS.module(options.method), "ADAPTS", False)
-    return found(options) if callable(found) else found
+    return _told(options, "ADAPTS")
 
 
 def takes_unlabelled(options: MethodOptions) -> bool:
     """Whether the method takes examples without labels."""
-    return adapts(options) or getattr(METHODS.module(options.method), "UNLABELLED", False)
+    return adapts(options) or _told(options, "UNLABELLED")
+
+
+def _told(options: MethodOptions, name: str) -> bool:
+    """What a method's module says of itself: a bool, or a function of the options."""
+    told = getattr(METHODS.module(options.method), name, False)
+    return told(options) if callable(told) else told
 
 
 def check_options(options: MethodOptions, head: HeadOptions, input: Input, target: BaseModel) -> None:
@@ -89,7 +107,7 @@ def check_options(options: MethodOptions, head: HeadOptions, input: Input, targe
 
     Raises:
         GraftError: augmentation with a method that trains on cached features; a head refitted on eval with a method
-            that goes on to choose weights by eval; what the method's own `check` refuses.
+            that goes on to choose weights by eval; what the settings or the method's own `check` refuse.
     """
     method, module = options.method, METHODS.module(options.method)
     if head.refit and not module.REFITS:
@@ -104,5 +122,6 @@ def check_options(options: MethodOptions, head: HeadOptions, input: Input, targe
             f"{input.unit}, so augmentation has no effect; received {augment}. "
             f"Remove input.augment or choose a method that trains on {input.unit}, such as 'fine_tune'"
         )
+    options.refuse(head, input, target)
     if check := getattr(module, "check", None):
         check(options, head, input, target)

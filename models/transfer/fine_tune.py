@@ -1,9 +1,12 @@
 """Fine-tuning in two phases: first the head on frozen features, then backbone and head at a small learning rate.
 
+    minimise  L_target(head, backbone)      from the published backbone
+
 A fresh head sends large gradients through the backbone and distorts its features; a head that has converged does
 not (LP-FT: Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022). Batch normalisation stays in
 inference mode: the statistics of a small target set are worse than the published ones. The weights with the best
-eval loss over both phases are kept, so fine-tuning never ends worse on eval than the head alone.
+eval loss over all phases are kept, so fine-tuning never ends worse on eval than the head alone. What moves, how fast
+and in which order say the settings that all methods share which move the backbone (`models.transfer.moving`).
 """
 
 from __future__ import annotations

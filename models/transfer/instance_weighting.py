@@ -12,9 +12,10 @@ Estimators, each in `models.ratios`: `kmm` (Huang et al., NIPS 2006), `kliep` (S
 (`models.ratios.reduce` says why); their weights hold for the whole training, and for a backbone that moves. Examples of
 the target without a label tell what occurs there, too.
 
-Weights of 1 make it `joint`, bit for bit. Few rows that hold most of the weight make the estimate a matter of luck: the
-effective sample size (sum w)^2 / sum w^2 stands among the findings. Below 2 examples it is refused, below 10 or below
-1 % of the source it is told to be little.
+No weight is above sqrt(n) unless `most` says so (`models.ratios.truncation`). Weights of 1 make it `joint`, bit for
+bit. Few rows that hold most of the weight make the estimate a matter of luck: the effective sample size
+(sum w)^2 / sum w^2 stands among the findings. Below 2 examples it is refused, below 10 or below 1 % of the source it is
+told to be little.
 """
 
 from __future__ import annotations
@@ -61,7 +62,12 @@ class Options(MixedOptions):
     components: int = Field(
         default=16, ge=1, le=256, description="Most components of the features that the weights are estimated in."
     )
-    most: float = Field(default=1000.0, gt=1.0, description="Largest weight of an example before their mean is 1.")
+    most: float | None = Field(
+        default=None,
+        gt=1.0,
+        description="Largest weight of an example before their mean is made 1; null: the root of their number. The "
+        "paper of KMM has 1000.",
+    )
 
 
 def reads_inputs(options: Options) -> bool:
@@ -80,7 +86,7 @@ def check(options: Options, head: HeadOptions, input: Input, target: BaseModel) 
     Raises:
         GraftError: that is so.
     """
-    if options.labels == "source" and "weight" in options.model_fields_set:
+    if options.labels == "source" and options.weight != Options.model_fields["weight"].default:
         raise GraftError(
             f"transfer.weight: received {options.weight:g} beside transfer.labels: source; it weighs the source's loss "
             "against the target's, which is not looked at. Leave it out"
@@ -183,7 +189,7 @@ def ratios(source: np.ndarray, target: np.ndarray, options: Options) -> np.ndarr
     Raises:
         GraftError: too few rows of the target; no overlap that the estimator could see.
     """
-    from graft.models.ratios import ESTIMATORS
+    from graft.models.ratios import ESTIMATORS, truncation
     from graft.models.ratios.reduce import reduced
 
     if target.shape[0] < LEAST_TARGET:
@@ -192,6 +198,6 @@ def ratios(source: np.ndarray, target: np.ndarray, options: Options) -> np.ndarr
             f"there; received {target.shape[0]}, allowed: at least {LEAST_TARGET}"
         )
     rows, wanted = reduced(source, target, options.components)
-    weights = ESTIMATORS.module(options.estimator).estimate(rows, wanted, options.most)
+    weights = ESTIMATORS.module(options.estimator).estimate(rows, wanted, options.most or truncation(len(rows)))
     mean = float(weights.mean())
     return weights / mean if mean > 0 else weights

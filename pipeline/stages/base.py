@@ -38,6 +38,18 @@ Row = tuple[str, str]
 
 GONE = "no longer on disk"
 
+TRANSFERRED, NOT_TRANSFERRED, HELPS, SURE, FATE = QUESTIONS = (
+    "What transferred",
+    "What did not",
+    "Whether it helps",
+    "How sure that is",
+    "What became of it",
+)
+"""What `graft explain` answers of a run, in order."""
+
+Told = tuple[str, str]
+"""One of `QUESTIONS`, and a sentence that answers it."""
+
 
 class Absent(Exception):
     """A part of a report has nothing to show; the message says why."""
@@ -127,6 +139,8 @@ class Keys:
         store_id: identity of the model store.
         pointer: state of the store's pointer before the run.
         checkpoint_dir: where an unfinished training is kept.
+        transfer: settings of the transfer method, with the hash of what else it reads; empty: as the configuration has
+            them.
     """
 
     fingerprint: str
@@ -138,6 +152,7 @@ class Keys:
     store_id: str
     pointer: str
     checkpoint_dir: str
+    transfer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,6 +237,14 @@ class Stage(abc.ABC):
 
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[Row]:
         """The same for people, out of all that was described; of a pushed version also judged, with its `config`."""
+        return ()
+
+    def explain(self, execution: Execution | None) -> Sequence[Told]:
+        """What it has to say of what transferred, for people.
+
+        Args:
+            execution: the one that did the work; None where the stage was not reached or is no part of the pipeline.
+        """
         return ()
 
     def parts(self) -> Sequence[Part]:

@@ -74,6 +74,18 @@ class QualityGate(base.Stage):
             beside = ", ".join([f"version {served['version']}", *(f"{n} {v:.4f}" for n, v in figures.items())])
         return [("metrics", base.inline(metrics) + " (test split)" if metrics else base.GONE), ("baseline", beside)]
 
+    def explain(self, execution: Execution | None) -> Sequence[base.Told]:
+        figures = base.read_kept(execution, "quality", "figures.json")
+        if not figures:
+            return ()
+        target, served = _target(figures), figures["baseline"]
+        told = [(base.FATE, f"On the test split the candidate has {target.told(figures['candidate'])}.")]
+        if served and "statement" in served:
+            told.append(
+                (base.FATE, f"The model that was served before, version {served['version']}, {served['statement']}.")
+            )
+        return told
+
     def parts(self) -> Sequence[base.Part]:
         return [
             base.Part("quality", "Quality on the test split", _quality),

@@ -12,7 +12,7 @@ def settings(wiring: Wiring) -> Settings:
         target=config.target,
         backbone=config.backbone,
         head=config.head,
-        transfer=config.transfer.model_dump(),
+        transfer=keys.transfer or config.transfer.model_dump(),
         train=config.train,
         export=config.export,
         model_name=config.name,

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graft.models.page import Axes, Block, Column, Plot, Series, Table, Text
+from graft.models.transfer import METHODS
+from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
 from graft.pipeline.stages.settings import settings
@@ -48,6 +50,18 @@ class Train(base.Stage):
             return ()
         return [(name, base.inline(config[name])) for name in ("transfer", "head", "train")]
 
+    def explain(self, execution: Execution | None) -> Sequence[base.Told]:
+        history = base.read_kept(execution, "model_run", "history.json")
+        if history is None or execution is None or not history["epochs"]:
+            return [(base.TRANSFERRED, f"Nothing is known: no training was reached, or its history is {base.GONE}.")]
+        told = [(base.TRANSFERRED, sentence) for sentence in _transferred(execution.parameters, history)]
+        told += [(base.TRANSFERRED, f"{found['name'].capitalize()}: {found['words']}") for found in findings(history)]
+        return [
+            *told,
+            (base.NOT_TRANSFERRED, "The head that the backbone was trained with: only its features are used."),
+            (base.NOT_TRANSFERRED, "The new head's weights: they began anew and were learned from this data."),
+        ]
+
     def parts(self) -> Sequence[base.Part]:
         return [base.Part("training", "Training", _training)]
 
@@ -63,6 +77,33 @@ class Train(base.Stage):
         ]
         lines += [f"Found out, {found['name']}: {_value(found)}. {found['words']}" for found in findings(history)]
         return [(base.THE_MODEL, line) for line in lines]
+
+
+def _transferred(parameters: Mapping[str, Any], history: Mapping[str, Any]) -> list[str]:
+    """What of the backbone is in the model, in sentences."""
+    settings = parameters.get("custom_config") or {}
+    handle = (settings.get("backbone") or {}).get("handle", "the backbone")
+    method, best = history["method"], history["epochs"][history["best_epoch"] - 1]
+    told = []
+    if method in METHODS:
+        told.append(f"Method {method}: {(METHODS.module(method).__doc__ or '').splitlines()[0]}")
+    head = {"head", "learners"}
+    moving = sum(epoch["phase"] not in head for epoch in history["epochs"])
+    if not moving:
+        told.append(f"All of {handle}: its weights are as they were published, and every feature comes from them.")
+    elif best["phase"] in head:
+        told.append(
+            f"All of {handle}, as it was published: it was trained on for {moving} epochs, and no epoch was better on "
+            "eval than the head on the published features."
+        )
+    else:
+        unfrozen = (settings.get("transfer") or {}).get("unfreeze")
+        part = "" if unfrozen is None else f" as far as transfer.unfreeze {unfrozen} lets it"
+        told.append(
+            f"{handle} as a start: its weights have moved{part}, and those of epoch {history['best_epoch']} "
+            f"({best['phase'].replace('_', ' ')}) were best on eval."
+        )
+    return told
 
 
 def findings(history: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -23,6 +23,9 @@ _SIDE = 224
 _VERBS = ("init", "run", "predict", "models", "runs", "lineage", "kubeflow", "backbone")
 
 
+_LONG = [["graft", "demo"], ["graft", "rank"], ["graft", "curve"]]
+
+
 class Kind(enum.Enum):
     """What the test does with a command."""
 
@@ -40,7 +43,7 @@ def kind_of(command: str) -> Kind:
     if words[:2] == ["graft", "serve"]:
         return Kind.SERVER
     python = words[:2] == ["python", "-m"] and words[2].startswith("benchmarks.")
-    if python or words[0] in ("make", "tensorflow_model_server") or words[:2] == ["graft", "demo"]:
+    if python or words[0] in ("make", "tensorflow_model_server") or words[:2] in _LONG:
         return Kind.LONG
     return Kind.UNKNOWN
 

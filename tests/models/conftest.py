@@ -64,3 +64,17 @@ def training_input(tmp_path_factory: pytest.TempPathFactory) -> TrainingInput:
     for features, handle in (("features", "backbone.keras"), ("hub_features", "hub_backbone")):
         write_backbone(root / features, load_backbone(str(root / handle), image))
     return TrainingInput(root, root / "backbone.keras", root / "hub_backbone", root / "transform", images, labels)
+
+
+@pytest.fixture(scope="session")
+def taught(training_input, tmp_path_factory):
+    """An exported model that has learned the three classes: a head on the published backbone."""
+    from graft.models.export import export_model
+    from graft.models.transfer import METHODS
+
+    task = training_input.task({"method": "frozen"}, head={"solver": "lbfgs"})
+    METHODS.module("frozen").fit(task)
+    folder = tmp_path_factory.mktemp("teacher") / "model"
+    contents = training_input.images["eval"][:2]
+    export_model(task.backbone, task.head, task.target, training_input.transform, folder, contents)
+    return folder

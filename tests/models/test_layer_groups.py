@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from graft.models.errors import GraftError
-from graft.models.layer_groups import NamedLayer, group_layers, matching, unique
+from graft.models.layer_groups import NamedLayer, group_layers, matching, unique, without_common
 
 
 def layers(*names: str) -> list[NamedLayer]:
@@ -83,3 +83,10 @@ def test_a_pattern_that_names_nothing_is_refused_with_the_groups_there_are(patte
 
 def test_names_that_two_layers_share():
     assert unique(["a", "b", "a", "a"]) == ["a", "b", "a:2", "a:3"]
+
+
+def test_networks_that_hold_all_layers_are_left_out_of_names():
+    assert without_common(["net/stem/a", "net/stem/b", "net/c"]) == ["stem/a", "stem/b", "c"]
+    assert without_common(["net/in/a", "net/in/b"]) == ["a", "b"]
+    assert without_common(["a", "net/a"]) == ["a", "net/a"] and without_common(["net/a"]) == ["a"]
+    assert without_common([]) == []

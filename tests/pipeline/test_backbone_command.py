@@ -1,4 +1,4 @@
-"""`graft backbone check`, through the command line."""
+"""`graft backbone check` and `graft backbone show`, through the command line."""
 
 import json
 import pathlib
@@ -7,8 +7,10 @@ import keras
 import pytest
 import yaml
 from hostile_models import SIZE, save, write_to
+from small_inputs import pictures
 
 from graft.models.hashing import hash_file, hash_folder
+from graft.models.publish import publish_backbone
 from graft.pipeline import cli
 
 
@@ -98,3 +100,76 @@ def test_a_network_of_keras_applications(check, config):
     assert code == 1 and found["kind"] == "keras.applications" and found["feature_dim"] == 576
     assert found["faults"] == [f"its sha256 is not the pinned {'0' * 64}"] and len(found["sha256"]) == 64
     assert found["bytes"] > 3e6
+
+
+@pytest.fixture
+def show(capsys):
+    def run(*args) -> dict:
+        assert cli.main(["backbone", "show", *map(str, args), "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def network() -> keras.Model:
+    """Two convolutions with a normalisation after the first, images of 16 x 16."""
+    layers = [keras.layers.Conv2D(4, 3, name="conv_0"), keras.layers.BatchNormalization(name="norm_0")]
+    layers += [keras.layers.Conv2D(5, 1, use_bias=False, name="conv_1"), keras.layers.GlobalAveragePooling2D()]
+    return keras.Sequential([keras.Input((16, 16, 3)), *layers])
+
+
+def test_layers_in_groups_of_a_file_and_of_a_saved_model(show, tmp_path, capsys):
+    model = network()
+    model.save(tmp_path / "net.keras")
+    publish_backbone(model, tmp_path / "hub", pictures((16, 16)).spec)
+    expected = [
+        {
+            "name": "conv_0",
+            "parameters": 112 + 8,
+            "layers": [
+                {"name": "conv_0", "parameters": 112, "shapes": [[3, 3, 3, 4], [4]]},
+                {"name": "norm_0", "parameters": 8, "shapes": [[4], [4]]},
+            ],
+        },
+        {
+            "name": "conv_1",
+            "parameters": 20,
+            "layers": [{"name": "conv_1", "parameters": 20, "shapes": [[1, 1, 4, 5]]}],
+        },
+    ]
+    for handle in (tmp_path / "net.keras", tmp_path / "hub"):
+        found = show(handle)
+        assert (found["handle"], found["parameters"]) == (str(handle), 140)
+        assert found["groups"] == expected
+    assert cli.main(["backbone", "show", str(tmp_path / "hub")]) == 0
+    first, header, *rows, last = capsys.readouterr().out.splitlines()
+    assert first.endswith("2 groups, 3 layers, 140 parameters, from input to output")
+    assert header.split() == ["name", "parameters", "shapes"] and "transfer.unfreeze" in last
+    assert [row.split(maxsplit=2) for row in rows] == [
+        ["conv_0", "120"],
+        ["conv_0", "112", "3x3x3x4, 4"],
+        ["norm_0", "8", "4, 4"],
+        ["conv_1", "20"],
+        ["conv_1", "20", "1x1x4x5"],
+    ]
+
+
+def test_a_network_by_name_is_shown_without_its_weights(show, monkeypatch):
+    monkeypatch.setattr(keras.utils, "get_file", lambda *_, **__: pytest.fail("downloads weights"))
+    found = show("applications:MobileNetV2")
+    names = [group["name"] for group in found["groups"]]
+    assert (names[0], names[-1], len(names)) == ("Conv1", "Conv_1", 19)
+    assert found["parameters"] == 2_223_872  # 2,257,984 less the statistics of batch normalisation
+    assert found["handle"] == "applications:MobileNetV2"
+
+
+def test_what_may_not_be_loaded_is_not_shown(tmp_path, capsys):
+    folder = save(tmp_path / "model", "initialiser", write_to(tmp_path / "evil"))
+    assert cli.main(["backbone", "show", str(folder)]) == 2
+    assert "does more than compute" in capsys.readouterr().err and not (tmp_path / "evil").exists()
+
+
+def test_a_signature_has_no_layer_that_can_be_trained(tmp_path, capsys):
+    network().export(tmp_path / "plain", verbose=False)
+    assert cli.main(["backbone", "show", str(tmp_path / "plain")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("plain: no layer of it can be trained")

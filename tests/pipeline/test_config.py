@@ -58,13 +58,27 @@ def test_smallest_configuration_has_sound_defaults(load):
 
 def test_the_options_of_a_method_get_their_defaults(load):
     config = load(SMALLEST, "transfer={method: fine_tune, unfreeze: 0.5}")
-    assert config.transfer.model_dump() == {
-        "method": "fine_tune",
-        "unfreeze": 0.5,
-        "learning_rate": 1e-5,
-        "epochs": 5,
-        "head_epochs": None,
-    }
+    told = config.transfer.model_dump()
+    assert (
+        told.items()
+        >= {
+            "method": "fine_tune",
+            "unfreeze": 0.5,
+            "learning_rate": 1e-5,
+            "epochs": 5,
+            "head_epochs": None,
+            "optimizer": "adam",
+            "schedule": "constant",
+            "layer_decay": 1.0,
+            "gradual": False,
+            "mixup": 0.0,
+        }.items()
+    )
+
+
+def test_settings_of_a_method_that_exclude_each_other(refusal):
+    [line] = refusal(SMALLEST, "transfer={method: fine_tune, recipe: bit, epochs: 9}")
+    assert line.startswith("transfer: recipe 'bit' sets epochs, ") and "leave out epochs: 9; received" in line
 
 
 def test_overrides(load):
@@ -207,7 +221,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(refusal, override,
         ),
         (
             "transfer={method: fine_tune, unfreeze: 2}",
-            "transfer.unfreeze: input should be less than or equal to 1; received 2",
+            "transfer.unfreeze: input should be less than or equal to 1 or input should be a valid list; received 2",
         ),
         ("store=null", "store: input should be a valid string; received None (NoneType)"),
     ],

@@ -32,6 +32,7 @@ class Case:
         sections: other sections.
         floor: of the accuracy, which the run reaches; a third would be chance.
         findings: what the training must have found out, by name.
+        after: the case whose model it learns from.
     """
 
     transfer: Mapping[str, Any]
@@ -39,13 +40,31 @@ class Case:
     sections: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     floor: float = 0.4
     findings: tuple[str, ...] = ()
+    after: str | None = None
 
 
+DISTIL = {"method": "distil", "teacher": "runs/store-frozen/case"}
 CASES = {
+    "bss": Case({"method": "bss", "epochs": 2, "learning_rate": 1e-3}),
+    "delta": Case({"method": "delta", "epochs": 2, "learning_rate": 1e-3}, findings=("channels held most",)),
+    "distil": Case({**DISTIL, "epochs": 2, "learning_rate": 1e-3}, findings=("teacher",), after="frozen"),
+    "distil-frozen": Case({**DISTIL, "frozen": True}, findings=("teacher",), after="frozen"),
     "fine_tune": Case({"method": "fine_tune", "epochs": 2, "learning_rate": 1e-3}),
     "frozen": Case({"method": "frozen"}),
+    "instance_weighting": Case(
+        {"method": "instance_weighting", "weight": 0.5, "estimator": "classifier"},
+        TWO_DOMAINS,
+        findings=("effective sample size",),
+    ),
+    "instance_weighting_blind": Case(
+        {"method": "instance_weighting", "labels": "source"}, TWO_DOMAINS, findings=("effective sample size",)
+    ),
     "joint": Case({"method": "joint", "weight": 0.5}, TWO_DOMAINS),
+    "l2_sp": Case(
+        {"method": "l2_sp", "epochs": 2, "learning_rate": 1e-3}, findings=("distance from the published weights",)
+    ),
     "prune": Case({"method": "prune", "epochs": 3, "learning_rate": 1e-3, "every": 5}),
+    "tradaboost": Case({"method": "tradaboost"}, TWO_DOMAINS, findings=("effective sample size", "L2 strength")),
 }
 """By name; more than one of a method where its settings make another training of it."""
 
@@ -80,6 +99,8 @@ def test_every_method_has_a_case():
 @pytest.mark.parametrize("name", CASES)
 def test_a_method_runs_is_served_and_is_stopped(name, materials, folder):
     case, material, runs = CASES[name], materials["image"], folder / "runs"
+    if case.after is not None and not (runs / f"store-{case.after}").exists():
+        configure(folder, material, case.after, CASES[case.after].floor).again()
     outcome = configure(folder, material, name, case.floor).again()
     assert outcome.code == 0, outcome.stderr
     assert outcome.value["status"] == "passed" and outcome.value["model_version"] == 1

@@ -92,6 +92,7 @@ class Input(Admission, base.Input):
     column = "image"
     reads_paths = True
     suffixes = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+    blends = True
     MISFIT = "the value range does not fit"
 
     @property
@@ -119,6 +120,18 @@ class Input(Admission, base.Input):
     def prepared_by(self) -> dict[str, Any]:
         size, values = list(self.image_size), [float(value) for value in self.value_range]
         return {"kind": self.kind, "image_size": size, "value_range": values}
+
+    def converted(self, prepared: "tf.Tensor", maker: base.Input) -> "tf.Tensor":
+        """Another size by bilinear interpolation, another value range by the line through its ends."""
+        import tensorflow as tf
+
+        assert isinstance(maker, Input)
+        if maker.image_size != self.image_size:
+            prepared = tf.image.resize(prepared, self.image_size, antialias=True)
+        if maker.value_range != self.value_range:
+            (low, high), (wanted_low, wanted_high) = maker.value_range, self.value_range
+            prepared = wanted_low + (prepared - low) * ((wanted_high - wanted_low) / (high - low))
+        return prepared
 
     def augment(self, prepared: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         from graft.models.inputs.image.augment import augment

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from graft.models.arrays import Picked
-from graft.models.ratios import ESTIMATORS
+from graft.models.ratios import ESTIMATORS, truncation
 from graft.models.ratios.kernel import gaussian, mean_gaussian, median_bandwidth, spread
 from graft.models.ratios.reduce import reduced
 from graft.models.ratios.sample_size import effective
@@ -31,10 +31,20 @@ def test_a_line_fitted_under_the_weights_fits_where_the_target_lies(name):
         rng = np.random.default_rng(seed)
         source, target = rng.normal(1, 0.5, (300, 1)), rng.normal(2, 0.25, (300, 1))
         told = np.sinc(source[:, 0]) + rng.normal(0, 0.1, 300)
-        weights = ESTIMATORS.module(name).estimate(source, target, 1000.0)
+        weights = ESTIMATORS.module(name).estimate(source, target, truncation(300))
         assert error(weights, source, told, target) < error(np.ones(300), source, told, target) / 20
         true = norm.pdf(source[:, 0], 2, 0.25) / norm.pdf(source[:, 0], 1, 0.5)
         assert effective(true) / 4 < effective(weights) < 4 * effective(true) < 150
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_no_row_at_the_edge_of_the_source_takes_all_the_weight(name):
+    """The target lies beyond all rows of the source but one."""
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(0, 0.3, (400, 1)), rng.normal(2.5, 0.3, (200, 1))
+    source[7] = 2.0
+    weights = ESTIMATORS.module(name).estimate(source, target, truncation(400))
+    assert weights.argmax() == 7 and weights.max() <= 20
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
