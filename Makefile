@@ -37,7 +37,7 @@ install: .venv/.installed ## the locked environment in .venv
 	@$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: install ## the main job on scikit-learn's digits, no network needed
+demo: install ## the main job on handwritten digits, no network needed
 	@$(BIN)/graft demo
 
 test: install ## every test, and those of the graph with oneDNN too

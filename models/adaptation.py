@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graft.models.history import Finding
     from graft.models.task import Split, Task
 
-_MOST = 2000
+MOST = 2000
 """Examples of each domain that the distance is measured on."""
 
 _FEWEST = 20
@@ -125,7 +125,7 @@ def proxy_a_distance(source: np.ndarray, target: np.ndarray) -> float:
 
 def sample(features: Any) -> np.ndarray:
     """At most some thousand feature vectors, spread evenly over all."""
-    return np.asarray(features[np.unique(np.linspace(0, len(features) - 1, _MOST).astype(int))])
+    return np.asarray(features[np.unique(np.linspace(0, len(features) - 1, MOST).astype(int))])
 
 
 def distance_findings(before: float, after: float | None, changed: str) -> list[Finding]:
@@ -174,9 +174,8 @@ def require_adapted(task: Task, outputs: Callable[[Split], np.ndarray], most_of_
     constant = np.repeat(model.bias[None], len(task.eval), axis=0)
     chance = target.scores(task.eval.targets, target.measured(constant)).mean()
     reason = f"transfer.method {method!r} collapsed: "
-    advice = (
-        "; a smaller transfer.weight aligns less, and a source whose labels do not fit its examples adapts to nothing"
-    )
+    less = "a smaller transfer.weight aligns less, and " if hasattr(task.options, "weight") else ""
+    advice = f"; {less}a source whose labels do not fit its examples adapts to nothing"
     best = 1.0 if target.score_range == 1.0 else chance  # of scores without a best one any gain counts
     if found <= chance + _LEAST_SKILL * (best - chance):
         raise GraftError(

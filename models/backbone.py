@@ -324,7 +324,7 @@ def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:
     scratch = Backbone.from_config({**backbone.get_config(), "identity": identity, "unfrozen": 0.0, "kept": ()})
     learned = {id(variable) for unit in scratch.units for variable in unit}
     for index, (fresh, published) in enumerate(zip(scratch.body.variables, backbone.body.variables, strict=True)):
-        value = _drawn(fresh, id(fresh) in learned, np.random.default_rng([seed, index]))
+        value = drawn_anew(fresh, id(fresh) in learned, np.random.default_rng([seed, index]))
         fresh.assign(published if value is None else value)
     scratch.unfreeze(backbone.unfrozen)
     return scratch
@@ -369,7 +369,7 @@ def _first_spec(signature) -> tf.TensorSpec:
     return next(spec for spec in tf.nest.flatten(signature) if isinstance(spec, tf.TensorSpec))
 
 
-def _drawn(variable: keras.Variable, learned: bool, rng: np.random.Generator) -> np.ndarray | None:
+def drawn_anew(variable: keras.Variable, learned: bool, rng: np.random.Generator) -> np.ndarray | None:
     """A starting value for `variable`, or None where it is a constant of the network."""
     shape = tuple(variable.shape)
     if STATISTIC.search(variable.name):

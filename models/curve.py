@@ -166,6 +166,10 @@ class _Curve:
             train = _share(orders["train"], count)
             if len(train) < 2:
                 return f"{count} percent of {len(targets['train'])} training examples are {len(train)}; at least 2"
+            try:
+                self._whole.target.fitted(targets["train"][train])
+            except GraftError as error:
+                return f"of {len(train)} examples nothing can be learned ({error})"
             return _Rows(train, _share(orders["eval"], choosing, 2))
         names = self._whole.target.names
         held = np.bincount(targets["train"], minlength=len(names))
@@ -230,18 +234,14 @@ class _Curve:
     def _comparison(self, rows: _Rows, transfer: Mapping[str, Any]) -> Comparison:
         """The task with the drawn examples, and with so many epochs that they make the least number of steps."""
         settings = self._whole.settings
-        options = parse_options(transfer)
+        given = parse_options(transfer).model_dump(mode="json")
         epochs = self._epochs(rows, settings.train.epochs)
-        updates = {
-            name: self._epochs(rows, value)
-            for name in ("epochs", "head_epochs")
-            if isinstance(value := getattr(options, name, None), int)
-        }
+        # A recipe that sets the epochs itself does not list them.
+        updates = {name: self._epochs(rows, given[name]) for name in ("epochs", "head_epochs") if given.get(name)}
         training = settings.train.model_copy(update={"epochs": epochs, "patience": epochs})
-        given = {**options.model_dump(mode="json"), **updates}
         return dataclasses.replace(
             self._whole,
-            settings=settings.model_copy(update={"transfer": given, "train": training}),
+            settings=settings.model_copy(update={"transfer": {**given, **updates}, "train": training}),
             train=_some(self._whole.train, self._labelled["train"], rows.train),
             eval=_some(self._whole.eval, self._labelled["eval"], rows.eval),
         )
@@ -295,14 +295,16 @@ def said(name: str, points: Sequence[Mapping[str, Any]], unit: str) -> str:
             gains = [min(gain["mean"] for gain in point["gains"][name].values()) for point in found]
             low, high = min(gains), max(gains)
             size = f"{low:+.3f}" if len(found) == 1 else f"{low:+.3f} to {high:+.3f}"
-            parts.append(f"{told} with {listed(found)} {unit} ({size})")
+            parts.append(f"{told} with {listed(found, unit)} ({size})")
     return f"{name} {'; it '.join(parts)}."
 
 
-def listed(points: Sequence[Mapping[str, Any]]) -> str:
+def listed(points: Sequence[Mapping[str, Any]], unit: str) -> str:
     """Numbers of labels in words."""
-    names = ["all" if point["labels"] is ALL else str(point["labels"]) for point in points]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    whole = "100" if unit.startswith("percent") else "all"
+    names = [whole if point["labels"] is ALL else str(point["labels"]) for point in points]
+    together = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{together} {unit}"
 
 
 def sureness(seeds: int) -> str:
@@ -313,8 +315,8 @@ def sureness(seeds: int) -> str:
     outside = 2 / (seeds + 1)
     return (
         f"{seeds} seeds: bars run from the lowest to the highest of them; the next draw of labels would fall outside "
-        f"with a probability of {outside:.0%}. Gains are judged by intervals over seeds and examples at once "
-        f"({gap.FALSE_ALARMS:.0%} false alarms at either end)."
+        f"with a probability of {outside:.0%}. Of all examples there is one draw only. Gains are judged by intervals "
+        f"over seeds and examples at once ({gap.FALSE_ALARMS:.0%} false alarms at either end, each point for itself)."
     )
 
 

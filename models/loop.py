@@ -129,7 +129,7 @@ class _Run:
             learn, judge = _Compiled(self._task, phase.learn, phase, optimizer), _Compiled(self._task, phase.judge)
             epochs = streams.shuffled(phase.learn.streams, first, phase.epochs, training.seed + index)
             for epoch in range(first, phase.epochs):
-                if self._waited >= training.patience:
+                if phase.stops_early and self._waited >= training.patience:
                     break
                 started = time.monotonic()
                 figures = self._pass(phase, learn, next(epochs), phase.learn.main.count)
@@ -147,6 +147,8 @@ class _Run:
     def _begin(self, phase: Phase) -> None:
         """Before the first epoch of a phase: what the phases before have reached is the best so far."""
         self._waited = 0
+        if phase.begin is not None:
+            phase.begin()
         judged = (self._history.monitor, self._history.lower_is_better)
         if (phase.monitor, phase.lower_is_better) != judged or phase.settles is not None:
             self._best_value = math.inf  # what they were judged by says nothing here, or they may not be kept

@@ -121,9 +121,14 @@ class Phase:
         backbone: the backbone that moves in this phase.
         dtype_policy: the Keras policy it computes in meanwhile.
         statistics: of batch normalisation, to estimate anew from the main stream before each evaluation.
+        stops_early: whether it ends after `train.patience` epochs without a better figure; what follows a schedule of
+            rates has to reach the end of it.
         clip: largest norm of the gradient over all groups, see `models.optimizers.Several`.
         settles: epochs after which its weights are what is asked for; nothing before them, in this phase or an earlier
             one, is kept, and they do not count as epochs without a better figure. None: any weights will do.
+        begin: called before the first epoch, in the strategy's scope, and not where a checkpoint is continued within
+            the phase; puts variables where the phase begins, if that is not where those before it have led. What it
+            reads must be in `state`, or the same in every process.
     """
 
     name: str
@@ -138,8 +143,10 @@ class Phase:
     backbone: Backbone | None = None
     dtype_policy: str = "float32"
     statistics: BatchStatistics | None = None
+    stops_early: bool = True
     clip: float | None = None
     settles: int | None = None
+    begin: Callable[[], None] | None = None
 
     @property
     def trainable(self) -> list[keras.Variable]:

@@ -40,5 +40,5 @@ def comes_unchanged(task: Task) -> bool:
     """Whether the training examples reach the backbone as they are stored, so that what a network that only looks makes
     of them is known beforehand."""
     assert task.backbone is not None
-    mixes = any(getattr(task.options, name, None) for name in ("mixup", "recipe"))  # a recipe may
+    mixes = getattr(task.options, "mixup", 0) or getattr(task.options, "recipe", None)  # which may mix, by its rule
     return not task.backbone.takes.augments and not mixes

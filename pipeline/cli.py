@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--from", dest="from_stage", metavar="STAGE", help="run this stage and those after it again")
     run.add_argument("--wait", action="store_true", help="wait for another run of this pipeline")
 
-    demo = add("demo", _demo, "show transfer that helps and transfer that hurts, on scikit-learn's digits")
+    demo = add("demo", _demo, "show transfer that helps and transfer that hurts, on handwritten digits")
     demo.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default: 3)")
     demo.add_argument("--root", default="runs/demo", help="folder to work in (default: runs/demo)")
 

@@ -41,11 +41,18 @@ class Options(MovingOptions):
     epochs: int = Field(default=5, ge=1, description="Most epochs of the second phase, the ramp's among them.")
 
     @model_validator(mode="after")
-    def _recovers(self) -> Options:
+    def _has_one_phase_to_prune_and_recover_in(self) -> Options:
         if self.ramp_epochs >= self.epochs:
             raise ValueError(
                 f"ramp_epochs is {self.ramp_epochs} of {self.epochs} epochs; allowed: fewer than epochs, so that the "
                 "pruned network has at least one to recover in"
+            )
+        if self.gradual or self.recipe:
+            told = "gradual true" if self.gradual else f"recipe {self.recipe}"
+            raise ValueError(f"prune has one phase of a length that it must know; leave out {told}")
+        if not self.layer_decay:
+            raise ValueError(
+                "prune sets weights of all that is unfrozen; with layer_decay 0 most of it stays; unfreeze less"
             )
         return self
 

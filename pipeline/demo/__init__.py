@@ -1,4 +1,4 @@
-"""`graft demo`: transfer that helps and transfer that hurts, on scikit-learn's digits."""
+"""`graft demo`: transfer that helps and transfer that hurts, on handwritten digits."""
 
 from graft.pipeline.demo.story import demo
 

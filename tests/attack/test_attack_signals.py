@@ -89,5 +89,5 @@ def test_the_demo_ends_by_a_signal_too(tmp_path):
     assert demo.returncode == 143
     assert value["status"] == "interrupted" and "SIGTERM" in value["error"]
     assert stderr.splitlines()[-1].startswith("graft: ") and "Traceback" not in stderr
-    [run] = tmp_path.glob("*/runs/digits/runs/*/run.json")
+    [run] = tmp_path.glob("*/runs/mnist/runs/*/run.json")
     assert json.loads(run.read_text())["status"] == "interrupted"

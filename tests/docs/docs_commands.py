@@ -23,6 +23,9 @@ _SIDE = 224
 _VERBS = ("init", "run", "predict", "models", "runs", "lineage", "kubeflow", "backbone")
 
 
+_LONG = [["graft", "demo"], ["graft", "rank"], ["graft", "curve"]]
+
+
 class Kind(enum.Enum):
     """What the test does with a command."""
 
@@ -40,7 +43,7 @@ def kind_of(command: str) -> Kind:
     if words[:2] == ["graft", "serve"]:
         return Kind.SERVER
     python = words[:2] == ["python", "-m"] and words[2].startswith("benchmarks.")
-    if python or words[0] in ("make", "tensorflow_model_server") or words[:2] == ["graft", "demo"]:
+    if python or words[0] in ("make", "tensorflow_model_server") or words[:2] in _LONG:
         return Kind.LONG
     return Kind.UNKNOWN
 
@@ -64,7 +67,9 @@ def check_exists(command: str) -> None:
     elif program == "python":
         found = importlib.util.find_spec(words[1])
         assert found is not None and found.origin is not None, f"{command}: no module {words[1]}"
-        tree = ast.parse(pathlib.Path(found.origin).read_text(encoding="utf-8"))
+        origin = pathlib.Path(found.origin)
+        main = origin.with_name("__main__.py")  # of a package
+        tree = ast.parse((main if origin.name == "__init__.py" else origin).read_text(encoding="utf-8"))
         known = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     else:
         from graft.serving.launch import serve_command

@@ -14,19 +14,25 @@ from graft.pipeline.stages.base import Ran
 
 
 def result(*values):
-    return {"per_seed": list(values), "mean": sum(values) / len(values), "median": sorted(values)[1], "min": min(values),
-            "max": max(values), "interval": [0.1, 0.9]}  # fmt: skip
+    low, median, high = sorted(values)
+    mean = sum(values) / len(values)
+    figures = {"mean": mean, "median": median, "min": low, "max": high}
+    return {"per_seed": list(values), **figures, "interval": [0.1, 0.9]}
 
 
 def point(labels, examples, each, *scores):
     names = ("frozen", "fine_tune", "raw_linear_head", "scratch")
     gains = {rival: {"mean": 0.2, "low": 0.1, "high": 0.3} for rival in names[2:]}
-        "raw_linear_head": {"mean": 0.2, "low": 0.1, "high": 0.3},
-        "scratch": {"mean": 0.3, "low": 0.1, "high": 0.4},
-    }
     results = {name: result(score - 0.05, score, score + 0.05) for name, score in zip(names, scores, strict=True)}
-    return {"labels": labels, "examples": examples, "each": each, "chosen_on": examples, "results": results,
-            "gains": {"frozen": gains, "fine_tune": gains}, "verdicts": {}}  # fmt: skip
+    return {
+        "labels": labels,
+        "examples": examples,
+        "each": each,
+        "chosen_on": examples,
+        "results": results,
+        "gains": {"frozen": gains, "fine_tune": gains},
+        "verdicts": {},
+    }
 
 
 FOUND = {

@@ -44,12 +44,24 @@ class Case:
 
 
 DISTIL = {"method": "distil", "teacher": "runs/store-frozen/case"}
+HIDDEN = {"head": {"hidden": [16], "dropout": 0.0}}
+DISTANCE = ("domain distance", "domain distance after")
 CASES = {
     "bss": Case({"method": "bss", "epochs": 2, "learning_rate": 1e-3}),
+    "coral": Case({"method": "coral"}, TWO_DOMAINS, findings=DISTANCE),
+    "dann": Case({"method": "dann", "weight": 0.03}, TWO_DOMAINS, HIDDEN, findings=DISTANCE),
+    "deep_coral": Case({"method": "deep_coral", "weight": [0, 1]}, TWO_DOMAINS, HIDDEN, findings=("weight", *DISTANCE)),
     "delta": Case({"method": "delta", "epochs": 2, "learning_rate": 1e-3}, findings=("channels held most",)),
     "distil": Case({**DISTIL, "epochs": 2, "learning_rate": 1e-3}, findings=("teacher",), after="frozen"),
     "distil-frozen": Case({**DISTIL, "frozen": True}, findings=("teacher",), after="frozen"),
     "fine_tune": Case({"method": "fine_tune", "epochs": 2, "learning_rate": 1e-3}),
+    "fine_tune_in_phases": Case(
+        {
+            **{"method": "fine_tune", "epochs": 2, "learning_rate": 1e-3, "unfreeze": ["*"], "gradual": True},
+            **{"layer_decay": 0.4, "head_multiplier": 2.0, "optimizer": "adamw", "clip": 1.0, "mixup": 0.2},
+            **{"schedule": "cosine", "warmup": 0.1},
+        }
+    ),
     "frozen": Case({"method": "frozen"}),
     "instance_weighting": Case(
         {"method": "instance_weighting", "weight": 0.5, "estimator": "classifier"},
@@ -63,7 +75,13 @@ CASES = {
     "l2_sp": Case(
         {"method": "l2_sp", "epochs": 2, "learning_rate": 1e-3}, findings=("distance from the published weights",)
     ),
+    "mk_mmd": Case({"method": "mk_mmd", "weight": 0.3}, TWO_DOMAINS, HIDDEN, findings=DISTANCE),
     "prune": Case({"method": "prune", "epochs": 3, "learning_rate": 1e-3, "every": 5}),
+    "select": Case(
+        {"method": "select", "candidates": 2, "epochs": 2, "learning_rate": 1e-3},
+        findings=("layer groups transferred unchanged",),
+    ),
+    "standardise": Case({"method": "standardise"}, TWO_DOMAINS, findings=DISTANCE),
     "tradaboost": Case({"method": "tradaboost"}, TWO_DOMAINS, findings=("effective sample size", "L2 strength")),
 }
 """By name; more than one of a method where its settings make another training of it."""

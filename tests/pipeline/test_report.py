@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.figure import Figure
 from metadata_writer import MetadataWriter
 from PIL import Image
 from tensorflow_metadata.proto.v0 import anomalies_pb2
@@ -536,10 +537,17 @@ def test_many_classes_are_a_picture(run):
 
 
 def test_report_is_quick(run):
+    """It holds some ten pictures; it costs processor time as a few dozen plain ones do."""
     run.write()
-    start = time.perf_counter()
+    start = time.process_time()
     run.write()
-    assert time.perf_counter() - start < 5
+    ours = time.process_time() - start
+    start = time.process_time()
+    for _ in range(5):
+        figure = Figure()
+        figure.subplots().plot(range(10))
+        figure.savefig(io.BytesIO(), format="svg")
+    assert ours < 60 * (time.process_time() - start) / 5
 
 
 def test_lineage_names_the_run_that_did_the_work(run):

@@ -73,9 +73,18 @@ def test_killed_on_the_ramp_it_ends_as_an_uninterrupted_run(training_input, tmp_
     np.testing.assert_array_equal(*[probabilities(tmp_path / name / "model", images) for name in ("whole", "broken")])
 
 
-def test_a_ramp_that_leaves_no_epoch_to_recover_in_is_refused():
-    with pytest.raises(ValidationError, match=r"ramp_epochs is 5 of 5 epochs; allowed: fewer than epochs"):
-        prune.Options(ramp_epochs=5, epochs=5)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ramp_epochs": 5, "epochs": 5}, "ramp_epochs is 5 of 5 epochs; allowed: fewer than epochs"),
+        ({"gradual": True}, "leave out gradual true"),
+        ({"recipe": "bit"}, "leave out recipe bit"),
+        ({"layer_decay": 0.0}, "with layer_decay 0 most of it stays"),
+    ],
+)
+def test_settings_that_it_cannot_honour_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        prune.Options(**settings)
 
 
 def test_several_devices_are_refused(training_input):

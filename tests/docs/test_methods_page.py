@@ -1,0 +1,18 @@
+"""The pages on methods: every method is there, and the table is what the measured rows say."""
+
+import docs_pages as pages
+
+from benchmarks.methods import MEASURED, table
+from graft.models.transfer import METHODS
+
+
+def test_every_method_is_on_the_page():
+    text = (pages.TOP / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert [name for name in METHODS if f"| `{name}` | `transfer: {{method: {name}" not in text] == []
+
+
+def test_the_table_is_written_from_the_measured_rows():
+    written = (pages.TOP / "docs" / "methods-table.md").read_text(encoding="utf-8")
+    rows = table.load(pages.TOP / MEASURED)
+    assert written == table.markdown(rows, MEASURED)
+    assert all(row["seeds"] >= 3 for row in rows) and len(rows) > 5
