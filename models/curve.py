@@ -166,6 +166,10 @@ class _Curve:
             train = _share(orders["train"], count)
             if len(train) < 2:
                 return f"{count} percent of {len(targets['train'])} training examples are {len(train)}; at least 2"
+            try:
+                self._whole.target.fitted(targets["train"][train])
+            except GraftError as error:
+                return f"of {len(train)} examples nothing can be learned ({error})"
             return _Rows(train, _share(orders["eval"], choosing, 2))
         names = self._whole.target.names
         held = np.bincount(targets["train"], minlength=len(names))
@@ -291,14 +295,16 @@ def said(name: str, points: Sequence[Mapping[str, Any]], unit: str) -> str:
             gains = [min(gain["mean"] for gain in point["gains"][name].values()) for point in found]
             low, high = min(gains), max(gains)
             size = f"{low:+.3f}" if len(found) == 1 else f"{low:+.3f} to {high:+.3f}"
-            parts.append(f"{told} with {listed(found)} {unit} ({size})")
+            parts.append(f"{told} with {listed(found, unit)} ({size})")
     return f"{name} {'; it '.join(parts)}."
 
 
-def listed(points: Sequence[Mapping[str, Any]]) -> str:
+def listed(points: Sequence[Mapping[str, Any]], unit: str) -> str:
     """Numbers of labels in words."""
-    names = ["all" if point["labels"] is ALL else str(point["labels"]) for point in points]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    whole = "100" if unit.startswith("percent") else "all"
+    names = [whole if point["labels"] is ALL else str(point["labels"]) for point in points]
+    together = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{together} {unit}"
 
 
 def sureness(seeds: int) -> str:

@@ -129,7 +129,7 @@ class _Run:
             learn, judge = _Compiled(self._task, phase.learn, phase, optimizer), _Compiled(self._task, phase.judge)
             epochs = streams.shuffled(phase.learn.streams, first, phase.epochs, training.seed + index)
             for epoch in range(first, phase.epochs):
-                if self._waited >= training.patience:
+                if phase.stops_early and self._waited >= training.patience:
                     break
                 started = time.monotonic()
                 figures = self._pass(phase, learn, next(epochs), phase.learn.main.count)

@@ -121,6 +121,8 @@ class Phase:
         backbone: the backbone that moves in this phase.
         dtype_policy: the Keras policy it computes in meanwhile.
         statistics: of batch normalisation, to estimate anew from the main stream before each evaluation.
+        stops_early: whether it ends after `train.patience` epochs without a better figure; what follows a schedule of
+            rates has to reach the end of it.
         clip: largest norm of the gradient over all groups, see `models.optimizers.Several`.
         settles: epochs after which its weights are what is asked for; nothing before them, in this phase or an earlier
             one, is kept, and they do not count as epochs without a better figure. None: any weights will do.
@@ -141,6 +143,7 @@ class Phase:
     backbone: Backbone | None = None
     dtype_policy: str = "float32"
     statistics: BatchStatistics | None = None
+    stops_early: bool = True
     clip: float | None = None
     settles: int | None = None
     begin: Callable[[], None] | None = None

@@ -63,7 +63,6 @@ def backbone_phase(
     terms: Sequence[Term] = (),
     groups: Sequence[Group] = (),
     mixup: float = 0.0,
-    clip: float | None = None,
 ) -> Phase:
     """Backbone and head together, on inputs.
 
@@ -78,7 +77,6 @@ def backbone_phase(
         terms: of the objective, over all streams.
         groups: what moves of backbone and head, and how; by default all that is trainable, by one Adam.
         mixup: alpha of `models.mixup` over the training examples; 0: they stay as they are.
-        clip: as of a phase.
     """
     backbone = task.backbone
     assert backbone is not None
@@ -109,7 +107,6 @@ def backbone_phase(
         backbone=backbone,
         dtype_policy=precision.choose_policy(task.training.mixed_precision),
         statistics=BatchStatistics(backbone, moved, train.spec["inputs"]) if batch_norm_training else None,
-        clip=clip,
     )
 
 

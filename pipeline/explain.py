@@ -109,7 +109,7 @@ def _fate(result: Mapping[str, Any], gates: Sequence[Gate]) -> list[str]:
         told.append(f"The model was pushed as version {result['model_version']}.")
     else:
         reason = f": {result['reason']}" if result["reason"] and not closed else ""
-        told.append(f"The model was not pushed; the run ended with `{result['status']}`{reason}.")
+        told.append(f"The model was not pushed; the run's status is `{result['status']}`{reason}.")
     return told
 
 

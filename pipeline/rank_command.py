@@ -197,34 +197,40 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     told = [f"{drawn}; no other split was looked at."]
     if sample["left_out"]:
         told.append(f"Left out, for they have too few examples: {', '.join(sample['left_out'])}.")
-    titles = [one["title"] for one in scores.values()]
-    rows = []
     order = sorted(found["candidates"].items(), key=lambda item: (item[1]["mean_rank"] is None, item[1]["mean_rank"]))
+    taken = [name for name in scores if any(name in one["scores"] for _, one in order)]
+    rows = []
     for candidate, one in order:
         seconds = f"{sum(one['seconds'].values()):.1f}"
         if one["error"] is not None:
-            rows.append((candidate, "-", *("-" for _ in scores), "-", seconds))
+            rows.append((candidate, "-", *("-" for _ in taken), "-", seconds))
             continue
         cells = (
-            f"{one['scores'][name]:.4f} ({one['ranks'][name]:g})" if name in one["scores"] else "-" for name in scores
+            f"{one['scores'][name]:.4f} ({one['ranks'][name]:g})" if name in one["scores"] else "-" for name in taken
         )
         rows.append((candidate, one["features"], *cells, f"{one['mean_rank']:.2f}", seconds))
-    header = ("backbone", "features", *(f"{title} (rank)" for title in titles), "mean rank", "seconds")
+    header = ("backbone", "features", *(f"{scores[name]['title']} (rank)" for name in taken), "mean rank", "seconds")
     told += ["", *table(rows, header)]
     told += [f"{name}: {one['error']}" for name, one in order if one["error"] is not None]
-    for score in scores:
-        reasons: dict[str, list[str]] = {}
-        for name, one in order:
-            if score in one["why_not"]:
-                reasons.setdefault(one["why_not"][score], []).append(name)
-        every = sum(one["error"] is None for _, one in order)
-        for reason, names in reasons.items():
-            whom = "every candidate" if len(names) == every else ", ".join(names)
-            told.append(f"{scores[score]['title']}: not taken of {whom}: {reason}.")
+    told += _not_taken(scores, [(name, one["why_not"]) for name, one in order if one["error"] is None])
     told += ["", *_agreement(found), found["statement"]]
     if "config" in found:
         told.append(f"wrote {found['config']}; next: graft run {found['config']}")
     return told
+
+
+def _not_taken(scores: Mapping[str, Any], candidates: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
+    """Which scores are missing of which candidates, a line for each reason."""
+    missing: dict[tuple[str, str], list[str]] = {}
+    for score, described in scores.items():
+        reasons: dict[str, list[str]] = {}
+        for name, why_not in candidates:
+            if score in why_not:
+                reasons.setdefault(why_not[score], []).append(name)
+        for reason, names in reasons.items():
+            whom = "every candidate" if len(names) == len(candidates) else ", ".join(names)
+            missing.setdefault((whom, reason), []).append(described["title"])
+    return [f"{', '.join(titles)}: not taken of {whom}: {reason}." for (whom, reason), titles in missing.items()]
 
 
 def _agreement(found: Mapping[str, Any]) -> list[str]:

@@ -122,6 +122,10 @@ class Setting:
         comparison = self._comparison(transfer, **sections)
         return self._timed(lambda: references.transferred(comparison, self.seed))
 
+    def vectors(self, split: str) -> np.ndarray:
+        """float32 [n, d], the features of a split's examples, those of the source domain last."""
+        return self._splits[split].features
+
     def raw(self) -> Result:
         """A linear head on the input's plain form (pixels), solved, its strength chosen on eval."""
         comparison = self._comparison({"method": "frozen"})

@@ -12,11 +12,13 @@ Which part moves, at which rate (r is `learning_rate`, g_1 the group of layers n
   Distort Pretrained Features", ICLR 2022, who gain 10 % out of distribution over fine-tuning at once).
 
 How it moves: `optimizer` (`models.optimizers`), `clip`, `schedule` with `warmup` (`models.schedules`), `mixup`
-(`models.mixup`), or all of that by a `recipe` (`models.recipes`). Each phase has optimizers and a schedule of its own.
+(`models.mixup`), or all of that by a `recipe` (`models.recipes`). Each phase has optimizers and a schedule of its own,
+and one that has a schedule runs to its end: `train.patience` ends phases of a constant rate only.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -91,7 +93,9 @@ class MovingOptions(MethodOptions):
     )
     clip: float | None = Field(default=None, gt=0.0, description="Longest gradient over all that moves; null: any.")
     schedule: Literal["constant", "cosine", "slanted_triangular", "steps"] = Field(
-        default="constant", description="How learning rates go over the steps of a phase."
+        default="constant",
+        description="How learning rates go over the steps of a phase; with any but `constant`, and with a warm-up, "
+        "`train.patience` does not end it.",
     )
     warmup: float = Field(
         default=0.0, ge=0.0, lt=1.0, description="Share of a phase's steps in which the rate rises from 0."
@@ -211,19 +215,18 @@ def phases(
     for place, part in enumerate(parts, start=1):
         last = place == len(parts)
         length = epochs if last else options.gradual_epochs or 1
-        found.append(
-            backbone_phase(
-                task,
-                length,
-                rate,
-                options.method if last else f"{options.method} {place} of {len(parts)}",
-                streams=streams,
-                terms=terms,
-                groups=_groups(task, options, part, rate, _plan(options, recipe, length * steps)),
-                mixup=recipe.mixup if recipe else options.mixup,
-                clip=options.clip,
-            )
+        plan = _plan(options, recipe, length * steps)
+        phase = backbone_phase(
+            task,
+            length,
+            rate,
+            options.method if last else f"{options.method} {place} of {len(parts)}",
+            streams=streams,
+            terms=terms,
+            groups=_groups(task, options, part, rate, plan),
+            mixup=recipe.mixup if recipe else options.mixup,
         )
+        found.append(dataclasses.replace(phase, clip=options.clip, stops_early=plan.is_plain))
     return found
 
 

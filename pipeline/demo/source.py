@@ -38,9 +38,9 @@ def build_network(side: int) -> keras.Model:
 def build_mnist_network() -> keras.Model:
     """Untrained, three convolutions; images float32 [n, 28, 28, 3] in [0, 1] -> features float32 [n, 1024].
 
-    Network, turns and shifts were chosen by leaving two of the source's classes out: of six choices it was the best where
-    the network had learned three of the classes 0-4 and a linear head told the other two apart by 5 labels each. Classes
-    5-9 had no part in it.
+    Network, turns and shifts were chosen by leaving two of the source's classes out: of six choices it was the best
+    where the network had learned three of the classes 0-4 and a linear head told the other two apart by 5 labels each.
+    Classes 5-9 had no part in it.
     """
     layers: list[keras.Layer] = [keras.Input((MNIST_SIDE, MNIST_SIDE, 3))]
     layers += [

@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from two_domains import write_domains
 
 from graft.models import curve
 from graft.models.errors import GraftError
+from graft.models.examples import SOURCE_DOMAIN, TARGET_DOMAIN
 from graft.models.task import Split
 
 TRAIN = {"epochs": 3, "batch_size": 8, "learning_rate": 0.02, "patience": 2}
@@ -119,11 +121,32 @@ def test_numbers_are_scored_in_one_unit_at_every_point(training_input, compariso
     found = curve.measure(task, FROZEN, [2, 20, 100], [0, 1], [])
     assert found["unit"] == "percent of the training examples" and found["left_out"][0]["labels"] == 2
     assert [point["examples"] for point in found["points"]] == [8, 42] and found["statements"] == []
+    # A draw in which a number is always the same teaches nothing: its point is left out.
+    constant = dataclasses.replace(
+        task,
+        train=dataclasses.replace(task.train, targets=np.where(np.arange(42) == 7, 2, 1)[:, None].astype(np.float32)),
+    )
+    made = curve._Curve(constant, FROZEN, (0,), (), 10, "same")
+    reasons = [made.draw(10, seed) for seed in range(4)]
+    assert any("of 4 examples nothing can be learned (target: column 'a' is 1" in str(reason) for reason in reasons)
     # On all examples the unit is that of a run.
     from graft.models.references import transferred
 
     score = transferred(task, 0).scores.mean()
     assert found["points"][-1]["results"]["frozen"]["mean"] == pytest.approx(score, rel=1e-4)
+
+
+def test_with_two_domains_labels_are_counted_in_the_target_domain_and_the_source_stays(training_input, tmp_path):
+    features = str(write_domains(training_input, tmp_path))
+    task = training_input.comparison(train=TRAIN, head={}, features_path=features)
+    made = curve._Curve(task, {}, (0,), ("raw",), 10, "same")
+    rows = made.draw(2, 0)
+    part = made._comparison(rows, {"method": "joint"})
+    assert len(part.train.of(TARGET_DOMAIN)) == 6 and len(part.train.of(SOURCE_DOMAIN)) == 30
+    assert np.bincount(part.train.of(TARGET_DOMAIN).targets).tolist() == [2, 2, 2]
+    found = curve.measure(task, {"joint": {"method": "joint"}, **FROZEN}, [2, 5], [0], ["raw"])
+    assert set(found["points"][0]["results"]) == {"joint", "frozen", "raw_linear_head"}
+    assert found["left_out"] == [{"labels": 5, "reason": "class 'blue' has 4 training examples"}]
 
 
 def test_halves_share_no_example_and_every_class_is_in_both(comparison):
@@ -154,6 +177,7 @@ def test_what_is_said_of_a_method():
         "than a model without transfer with all labels a class (-0.100); it cannot be told from the best model without "
         "transfer with 20 labels a class (+0.010)."
     )
+    assert curve.listed(points[2:], "percent of the training examples") == "20 and 100 percent of the training examples"
     assert curve.sureness(3).startswith("3 seeds: bars run from the lowest to the highest of them; the next draw of")
     assert "a probability of 50%" in curve.sureness(3) and curve.sureness(1).startswith("One seed:")
 

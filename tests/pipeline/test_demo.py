@@ -34,7 +34,7 @@ def value():
     pushed = {"status": "passed", "model_version": 1, "reason": ""}
     gates = [{"name": "accuracy", "passed": True}, {"name": "negative_transfer", "passed": False}]
     gains = {"scratch": {"mean": 0.1, "low": 0.02, "high": 0.2}, "raw_linear_head": {"low": 0.05, "high": 0.3}}
-    points = [{"labels": labels, "gains": {"frozen": copy.deepcopy(gains)}} for labels in story.LABELS]
+    points = [{"labels": labels, "gains": {"transfer": copy.deepcopy(gains)}} for labels in story.LABELS]
     return {
         "mnist": {"curve": {"points": points}},
         "runs": {"mnist": pushed, "raw": {"gates": gates}},
@@ -141,7 +141,7 @@ def test_the_verdict_is_good_only_if_everything_went_as_told(value):
 
     def gain(value, name):
         (point,) = (point for point in value["mnist"]["curve"]["points"] if point["labels"] == story.CLAIMED)
-        return point["gains"]["frozen"][name]
+        return point["gains"]["transfer"][name]
 
     otherwise = {
         "accuracy": lambda v: v["runs"]["mnist"].update(status="gate_closed", model_version=None, reason="accuracy"),
@@ -175,7 +175,7 @@ def test_transfer_helps_with_few_labels(told):
     assert [point["labels"] for point in curve["points"]] == list(story.LABELS)
     results = {point["labels"]: point["results"] for point in curve["points"]}
     for reference in ("scratch", "raw_linear_head"):
-        assert results[story.CLAIMED]["frozen"]["median"] > results[story.CLAIMED][reference]["median"]
+        assert results[story.CLAIMED]["transfer"]["median"] > results[story.CLAIMED][reference]["median"]
     assert pathlib.Path(value["mnist"]["picture"]).read_bytes().startswith(b"\x89PNG")
     assert curve["statements"][0] in story.describe(value)
 

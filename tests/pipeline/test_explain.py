@@ -121,14 +121,14 @@ def test_a_run_that_came_to_nothing_says_so(written):
     value, text = explain_run(written(), RUN)  # killed before it wrote run.json
     assert value["status"] == "ingest failed" and value["verdict"] == "not measured" and value["gates"] == []
     assert "Nothing is known: no training was reached" in text
-    assert "The model was not pushed; the run ended with `ingest failed`." in text
+    assert "The model was not pushed; the run's status is `ingest failed`." in text
     closed = {**PASSED, "status": "gate_closed", "reason": "long", "model_version": None}
     closed["gates"] = [GATE | {"value": 0.2, "passed": False}]
     _, text = explain_run(written("birds", result=closed), RUN)
     assert "0 of 1 gates were open. Closed: accuracy is 0.2, limit 0.5 (a floor)." in text
     failed = {**PASSED, "status": "failed", "reason": "the disk is full", "gates": [], "model_version": None}
     _, text = explain_run(written("fish", result=failed), RUN)
-    assert "the run ended with `failed`: the disk is full." in text
+    assert "the run's status is `failed`: the disk is full." in text
 
 
 def test_an_artifact_that_cannot_be_read_is_named(written):

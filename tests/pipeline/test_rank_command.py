@@ -76,6 +76,39 @@ def test_all_failing_is_an_error(ranked):
     assert "no_folder" in outcome.stderr and "no_folder" in outcome.value["error"]
 
 
+def test_what_a_terminal_gets():
+    def candidate(scores, ranks, mean_rank, why_not, error=None):
+        told = {"scores": scores, "ranks": ranks, "mean_rank": mean_rank, "why_not": why_not, "error": error}
+        return {"features": 8, "seconds": {"pass": 1.0, "knn": 0.5}, **told}
+
+    missing = {"leep": "not for this target", "nleep": "not for this target"}
+    found = {
+        "sample": {"examples": 60, "of": 83, "seed": 0, "left_out": ["rare"]},
+        "scores": {name: {"title": name.upper()} for name in ("leep", "nleep", "knn")},
+        "candidates": {
+            "b": candidate({"knn": 0.25}, {"knn": 2}, 2.0, missing),
+            "a": candidate({"knn": 0.5}, {"knn": 1}, 1.0, missing),
+            "c": candidate({}, {}, None, {}, "backbone 'c' does not exist"),
+        },
+        "compared": ["knn"],
+        "agreement": {"knn": {}},
+        "statement": "Take a: KNN puts it first.",
+    }
+    assert rank_command.lines(found) == [
+        "60 of 83 training examples, drawn with seed 0; no other split was looked at.",
+        "Left out, for they have too few examples: rare.",
+        "",
+        "backbone  features  KNN (rank)  mean rank  seconds",
+        "a         8         0.5000 (1)  1.00       1.5",
+        "b         8         0.2500 (2)  2.00       1.5",
+        "c         -         -           -          1.5",
+        "c: backbone 'c' does not exist",
+        "LEEP, NLEEP: not taken of every candidate: not for this target.",
+        "",
+        "Take a: KNN puts it first.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("args", "told"),
     [

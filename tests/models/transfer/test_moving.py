@@ -134,6 +134,15 @@ def test_schedules_span_a_phase(training_input):
         )
 
 
+@pytest.mark.slow
+def test_a_phase_with_a_schedule_runs_to_its_end(training_input):
+    """A rate that starts at nothing gains nothing at first."""
+    for settings, epochs in (({"warmup": 0.5}, 4), ({}, 2)):
+        method = {**FINE_TUNE, "unfreeze": ["conv_1"], "epochs": 4, "learning_rate": 1e-12, **settings}
+        history = fit(training_input.task(method, head=TRAINED, patience=2, min_delta=1.0))
+        assert sum(entry["phase"] == "fine_tune" for entry in history.epochs) == epochs
+
+
 def test_the_bit_recipe_fills_in(training_input):
     task = training_input.task({"method": "fine_tune", "recipe": "bit", "head_first": False}, head=TRAINED)
     [phase] = moving.phases(task, task.options)
@@ -148,7 +157,7 @@ def test_the_bit_recipe_fills_in(training_input):
     found = [float(schedule(step)) / rate for step in (0, 50, 150, 250, 350, 450)]
     assert found == pytest.approx([0, 0.5, 1, 0.1, 0.01, 0.001], rel=1e-4)
     assert not task.head.layers[-1].kernel.numpy().any(), "the head begins at zeros"
-    assert "share" not in phase.learn.main.spec
+    assert "share" not in phase.learn.main.spec and not phase.stops_early
 
 
 @pytest.mark.parametrize("beside", [{}, {"learning_rate": 0.5}, {"optimizer": "sgd", "layer_decay": 1.0}])
