@@ -25,8 +25,10 @@ def train(
     rows: Mapping[str, Rows],
     target: Mapping[str, Any],
     names: Sequence[str],
+    head: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> tuple[np.ndarray, Result]:
-    """Fits a linear head by a method.
+    """Fits a head by a method.
 
     Args:
         transfer: keys of the section `transfer`.
@@ -34,6 +36,8 @@ def train(
             `source_eval`, in the place of `eval`.
         target: keys of the section `target`.
         names: of its outputs.
+        head: keys of the section `head`; a linear one by default.
+        training: keys of the section `train`.
 
     Returns:
         answers for `test`, and a result without scores.
@@ -43,17 +47,19 @@ def train(
     blind = adapts(options)
     learned, chosen = (splits["source"], splits["source_eval"]) if blind else (splits["train"], splits["eval"])
     made = make_target(parse_target(target), names).fitted(learned.targets)
-    head = build_head(made.units, learned.features.shape[1], HeadOptions())
+    layers, settings = HeadOptions.model_validate(head or {}), TrainOptions.model_validate(training or {})
+    network = build_head(made.units, learned.features.shape[1], layers, settings.seed)
     task = Task(
         made,
         None,
-        head,
+        network,
         learned,
         chosen,
         options,
-        TrainOptions(),
+        settings,
         source=None if blind else splits.get("source"),
         unlabelled=splits["train"] if blind else None,
+        head_options=layers,
     )
     started = time.process_time()
     history: History = METHODS.module(options.method).fit(task)
