@@ -1,7 +1,7 @@
 """The pipeline as pipeline spec 2.1 for open-source Kubeflow Pipelines.
 
 TFX's KubeflowV2DagRunner writes the spec; what open-source Kubeflow needs beyond it is added here, and what it would
-refuse is refused here. Running and scheduling are not part of this module.
+refuse is refused here. `kubeflow.stand_in` runs what comes out.
 """
 
 import pathlib
@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
+from graft.kubeflow import handover
+from graft.kubeflow.check import check_spec
 from graft.kubeflow.options import DEFAULT_ROOT
 from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
@@ -19,10 +21,9 @@ from graft.pipeline.config import Config
 from graft.pipeline.graph import build_pipeline
 from graft.pipeline.stages.base import Keys
 
-REFUSED_EXECUTORS = ("resolver", "customJob")
-"""Kinds that the open-source compiler answers with an error (kubeflow/pipelines, argocompiler/dag.go)."""
+ENTRYPOINT = ("python", "-m", "graft.kubeflow.entrypoint")
+"""In place of TFX's own, see `kubeflow.handover`."""
 
-_ARGO_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 _BEAM_ARGS = ("--runner=FnApiRunner", "--direct_running_mode=in_memory")
 
 
@@ -36,17 +37,17 @@ def compile_pipeline(config: Config, output: pathlib.Path, image: str, pipeline_
         config: the pipeline; its paths are those inside the cluster.
         output: file to write, `.yaml`.
         image: container image that holds Graft.
-        pipeline_root: default root of the artifacts, a path that every pod mounts.
+        pipeline_root: default root of the artifacts, an address in an object store that Kubeflow's launcher knows.
 
     Raises:
-        GraftError: the file name does not end in .yaml, the root is no path, or Kubeflow would refuse the spec.
+        GraftError: the file name does not end in .yaml, the root is no such address, or Kubeflow would refuse the spec.
     """
     if output.suffix != ".yaml":
         raise GraftError(f"{output}: the name must end in .yaml; Kubeflow reads spec 2.1 from YAML only")
-    if "://" in pipeline_root:
+    if not re.match(rf"({'|'.join(handover.STORES)})://[^/]", pipeline_root):
         raise GraftError(
-            f"kubeflow.pipeline_root is {pipeline_root}: Graft's components read artifacts as files; allowed: a path "
-            "that every pod mounts"
+            f"kubeflow.pipeline_root: received {pipeline_root}; allowed: an address of a store that the launcher "
+            f"knows, {', '.join(f'{scheme}://BUCKET/...' for scheme in handover.STORES)}"
         )
     keys = Keys(
         fingerprint="",
@@ -72,6 +73,8 @@ def compile_pipeline(config: Config, output: pathlib.Path, image: str, pipeline_
         runner.run(pipeline, write_out=True)
         spec = yaml.safe_load(pathlib.Path(folder, "pipeline.yaml").read_text(encoding="utf-8"))
     spec["defaultPipelineRoot"] = pipeline_root
+    for executor in spec["deploymentSpec"]["executors"].values():
+        executor["container"]["command"] = list(ENTRYPOINT)
     name_for_argo(spec)
     check_spec(spec)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -94,29 +97,3 @@ def name_for_argo(spec: dict[str, Any]) -> None:
 
 def _hyphens(name: str) -> str:
     return name.replace("_", "-")
-
-
-def check_spec(spec: dict[str, Any]) -> None:
-    """Refuses what open-source Kubeflow Pipelines would refuse.
-
-    Raises:
-        GraftError: another schema version, an executor Kubeflow cannot compile, or a task without an executor.
-    """
-    if spec.get("schemaVersion") != "2.1.0":
-        raise GraftError(f"schemaVersion is {spec.get('schemaVersion')!r}; open-source Kubeflow takes 2.1.0 only")
-    executors = spec["deploymentSpec"]["executors"]
-    for name, executor in executors.items():
-        for kind in REFUSED_EXECUTORS:
-            if kind in executor:
-                raise GraftError(f"executor {name}: open-source Kubeflow cannot run a {kind}")
-    tasks = spec["root"]["dag"]["tasks"]
-    for name, task in tasks.items():
-        if not _ARGO_NAME.fullmatch(name):
-            raise GraftError(f"task {name!r}: Argo allows letters, digits and '-' only")
-        unknown = set(task.get("dependentTasks", ())) - set(tasks)
-        if unknown:
-            raise GraftError(f"task {name}: depends on {', '.join(sorted(unknown))}, which is no task")
-        component = spec["components"].get(task["componentRef"]["name"], {})
-        label = component.get("executorLabel")
-        if label not in executors:
-            raise GraftError(f"task {name}: component {task['componentRef']['name']} has no executor ({label!r})")

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DEFAULT_ROOT = "/mnt/graft/artifacts"
+DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 
 
 class KubeflowOptions(BaseModel):
@@ -14,6 +14,6 @@ class KubeflowOptions(BaseModel):
     pipeline_root: str = Field(
         DEFAULT_ROOT,
         min_length=1,
-        description="Default root of the artifacts: a path that every pod mounts, for Graft's components read and "
-        "write them as plain files.",
+        description="Root of the artifacts: an address in an object store (minio://, s3:// or gs://), from which "
+        "Kubeflow's launcher brings them to each pod, and takes them to.",
     )

@@ -1,7 +1,7 @@
 """The compiled pipeline: equal to the golden file, and nothing in it that open-source Kubeflow refuses.
 
-Not covered: that a cluster runs it. To renew the golden file after a change that is meant:
-`GRAFT_RENEW_GOLDEN=1 python -m pytest tests/kubeflow`.
+Not covered: that a cluster runs it; `test_stand_in.py` runs it without one. To renew the golden file after a change
+that is meant: `GRAFT_RENEW_GOLDEN=1 python -m pytest tests/kubeflow`.
 """
 
 import copy
@@ -11,7 +11,8 @@ import pathlib
 import pytest
 import yaml
 
-from graft.kubeflow.compile import check_spec, compile_pipeline, name_for_argo
+from graft.kubeflow.check import check_spec
+from graft.kubeflow.compile import compile_pipeline, name_for_argo
 from graft.models.errors import GraftError
 from graft.pipeline import config as configs
 
@@ -46,12 +47,11 @@ def test_every_config_of_the_project_compiles(path, tmp_path, monkeypatch):
     assert push["model_name"]["runtimeValue"]["constant"] == "My.Fashion_1"
 
 
-def test_a_root_in_an_object_store_is_refused(tmp_path):
+@pytest.mark.parametrize("root", ["/mnt/artifacts", "http://x/y", "minio://"])
+def test_a_root_that_the_launcher_does_not_know_is_refused(root, tmp_path):
     config = configs.parse({"name": "x", "data": {"source": "csv", "path": "p"}, "backbone": {"handle": "b"}}, "test")
-    with pytest.raises(
-        GraftError, match=r"kubeflow\.pipeline_root is minio://x: .* allowed: a path that every pod mounts"
-    ):
-        compile_pipeline(config, tmp_path / "pipeline.yaml", "i", "minio://x")
+    with pytest.raises(GraftError, match=rf"kubeflow\.pipeline_root: received {root}; allowed: .* minio://BUCKET/"):
+        compile_pipeline(config, tmp_path / "pipeline.yaml", "i", root)
 
 
 def test_equals_the_golden_file(spec):

@@ -12,7 +12,7 @@ CONFIG = """
 name: flowers
 data: {source: csv, path: /data/labels.csv}
 backbone: {handle: /data/backbone}
-kubeflow: {image: "registry.example/graft:2", pipeline_root: /mnt/other}
+kubeflow: {image: "registry.example/graft:2", pipeline_root: "s3://other/root"}
 """
 
 
@@ -26,9 +26,9 @@ def path(tmp_path):
 @pytest.mark.parametrize(
     ("options", "image", "root"),
     [
-        ([], "registry.example/graft:2", "/mnt/other"),
-        (["--set", "kubeflow.image=registry.example/graft:3"], "registry.example/graft:3", "/mnt/other"),
-        (["--image", "g:4", "--pipeline-root", "/mnt/third"], "g:4", "/mnt/third"),
+        ([], "registry.example/graft:2", "s3://other/root"),
+        (["--set", "kubeflow.image=registry.example/graft:3"], "registry.example/graft:3", "s3://other/root"),
+        (["--image", "g:4", "--pipeline-root", "gs://third/root"], "g:4", "gs://third/root"),
     ],
     ids=["section", "set", "options"],
 )

@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from two_domains import write_domains
 
 from graft.models import curve
 from graft.models.errors import GraftError
+from graft.models.examples import SOURCE_DOMAIN, TARGET_DOMAIN
 from graft.models.task import Split
 
 TRAIN = {"epochs": 3, "batch_size": 8, "learning_rate": 0.02, "patience": 2}
@@ -132,6 +134,19 @@ def test_numbers_are_scored_in_one_unit_at_every_point(training_input, compariso
 
     score = transferred(task, 0).scores.mean()
     assert found["points"][-1]["results"]["frozen"]["mean"] == pytest.approx(score, rel=1e-4)
+
+
+def test_with_two_domains_labels_are_counted_in_the_target_domain_and_the_source_stays(training_input, tmp_path):
+    features = str(write_domains(training_input, tmp_path))
+    task = training_input.comparison(train=TRAIN, head={}, features_path=features)
+    made = curve._Curve(task, {}, (0,), ("raw",), 10, "same")
+    rows = made.draw(2, 0)
+    part = made._comparison(rows, {"method": "joint"})
+    assert len(part.train.of(TARGET_DOMAIN)) == 6 and len(part.train.of(SOURCE_DOMAIN)) == 30
+    assert np.bincount(part.train.of(TARGET_DOMAIN).targets).tolist() == [2, 2, 2]
+    found = curve.measure(task, {"joint": {"method": "joint"}, **FROZEN}, [2, 5], [0], ["raw"])
+    assert set(found["points"][0]["results"]) == {"joint", "frozen", "raw_linear_head"}
+    assert found["left_out"] == [{"labels": 5, "reason": "class 'blue' has 4 training examples"}]
 
 
 def test_halves_share_no_example_and_every_class_is_in_both(comparison):

@@ -1,0 +1,165 @@
+"""What a container of the compiled pipeline runs: one executor, on what Kubeflow's launcher hands over.
+
+    python -m graft.kubeflow.entrypoint --executor_class_path CLASS --json_serialized_invocation_args JSON
+        --json_serialized_inputs_spec_args JSON [Beam options]
+
+The options are those of TFX's own entrypoint, which cannot be used: see `kubeflow.handover`. Only what the executor
+needs is imported. An error is one line, on standard error and in the termination log that Kubernetes shows as the
+pod's message, and an exit code other than 0. SIGTERM, which a node sends before it goes, ends the process at once, with
+143: the launcher gives its child about a second. A training goes on from its checkpoint when the task is tried again.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import pathlib
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graft.kubeflow import handover
+from graft.models.durable import write_atomic
+
+TERMINATION_LOG = "GRAFT_TERMINATION_LOG"
+"""Environment variable: the file that is shown as the pod's message, by default Kubernetes' own."""
+
+_DEFAULT_LOG = "/dev/termination-log"
+_LONGEST = 4096
+"""Bytes that Kubernetes keeps of it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the executor; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="graft.kubeflow.entrypoint", allow_abbrev=False)
+    parser.add_argument("--executor_class_path", required=True)
+    parser.add_argument("--json_serialized_invocation_args", required=True, type=json.loads)
+    parser.add_argument("--json_serialized_inputs_spec_args", default={}, type=json.loads)
+    given, beam_options = parser.parse_known_args(arguments)
+    signal.signal(signal.SIGTERM, _ended)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"
+    try:
+        task = handover.mended(given.json_serialized_invocation_args, given.json_serialized_inputs_spec_args)
+        outputs = execute(given.executor_class_path, task, beam_options)
+        path = pathlib.Path(task["output_file"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(handover.told(outputs)).encode())
+    except Exception as error:
+        from graft.pipeline import failures
+
+        logging.getLogger(__name__).info("the executor failed", exc_info=error)
+        line, code = failures.explain(error, _stage(given.executor_class_path))
+        _tell(line)
+        return code
+    return 0
+
+
+def execute(
+    executor_class_path: str, task: Mapping[str, Any], beam_options: Sequence[str]
+) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:
+    """Runs an executor of TFX or Graft.
+
+    Args:
+        executor_class_path: `package.module.Class`.
+        task: what `handover.mended` gave.
+        beam_options: for executors that run Beam.
+
+    Returns:
+        by name of the output: local path and properties of each artifact.
+    """
+    from tfx.dsl.components.base import base_beam_executor, base_executor
+
+    executor_class = imported(executor_class_path)
+    inputs, outputs = (
+        {name: [_artifact(one) for one in found] for name, found in task[side].items()}
+        for side in ("inputs", "outputs")
+    )
+    root = pathlib.Path(task["output_file"]).parent
+    common = {"unique_id": root.name, "tmp_dir": str(root / ".temp")}
+    if issubclass(executor_class, base_beam_executor.BaseBeamExecutor):
+        context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=list(beam_options), **common)
+    else:
+        context = base_executor.BaseExecutor.Context(extra_flags=list(beam_options), **common)
+    for found in outputs.values():
+        for artifact in found:
+            pathlib.Path(artifact.uri).mkdir(parents=True, exist_ok=True)
+    executor_class(context).Do(inputs, outputs, dict(task["parameters"]))
+    for found in outputs.values():
+        for artifact in found:
+            handover.keep_empty_folders(pathlib.Path(artifact.uri))
+    return {name: [(artifact.uri, _properties(artifact)) for artifact in found] for name, found in outputs.items()}
+
+
+def imported(path: str) -> Any:
+    """The class at `package.module.Class`."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _artifact(held: Mapping[str, Any]) -> Any:
+    """An artifact of TFX from its type, path and metadata."""
+    from tfx.types import standard_artifacts
+
+    name = handover.title(held["type"])
+    package, _, short = name.rpartition(".")
+    artifact = getattr(standard_artifacts, short)() if package == "tfx" else imported(name)()
+    artifact.uri = held["uri"]
+    for key, value in held["metadata"].items():
+        kind = type(artifact).PROPERTIES.get(key) if type(artifact).PROPERTIES else None
+        if kind is not None:
+            # Numbers of JSON come as fractions.
+            setattr(artifact, key, int(value) if kind.type.name == "INT" else value)
+        elif isinstance(value, str):
+            artifact.set_string_custom_property(key, value)
+        elif isinstance(value, (int, float)) and float(value).is_integer():
+            artifact.set_int_custom_property(key, int(value))
+        elif isinstance(value, float):
+            artifact.set_float_custom_property(key, value)
+        else:
+            artifact.set_json_value_custom_property(key, value)
+    return artifact
+
+
+def _properties(artifact: Any) -> dict[str, Any]:
+    """Properties and custom properties as JSON types."""
+    held = artifact.mlmd_artifact
+    found: dict[str, Any] = {}
+    for values in (held.properties, held.custom_properties):
+        for key, value in values.items():
+            kind = value.WhichOneof("value")
+            if kind in ("int_value", "double_value", "string_value"):
+                found[key] = getattr(value, kind)
+            elif kind == "struct_value":
+                from google.protobuf import json_format
+
+                found[key] = json_format.MessageToDict(value.struct_value)
+    return found
+
+
+def _stage(executor_class_path: str) -> str:
+    """The stage of one of Graft's own executors, `graft.components.STAGE.executor.Executor`; else the class."""
+    parts = executor_class_path.split(".")
+    return parts[2] if parts[:2] == ["graft", "components"] else parts[-3] if len(parts) > 2 else executor_class_path
+
+
+def _ended(number: int, frame: Any) -> None:
+    _tell("ended by SIGTERM; tried again, a training goes on from its checkpoint")
+    os._exit(128 + number)
+
+
+def _tell(line: str) -> None:
+    """Says what went wrong where it is looked for; a pod without a termination log has standard error."""
+    sys.stderr.write(f"graft: {line}\n")
+    path = pathlib.Path(os.environ.get(TERMINATION_LOG, _DEFAULT_LOG))
+    try:
+        if path.parent.is_dir() and (path.exists() or path != pathlib.Path(_DEFAULT_LOG)):
+            path.write_bytes(line.encode()[:_LONGEST])
+    except OSError as error:
+        sys.stderr.write(f"graft: {path}: {error.strerror}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
