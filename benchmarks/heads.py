@@ -2,8 +2,8 @@
 
     python -m benchmarks.heads [--splits 8] [--images 3000] [--data FOLDER] [--json]
 
-Three sets: TrashNet (360 photos) and the first `--images` of Fashion-MNIST behind an ImageNet MobileNetV2, and the
-demo's canvases of the digits 5 to 9, 20 labels a class, behind its network of 0 to 4. Each split is drawn anew; the
+Three sets: TrashNet (360 photos) and the first `--images` of Fashion-MNIST behind an ImageNet MobileNetV2, and noisy
+canvases of the digits 5 to 9, 20 labels a class, behind a network of 0 to 4. Each split is drawn anew; the
 photos go through the backbone once. Both choose among the same strengths by the loss on the same eval split, and are
 then also fitted on train and eval together. The seconds are those of the sweep over the strengths, one after the other.
 """
@@ -49,7 +49,7 @@ def photo_splits(config_path: pathlib.Path, most: int, splits: int) -> Iterator[
 
 
 def demo_splits(splits: int) -> Iterator[Split]:
-    """Features and labels by split, of the demo's canvases behind its source network."""
+    """Features and labels by split, of noisy canvases behind a network of the digits 0 to 4."""
     from graft.pipeline.demo import data, source
 
     train, held_out = data.source_images(data.CANVAS_SIDE, 15, 0)
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
                 TOP / "configs" / f"{name}.yaml", most, options.splits
             )
     else:
-        print("no data folder (--data or GRAFT_DATA): the demo's canvases only", file=sys.stderr)
+        print("no data folder (--data or GRAFT_DATA): the noisy canvases only", file=sys.stderr)
     result = {name: summary([measure(split) for split in draw()]) for name, draw in sets.items()}
     if options.json:
         print(json.dumps({"cores": len(os.sched_getaffinity(0)), "sets": result}))
