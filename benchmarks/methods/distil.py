@@ -29,8 +29,8 @@ INPUT = {"kind": "image", "image_size": [digits.RAW, digits.RAW], "value_range":
 TRAIN_PER_CLASS = 6
 MOVING = {"epochs": 80, "learning_rate": 2e-3, "head_first": False}
 TRAIN = {"train": {"patience": 80, "batch_size": 4}}
-"""Of all contestants. Two rates were compared, over labels alone and every temperature, on digits of the pool that seeds
-1000 and 1001, which no experiment uses, label neither for training nor for eval."""
+"""Of all contestants. Two rates were compared, over labels alone and every temperature, on digits of the pool that
+seeds 1000 and 1001, which no experiment uses, label neither for training nor for eval."""
 
 
 @functools.cache
