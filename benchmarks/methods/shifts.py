@@ -82,5 +82,8 @@ EXPERIMENTS = [
         "adapted to inverted images",
     )
     for method in ("coral", "standardise")
-    for name, target in (("E2, turned by 30 degrees", "turned"), ("scikit-learn's digits to MNIST", "mnist"))
+    for name, target in (
+        ("E2 on a backbone's features, turned by 30 degrees", "turned"),
+        ("scikit-learn's digits to MNIST", "mnist"),
+    )
 ]
