@@ -2,13 +2,17 @@
 
 import docs_pages as pages
 
-from benchmarks.methods import MEASURED, table
+from benchmarks.methods import MEASURED, experiments, table
 from graft.models.transfer import METHODS
 
 
 def test_every_method_is_on_the_page():
     text = (pages.TOP / "docs" / "methods.md").read_text(encoding="utf-8")
     assert [name for name in METHODS if f"| `{name}` | `transfer: {{method: {name}" not in text] == []
+
+
+def test_every_method_has_an_experiment():
+    assert {experiment.method for experiment in experiments()} >= {*METHODS}
 
 
 def test_the_table_is_written_from_the_measured_rows():
