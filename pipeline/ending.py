@@ -164,6 +164,18 @@ class Ending:
         if self._deadline is not None:
             self._arm(SIGNAL_S if self.number is not None else FAILURE_S)
 
+    def ended(self) -> None:
+        """The run is over and written, but the command goes on: what comes now is none of the run's.
+
+        Raises:
+            Interrupted: a signal came while the run was closing.
+        """
+        self._result = self._folder = self._failure = self._deadline = None
+        self._closing = False
+        if self._companion is not None:
+            self._companion.tell({"folder": "", "stage": "", "result": {}})
+        self.go_on()
+
     def over(self, code: int) -> None:
         """The command has its result and says it now: the watching thread stays silent from here on.
 
@@ -244,7 +256,8 @@ class Ending:
 
     def _say_for_the_dead(self, told: dict[str, Any]) -> None:
         stage = f"{told['stage']}: " if told["stage"] else ""
-        self._say(told["result"], pathlib.Path(told["folder"]), "failed", f"{stage}{DIED}")
+        folder = pathlib.Path(told["folder"]) if told["folder"] else None
+        self._say(told["result"], folder, "failed", f"{stage}{DIED}")
 
     def _say(self, value: dict[str, Any], folder: pathlib.Path | None, status: str, reason: str) -> None:
         value |= {"status": status, "reason": reason}

@@ -292,6 +292,7 @@ def _run(config: Config, view: ProgressView, end: Ending) -> Told:
     result = run.run(config, view, end=end)
     if result.status == INTERRUPTED:
         raise KeyboardInterrupt from result.failure
+    end.ended()
     outputs = Metadata(config.run_root).outputs(result.run_id)
     if "negative_transfer" not in outputs:
         raise GraftError(

@@ -129,6 +129,19 @@ def test_a_process_that_is_killed_leaves_words_behind(tmp_path, number):
     assert json.loads((tmp_path / "run.json").read_text()) | {"error": value["error"]} == value
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_comes_after_a_run_leaves_its_words_alone(tmp_path, number):
+    """As in the demo, which goes on after a run: neither the run's file nor its result is told as interrupted."""
+    body = "end.begin(result, folder); end.closing(); end.ended(); stuck()"
+    process = start(tmp_path, body)
+    process.stdout.readline()
+    process.send_signal(number)
+    code, value, _ = finish(process)
+    assert code == (-number if number == signal.SIGKILL else 128 + number)
+    assert "stages" not in value and value["status"] in ("failed", "interrupted")
+    assert not (tmp_path / "run.json").exists()
+
+
 @pytest.mark.slow
 def test_a_process_that_ends_well_or_says_why_not_leaves_no_more_words(tmp_path):
     for body in ("pass", "raise KeyError", "end.over(2)", "subprocess.run(['true'])"):
