@@ -17,13 +17,12 @@ from graft.models import entry_points
 from graft.models.errors import GraftError
 from graft.models.text import LogFormatter, printable, say, traceback_lines
 from graft.pipeline import backbone_command, curve_command, rank_command
-from graft.pipeline.output import answer, table
+from graft.pipeline.output import EXIT_FAULT, answer, show_run, table
 
 if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
-    from graft.pipeline.result import RunResult
 
-EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
+EXIT_GATE, EXIT_ERROR = 1, 2
 _MAX_FILE_BYTES = 256 << 20  # of a content to predict; some shrink before they are sent
 
 
@@ -236,37 +235,6 @@ def _run_until(args: argparse.Namespace, end: "Ending") -> int:
     with ProgressView() as view:
         result = run.run(config, view, from_stage=args.from_stage, wait=args.wait, end=end)
     return show_run(args, result, end)
-
-
-def show_run(args: argparse.Namespace, result: "RunResult", end: "Ending", more: dict | None = None) -> int:
-    """Prints how a run went.
-
-    Args:
-        args: of the command.
-        result: of the run.
-        end: of the command; it is told that the run is over.
-        more: beside the run's own keys in the JSON object.
-
-    Returns:
-        the exit code.
-    """
-    message, code = result.reason, result.exit_code
-    end.over(code)
-    if code == EXIT_FAULT:
-        say(*traceback_lines(result.failure), file=sys.stderr)
-    if args.json:
-        say(json.dumps(result.to_json() | ({"error": message} if result.failure else {}) | (more or {})))
-    else:
-        rows = [
-            (s.name, f"{s.seconds:.1f}", "cached" if s.cached else "run", s.result or s.status) for s in result.stages
-        ]
-        say(*table(rows, ("stage", "seconds", "cached", "result")))
-        say(*(gate.line for gate in result.gates))
-        if result.report:
-            say(f"report: {result.report}")
-    if message:
-        say(f"graft: {message}", file=sys.stderr)
-    return code
 
 
 def _demo(args: argparse.Namespace) -> int:

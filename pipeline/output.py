@@ -2,12 +2,19 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from graft.models.text import printable, say
+from graft.models.text import printable, say, traceback_lines
+
+if TYPE_CHECKING:
+    from graft.pipeline.ending import Ending
+    from graft.pipeline.result import RunResult
+
+EXIT_FAULT = 3
 
 
 def answer(args: argparse.Namespace, value: Any, *lines: str) -> None:
@@ -24,3 +31,34 @@ def table(rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> list[str
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     padded = ([cell + " " * (w - cell_len(cell)) for cell, w in zip(row, widths, strict=True)] for row in cells)
     return ["  ".join(row).rstrip() for row in padded]
+
+
+def show_run(args: argparse.Namespace, result: "RunResult", end: "Ending", more: dict | None = None) -> int:
+    """Prints how a run went.
+
+    Args:
+        args: of the command.
+        result: of the run.
+        end: of the command; it is told that the run is over.
+        more: beside the run's own keys in the JSON object.
+
+    Returns:
+        the exit code.
+    """
+    message, code = result.reason, result.exit_code
+    end.over(code)
+    if code == EXIT_FAULT:
+        say(*traceback_lines(result.failure), file=sys.stderr)
+    if args.json:
+        say(json.dumps(result.to_json() | ({"error": message} if result.failure else {}) | (more or {})))
+    else:
+        rows = [
+            (s.name, f"{s.seconds:.1f}", "cached" if s.cached else "run", s.result or s.status) for s in result.stages
+        ]
+        say(*table(rows, ("stage", "seconds", "cached", "result")))
+        say(*(gate.line for gate in result.gates))
+        if result.report:
+            say(f"report: {result.report}")
+    if message:
+        say(f"graft: {message}", file=sys.stderr)
+    return code

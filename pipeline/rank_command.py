@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graft.models.errors import GraftError
 from graft.models.text import say
-from graft.pipeline.output import answer, table
+from graft.pipeline.output import answer, show_run, table
 
 if TYPE_CHECKING:
     from graft.models.ranking.drawing import Drawn
@@ -81,11 +81,11 @@ def _until(args: argparse.Namespace, end: "Ending") -> int:
             return 0
         if not args.json:
             say(*lines(found))
-        from graft.pipeline import cli, run
+        from graft.pipeline import run
 
         chosen = configs.parse(configs.expand(winner.given(raw), str(args.config)), f"{args.config} with {winner.name}")
         result = run.run(chosen, view, wait=args.wait, end=end)
-    return cli.show_run(args, result, end, {"ranking": found})
+    return show_run(args, result, end, {"ranking": found})
 
 
 def rank(
