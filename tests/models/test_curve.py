@@ -64,6 +64,7 @@ def test_of_all_examples_a_solved_head_has_one_score_whatever_the_seed(found):
     assert len(set(last["per_seed"])) == 1 and last["interval"][0] == pytest.approx(last["interval"][1])
 
 
+@pytest.mark.slow
 def test_the_same_call_gives_the_same_curve(comparison, found):
     again = curve.measure(comparison, FROZEN, [5], [0, 1, 2], ["raw"])
     assert again["points"][0]["results"] == found["points"][1]["results"]
@@ -136,6 +137,7 @@ def test_numbers_are_scored_in_one_unit_at_every_point(training_input, compariso
     assert found["points"][-1]["results"]["frozen"]["mean"] == pytest.approx(score, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_with_two_domains_labels_are_counted_in_the_target_domain_and_the_source_stays(training_input, tmp_path):
     features = str(write_domains(training_input, tmp_path))
     task = training_input.comparison(train=TRAIN, head={}, features_path=features)

@@ -45,6 +45,7 @@ def test_ordered_batches_follow_the_files(make_split, training_input):
         assert spec.is_compatible_with(batches[0][name])
 
 
+@pytest.mark.slow
 def test_epochs_are_shuffled_by_seed_and_epoch_alone(make_split):
     split = make_split()
     both = [targets_of(epoch) for epoch in split.shuffled(0, 2, 3)]

@@ -319,6 +319,7 @@ def test_a_table_that_a_client_could_initialise_is_refused(with_table, copy):
     assert fault.startswith("InitializeTableFromTextFileV2 ")
 
 
+@pytest.mark.slow
 def test_what_graft_and_keras_publish_passes(tmp_path, training_input):
     network = keras.Sequential(
         [keras.Input((*SIZE, 3)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization(), keras.layers.ReLU()]

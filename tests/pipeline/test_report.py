@@ -462,6 +462,7 @@ def test_options_that_are_off_are_said_to_be(run):
     assert "Nothing was served before" in page.text["comparisons"]
 
 
+@pytest.mark.slow
 def test_broken_artifacts_cost_their_parts_only(run):
     (run.path("train", "model_run") / "history.json").write_text("{")
     (run.path("ingest", "rejected") / "summary.json").unlink()

@@ -51,6 +51,7 @@ def damage(folder: pathlib.Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_hot_reload_under_load_fails_no_request(store, exports):
     with EmbeddedServer(store, poll_s=0.05, rest_port=None) as server:
         ending = threading.Event()

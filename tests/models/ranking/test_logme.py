@@ -38,6 +38,7 @@ def test_it_is_the_largest_evidence_also_with_more_features_than_examples(width)
     assert found == pytest.approx(reference(features, column), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_of_classes_it_is_the_mean_over_their_columns():
     sample = samples.between(count=40)
     expected = np.mean([reference(sample.features, column) for column in np.eye(4)[sample.targets].T])

@@ -24,6 +24,7 @@ def error(weights: np.ndarray, source: np.ndarray, told: np.ndarray, target: np.
     return float(np.mean((np.c_[target, np.ones(len(target))] @ line - np.sinc(target[:, 0])) ** 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_line_fitted_under_the_weights_fits_where_the_target_lies(name):
     """y = sinc(x), x ~ N(1, 0.5) in the source and N(2, 0.25) in the target; with weights of 1 the line misses it."""

@@ -74,6 +74,7 @@ def test_a_linear_head_does_on_a_backbone_that_moves(method):
     assert reads_inputs(options) and adapts(options) and not reads_inputs(parse_options({"method": method}))
 
 
+@pytest.mark.slow
 def test_without_two_domains_it_is_refused(training_input):
     with pytest.raises(
         GraftError, match=r"transfer.method: 'mk_mmd' learns from labelled .* received 0 and 0 of the source in train"
@@ -135,6 +136,7 @@ def test_the_weight_is_chosen_without_a_label_of_the_target():
     assert accuracy(task, test) > 0.8
 
 
+@pytest.mark.slow
 def test_where_every_weight_collapses_the_run_stops():
     task, _ = shifted_task({"method": "mk_mmd", "weight": [0.0, 1.0]}, mixed, HEAD, shuffled=True, epochs=2)
     with pytest.raises(
@@ -143,6 +145,7 @@ def test_where_every_weight_collapses_the_run_stops():
         fit(task)
 
 
+@pytest.mark.slow
 def test_the_way_back_is_found_only_where_the_way_there_was():
     scores = {}
     for move in (lambda features: features, scaled, inverted):

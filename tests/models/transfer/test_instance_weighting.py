@@ -116,6 +116,7 @@ def test_under_covariate_shift_weights_beat_none(estimator):
         assert f"By {estimator}, the 300 source examples weigh as much as {found.value:.0f} " in found.words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["label", "labels", "numbers"])
 def test_every_target_can_be_learned_so(kind):
     target = {"kind": kind} | ({"columns": ["y"]} if kind == "numbers" else {})

@@ -17,6 +17,7 @@ from graft.models.transfer import prune
 PRUNE = {"method": "prune", "sparsity": 0.75, "ramp_epochs": 1, "epochs": 3, "every": 2, "learning_rate": 1e-3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["backbone", "hub_backbone"])
 def test_each_tensor_is_as_sparse_as_asked_and_the_rest_is_left(training_input, kind):
     task = training_input.task(PRUNE, kind=kind)
@@ -33,6 +34,7 @@ def test_each_tensor_is_as_sparse_as_asked_and_the_rest_is_left(training_input, 
     assert shares == sorted(shares) and shares[-1] == pytest.approx(0.75, abs=0.01)
 
 
+@pytest.mark.slow
 def test_only_weights_of_full_sparsity_are_kept_though_earlier_ones_are_better(training_input):
     """At a rate that lets nothing recover, the head on the dense backbone is the best there was."""
     method = {**PRUNE, "sparsity": 0.95, "learning_rate": 1e-7, "head_epochs": 30}
@@ -44,6 +46,7 @@ def test_only_weights_of_full_sparsity_are_kept_though_earlier_ones_are_better(t
     assert history.best["phase"] == "prune"
 
 
+@pytest.mark.slow
 def test_sparsity_0_is_fine_tuning_bit_for_bit(training_input):
     common = {"epochs": 2, "learning_rate": 1e-3}
     pruned = training_input.task({"method": "prune", "sparsity": 0.0, "ramp_epochs": 0, **common})

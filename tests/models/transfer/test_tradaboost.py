@@ -95,6 +95,7 @@ def test_weights_and_vote_are_those_of_the_papers_algorithm(learners):
     assert history.best["val_accuracy"] == pytest.approx(right.mean())
 
 
+@pytest.mark.slow
 def test_corrupted_source_examples_lose_their_weight_and_the_target_gains():
     gains = {"target alone": [], "both domains": []}
     for seed in range(3):
