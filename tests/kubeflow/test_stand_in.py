@@ -12,6 +12,7 @@ from graft.kubeflow.stand_in import StandIn, order, read_spec
 from graft.models.errors import GraftError
 from graft.pipeline import cli
 from graft.pipeline import config as configs
+from graft.pipeline.metadata import Metadata
 
 TASK = """
 import json, os, pathlib, sys
@@ -178,13 +179,15 @@ def test_a_compiled_pipeline_pushes_the_model_that_a_local_run_pushes(workshop, 
     assert {task["state"] for task in value["tasks"]} == {"succeeded"}
     spec = yaml.safe_load((tmp_path / "pipeline.yaml").read_text())
     run = next((tmp_path / "kubeflow" / "store").rglob("quality-gate/quality/figures.json"))
-    local = workshop.artifact("quality_gate", "quality") / "figures.json"
+    # Of that very run: other tests may have had others in the workshop since.
+    first = Metadata(workshop.folder / "runs" / "shapes").outputs(first_run.value["run_id"])
+    local = pathlib.Path(first["quality_gate"]["quality"].uri, "figures.json")
     here, there = (json.loads(path.read_text()) for path in (local, run))
     assert here["candidate"] == there["candidate"] and spec["pipelineInfo"]["name"] == "shapes"
     pictures = [path.read_bytes() for path in sorted((workshop.folder / "data").glob("*.png"))[:8]]
     answers = []
-    for folder in (workshop.store, store):
-        model = tf.saved_model.load(str(next((folder / "shapes").glob("[0-9]*"))))
+    for folder, version in ((workshop.store, first_run.value["model_version"]), (store, 1)):
+        model = tf.saved_model.load(str(folder / "shapes" / str(version)))
         answers.append(model.signatures["serving_default"](image_bytes=tf.constant(pictures)))
     for name in answers[0]:
         np.testing.assert_array_equal(answers[0][name].numpy(), answers[1][name].numpy())
