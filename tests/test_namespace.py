@@ -26,6 +26,7 @@ def said(folder: pathlib.Path, *command: str | pathlib.Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_line_is_not_disturbed_by_a_users_modules(project):
     assert said(project, GRAFT, "--help").startswith("usage: graft")
     assert said(project, sys.executable, "-m", "graft.pipeline.cli", "--help").startswith("usage: graft")
@@ -33,6 +34,7 @@ def test_the_command_line_is_not_disturbed_by_a_users_modules(project):
     assert (project / "flowers.yaml").is_file()
 
 
+@pytest.mark.slow
 def test_programs_beside_a_users_modules_can_use_graft(project):
     """As the documentation shows it: the client without TensorFlow, the store, a configuration."""
     program = """

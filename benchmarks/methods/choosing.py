@@ -8,12 +8,11 @@ import scipy.stats
 
 from benchmarks.methods import digits
 from benchmarks.methods.form import Experiment, Result
-from benchmarks.methods.setting import workshop
 from graft.models import ranking
 from graft.models.ranking import compare
 from graft.models.ranking.sample import Sample
 from graft.models.ranking.verdict import judge
-from graft.pipeline.demo import data, source
+from graft.pipeline.demo import data
 
 SCORES = ("logme", "nleep", "h_score", "knn", "probe")
 LABELS = 20
@@ -73,10 +72,7 @@ def published(name: str, seed: int) -> pathlib.Path:
     pixels, labels = digits.dealt()["source"]
     rows = np.tile(np.arange(len(labels)), 15)
     images = change(data.Images(data.place(pixels[rows], digits.CANVAS, rng), labels[rows]), rng)
-    network, _ = source.train_source(images, images, steps, seed, classes=10)
-    folder = workshop() / f"source-{list(SOURCES).index(name)}-{seed}"
-    source.publish(network, folder)
-    return folder
+    return digits.publish(images, seed, f"source-{list(SOURCES).index(name)}", steps)
 
 
 def _picked(found: dict[str, np.ndarray], labels: np.ndarray, seed: int) -> tuple[str, dict[str, dict[str, float]]]:

@@ -54,8 +54,13 @@ def backbone(side: int, seed: int, shuffled: bool = False, steps: int = _STEPS) 
     images = data.Images(data.place(digits[rows], side, rng), labels[rows])
     if shuffled:
         images = images._replace(labels=rng.permutation(images.labels))
+    return publish(images, seed, f"digits-{side}-{shuffled}", steps)
+
+
+def publish(images: data.Images, seed: int, name: str, steps: int = _STEPS) -> pathlib.Path:
+    """A network that has learned these digits, published as `name` of the seed."""
     network, _ = source.train_source(images, images, steps, seed, classes=10)
-    folder = workshop() / f"digits-{side}-{seed}-{shuffled}-{steps}"
+    folder = workshop() / f"{name}-{seed}-{steps}"
     source.publish(network, folder)
     return folder
 

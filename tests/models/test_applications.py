@@ -123,6 +123,7 @@ def test_weights_in_a_cache_that_others_may_write_to_are_refused(tmp_path, monke
         load_backbone("MobileNetV2", pictures(SIZE, (-1, 1)))
 
 
+@pytest.mark.slow
 def test_a_pinned_network_has_its_identity(monkeypatch):
     handle = "MobileNetV3Small?weights=none"
     identity = load_backbone(handle, pictures(SIZE, (0, 255))).identity

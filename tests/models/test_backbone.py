@@ -209,6 +209,7 @@ def test_unfreeze_refuses_other_fractions(handles, fraction):
         load_backbone(handles["hub"], pictures(SIZE, RANGE)).unfreeze(fraction)
 
 
+@pytest.mark.slow
 @KINDS
 def test_fit_moves_the_open_part_only(handles, kind):
     backbone = load_backbone(handles[kind], pictures(SIZE, RANGE))
@@ -235,6 +236,7 @@ def test_training_trace_switches_batch_normalisation(handles, kind, training_tra
     np.testing.assert_array_equal(backbone(pixels(), training=True), inference)
 
 
+@pytest.mark.slow
 @KINDS
 def test_round_trip_in_a_keras_file(handles, kind, tmp_path):
     backbone = load_backbone(handles[kind], pictures(SIZE, RANGE))

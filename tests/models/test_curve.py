@@ -42,6 +42,7 @@ def test_draws_are_nested_have_so_many_of_each_class_and_differ_by_seed(comparis
     assert drawn(comparison, 15, 0) == "class 'blue' has 14 training examples"
 
 
+@pytest.mark.slow
 def test_points_have_every_contestant_under_every_seed(found):
     assert [point["labels"] for point in found["points"]] == [1, 5, None]
     assert [point["examples"] for point in found["points"]] == [3, 15, 42]

@@ -69,6 +69,7 @@ def test_columns_stay_with_their_contents(make_split, training_input):
             assert (target, weight) == (training_input.labels["train"][row], weights[row])
 
 
+@pytest.mark.slow
 def test_only_the_chosen_rows_are_used(make_split, training_input):
     rows = np.array([0, 5, 6, 20, 21, 22, 40])
     labels = training_input.labels["train"][rows]

@@ -71,6 +71,7 @@ def test_all_test_images_get_the_answers_of_the_model_in_memory(exported, loaded
     np.testing.assert_allclose(vectors, features, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_batch_of_none(loaded):
     none = tf.constant([], tf.string)
     answer = loaded.signatures["serving_default"](image_bytes=none)
@@ -196,6 +197,7 @@ def test_nothing_to_compare_with_is_refused(exported, training_input, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["label", "labels"])
 def test_a_model_of_texts_takes_strings(training_input, tmp_path, kind):
     publish_text_encoder(tmp_path / "encoder")

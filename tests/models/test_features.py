@@ -45,6 +45,7 @@ def encoded() -> list[bytes]:
     return images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [4, 64])
 def test_rows_follow_the_input_and_equal_the_plain_pass(backbone, encoded, batch_size):
     done = []

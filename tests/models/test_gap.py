@@ -50,6 +50,7 @@ ROUNDS = 500
 NOISE = 3 * (0.05 * 0.95 / ROUNDS) ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("images", "luck"), [(65, 0.0), (65, 0.02), (400, 0.02)])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_the_gate_closes_on_equals_at_most_as_often_as_is_stated(images, luck, seeds):

@@ -97,6 +97,7 @@ def test_answers_and_variables_are_the_published_ones(handle, request):
     assert len(layer.trainable_variables) == len(published.trainable_variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 def test_retraining_half_plus_one_finds_the_exact_weights(half_plus_one, optimizer):
     layer = HubLayer(half_plus_one, trainable=True)

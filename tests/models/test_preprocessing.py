@@ -70,6 +70,7 @@ def test_classes_are_in_natural_order_whatever_their_counts(one_label):
     assert index([*classes, "a3", "A2"]) == [0, 1, 2, 3, 4, -1, -1]
 
 
+@pytest.mark.slow
 def test_configured_names_give_the_order_and_those_not_seen_are_left_out(one_label):
     classes, index = one_label(["one", "ten", "two", "ten"], class_names=["two", "ten", "one", "three"])
     assert classes == ["two", "ten", "one"]
@@ -84,6 +85,7 @@ def test_file_of_classes_is_the_same_for_any_order_of_the_labels(tmp_path):
         assert tf.io.gfile.GFile(path.item()).read().splitlines() == names
 
 
+@pytest.mark.slow
 def test_several_labels_have_one_vocabulary_and_a_row_may_have_none(transform):
     output, index = transform([["b", "a"], [], ["c"], ["a", "c", "b"]], {"kind": "labels"})
     assert read_vocabulary(output) == ["a", "b", "c"]

@@ -64,6 +64,7 @@ def test_nobody_can_train_it(options):
     assert own is not backbone and own.unfreeze(1.0) > 0
 
 
+@pytest.mark.slow
 def test_what_looks_at_it_leaves_it_as_it_was(options, training_input):
     backbone = shared.shared_backbone(options, INPUT)
     before = [variable.numpy() for variable in backbone.variables]

@@ -129,6 +129,7 @@ def test_a_process_that_is_killed_leaves_words_behind(tmp_path, number):
     assert json.loads((tmp_path / "run.json").read_text()) | {"error": value["error"]} == value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_what_comes_after_a_run_leaves_its_words_alone(tmp_path, number):
     """As in the demo, which goes on after a run: neither the run's file nor its result is told as interrupted."""

@@ -97,6 +97,7 @@ def train_split(result, batch_size: int) -> datasets.InputSplit:
     return datasets.InputSplit(files, pictures((8, 8), (0, 255)), {"targets": np.array(levels)}, batch_size)
 
 
+@pytest.mark.slow
 def test_a_small_shuffle_buffer_gives_batches_of_many_classes(shades, ingest, monkeypatch):
     monkeypatch.setattr(datasets, "_SHUFFLE_BYTES", 1000)  # about four images
     split = train_split(ingest(source="image_folder", path=shades["image_folder"]), batch_size=32)
@@ -106,6 +107,7 @@ def test_a_small_shuffle_buffer_gives_batches_of_many_classes(shades, ingest, mo
     assert len(mixed) > 5 and min(mixed) > 5  # 9.7 of 10 on average; one or two where the source's order stood
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_of_the_data_not_of_the_listing(shades, ingest):
     found = []
     for source, path in shades.items():

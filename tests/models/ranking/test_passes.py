@@ -34,6 +34,7 @@ def classifiers(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ("vector", "maps"))
 def test_features_and_probabilities_of_one_pass(layer, classifiers, image, training_input):
     contents = training_input.images["train"][:9]
@@ -48,6 +49,7 @@ def test_features_and_probabilities_of_one_pass(layer, classifiers, image, train
     assert found["softmax"].shape == (9, 4)
 
 
+@pytest.mark.slow
 def test_a_feature_vector_has_no_classifier(image, training_input):
     contents = training_input.images["train"][:9]
     for handle in (training_input.backbone, training_input.hub_backbone):
@@ -55,6 +57,7 @@ def test_a_feature_vector_has_no_classifier(image, training_input):
         assert features.shape == (9, 16) and probabilities is None
 
 
+@pytest.mark.slow
 def test_what_a_candidate_fails_with_is_told(image, training_input, classifiers):
     contents = training_input.images["train"]
     drawn = Drawn(np.arange(42), training_input.labels["train"], "classes")

@@ -59,6 +59,7 @@ def test_the_bias_is_what_a_perfectly_calibrated_model_scores(n):
     assert np.mean([f["bias"] for f in found]) == pytest.approx(np.mean([f["error"] for f in found]), rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overconfident", [0.0, 0.1, 0.2])
 @pytest.mark.parametrize("n", [65, 1000])
 def test_the_interval_holds_the_true_error(n, overconfident):

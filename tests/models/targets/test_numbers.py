@@ -279,6 +279,7 @@ def simulate(n: int, seeds: int, heavy: bool, true_gap: float = 0.0) -> float:
     return closed / ROUNDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heavy", [False, True], ids=["normal", "heavy"])
 @pytest.mark.parametrize(("n", "seeds"), [(65, 1), (400, 1), (65, 3), (400, 5)])
 def test_equal_models_close_the_gate_at_most_as_often_as_is_stated(n, seeds, heavy):

@@ -34,6 +34,7 @@ def test_weight_0_is_training_on_the_source_alone(method):
         assert {key: with_target[key] for key in without} == without
 
 
+@pytest.mark.slow
 @ALL
 def test_shuffled_labels_of_the_source_stop_the_run(method):
     task, _ = shifted_task({"method": method}, mixed, HEAD, shuffled=True, epochs=3)
@@ -103,6 +104,7 @@ def test_a_backbone_that_moves_is_moved_by_the_target_too(method, training_input
         assert_equal_weights(moved[1], plain)
 
 
+@pytest.mark.slow
 def test_labels_of_the_target_are_never_looked_at(training_input, domains, tmp_path):
     other = write_domains(training_input, tmp_path)
     for split in ("train", "eval"):

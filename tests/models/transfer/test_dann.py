@@ -1,15 +1,11 @@
-"""Adversarial adaptation: the reversed gradient, its schedule, both players, a discriminator that survives a kill."""
-
-import dataclasses
+"""Adversarial adaptation: the reversed gradient, its schedule, both players."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from shifted import shifted_task
-from test_loop import Killed, assert_equal_weights, fit, without_seconds
-from two_domains import write_domains
+from test_loop import fit
 
-from graft.models.checkpoint import Checkpoint
 from graft.models.transfer.dann import Adversary, Options, reverse_gradient, schedule
 
 HEAD = {"hidden": [16], "dropout": 0.0}
@@ -57,6 +53,7 @@ def test_the_discriminator_learns_and_the_encoder_unlearns():
     assert int(term._taken) == 3 and any(variable is term._taken for variable in term.state)
 
 
+@pytest.mark.slow
 def test_it_hides_the_domain_where_a_feature_gives_it_away():
     """A column that only says the domain: without reversal the discriminator always knows, with it much less."""
 
@@ -74,36 +71,3 @@ def test_it_hides_the_domain_where_a_feature_gives_it_away():
         assert history.best["val_accuracy"] > 0.9
         accuracies[weight] = np.mean([row["domain_accuracy"] for row in history.epochs[-10:]])
     assert accuracies[0.0] > 0.99 and accuracies[1.0] < 0.85
-
-
-@pytest.fixture(scope="module")
-def domains(training_input, tmp_path_factory):
-    return write_domains(training_input, tmp_path_factory.mktemp("dann_domains"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("unfreeze", [0.0, 1.0])
-def test_killed_and_continued_it_ends_as_an_uninterrupted_run(unfreeze, training_input, domains, tmp_path):
-    method = {
-        "method": "dann",
-        "weight": 0.1,
-        "unfreeze": unfreeze,
-        "epochs": 4,
-        "learning_rate": 1e-3,
-        "most_of_one": 1,
-    }
-    head = {"hidden": [8], "dropout": 0.2}
-
-    def task():
-        return training_input.task(method, head=head, features=domains, epochs=6 if not unfreeze else 2, patience=9)
-
-    whole, broken, continued = task(), task(), task()
-    history = fit(whole)
-    with pytest.raises(Killed):
-        fit(broken, Checkpoint(tmp_path, {"case": unfreeze}), stop_after=4)
-    resumed = fit(continued, Checkpoint(tmp_path, {"case": unfreeze}))
-    assert resumed.resumed_at == 3
-    assert_equal_weights(whole, continued)
-    assert without_seconds(history) == without_seconds(resumed)
-    assert [dataclasses.asdict(one) for one in history.findings] == [dataclasses.asdict(o) for o in resumed.findings]
-    assert history.epochs[-1].keys() > {"dann", "domain_accuracy", "reversal"}

@@ -58,6 +58,7 @@ def test_the_last_layer_sees_what_is_aligned():
     assert representation(linear.head, features) is features
 
 
+@pytest.mark.slow
 def test_a_large_weight_makes_the_covariances_alike():
     distances = {}
     for weight in (0.0, 30.0):

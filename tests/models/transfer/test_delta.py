@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import scipy.special
 from sklearn.metrics import log_loss
-from test_loop import Killed, assert_equal_weights, fit, without_seconds
+from test_loop import fit
 
 from graft.models import targets
-from graft.models.checkpoint import Checkpoint
 from graft.models.transfer import delta
 
 pytestmark = pytest.mark.slow
@@ -81,18 +80,3 @@ def test_both_ways_to_the_published_features_give_the_same(training_input, monke
         rows.append(fit(training_input.task(held(1.0))).epochs[-1])
     for name in ("loss", "feature_distance", "val_loss"):
         assert rows[0][name] == pytest.approx(rows[1][name], rel=1e-3)
-
-
-def test_killed_and_continued_it_is_held_to_the_published_features(training_input, tmp_path):
-    method = held(1.0, epochs=3)
-    whole = training_input.task(method, augment=AUGMENT)
-    history = fit(whole)
-    checkpoint = Checkpoint(tmp_path, "run")
-    with pytest.raises(Killed):
-        fit(training_input.task(method, augment=AUGMENT), checkpoint, stop_after=4)
-    continued = training_input.task(method, augment=AUGMENT)
-    resumed = fit(continued, checkpoint)
-    assert resumed.resumed_at == 3, "while the backbone moves"
-    assert_equal_weights(whole, continued)
-    assert without_seconds(resumed) == without_seconds(history)
-    assert resumed.findings == history.findings

@@ -1,18 +1,14 @@
 """Weighted source examples: what is minimised, its limits, covariate shift, and what is refused."""
 
 import dataclasses
-import json
-import signal
 
 import numpy as np
 import pytest
 from feature_tasks import feature_task
 from sklearn.linear_model import LogisticRegression
 from test_loop import assert_equal_weights, fit, without_seconds
-from test_trainer import run_process
 from two_domains import write_domains
 
-from graft.models import trainer
 from graft.models.errors import GraftError
 from graft.models.options import HeadOptions
 from graft.models.outputs import head_outputs
@@ -80,6 +76,7 @@ def objective(task, ratios: np.ndarray, weight: float) -> float:
     return float(losses[0].mean() + weight * np.mean(ratios * losses[1])) + penalty
 
 
+@pytest.mark.slow
 def test_a_trained_head_minimises_the_same_sum():
     rows, reached = shifted(kind="label"), {}
     rows["evaluate"] = rows["train"]
@@ -194,22 +191,3 @@ def test_a_weight_without_labels_of_the_target_is_refused():
     options = parse_options({"method": "instance_weighting", "labels": "source", "weight": 2.0})
     with pytest.raises(GraftError, match=r"transfer\.weight: received 2 beside transfer\.labels: source"):
         instance_weighting.check(options, HeadOptions(), None, None)
-
-
-@pytest.mark.slow
-def test_killed_while_the_backbone_moves_it_ends_as_an_uninterrupted_run(training_input, domains, tmp_path):
-    moving = {"method": "instance_weighting", "weight": 0.5, "unfreeze": 1.0, "learning_rate": 1e-3, "epochs": 2}
-    train = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0}
-    config = {"transfer": moving, "train": train, "features_path": str(domains)}
-    whole, broken = (training_input.fn_args(tmp_path / name, **config) for name in ("whole", "broken"))
-    for name in ("whole", "broken"):
-        (tmp_path / name).mkdir()
-    trainer.run_fn(whole)
-    killed = run_process(broken, "--die-after", "4")
-    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    trainer.run_fn(broken)
-    histories = [json.loads((tmp_path / name / "run" / "history.json").read_text()) for name in ("whole", "broken")]
-    assert [history["resumed_at"] for history in histories] == [None, 3]
-    assert len(histories[0]["findings"]) == 1
-    kept = [[history["findings"], [{**entry, "seconds": 0} for entry in history["epochs"]]] for history in histories]
-    assert kept[0] == kept[1]

@@ -1,16 +1,14 @@
-"""Joint training: what is minimised, its limits, and that two streams survive a kill and several devices."""
+"""Joint training: what is minimised, its limits, and that two streams survive several devices."""
 
 import json
-import signal
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from test_loop import assert_equal_weights, fit, without_seconds
-from test_trainer import probabilities, run_process
+from test_trainer import run_process
 from two_domains import TARGET_ROWS, write_domains
 
-from graft.models import trainer
 from graft.models.errors import GraftError
 
 TRAINED = {"solver": "adam", "dropout": 0.0, "l2": 1e-3}
@@ -123,27 +121,6 @@ def test_a_source_helps_and_one_with_shuffled_labels_does_harm(training_input, d
 def test_without_a_source_it_is_refused(training_input):
     with pytest.raises(GraftError, match=r"transfer\.method: 'joint' learns from examples of two domains; .* none"):
         fit(training_input.task({"method": "joint"}))
-
-
-@pytest.mark.slow
-def test_killed_over_two_streams_it_ends_as_an_uninterrupted_run(training_input, domains, tmp_path):
-    train = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0}
-    config = {"transfer": UNFREEZE, "train": train, "features_path": str(domains)}
-    whole, broken = (training_input.fn_args(tmp_path / name, **config) for name in ("whole", "broken"))
-    for name in ("whole", "broken"):
-        (tmp_path / name).mkdir()
-    trainer.run_fn(whole)
-    killed = run_process(broken, "--die-after", "4")
-    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    trainer.run_fn(broken)
-    histories = [json.loads((tmp_path / name / "run" / "history.json").read_text()) for name in ("whole", "broken")]
-    assert histories[1]["resumed_at"] == 3, "while the backbone moves"
-    assert histories[0]["epochs"][0].keys() > {"loss", "source_loss", "val_loss", "val_accuracy"}
-    kept = [[{**entry, "seconds": 0} for entry in history["epochs"]] for history in histories]
-    assert kept[0] == kept[1]
-    images = training_input.images["test"]
-    answers = [probabilities(tmp_path / name / "model", images) for name in ("whole", "broken")]
-    np.testing.assert_array_equal(*answers)
 
 
 @pytest.mark.slow

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from test_loop import Killed, assert_equal_weights, fit, without_seconds
+from test_loop import fit
 
-from graft.models.checkpoint import Checkpoint
 from graft.models.transfer import l2_sp
 
 pytestmark = pytest.mark.slow
@@ -60,18 +59,3 @@ def test_the_head_has_a_weight_of_its_own_while_the_backbone_moves(training_inpu
     kernels = [layer.kernel.numpy() for layer in task.head.layers if hasattr(layer, "kernel")]
     norm = sum(float(np.sum(kernel.astype(np.float64) ** 2)) for kernel in kernels)
     assert float(sum(task.head.losses)) == pytest.approx(0.25 * norm, rel=1e-4)
-
-
-def test_killed_and_continued_it_is_drawn_to_the_published_weights(training_input, tmp_path):
-    method = drawn(5.0, epochs=3, head_weight=0.1)
-    whole = training_input.task(method, augment={"flip": True})
-    history = fit(whole)
-    checkpoint = Checkpoint(tmp_path, "run")
-    with pytest.raises(Killed):
-        fit(training_input.task(method, augment={"flip": True}), checkpoint, stop_after=4)
-    continued = training_input.task(method, augment={"flip": True})
-    resumed = fit(continued, checkpoint)
-    assert resumed.resumed_at == 3, "while the backbone moves"
-    assert_equal_weights(whole, continued)
-    assert without_seconds(resumed) == without_seconds(history)
-    assert resumed.findings == history.findings

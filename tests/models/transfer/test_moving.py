@@ -7,11 +7,10 @@ import pydantic
 import pytest
 import tensorflow as tf
 from small_inputs import texts
-from test_loop import Killed, assert_equal_weights, fit, without_seconds
+from test_loop import fit
 from test_trainer import run_process
 
 from graft.models import loop, precision, targets
-from graft.models.checkpoint import Checkpoint
 from graft.models.errors import GraftError
 from graft.models.inputs import KINDS, make_input
 from graft.models.options import HeadOptions
@@ -20,18 +19,6 @@ from graft.models.transfer import check_options, moving, parse_options
 
 FINE_TUNE = {"method": "fine_tune", "epochs": 2, "head_epochs": 1, "learning_rate": 1e-3}
 TRAINED = {"solver": "adam", "dropout": 0.0, "l2": 0.0}
-ALL = {
-    **FINE_TUNE,
-    "optimizer": "adamw",
-    "clip": 0.5,
-    "schedule": "cosine",
-    "warmup": 0.25,
-    "layer_decay": 0.5,
-    "head_multiplier": 3.0,
-    "gradual": True,
-    "mixup": 0.3,
-}
-"""Everything at once, but what excludes each other."""
 
 
 def made(training_input, **settings):
@@ -76,6 +63,7 @@ def test_what_is_open_moves_and_the_rest_stays_bit_for_bit(training_input, kind,
     assert moved(training_input, kind, **settings) == expected
 
 
+@pytest.mark.slow
 def test_rates_of_head_and_groups(training_input):
     task, (_, phase) = made(training_input, layer_decay=0.25, head_multiplier=10.0)
     expected = {variable.path: 1e-2 for variable in task.head.trainable_variables}
@@ -257,25 +245,10 @@ def test_several_groups_in_16_bit(training_input, monkeypatch):
 
 
 @pytest.mark.slow
-def test_killed_with_all_settings_it_ends_as_an_uninterrupted_run(training_input, tmp_path):
-    whole = training_input.task(ALL, augment={"flip": True})
-    history = fit(whole)
-    assert [entry["phase"] for entry in history.epochs] == ["head", "fine_tune 1 of 2", "fine_tune", "fine_tune"]
-    for stop_after in (3, 4):
-        checkpoint = Checkpoint(tmp_path, str(stop_after))
-        with pytest.raises(Killed):
-            fit(training_input.task(ALL, augment={"flip": True}), checkpoint, stop_after)
-        continued = training_input.task(ALL, augment={"flip": True})
-        again = fit(continued, checkpoint)
-        assert again.resumed_at == stop_after - 1
-        assert_equal_weights(whole, continued)
-        assert without_seconds(again) == without_seconds(history)
-
-
-@pytest.mark.slow
 def test_two_devices_train_as_one(training_input, tmp_path):
     """With several groups and a gradient that is cut; each device mixes its own examples, so mixup is left out."""
-    transfer = {**{key: value for key, value in ALL.items() if key not in ("mixup", "gradual")}, "clip": 0.1}
+    rates = {"schedule": "cosine", "warmup": 0.25, "layer_decay": 0.5, "head_multiplier": 3.0}
+    transfer = {**FINE_TUNE, **rates, "optimizer": "adamw", "clip": 0.1}
     losses = []
     for name, devices in (("one", "1"), ("two", "2")):
         (tmp_path / name).mkdir()

@@ -1,16 +1,12 @@
 """Pruning while fine-tuning: how much is 0, which weights are kept, its limits."""
 
-import json
-import signal
 import types
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 from test_loop import fit, without_seconds
-from test_trainer import probabilities, run_process
 
-from graft.models import trainer
 from graft.models.errors import GraftError
 from graft.models.transfer import prune
 
@@ -55,25 +51,6 @@ def test_sparsity_0_is_fine_tuning_bit_for_bit(training_input):
     assert all(epoch.get("sparsity", 0.0) == 0.0 for epochs in histories for epoch in epochs)
     rows = [[{**epoch, "phase": "", "sparsity": 0.0} for epoch in epochs] for epochs in histories]
     assert rows[0] == rows[1]
-
-
-@pytest.mark.slow
-def test_killed_on_the_ramp_it_ends_as_an_uninterrupted_run(training_input, tmp_path):
-    train = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0}
-    config = {"transfer": {**PRUNE, "ramp_epochs": 2, "epochs": 4}, "train": train}
-    whole, broken = (training_input.fn_args(tmp_path / name, **config) for name in ("whole", "broken"))
-    for name in ("whole", "broken"):
-        (tmp_path / name).mkdir()
-    trainer.run_fn(whole)
-    killed = run_process(broken, "--die-after", "4")
-    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    trainer.run_fn(broken)
-    histories = [json.loads((tmp_path / name / "run" / "history.json").read_text()) for name in ("whole", "broken")]
-    assert histories[1]["resumed_at"] == 3, "while it is pruned"
-    kept = [[{**entry, "seconds": 0} for entry in history["epochs"]] for history in histories]
-    assert kept[0] == kept[1] and histories[0]["findings"] == histories[1]["findings"]
-    images = training_input.images["test"]
-    np.testing.assert_array_equal(*[probabilities(tmp_path / name / "model", images) for name in ("whole", "broken")])
 
 
 @pytest.mark.parametrize(

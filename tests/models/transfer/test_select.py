@@ -26,6 +26,7 @@ def groups(task) -> list[str]:
     return [group.name for group in task.backbone.groups]
 
 
+@pytest.mark.slow
 def test_where_nothing_moves_all_is_transferred(training_input):
     task = training_input.task({**SELECT, "learning_rate": 1e-12}, head=SOLVED)
     published = weights(task.backbone)
@@ -40,6 +41,7 @@ def test_where_nothing_moves_all_is_transferred(training_input):
     assert found.value.endswith(f" of {count}") and f"{count} kept {losses[0]:.4f}, " in found.words
 
 
+@pytest.mark.slow
 def test_one_candidate_is_fine_tuning_of_the_top_group(training_input):
     selected = training_input.task({**SELECT, "candidates": 1}, head=SOLVED)
     top = {"method": "fine_tune", "learning_rate": 1e-3, "epochs": 2, "unfreeze": groups(selected)[-1:]}

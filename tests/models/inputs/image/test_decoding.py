@@ -68,6 +68,7 @@ def jpeg() -> bytes:
     return encode(Image.fromarray(scene()), "JPEG", quality=90)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_orientation_is_applied_as_in_pillow(jpeg, orientation, order):
@@ -304,6 +305,7 @@ def test_preprocess_antialiases():
     np.testing.assert_allclose(shrunk, 0.5, atol=0.1)  # without antialiasing: all 0 or all 1
 
 
+@pytest.mark.slow
 def test_preprocess_in_a_frozen_graph_and_of_nothing(jpeg):
     spec = tf.TensorSpec([None], tf.string, name="encoded")
     graph = tf.function(lambda encoded: decoding.preprocess(encoded, (16, 16), (0, 1)), input_signature=[spec])
