@@ -1,14 +1,11 @@
 """`graft curve`: how good each method is with few labels, beside what no transfer gives."""
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graft.models.errors import GraftError
-from graft.models.text import say
-from graft.pipeline.output import answer
+from graft.pipeline.output import answer, until_a_gate
 
 if TYPE_CHECKING:
     from graft.models.references import Comparison
@@ -17,7 +14,6 @@ if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
     from graft.pipeline.progress_view import ProgressView
 
-EXIT_GATE = 1
 _LABELS = ("1", "5", "10", "20", "50", "all")
 _REFERENCES = ("raw", "scratch")
 _MOST_SEEDS = 100
@@ -56,18 +52,7 @@ def add_commands(commands: Any, add: Callable) -> None:
 
 
 def _curve(args: argparse.Namespace) -> int:
-    from graft.components.gates import GateClosed
-    from graft.pipeline.ending import Ending
-
-    with Ending(args.json, args.process) as end:
-        try:
-            return _until(args, end)
-        except GateClosed as error:
-            end.over(EXIT_GATE)
-            if args.json:
-                say(json.dumps({"status": "gate_closed", "error": str(error)}))
-            say(f"graft: {error}", file=sys.stderr)
-            return EXIT_GATE
+    return until_a_gate(args, _until)
 
 
 def _until(args: argparse.Namespace, end: "Ending") -> int:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
     from graft.pipeline.result import RunResult
 
-EXIT_FAULT = 3
+EXIT_GATE, EXIT_FAULT = 1, 3
 
 
 def answer(args: argparse.Namespace, value: Any, *lines: str) -> None:
@@ -62,3 +62,24 @@ def show_run(args: argparse.Namespace, result: "RunResult", end: "Ending", more:
     if message:
         say(f"graft: {message}", file=sys.stderr)
     return code
+
+
+def until_a_gate(args: argparse.Namespace, command: "Callable[[argparse.Namespace, Ending], int]") -> int:
+    """Runs a command that has no run of its own to report; where a gate closes, that is told.
+
+    Args:
+        args: of the command.
+        command: gets `args` and its ending, and returns the exit code.
+    """
+    from graft.components.gates import GateClosed
+    from graft.pipeline.ending import Ending
+
+    with Ending(args.json, args.process) as end:
+        try:
+            return command(args, end)
+        except GateClosed as error:
+            end.over(EXIT_GATE)
+            if args.json:
+                say(json.dumps({"status": "gate_closed", "error": str(error)}))
+            say(f"graft: {error}", file=sys.stderr)
+            return EXIT_GATE

@@ -1,15 +1,13 @@
 """`graft rank`: which of several backbones suits a pipeline's data, before any training."""
 
 import argparse
-import json
 import pathlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graft.models.errors import GraftError
 from graft.models.text import say
-from graft.pipeline.output import answer, show_run, table
+from graft.pipeline.output import answer, show_run, table, until_a_gate
 
 if TYPE_CHECKING:
     from graft.models.ranking.drawing import Drawn
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from graft.pipeline.progress_view import ProgressView
     from graft.pipeline.zoo import Candidate
 
-EXIT_GATE = 1
 SAMPLE = 500
 """Examples that scores are taken on, unless the command is told otherwise."""
 
@@ -41,18 +38,7 @@ def add_commands(commands: Any, add: Callable) -> None:
 
 
 def _rank(args: argparse.Namespace) -> int:
-    from graft.components.gates import GateClosed
-    from graft.pipeline.ending import Ending
-
-    with Ending(args.json, args.process) as end:
-        try:
-            return _until(args, end)
-        except GateClosed as error:
-            end.over(EXIT_GATE)
-            if args.json:
-                say(json.dumps({"status": "gate_closed", "error": str(error)}))
-            say(f"graft: {error}", file=sys.stderr)
-            return EXIT_GATE
+    return until_a_gate(args, _until)
 
 
 def _until(args: argparse.Namespace, end: "Ending") -> int:

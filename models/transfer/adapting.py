@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 from pydantic import Field, field_validator
 
 from graft.models.errors import GraftError
+from graft.models.transfer import MethodOptions
 from graft.models.transfer.moving import MovingOptions, Pattern
 
 if TYPE_CHECKING:
@@ -39,7 +40,18 @@ Alignment = Callable[["Task", float], "Term"]
 told how many optimizer steps the training takes at most."""
 
 
-class AdaptingOptions(MovingOptions):
+class WatchedOptions(MethodOptions):
+    """When a model counts as collapsed."""
+
+    most_of_one: float = Field(
+        default=0.95,
+        gt=0.0,
+        le=1.0,
+        description="Largest share of the target's examples that may be given one class; more stops the run.",
+    )
+
+
+class AdaptingOptions(MovingOptions, WatchedOptions):
     """How strongly the domains are aligned, and whether the backbone moves."""
 
     CANDIDATES: ClassVar[tuple[float, ...]] = (0.0, 1.0)
@@ -54,12 +66,6 @@ class AdaptingOptions(MovingOptions):
         default=0.0,
         description="What of the backbone is trained: a share of its layers, from the top, or a list of names of "
         "groups and layers; 0: none, the head learns on cached features.",
-    )
-    most_of_one: float = Field(
-        default=0.95,
-        gt=0.0,
-        le=1.0,
-        description="Largest share of the target's examples that may be given one class; more stops the run.",
     )
 
     @field_validator("weight")

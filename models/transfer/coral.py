@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import Field
 
-from graft.models.transfer import MethodOptions
+from graft.models.transfer.adapting import WatchedOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,18 +33,12 @@ REFITS = True
 ADAPTS = True
 
 
-class Options(MethodOptions):
+class Options(WatchedOptions):
     """How much of the identity is added to the covariances, and when a model counts as collapsed."""
 
     method: Literal["coral"] = "coral"
     epsilon: float = Field(
         default=0.1, gt=0.0, description="Share of the features' mean variance that is added to each variance."
-    )
-    most_of_one: float = Field(
-        default=0.95,
-        gt=0.0,
-        le=1.0,
-        description="Largest share of the target's examples that may be given one class; more stops the run.",
     )
 
 

@@ -18,9 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from pydantic import Field
-
-from graft.models.transfer import MethodOptions
+from graft.models.transfer.adapting import WatchedOptions
 
 if TYPE_CHECKING:
     from graft.models.history import History
@@ -30,16 +28,10 @@ REFITS = True
 ADAPTS = True
 
 
-class Options(MethodOptions):
+class Options(WatchedOptions):
     """When a model counts as collapsed; there is nothing else to set."""
 
     method: Literal["standardise"] = "standardise"
-    most_of_one: float = Field(
-        default=0.95,
-        gt=0.0,
-        le=1.0,
-        description="Largest share of the target's examples that may be given one class; more stops the run.",
-    )
 
 
 def reads_inputs(options: Options) -> bool:
