@@ -173,7 +173,9 @@ def raw_linear_head(comparison: Comparison, plain: dict[str, np.ndarray]) -> Out
     return dataclasses.replace(raw_input_head(comparison, plain, 0, 1, HeadOptions()), history=None)
 
 
-def from_scratch(comparison: Comparison, seed: int, epochs: int, published: Backbone) -> Outcome:
+def from_scratch(
+    comparison: Comparison, seed: int, epochs: int, published: Backbone, monitor: tuple[str, bool] = ("val_loss", True)
+) -> Outcome:
     """The same network with weights drawn anew, all of it trained, batch normalisation in training mode.
 
     Args:
@@ -181,6 +183,7 @@ def from_scratch(comparison: Comparison, seed: int, epochs: int, published: Back
         seed: of the weights, shuffling and augmentation.
         epochs: how many it may take.
         published: the pre-trained backbone, for its architecture.
+        monitor: the figure whose best epoch's weights count, and whether lower is better.
     """
     backbone = scratch_backbone(published, seed)
     backbone.unfreeze(1.0)
@@ -188,6 +191,7 @@ def from_scratch(comparison: Comparison, seed: int, epochs: int, published: Back
     options = comparison.settings.head.model_copy(update={"solver": "adam", "refit": False})
     task = comparison.reference_task(seed, epochs, options, backbone, {})
     phase = backbone_phase(task, epochs, task.training.learning_rate, "scratch", batch_norm_training=True)
+    phase.monitor, phase.lower_is_better = monitor
     history = loop.run(task, [phase])
 
     def outputs(split: Split) -> np.ndarray:

@@ -104,14 +104,20 @@ def serve(
 
 
 def _run_real(command: list[str]) -> int:
-    server = subprocess.Popen(command)
+    servers: list[subprocess.Popen] = []
+    came: list[int] = []
 
     def forward(number: int, _frame) -> None:
         # The real server has no handler and no drain: the signal ends it at once, so the deployment has to drain.
-        server.send_signal(number)
+        came.append(number)
+        for server in servers:
+            server.send_signal(number)
 
     with _handling(forward):
-        status = server.wait()
+        servers.append(subprocess.Popen(command))
+        for number in came:  # while it was being started
+            servers[0].send_signal(number)
+        status = servers[0].wait()
     logger.info("%s ended with status %d", command[0], status)
     return 0 if status in (-signal.SIGTERM, -signal.SIGINT) else status
 

@@ -8,6 +8,7 @@ what a run does, not a copy of it.
 import dataclasses
 import functools
 import hashlib
+import math
 import pathlib
 import tempfile
 import time
@@ -32,6 +33,8 @@ from graft.models.task import Split
 from graft.models.trainer import make_deterministic
 
 SPLITS = ("train", "eval", "test")
+SCRATCH_STEPS = 500
+"""Optimizer steps that a network from scratch gets at the least."""
 
 
 @functools.cache
@@ -133,17 +136,24 @@ class Setting:
         return self._timed(lambda: references.raw_linear_head(comparison, self._plain))
 
     def scratch(self, epochs: int | None = None, learning_rate: float | None = None) -> Result:
-        """The same network from weights drawn anew, best eval weights of `epochs`.
+        """The same network from weights drawn anew, with the weights of its most accurate epoch on eval.
+
+        Not with those of the lowest loss, as the others: of few labels such a network is sure and often wrong, and its
+        eval loss is lowest before it has learned anything.
 
         Args:
-            epochs: its budget; by default the most that a contestant of this setting might take until now.
+            epochs: its budget; by default the most that a contestant of this setting might take until now, and those
+                of SCRATCH_STEPS at the least: a network that has not learned yet is no baseline.
             learning_rate: that of the section `train` by default.
         """
-        train = {} if learning_rate is None else {"learning_rate": learning_rate}
+        each = math.ceil(len(self.rows["train"]) / self._settings.train.batch_size)
+        budget = epochs or max(self._epochs, math.ceil(SCRATCH_STEPS / each))
+        train = {"patience": budget} if learning_rate is None else {"patience": budget, "learning_rate": learning_rate}
         comparison = self._comparison({"method": "frozen"}, train=train)
         published = shared_backbone(self._settings.backbone, self._input)
         return self._timed(
-            lambda: references.from_scratch(comparison, self.seed, epochs or self._epochs, published), counts=False
+            lambda: references.from_scratch(comparison, self.seed, budget, published, ("val_accuracy", False)),
+            counts=False,
         )
 
     @functools.cached_property

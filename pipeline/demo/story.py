@@ -103,9 +103,9 @@ def _tell(folder: pathlib.Path, seeds: int, view: ProgressView, end: Ending) -> 
     """Everything the demo does; JSON types."""
     target, source = _prepare_mnist(folder, view)
     config = _mnist_config(folder, seeds)
-    served = _run(config, view, end)
-    end.go_on()
     curve, picture = _draw(config, seeds, view)
+    end.go_on()
+    served = _run(config, view, end)
     server, predictions = _predict(folder, served.result["model_version"], target, view)
 
     end.go_on()
@@ -231,9 +231,9 @@ def _prepare_raw(folder: pathlib.Path, view: ProgressView) -> float:
 
 
 def _draw(config: Config, seeds: int, view: ProgressView) -> tuple[dict[str, Any], str]:
-    """The curve of the frozen backbone, judged on test, where a report of a later run finds it; and its picture's path.
+    """The curve of the frozen backbone, judged on test, where the run's report finds it; and its picture's path.
 
-    The features are those of the run. Test may be opened: nothing is chosen by it, neither here nor later.
+    The run takes over its features. Test may be opened: nothing is chosen by it, neither here nor later.
     """
     from graft.components.ingest.fingerprint import fingerprint
     from graft.pipeline import curve_command, curve_page

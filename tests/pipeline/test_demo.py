@@ -177,7 +177,8 @@ def test_transfer_helps_with_few_labels(told):
     for reference in ("scratch", "raw_linear_head"):
         assert results[story.CLAIMED]["transfer"]["median"] > results[story.CLAIMED][reference]["median"]
     assert pathlib.Path(value["mnist"]["picture"]).read_bytes().startswith(b"\x89PNG")
-    assert curve["statements"][0] in story.describe(value)
+    report = pathlib.Path(value["runs"]["mnist"]["report"]).read_text()
+    assert all(curve["statements"][0] in told for told in (story.describe(value), report))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import socket
 import stat
+import subprocess
 import threading
 import time
 
@@ -94,6 +95,21 @@ def test_sigterm_reaches_the_real_server(store, fake_binary):
     assert launch.serve(store) == 0
     assert time.monotonic() - start < 30
     sender.join()
+
+
+def test_a_signal_that_comes_while_the_real_server_starts_is_not_lost(store, fake_binary, monkeypatch):
+    fake_binary("exec sleep 60")
+    start = subprocess.Popen
+
+    def started(command):
+        server = start(command)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return server
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    began = time.monotonic()
+    assert launch.serve(store) == 0
+    assert time.monotonic() - began < 30
 
 
 def test_the_embedded_server_is_used_otherwise_and_says_so(store, fake_binary, caplog, monkeypatch):
