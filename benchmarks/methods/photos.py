@@ -20,7 +20,7 @@ FROZEN = {"method": "frozen"}
 SIDE = 224
 INPUT = {"image_size": [SIDE, SIDE], "value_range": [0, 1]}
 DRAWN = pathlib.Path("applications:MobileNetV2?weights=none")
-"""The same architecture with weights that have learned nothing."""
+"""The same architecture, Keras' own, with weights that have learned nothing; it takes pixels from -1 to 1."""
 TRASH_TEST, CLOTHES_TEST = 150, 300
 _EVAL = 5
 
@@ -70,7 +70,7 @@ def _few(load: Callable[[], tuple[Rows, list[str]]], labels: int, tested: int) -
         return {
             "method": task.transferred(FROZEN),
             "pixels": task.raw(),
-            "control": Setting(DRAWN, parts, names, seed, INPUT).transferred(FROZEN),
+            "control": Setting(DRAWN, parts, names, seed, {**INPUT, "value_range": [-1, 1]}).transferred(FROZEN),
         }
 
     return run
