@@ -31,6 +31,9 @@ MOVING = {"epochs": 80, "learning_rate": 2e-3, "head_first": False}
 TRAIN = {"train": {"patience": 80, "batch_size": 4}}
 """Of all contestants. Two rates were compared, over labels alone and every temperature, on digits of the pool that
 seeds 1000 and 1001, which no experiment uses, label neither for training nor for eval."""
+TEMPERATURE = 8.0
+"""Of 1, 2, 4 and 8 the best in the same way under the seeds 1000 to 1003. This teacher is sure: the mean of its largest
+probabilities is 0.98, at a temperature of 4 still 0.85, and 0.53 at 8."""
 
 
 @functools.cache
@@ -110,25 +113,28 @@ def _taught(seed: int, temperature: float, weight: float = 0.9, shuffled: bool =
 def _few(seed: int) -> dict[str, Result]:
     task = students(seed)
     return {
-        "method": task.transferred(_taught(seed, 4.0)),
+        "method": task.transferred(_taught(seed, TEMPERATURE)),
         "labels alone": task.transferred({**MOVING, "method": "fine_tune"}),
         "temperature 1": task.transferred(_taught(seed, 1.0)),
-        "control": task.transferred(_taught(seed, 4.0, shuffled=True)),
+        "control": task.transferred(_taught(seed, TEMPERATURE, shuffled=True)),
     }
 
 
 def _many(seed: int) -> dict[str, Result]:
     alone, task = students(seed), students(seed, unlabelled=True)
     return {
-        "method": task.transferred(_taught(seed, 4.0)),
+        "method": task.transferred(_taught(seed, TEMPERATURE)),
         "labels alone": alone.transferred({**MOVING, "method": "fine_tune"}),
-        "taught without them": alone.transferred(_taught(seed, 4.0)),
+        "taught without them": alone.transferred(_taught(seed, TEMPERATURE)),
         "temperature 1": task.transferred(_taught(seed, 1.0)),
-        "control": task.transferred(_taught(seed, 4.0, shuffled=True)),
+        "control": task.transferred(_taught(seed, TEMPERATURE, shuffled=True)),
     }
 
 
-TOLD = "The teacher learned 900 of scikit-learn's digits; the student, ten units from random weights, has 60 others."
+TOLD = (
+    "The teacher learned 900 of scikit-learn's digits; the student, ten units from random weights, has 60 others. "
+    f"Temperature {TEMPERATURE:g}, chosen on digits and seeds that are not used here."
+)
 EXPERIMENTS = [
     Experiment("E4, 60 labels", "distil", TOLD, _few, "a teacher that learned shuffled labels"),
     Experiment(
