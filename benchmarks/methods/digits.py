@@ -65,20 +65,24 @@ def publish(images: data.Images, seed: int, name: str, steps: int = _STEPS) -> p
     return folder
 
 
-def canvases(seed: int, labels: int = 20, shuffled: bool = False, **sections: Mapping[str, Any]) -> Setting:
+def canvases(
+    seed: int, labels: int = 20, shuffled: bool = False, quarters: int = 0, **sections: Mapping[str, Any]
+) -> Setting:
     """E1b: the ten digits at random places in noise on 12x12 canvases; the backbone learned others of the same kind.
 
     Args:
         seed: of backbone, choice of labelled images and training.
         labels: training images a class; eval gets 10 a class.
         shuffled: a backbone that learned from shuffled labels.
+        quarters: turns of 90 degrees that the backbone's digits did not make.
         sections: keys of `head`, `train`.
     """
     rng = np.random.default_rng([2, seed])
     digits, truth = dealt()["pool"]
+    digits = np.rot90(digits, quarters, axes=(1, 2))
     train, held_out = draw(truth, (labels, EVAL_PER_CLASS), rng)
     # The test canvases are the same under every seed.
-    test = data.place(dealt()["test"][0], CANVAS, np.random.default_rng(3))
+    test = data.place(np.rot90(dealt()["test"][0], quarters, axes=(1, 2)), CANVAS, np.random.default_rng(3))
     rows = {
         "train": pictures(data.place(digits[train], CANVAS, rng), truth[train]),
         "eval": pictures(data.place(digits[held_out], CANVAS, rng), truth[held_out]),

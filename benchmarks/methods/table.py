@@ -18,8 +18,8 @@ baselines of the row together. A method **helps** where the interval is above 0 
 it is below 0 against any, and else **cannot be told from its baseline**. The **control** is the method without what it
 needs; it fails, as it should, unless it helps by the same rule. Seconds are of the processor, for one training, of the
 method and of its strongest baseline. A baseline `scratch` is the same network from weights drawn anew, with the same
-number of epochs and 500 steps at the least, its best epoch the most accurate one on eval (its eval loss is lowest before
-it has learned anything); `pixels` is a linear head on pixels.
+number of epochs and 500 steps at the least, its best epoch the most accurate one on eval (its eval loss is lowest
+before it has learned anything); `pixels` is a linear head on pixels.
 """
 _COLUMNS = ("experiment", "method", "baselines", "gain", "verdict", "control", "seconds")
 
