@@ -7,11 +7,13 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 # Two files of tests at a time; the tests of one file share its fixtures.
 SHARED := -n 2 --dist loadfile
+# A kernel runs in its caller's thread: two workers whose kernels each want both cores wait for one another.
+ALONE := TF_NUM_INTRAOP_THREADS=1
 # TensorFlow turns oneDNN on by itself on newer CPUs, with other kernels: no result of a test shall depend on that.
-NO_ONEDNN := TF_ENABLE_ONEDNN_OPTS=0
+NO_ONEDNN := TF_ENABLE_ONEDNN_OPTS=0 $(ALONE)
 SEED := 0
 MINUTES := 10
-GRAPH = TF_ENABLE_ONEDNN_OPTS=1 $(BIN)/python -m pytest -q -m graph $(SHARED) tests/models
+GRAPH = TF_ENABLE_ONEDNN_OPTS=1 $(ALONE) $(BIN)/python -m pytest -q -m graph $(SHARED) tests/models
 # uv does not read pip's configuration: take the package index from there, where one is set.
 INDEX := $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
 ifneq ($(INDEX),)

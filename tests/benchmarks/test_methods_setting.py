@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.methods import digits
+from benchmarks.methods import setting as settings
 from benchmarks.methods.setting import features
 
 pytestmark = pytest.mark.slow
@@ -31,12 +32,15 @@ def test_a_frozen_backbone_beats_chance_and_repeats_itself(backbone):
     assert first.scores.shape == (80,) and first.scores.mean() > 0.4
 
 
-def test_a_network_from_scratch_takes_as_many_epochs_as_the_longest_contestant(backbone):
+def test_a_network_from_scratch_takes_as_many_epochs_as_the_longest_contestant(backbone, monkeypatch):
+    monkeypatch.setattr(settings, "SCRATCH_STEPS", 1)
     task = setting(backbone, 1)
     moved = task.transferred({"method": "fine_tune", "epochs": 3, "learning_rate": 1e-3})
     steps = moved.steps // 3
     assert task.scratch().steps == 5 * steps  # two epochs of a head that is trained, and three
     assert setting(backbone, 1).scratch().steps == 2 * steps
+    monkeypatch.setattr(settings, "SCRATCH_STEPS", 5 * steps - 1)
+    assert setting(backbone, 1).scratch().steps == 5 * steps  # rounded up to whole epochs
 
 
 def test_pixels_need_no_backbone(backbone):
