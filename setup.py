@@ -29,6 +29,9 @@ setup(
         "apache-beam>=2.68",
         "tensorflow-serving-api>=2.16.1",
         "kfp>=2.13,<2.17",
+        "kfp-kubernetes>=1.5",  # the schema of the platform document
+        "boto3",  # model stores on S3
+        "croniter",
         "google-crc32c",
         "grpcio-health-checking",
         "jinja2",
@@ -48,8 +51,11 @@ setup(
     ],
     extras_require={
         "dev": [
+            "flask",
+            "flask-cors",
             "hypothesis",
             "import-linter",
+            "moto[s3]",  # an S3 that listens on loopback, with flask
             "mypy",
             "prometheus-client",
             "pytest",
@@ -57,6 +63,7 @@ setup(
             "ruff",
             "tensorflow-datasets",
             "types-PyYAML",
+            "types-croniter",
         ],
     },
     entry_points={
