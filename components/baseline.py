@@ -1,13 +1,50 @@
 """What the store serves before a push: the version a candidate must not be worse than, and the pointer's state."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from graft.models.errors import GraftError
 from graft.serving.pointer import PointerError
 from graft.serving.store import ModelStore
 
 BEST = "best_version"
 """Key of a manifest's metadata and custom property of the quality gate's blessing: the version that was still better
 than this one, on the test split of this one's run; 0 where this one is the best so far."""
+
+COMPARED = "compared_with"
+"""Custom property of the quality gate's blessing: the version that the candidate was held against, or `NOTHING`."""
+NOTHING = "nothing"
+
+
+def compared_with(baseline: Mapping[str, Any] | None) -> str:
+    """The value of `COMPARED` for a baseline of `find_baseline`."""
+    return NOTHING if baseline is None else str(baseline["version"])
+
+
+def require_unchanged(
+    store: ModelStore, model: str, baseline: Mapping[str, Any] | None, compared: str, run_id: str | None
+) -> None:
+    """Refuses a push where another version is served than the one that the gates held the candidate against.
+
+    Args:
+        store: the model store.
+        model: name of the model.
+        baseline: what `find_baseline` finds now.
+        compared: what the blessing says; empty for one of an earlier version of Graft, which noted nothing.
+        run_id: of the run that pushes: its own push, tried again, is no other version.
+
+    Raises:
+        GraftError: it is so.
+    """
+    now, served = compared_with(baseline), store.served(model)
+    if compared in ("", now):
+        return
+    if run_id and served is not None and store.manifest(model, served)["metadata"].get("run_id") == run_id:
+        return
+    raise GraftError(
+        f"{store.path}: {model} version {now} is served now, but the gates held this model against {compared}: another "
+        "run pushed, or the pointer was moved, while this one ran. Nothing was pushed; run again"
+    )
 
 
 def find_baseline(store: ModelStore, model: str, run_key: str) -> dict[str, Any] | None:

@@ -4,11 +4,15 @@ import argparse
 import dataclasses
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
-from graft.kubeflow.options import KubeflowOptions
+import yaml
+
+from graft.models.errors import GraftError
 from graft.models.text import say
-from graft.pipeline import sections
 from graft.pipeline.output import answer
+
+_SECRETS = "allowed: YAML with the keys of each secret below its name"
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
@@ -28,6 +32,11 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
     parser.add_argument(
         "--folder", type=pathlib.Path, default=pathlib.Path("kubeflow-run"), help="stands for object store and pods"
     )
+    parser.add_argument("--config", help="configuration of the pipeline: data, code and backbone are parameters")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of it")
+    parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the run")
+    parser.add_argument("--secrets", type=pathlib.Path, help="YAML file: name of a secret, key, value")
+    parser.add_argument("--limits", action="store_true", help="end a task that takes more memory than its limit")
     parser.add_argument("--no-cache", action="store_true", help="take no results of earlier runs")
 
 
@@ -38,27 +47,67 @@ def _compile(args: argparse.Namespace) -> int:
     # Imported here: TFX takes 9 s, and the configuration may be at fault.
     from graft.kubeflow.compile import compile_pipeline
 
-    options = sections.section(config, "kubeflow", KubeflowOptions)
-    compile_pipeline(config, args.output, args.image or options.image, args.pipeline_root or options.pipeline_root)
+    compile_pipeline(config, args.output, args.image, args.pipeline_root)
     answer(args, {"pipeline": str(args.output)}, f"wrote {args.output} (pipeline spec 2.1)")
     return 0
 
 
 def _run_local(args: argparse.Namespace) -> int:
-    from graft.kubeflow.stand_in import StandIn, TaskRun, read_spec
+    from graft.kubeflow.stand_in import StandIn, TaskRun, read_documents
     from graft.pipeline.run import new_run_id
 
-    stand_in = StandIn(read_spec(args.pipeline), args.folder, new_run_id(), caching=not args.no_cache)
+    documents = read_documents(args.pipeline)
+    stand_in = StandIn(
+        documents,
+        args.folder,
+        new_run_id(),
+        _parameters(args, documents[0]),
+        caching=not args.no_cache,
+        secrets=_secrets(args.secrets),
+        limits=args.limits,
+    )
     if not args.json:
         hidden = "each sees its own folder only" if stand_in.isolated else "nothing hides the others' folders from it"
         say(f"no cluster: a stand-in for Kubeflow's driver and launcher runs each task as a process; {hidden}")
 
     def tell(task: TaskRun) -> None:
         if not args.json:
-            say(f"{task.name:16} {task.state:10} {task.seconds:7.1f} s {task.message}".rstrip())
+            say(f"{task.name:18} {task.state:10} {task.seconds:7.1f} s {task.message}".rstrip())
 
     runs = stand_in.run(tell)
-    failed = next((task for task in runs if task.state == "failed"), None)
+    failed = next((task for task in runs if task.state == "failed" and not task.exit), None)
     value = {"isolated": stand_in.isolated, "tasks": [dataclasses.asdict(task) for task in runs]}
-    answer(args, value, f"failed at {failed.name}: {failed.message}" if failed else f"{len(runs)} tasks succeeded")
+    answer(args, value, f"failed at {failed.name}: {failed.message}" if failed else f"{len(runs)} tasks ended well")
     return 1 if failed else 0
+
+
+def _parameters(args: argparse.Namespace, spec: dict[str, Any]) -> dict[str, str]:
+    """Of the run: what the configuration's data, code and backbone are now, and what the command line says instead."""
+    from graft.kubeflow import parameters
+
+    known = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    found: dict[str, str] = {}
+    if args.config is not None:
+        from graft.pipeline import config as configs
+
+        computed = parameters.computed(configs.load(args.config, args.set))
+        found = {name: value for name, value in computed.items() if name in known}
+    for pair in args.parameter:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise GraftError(f"--parameter: received {pair!r}; allowed: NAME=VALUE")
+        found[name] = value
+    return parameters.checked(found)
+
+
+def _secrets(path: pathlib.Path | None) -> dict[str, dict[str, str]]:
+    if path is None:
+        return {}
+    try:
+        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        # The text of a parser's error may hold what it could not read.
+        raise GraftError(f"{path}: {getattr(error, 'strerror', None) or 'is no YAML'}; {_SECRETS}") from None
+    if not isinstance(held, dict) or not all(isinstance(keys, dict) for keys in held.values()):
+        raise GraftError(f"{path}: {_SECRETS}")
+    return {name: {key: str(value) for key, value in keys.items()} for name, keys in held.items()}

@@ -12,11 +12,12 @@ from typing import Any
 import yaml
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from graft.kubeflow import handover
+from graft.kubeflow import last_tasks, parameters, platform, refusals, tasks
 from graft.kubeflow.check import check_spec
-from graft.kubeflow.options import DEFAULT_ROOT
+from graft.kubeflow.options import KubeflowOptions, PodOptions
 from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
+from graft.pipeline import sections, stages
 from graft.pipeline.config import Config
 from graft.pipeline.graph import build_pipeline
 from graft.pipeline.stages.base import Keys
@@ -26,62 +27,87 @@ ENTRYPOINT = ("python", "-m", "graft.kubeflow.entrypoint")
 
 _BEAM_ARGS = ("--runner=FnApiRunner", "--direct_running_mode=in_memory")
 
+Json = dict[str, Any]
 
-def compile_pipeline(config: Config, output: pathlib.Path, image: str, pipeline_root: str = DEFAULT_ROOT) -> None:
-    """Writes the spec of the graph that `graft run` runs.
 
-    What `graft run` looks up on this machine (fingerprint of the data, served baseline) is not known at compile time:
-    the components get empty values and look at their inputs anew in every run, with Kubeflow's cache off.
+def compile_pipeline(
+    config: Config, output: pathlib.Path, image: str | None = None, pipeline_root: str | None = None
+) -> None:
+    """Writes the spec of the graph that `graft run` runs, and the platform document after it.
+
+    What `graft run` looks up on this machine (fingerprint of the data, version of the code) is a parameter of the run;
+    the served baseline is looked up in every run.
 
     Args:
         config: the pipeline; its paths are those inside the cluster.
         output: file to write, `.yaml`.
-        image: container image that holds Graft.
-        pipeline_root: default root of the artifacts, an address in an object store that Kubeflow's launcher knows.
+        image: container image that holds Graft, in place of the configuration's.
+        pipeline_root: root of the artifacts, in place of the configuration's.
 
     Raises:
-        GraftError: the file name does not end in .yaml, the root is no such address, or Kubeflow would refuse the spec.
+        GraftError: the file name does not end in .yaml, the configuration cannot run there, or Kubeflow would refuse
+            the spec.
     """
     if output.suffix != ".yaml":
         raise GraftError(f"{output}: the name must end in .yaml; Kubeflow reads spec 2.1 from YAML only")
-    if not re.match(rf"({'|'.join(handover.STORES)})://[^/]", pipeline_root):
-        raise GraftError(
-            f"kubeflow.pipeline_root: received {pipeline_root}; allowed: an address of a store that the launcher "
-            f"knows, {', '.join(f'{scheme}://BUCKET/...' for scheme in handover.STORES)}"
-        )
+    given = {name: value for name, value in (("image", image), ("pipeline_root", pipeline_root)) if value is not None}
+    options = sections.section(config, "kubeflow", KubeflowOptions).model_copy(update=given)
+    refusals.check(config, options)
+    spec = _written_by_tfx(config, options)
+    spec["defaultPipelineRoot"] = options.pipeline_root
+    name_for_argo(spec)
+    names = {stage.name: _hyphens(stage.name) for stage in stages.enabled(config)}
+    for stage in stages.enabled(config):
+        tasks.dress(spec, stage, names[stage.name], options)
+    pods = {f"{stage}_executor": options.pod(stage) for stage in names}
+    if options.report:
+        last_tasks.add_report(spec, config, options, names)
+    if options.notify is not None:
+        last_tasks.add_notify(spec, options)
+    # The small tasks at the end need the secrets and volumes, and no node of their own.
+    executors = spec["deploymentSpec"]["executors"]
+    documents = [spec, platform.platform_spec({label: pods.get(label, PodOptions()) for label in executors}, options)]
+    check_spec(spec, documents[1] or None)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(output, yaml.safe_dump_all([document for document in documents if document], sort_keys=True).encode())
+
+
+def _written_by_tfx(config: Config, options: KubeflowOptions) -> Json:
+    taught = getattr(config.transfer, "teacher", None)
+    transfer = {**config.transfer.model_dump(), "teacher_sha256": parameters.mark(parameters.TEACHER)} if taught else {}
     keys = Keys(
-        fingerprint="",
-        code="",
-        backbone="",
+        fingerprint=parameters.mark(parameters.DATA),
+        code=parameters.mark("code"),
+        backbone=parameters.mark("backbone"),
+        transfer=transfer,
         schema_file=config.data.schema_file,
-        run_key="",
+        run_key=parameters.mark("run_key"),
         served=None,
         store_id="",
         pointer="",
         checkpoint_dir=f"{config.root}/{config.name}/checkpoints",
+        defer=options.report,
     )
-    pipeline = build_pipeline(config, keys, pipeline_root, None, _BEAM_ARGS)
+    pipeline = build_pipeline(config, keys, options.pipeline_root, None, _BEAM_ARGS)
     pipeline.enable_cache = False
     # TFX takes small letters, digits and '-' here; the model keeps its name.
     pipeline.pipeline_info.pipeline_name = re.sub(r"[^a-z0-9-]", "-", config.name.lower())
     with tempfile.TemporaryDirectory() as folder:
         runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
-            config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image=image, use_pipeline_spec_2_1=True),
+            config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
+                default_image=options.image, use_pipeline_spec_2_1=True
+            ),
             output_dir=folder,
             output_filename="pipeline.yaml",
         )
         runner.run(pipeline, write_out=True)
-        spec = yaml.safe_load(pathlib.Path(folder, "pipeline.yaml").read_text(encoding="utf-8"))
-    spec["defaultPipelineRoot"] = pipeline_root
+        spec: Json = yaml.safe_load(pathlib.Path(folder, "pipeline.yaml").read_text(encoding="utf-8"))
     for executor in spec["deploymentSpec"]["executors"].values():
         executor["container"]["command"] = list(ENTRYPOINT)
-    name_for_argo(spec)
-    check_spec(spec)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(output, yaml.safe_dump(spec, sort_keys=True).encode())
+    return spec
 
 
-def name_for_argo(spec: dict[str, Any]) -> None:
+def name_for_argo(spec: Json) -> None:
     """Renames tasks and components in place: stage names hold `_`, names of Argo tasks and templates may not."""
     dag = spec["root"]["dag"]
     dag["tasks"] = {_hyphens(name): task for name, task in dag["tasks"].items()}

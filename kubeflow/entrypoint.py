@@ -1,34 +1,23 @@
-"""What a container of the compiled pipeline runs: one executor, on what Kubeflow's launcher hands over.
+"""What the container of a stage runs: one executor, on what Kubeflow's launcher hands over.
 
     python -m graft.kubeflow.entrypoint --executor_class_path CLASS --json_serialized_invocation_args JSON
         --json_serialized_inputs_spec_args JSON [Beam options]
 
 The options are those of TFX's own entrypoint, which cannot be used: see `kubeflow.handover`. Only what the executor
-needs is imported. An error is one line, on standard error and in the termination log that Kubernetes shows as the
-pod's message, and an exit code other than 0. SIGTERM, which a node sends before it goes, ends the process at once, with
-143: the launcher gives its child about a second. A training goes on from its checkpoint when the task is tried again.
+needs is imported. How it ends is said by `kubeflow.pod`.
 """
 
 import argparse
+import datetime
 import importlib
 import json
-import logging
-import os
 import pathlib
-import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graft.kubeflow import handover
-from graft.models.durable import write_atomic
-
-TERMINATION_LOG = "GRAFT_TERMINATION_LOG"
-"""Environment variable: the file that is shown as the pod's message, by default Kubernetes' own."""
-
-_DEFAULT_LOG = "/dev/termination-log"
-_LONGEST = 4096
-"""Bytes that Kubernetes keeps of it."""
+from graft.kubeflow import handover, parameters, pod
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,23 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json_serialized_invocation_args", required=True, type=json.loads)
     parser.add_argument("--json_serialized_inputs_spec_args", default={}, type=json.loads)
     given, beam_options = parser.parse_known_args(arguments)
-    signal.signal(signal.SIGTERM, _ended)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    os.environ["TF_USE_LEGACY_KERAS"] = "0"
-    try:
+
+    def work() -> None:
+        began, started = datetime.datetime.now(datetime.UTC), time.perf_counter()
         task = handover.mended(given.json_serialized_invocation_args, given.json_serialized_inputs_spec_args)
         outputs = execute(given.executor_class_path, task, beam_options)
-        path = pathlib.Path(task["output_file"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps(handover.told(outputs)).encode())
-    except Exception as error:
-        from graft.pipeline import failures
+        times = handover.times(began, time.perf_counter() - started)
+        pod.write_output(task["output_file"], handover.told(outputs, times))
 
-        logging.getLogger(__name__).info("the executor failed", exc_info=error)
-        line, code = failures.explain(error, _stage(given.executor_class_path))
-        _tell(line)
-        return code
-    return 0
+    return pod.run(work, _stage(given.executor_class_path))
 
 
 def execute(
@@ -72,13 +53,20 @@ def execute(
     """
     from tfx.dsl.components.base import base_beam_executor, base_executor
 
+    for name, found in task["inputs"].items():
+        for held in found:
+            handover.check_whole(name, held)
     executor_class = imported(executor_class_path)
     inputs, outputs = (
         {name: [_artifact(one) for one in found] for name, found in task[side].items()}
         for side in ("inputs", "outputs")
     )
     root = pathlib.Path(task["output_file"]).parent
-    common = {"unique_id": root.name, "tmp_dir": str(root / ".temp")}
+    common = {
+        "unique_id": root.name,
+        "tmp_dir": str(root / ".temp"),
+        "pipeline_run_id": task["run"].get(parameters.RUN),
+    }
     if issubclass(executor_class, base_beam_executor.BaseBeamExecutor):
         context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=list(beam_options), **common)
     else:
@@ -90,7 +78,10 @@ def execute(
     for found in outputs.values():
         for artifact in found:
             handover.keep_empty_folders(pathlib.Path(artifact.uri))
-    return {name: [(artifact.uri, _properties(artifact)) for artifact in found] for name, found in outputs.items()}
+    return {
+        name: [(artifact.uri, _properties(artifact) | handover.identity(artifact.uri)) for artifact in found]
+        for name, found in outputs.items()
+    }
 
 
 def imported(path: str) -> Any:
@@ -143,22 +134,6 @@ def _stage(executor_class_path: str) -> str:
     """The stage of one of Graft's own executors, `graft.components.STAGE.executor.Executor`; else the class."""
     parts = executor_class_path.split(".")
     return parts[2] if parts[:2] == ["graft", "components"] else parts[-3] if len(parts) > 2 else executor_class_path
-
-
-def _ended(number: int, frame: Any) -> None:
-    _tell("ended by SIGTERM; tried again, a training goes on from its checkpoint")
-    os._exit(128 + number)
-
-
-def _tell(line: str) -> None:
-    """Says what went wrong where it is looked for; a pod without a termination log has standard error."""
-    sys.stderr.write(f"graft: {line}\n")
-    path = pathlib.Path(os.environ.get(TERMINATION_LOG, _DEFAULT_LOG))
-    try:
-        if path.parent.is_dir() and (path.exists() or path != pathlib.Path(_DEFAULT_LOG)):
-            path.write_bytes(line.encode()[:_LONGEST])
-    except OSError as error:
-        sys.stderr.write(f"graft: {path}: {error.strerror}\n")
 
 
 if __name__ == "__main__":

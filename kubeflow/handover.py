@@ -6,6 +6,7 @@ them, and with addresses of the object store where the launcher has put local co
 plain JSON, so that it can be read and tested without a cluster and without TFX.
 """
 
+import datetime
 import os
 import pathlib
 import re
@@ -14,7 +15,12 @@ from typing import Any
 
 import yaml
 
+from graft.kubeflow import parameters
 from graft.models.errors import GraftError
+from graft.models.hashing import hash_folder
+
+LOGS = "executor-logs"
+"""Output of the kind system.Artifact that Kubeflow adds for the logs."""
 
 ROOT = "GRAFT_LAUNCHER_ROOT"
 """Environment variable: the folder that the launcher's local copies lie below, `/` in a pod."""
@@ -25,6 +31,9 @@ STORES = {"gs": "gcs", "minio": "minio", "s3": "s3"}
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<path>.+)")
 _KEPT = ".kept"
 """File in an output folder that would be empty: an object store knows no empty folders."""
+
+BEGAN, SECONDS, IDENTITY = "graft_began", "graft_seconds", "graft_sha256"
+"""Metadata of each output."""
 
 Json = dict[str, Any]
 
@@ -56,12 +65,15 @@ def below_root(uri: str) -> pathlib.Path:
 def mended(given: Json, inputs_spec: Json) -> Json:
     """An `ExecutorInput` whose artifacts have types and local paths, without what is not the component's.
 
+    Parameters of the run stand in place of their marks, and are in `run` by name.
+
     Args:
         given: as the driver made it.
         inputs_spec: `ComponentInputsSpec` of the component, as it was compiled; has the types of its inputs.
 
     Raises:
-        GraftError: an input is not one of the component's, or an address is of no known kind.
+        GraftError: an input is not one of the component's, an address is of no known kind, or a parameter of the run is
+            missing or none that may be.
     """
     inputs, outputs = given.get("inputs", {}), given.get("outputs", {})
     types = inputs_spec.get("artifacts", {})
@@ -70,15 +82,17 @@ def mended(given: Json, inputs_spec: Json) -> Json:
         if name not in types:
             raise GraftError(f"input {name!r} is none of the component's; allowed: {', '.join(sorted(types))}")
         found[name] = [
-            {**_local(artifact), "type": _known(artifact) or types[name]["artifactType"]}
+            {**local(artifact), "type": _known(artifact) or types[name]["artifactType"]}
             for artifact in held.get("artifacts", ())
         ]
     own = {
-        name: [{**_local(artifact), "type": artifact["type"]} for artifact in held["artifacts"]]
+        name: [{**local(artifact), "type": artifact["type"]} for artifact in held["artifacts"]]
         for name, held in outputs.get("artifacts", {}).items()
         if not any(title(artifact.get("type", {})).startswith("system.") for artifact in held["artifacts"])
     }
-    parameters = {name: value for name, value in inputs.get("parameterValues", {}).items() if value is not None}
+    held = {name: value for name, value in inputs.get("parameterValues", {}).items() if value is not None}
+    prefix = parameters.PREFIX
+    run = parameters.checked({n.removeprefix(prefix): value for n, value in held.items() if n.startswith(prefix)})
     whole = {
         name
         for name, spec in inputs_spec.get("parameters", {}).items()
@@ -88,7 +102,12 @@ def mended(given: Json, inputs_spec: Json) -> Json:
         "inputs": found,
         "outputs": own,
         # A struct of protobuf has one kind of number.
-        "parameters": {name: int(value) if name in whole else value for name, value in parameters.items()},
+        "parameters": {
+            name: int(value) if name in whole else parameters.filled(value, run)
+            for name, value in held.items()
+            if not name.startswith(prefix)
+        },
+        "run": run,
         "output_file": outputs["outputFile"],
     }
 
@@ -101,7 +120,30 @@ def title(kind: Mapping[str, str]) -> str:
     return schema.get("title", "") if isinstance(schema, dict) else ""
 
 
-def told(outputs: Mapping[str, list[tuple[str, Mapping[str, Any]]]]) -> Json:
+def times(began: datetime.datetime, seconds: float) -> Json:
+    """When a task began and how long it took, as metadata of its outputs: the report reads it there."""
+    return {BEGAN: began.isoformat(timespec="seconds"), SECONDS: round(seconds, 3)}
+
+
+def identity(uri: str) -> Json:
+    """What an output holds, as metadata: a task that takes it as input compares."""
+    return {IDENTITY: hash_folder(pathlib.Path(uri))}
+
+
+def check_whole(name: str, artifact: Json) -> None:
+    """Refuses an input that is not what its task wrote: an upload was cut, or the store has lost or changed a file.
+
+    Raises:
+        GraftError: it is so.
+    """
+    path, wanted = pathlib.Path(artifact["uri"]), artifact["metadata"].get(IDENTITY)
+    if wanted is not None and not (path.is_dir() and hash_folder(path) == wanted):
+        raise GraftError(
+            f"input {name}: {path} is not what was written: files are missing or changed; run again without the cache"
+        )
+
+
+def told(outputs: Mapping[str, list[tuple[str, Mapping[str, Any]]]], common: Mapping[str, Any] | None = None) -> Json:
     """An `ExecutorOutput`: what the launcher is to know of the outputs.
 
     Where they lie is left out, for the launcher knows it: it would upload to what is written here instead.
@@ -109,12 +151,16 @@ def told(outputs: Mapping[str, list[tuple[str, Mapping[str, Any]]]]) -> Json:
     Args:
         outputs: by name, of each artifact its local path and its properties; those that are None are left out, which
             the launcher could not store.
+        common: properties of all.
     """
     return {
         "artifacts": {
             name: {
                 "artifacts": [
-                    {"metadata": {key: value for key, value in properties.items() if value is not None}}
+                    {
+                        "metadata": {key: value for key, value in properties.items() if value is not None}
+                        | {**(common or {})}
+                    }
                     for _, properties in artifacts
                 ]
             }
@@ -135,7 +181,8 @@ def _folders(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         yield from (path for path in sorted(folder.rglob("*")) if path.is_dir())
 
 
-def _local(artifact: Json) -> Json:
+def local(artifact: Json) -> Json:
+    """Where the launcher keeps an artifact, and its metadata."""
     return {"uri": str(local_path(artifact["uri"])), "metadata": artifact.get("metadata") or {}}
 
 

@@ -1,35 +1,32 @@
-"""A stand-in for the driver and launcher of open-source Kubeflow Pipelines: runs a compiled file on this machine.
+"""A stand-in for the driver of open-source Kubeflow Pipelines: runs a compiled file on this machine, task by task.
 
-It does what they do as far as a task can tell (read in kubeflow/pipelines 7b70c7b95f, backend/src/v2: driver.go,
-launcher_v2.go; not a line of it is run here): each task is the container's own command in a fresh process with a clean
-environment and a root folder of its own; its `ExecutorInput` has input artifacts with empty type schemas, an output of
-KFP's own kind for the logs, and addresses in an object store; what it reads was copied from the store to local paths
-before, and what it wrote is copied there after. The image is not looked at: the command runs in this environment.
+It does what the driver does as far as a task can tell (read in kubeflow/pipelines 7b70c7b95f, backend/src/v2/driver;
+not a line of it is run here): input artifacts come with empty type schemas, an output of KFP's own kind for the logs is
+added, results of earlier runs are taken where image, command, inputs and parameters are the same, a task that fails is
+tried again with addresses of its own, branches that do not need it go on, and an exit task runs however the rest ended.
+A task that is tried again does not wait before. `kubeflow.launcher` runs the containers.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
 
-from graft.kubeflow import entrypoint, handover
+from graft.kubeflow import handover
+from graft.kubeflow.check import check_spec
+from graft.kubeflow.launcher import Launcher, PodFailed
 from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
 
 Json = dict[str, Any]
 
-_PASSED = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "TF_ENABLE_ONEDNN_OPTS")
-"""Of the environment that this process has; all else is the image's, and the image has nothing of this machine."""
+EXIT = "ALL_UPSTREAM_TASKS_COMPLETED"
+"""Trigger of a task that runs however those before it ended."""
 
 
 @dataclasses.dataclass
@@ -38,71 +35,73 @@ class TaskRun:
 
     Attributes:
         name: of the task.
-        state: `succeeded`, `cached` or `failed`.
+        state: `succeeded`, `cached`, `failed`, or `skipped`: a task that it needs did not succeed.
         seconds: wall time of all attempts, copies included.
         overhead: of these, what is not the process: copies and hand-over.
         attempts: how often it was started.
         message: what its termination log says; empty where it succeeded.
+        exit: whether it is an exit task, whose failure does not fail the run.
     """
 
     name: str
     state: str
-    seconds: float
-    overhead: float
-    attempts: int
+    seconds: float = 0.0
+    overhead: float = 0.0
+    attempts: int = 0
     message: str = ""
+    exit: bool = False
 
 
-@dataclasses.dataclass
-class _Done:
-    """Outputs of a task: by name the artifact as the store of metadata would hold it."""
-
-    artifacts: dict[str, Json]
+Done = dict[str, dict[str, Json]]
+"""Outputs of the tasks that succeeded, by task and name, as the store of metadata would hold them."""
 
 
 class StandIn:
     """Runs the tasks of one compiled pipeline.
 
     Args:
-        spec: the pipeline spec.
-        folder: gets `store/`, which stands for the object store and outlives the run, `cache/` and `pods/RUN/`.
+        documents: the pipeline spec, and the platform document if there is one.
+        folder: gets `store/`, which stands for the object store and outlives the run, `cache/`, `logs/RUN/` and
+            `pods/RUN/`.
         run: name of the run.
         parameters: of the run, by name; the others take their defaults.
         caching: whether tasks that allow it take results of earlier runs.
+        secrets: of the cluster, by name and key.
+        limits: whether a pod that takes more memory than its limit is killed.
+
+    Raises:
+        GraftError: a parameter is none of the pipeline's, or one without a default is not given.
     """
 
     def __init__(
         self,
-        spec: Json,
+        documents: list[Json],
         folder: pathlib.Path,
         run: str,
         parameters: Mapping[str, Any] | None = None,
         caching: bool = True,
+        secrets: Mapping[str, Mapping[str, str]] | None = None,
+        limits: bool = False,
     ):
-        self._spec, self._folder, self._run, self._caching = spec, folder.absolute(), run, caching
-        self._store, self._pods = self._folder / "store", self._folder / "pods" / run
-        self._store.mkdir(parents=True, exist_ok=True)
-        self._parameters = self._given(parameters or {})
-        self.isolated = _can_isolate()
+        self._spec, self._run, self._caching = documents[0], run, caching
+        platform = documents[1] if len(documents) > 1 else {"platforms": {"kubernetes": {"deploymentSpec": {}}}}
+        self._platform = platform["platforms"]["kubernetes"]["deploymentSpec"].get("executors", {})
+        self._given = self._checked(parameters or {})
+        folder = folder.absolute()
+        self._cache, store = folder / "cache", folder / "store"
+        store.mkdir(parents=True, exist_ok=True)
+        self._launcher = Launcher(store, folder / "pods" / run, folder / "logs" / run, secrets or {}, limits)
+        self.isolated = self._launcher.isolated
 
     def run(self, tell: Callable[[TaskRun], None] = lambda task: None) -> list[TaskRun]:
-        """Runs all tasks in order, until one fails.
+        """Runs all tasks, each after those it needs.
 
         Args:
             tell: is told of each task that ended.
         """
-        done: dict[str, _Done] = {}
-        runs: list[TaskRun] = []
-        for name in order(self._spec["root"]["dag"]["tasks"]):
-            task, found = self._task(name, done)
-            runs.append(task)
-            tell(task)
-            if found is None:
-                break
-            done[name] = found
-        return runs
+        return list(self._graph(self._spec["root"]["dag"], self._given, tell))
 
-    def _given(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         known = self._spec["root"].get("inputDefinitions", {}).get("parameters", {})
         if unknown := sorted(set(given) - set(known)):
             raise GraftError(
@@ -113,58 +112,102 @@ class StandIn:
             raise GraftError(f"parameter {missing[0]!r} of the pipeline has no default; give it a value")
         return values
 
-    def _task(self, name: str, done: Mapping[str, _Done]) -> tuple[TaskRun, _Done | None]:
-        task = self._spec["root"]["dag"]["tasks"][name]
-        component = self._spec["components"][task["componentRef"]["name"]]
+    def _graph(self, dag: Json, values: Mapping[str, Any], tell: Callable[[TaskRun], None]) -> Iterator[TaskRun]:
+        """Runs the tasks of a graph; a task that is a graph counts as those within."""
+        done: Done = {}
+        failed: dict[str, str] = {}
+        for name in order(dag["tasks"]):
+            task = dag["tasks"][name]
+            component = self._spec["components"][task["componentRef"]["name"]]
+            if "dag" in component:
+                inner = {
+                    key: self._parameter(name, key, held, values, failed) for key, held in _held(task, "parameters")
+                }
+                runs = list(self._graph(component["dag"], inner, tell))
+                yield from runs
+                if bad := next((run for run in runs if run.state == "failed"), None):
+                    failed[name] = bad.message
+                else:
+                    done[name] = {}
+                continue
+            leaving = task.get("triggerPolicy", {}).get("strategy") == EXIT
+            if not leaving and (lost := [before for before in task.get("dependentTasks", ()) if before not in done]):
+                run, found = TaskRun(name, "skipped", message=f"it needs {', '.join(sorted(lost))}"), None
+            else:
+                run, found = self._task(name, task, component, values, done, failed)
+            run.exit = leaving
+            if found is not None:
+                done[name] = found
+            elif run.state == "failed":
+                failed[name] = run.message
+            tell(run)
+            yield run
+
+    def _task(
+        self,
+        name: str,
+        task: Json,
+        component: Json,
+        values: Mapping[str, Any],
+        done: Done,
+        failed: Mapping[str, str],
+    ) -> tuple[TaskRun, dict[str, Json] | None]:
         container = self._spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        started = time.perf_counter()
+        started, before = time.perf_counter(), self._launcher.inside
         inputs = {
             "artifacts": {key: self._input(name, key, held, done) for key, held in _held(task, "artifacts")},
-            "parameterValues": {key: self._parameter(name, key, held) for key, held in _held(task, "parameters")},
+            "parameterValues": {
+                key: self._parameter(name, key, held, values, failed) for key, held in _held(task, "parameters")
+            },
         }
-        cache = self._folder / "cache" / f"{_cache_key(container, component, inputs)}.json"
-        if self._caching and task.get("cachingOptions", {}).get("enableCache") and cache.exists():
-            found = _Done(json.loads(cache.read_text(encoding="utf-8")))
-            return TaskRun(name, "cached", time.perf_counter() - started, time.perf_counter() - started, 0), found
-        attempts = 1 + task.get("retryPolicy", {}).get("maxRetryCount", 0)
-        inside = 0.0
-        message = ""
-        for attempt in range(attempts):
-            pod = self._pods / f"{name}-{attempt}"
-            outputs = self._outputs(name, component, attempt)
-            with contextlib.ExitStack() as stack:
-                stack.callback(shutil.rmtree, pod, ignore_errors=True)
-                self._download(inputs, pod)
-                before = time.perf_counter()
-                code, message = self._start(container, inputs, outputs, pod)
-                inside += time.perf_counter() - before
-                if code == 0:
-                    found = self._upload(name, outputs, pod)
-                    cache.parent.mkdir(parents=True, exist_ok=True)
-                    write_atomic(cache, json.dumps(found.artifacts).encode())
-                    seconds = time.perf_counter() - started
-                    return TaskRun(name, "succeeded", seconds, seconds - inside, attempt + 1), found
+        cache = self._cache / f"{_cache_key(container, component, inputs)}.json"
+        allowed = self._caching and task.get("cachingOptions", {}).get("enableCache", False)
+        if allowed and cache.exists():
+            kept: dict[str, Json] = json.loads(cache.read_text(encoding="utf-8"))
+            seconds = time.perf_counter() - started
+            return TaskRun(name, "cached", seconds, seconds), kept
+        message, found, attempt = "", None, 0
+        for attempt in range(1 + task.get("retryPolicy", {}).get("maxRetryCount", 0)):
+            platform = self._platform.get(component["executorLabel"], {})
+            try:
+                outputs = self._outputs(name, component, attempt)
+                found = self._launcher.run(f"{name}-{attempt}", container, platform, inputs, outputs)
+            except PodFailed as error:
+                message = str(error)
+                continue
+            if task.get("cachingOptions", {}).get("enableCache", False):
+                cache.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(cache, json.dumps(found).encode())
+            break
         seconds = time.perf_counter() - started
-        return TaskRun(name, "failed", seconds, seconds - inside, attempts, message), None
+        overhead = seconds - (self._launcher.inside - before)
+        state = "failed" if found is None else "succeeded"
+        return TaskRun(name, state, seconds, overhead, attempt + 1, message if found is None else ""), found
 
-    def _input(self, name: str, key: str, held: Json, done: Mapping[str, _Done]) -> Json:
+    def _input(self, name: str, key: str, held: Json, done: Done) -> Json:
         """An input artifact as the driver gives it: the type's schema is empty."""
         source = held.get("taskOutputArtifact")
         if source is None:
             raise GraftError(
                 f"task {name}, input {key}: {', '.join(held)} is not supported; allowed: taskOutputArtifact"
             )
-        artifact = done[source["producerTask"]].artifacts[source["outputArtifactKey"]]
+        artifact = done[source["producerTask"]][source["outputArtifactKey"]]
         return {"artifacts": [{**artifact, "type": {"instanceSchema": ""}}]}
 
-    def _parameter(self, name: str, key: str, held: Json) -> Any:
+    def _parameter(self, name: str, key: str, held: Json, values: Mapping[str, Any], failed: Mapping[str, str]) -> Any:
         if "componentInputParameter" in held:
-            return self._parameters[held["componentInputParameter"]]
+            return values[held["componentInputParameter"]]
+        if "taskFinalStatus" in held:
+            producer = held["taskFinalStatus"]["producerTask"]
+            # Open-source Kubeflow fills in no error.
+            state = "FAILED" if producer in failed else "SUCCEEDED"
+            return {"state": state, "pipelineJobResourceName": self._run, "pipelineTaskName": producer, "error": {}}
         if "constant" in held.get("runtimeValue", {}):
-            return held["runtimeValue"]["constant"]
+            constant = held["runtimeValue"]["constant"]
+            return self._run if constant in ("{{$.pipeline_job_uuid}}", "{{$.pipeline_job_name}}") else constant
         raise GraftError(
-            f"task {name}, parameter {key}: {', '.join(held)} is not supported; allowed: a constant or a parameter of "
-            "the pipeline"
+            f"task {name}, parameter {key}: {', '.join(held)} is not supported; allowed: a constant, a parameter of "
+            "the pipeline or the final status of a task"
         )
 
     def _outputs(self, name: str, component: Json, attempt: int) -> dict[str, Json]:
@@ -175,110 +218,19 @@ class StandIn:
             key: definition["artifactType"]
             for key, definition in component.get("outputDefinitions", {}).get("artifacts", {}).items()
         }
-        types["executor-logs"] = {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}
+        types[handover.LOGS] = {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}
         return {
             key: {"name": f"{name}/{key}", "type": kind, "uri": f"{root}/{key}{suffix}", "metadata": {}}
             for key, kind in types.items()
         }
 
-    def _start(self, container: Json, inputs: Json, outputs: Mapping[str, Json], pod: pathlib.Path) -> tuple[int, str]:
-        """Runs the container's command; its exit code, and what its termination log says."""
-        home = pod / "home"
-        home.mkdir(parents=True)
-        log = pod / "termination-log"
-        log.touch()
-        given = {
-            "inputs": inputs,
-            "outputs": {
-                "artifacts": {key: {"artifacts": [artifact]} for key, artifact in outputs.items()},
-                "outputFile": str(pod / "kfp_outputs" / "output_metadata.json"),
-            },
-        }
-        words = [word.replace("{{$}}", json.dumps(given)) for word in (*container["command"], *container["args"])]
-        if words[0] in ("python", "python3"):
-            words[0] = sys.executable
-        environment = {name: os.environ[name] for name in _PASSED if name in os.environ} | {
-            "HOME": str(home),
-            "TMPDIR": str(home),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            handover.ROOT: str(pod),
-            entrypoint.TERMINATION_LOG: str(log),
-            **{pair["name"]: pair["value"] for pair in container.get("env", ())},
-        }
-        output = self._folder / "logs" / self._run / f"{pod.name}.log"
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with output.open("wb") as file:
-            process = subprocess.run(
-                [*self._isolation(pod), *words],
-                cwd=home,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        message = log.read_text(encoding="utf-8", errors="replace").strip()
-        return process.returncode, message or f"exit code {process.returncode}; its output is in {output}"
 
-    def _isolation(self, pod: pathlib.Path) -> Sequence[str]:
-        """Words before the command, that hide the store and the other tasks' folders from it where they can."""
-        if not self.isolated:
-            return ()
-        # The own folder is bound elsewhere first, and back into the empty place of all pods.
-        script = (
-            'mount --bind "$1" /mnt && mount -t tmpfs none "$2" && mkdir -p "$1" && mount --move /mnt "$1" && '
-            'mount -t tmpfs none "$3" && shift 3 && exec "$@"'
-        )
-        return ("unshare", "--mount", "sh", "-c", script, "sh", str(pod), str(self._folder / "pods"), str(self._store))
-
-    def _download(self, inputs: Json, pod: pathlib.Path) -> None:
-        """Copies input artifacts from the store to where the launcher puts them."""
-        for key, held in inputs["artifacts"].items():
-            for artifact in held["artifacts"]:
-                source = self._stored(artifact["uri"])
-                if not source.exists():
-                    raise GraftError(f"input {key}: {artifact['uri']} is not in the store ({source})")
-                _copy(source, self._in_pod(artifact["uri"], pod))
-
-    def _upload(self, name: str, outputs: Mapping[str, Json], pod: pathlib.Path) -> _Done:
-        """Copies output artifacts to the store, and joins what the task says of them, as the launcher does."""
-        path = pod / "kfp_outputs" / "output_metadata.json"
-        try:
-            said = json.loads(path.read_text(encoding="utf-8"))["artifacts"]
-        except (OSError, ValueError, KeyError) as error:
-            raise GraftError(f"task {name}: {path.name} cannot be read: {error}") from error
-        found: dict[str, Json] = {}
-        for key, artifact in outputs.items():
-            local = self._in_pod(artifact["uri"], pod)
-            if key == "executor-logs":
-                continue
-            (own,) = said[key]["artifacts"]
-            if None in own.get("metadata", {}).values():
-                raise GraftError(f"task {name}, output {key}: the metadata holds null, which the launcher cannot store")
-            if not local.exists():
-                raise GraftError(f"task {name}, output {key}: nothing was written to {local}")
-            uri = own.get("uri", artifact["uri"])
-            if uri != artifact["uri"]:
-                raise GraftError(f"task {name}, output {key}: it would be uploaded to {uri}, not {artifact['uri']}")
-            _copy(local, self._stored(uri))
-            found[key] = {"name": artifact["name"], "uri": uri, "metadata": own.get("metadata", {})}
-        return _Done(found)
-
-    def _stored(self, uri: str) -> pathlib.Path:
-        return self._store / handover.below_root(uri)
-
-    def _in_pod(self, uri: str, pod: pathlib.Path) -> pathlib.Path:
-        return pod / handover.below_root(uri)
-
-
-def read_spec(path: pathlib.Path) -> Json:
-    """The pipeline spec of a compiled file.
+def read_documents(path: pathlib.Path) -> list[Json]:
+    """The pipeline spec of a compiled file, and the platform document if it has one.
 
     Raises:
         GraftError: it cannot be read, or is none that open-source Kubeflow takes.
     """
-    from graft.kubeflow.check import check_spec
-
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -286,8 +238,8 @@ def read_spec(path: pathlib.Path) -> Json:
         raise GraftError(f"{path}: {reason}; give a file that graft kubeflow compile wrote") from error
     if not documents or not isinstance(documents[0], dict) or "deploymentSpec" not in documents[0]:
         raise GraftError(f"{path}: holds no pipeline spec; give a file that graft kubeflow compile wrote")
-    check_spec(documents[0])
-    return documents[0]
+    check_spec(documents[0], documents[1] if len(documents) > 1 else None)
+    return documents
 
 
 def order(tasks: Mapping[str, Json]) -> list[str]:
@@ -312,33 +264,11 @@ def _held(task: Json, kind: str) -> Iterator[tuple[str, Json]]:
 
 
 def _cache_key(container: Json, component: Json, inputs: Json) -> str:
-    """As KFP's: image, command, arguments, names and addresses of inputs, parameters, names of outputs."""
+    """As KFP's: image, command, arguments, variables, inputs by identity, parameters, names of outputs."""
     key = {
-        "container": container,
+        "container": {name: container.get(name) for name in ("image", "command", "args", "env")},
         "outputs": component.get("outputDefinitions", {}),
         "inputs": {name: [one["uri"] for one in held["artifacts"]] for name, held in inputs["artifacts"].items()},
         "parameters": inputs["parameterValues"],
     }
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-
-
-def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Copies a file or a folder as an object store would: empty folders are lost, and so are links."""
-    if source.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-        return
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.rglob("*")):
-        if path.is_file():
-            place = target / path.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
-
-
-def _can_isolate() -> bool:
-    """Whether a process may have a view of the file system of its own here."""
-    if not all(shutil.which(program) for program in ("unshare", "mount")):
-        return False
-    command = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -221,12 +221,16 @@ def _artifact(artifact: pb.Artifact) -> Artifact:
 
 
 def _values(properties: Any) -> dict[str, Any]:
-    return {name: _value(value) for name, value in properties.items() if not name.startswith("__")}
+    return {name: parsed(_plain(value)) for name, value in properties.items() if not name.startswith("__")}
 
 
-def _value(value: pb.Value) -> Any:
+def _plain(value: pb.Value) -> Any:
     kind = value.WhichOneof("value")
-    plain = getattr(value, kind) if kind else None
+    return getattr(value, kind) if kind else None
+
+
+def parsed(plain: Any) -> Any:
+    """A property or a parameter; JSON objects and lists as what they hold."""
     if isinstance(plain, str) and plain[:1] in ("{", "["):
         with contextlib.suppress(json.JSONDecodeError):
             return json.loads(plain)

@@ -20,7 +20,7 @@ from graft.models.text import markdown, printable
 from graft.pipeline import curve_page, plots, stages
 from graft.pipeline.config import Config
 from graft.pipeline.lineage import describe_run, lineage_rows
-from graft.pipeline.metadata import Artifact, Metadata
+from graft.pipeline.metadata import Artifact, Execution, Metadata
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages.base import CARD_HEADINGS, SERVING, THE_MODEL, Absent, Entry, Ran
 
@@ -60,6 +60,7 @@ def write_report(
     outputs: dict[str, dict[str, Artifact]],
     folder: pathlib.Path,
     why_plain: str | None = None,
+    work: Sequence[Execution] | None = None,
 ) -> pathlib.Path | None:
     """Writes `report.html` and, if a model was trained, `model_card.md`.
 
@@ -72,6 +73,7 @@ def write_report(
         outputs: artifacts of the finished stages.
         folder: of the run.
         why_plain: why no artifact may be read: there is no memory or no thread for TensorFlow, which might abort.
+        work: the executions behind the stages; None: as the metadata store of the pipeline has them.
 
     Returns:
         path of the report; None if it could not be written.
@@ -80,7 +82,7 @@ def write_report(
     refusal = None if why_plain is None else f"Not shown: {why_plain}."
     try:
         html = _environment(html=True)
-        lineage = _guarded("lineage", lambda: _described(config, result, outputs), refusal)
+        lineage = _guarded("lineage", lambda: _described(config, result, outputs, work), refusal)
         ran = Ran(config, result, outputs, {} if isinstance(lineage, str) else lineage)
         context = {
             "config": config,
@@ -174,10 +176,12 @@ def _card(ran: Ran, refusal: str | None) -> dict[str, Any]:
     return {"card": list(entries.items()), "serving": serving}
 
 
-def _described(config: Config, result: RunResult, outputs: Mapping[str, Any]) -> dict[str, Any]:
+def _described(
+    config: Config, result: RunResult, outputs: Mapping[str, Any], work: Sequence[Execution] | None
+) -> dict[str, Any]:
     if not outputs:
         raise Absent("Not reached: the run ended before its first stage did.")
-    return describe_run(Metadata(config.run_root).work(result.run_id))
+    return describe_run(Metadata(config.run_root).work(result.run_id) if work is None else list(work))
 
 
 def _lineage(described: dict[str, Any]) -> dict[str, Any]:

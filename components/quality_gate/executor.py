@@ -12,7 +12,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from graft.components import gates
-from graft.components.baseline import BEST, find_baseline
+from graft.components.baseline import BEST, COMPARED, compared_with, find_baseline
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
 from graft.components.quality_gate import rules
@@ -102,6 +102,7 @@ class Executor(base_executor.BaseExecutor):
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         gates.bless(blessing, verdict)
         blessing.set_int_custom_property(BEST, still_best(figures["best"]))
+        blessing.set_string_custom_property(COMPARED, compared_with(baseline))
 
 
 def _rival(

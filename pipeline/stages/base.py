@@ -141,6 +141,7 @@ class Keys:
         checkpoint_dir: where an unfinished training is kept.
         transfer: settings of the transfer method, with the hash of what else it reads; empty: as the configuration has
             them.
+        defer: whether a closed gate lets the push end well, for a later task to end the run with an error.
     """
 
     fingerprint: str
@@ -153,6 +154,7 @@ class Keys:
     pointer: str
     checkpoint_dir: str
     transfer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    defer: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,11 +204,18 @@ class Stage(abc.ABC):
         gate: name of the output that holds the verdict of its gates, `gates.json`; a closed one ends the run. None for
             a stage without gates.
         needs: the keys of the configuration that its need of memory hangs on, in words; empty where none is known.
+        shown: names of the outputs that the methods below read; where a run's artifacts lie elsewhere, as on Kubeflow,
+            these are brought to its report.
+        accelerated: whether it computes with a network, and so may have GPUs.
+        looks_up: whether it looks into the model store, which no cache key of Kubeflow knows.
     """
 
     name: ClassVar[str]
     gate: ClassVar[str | None] = None
     needs: ClassVar[str] = ""
+    shown: ClassVar[tuple[str, ...]] = ()
+    accelerated: ClassVar[bool] = False
+    looks_up: ClassVar[bool] = False
 
     def enabled(self, config: Config) -> bool:
         """Whether it is part of this pipeline at all."""

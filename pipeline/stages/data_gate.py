@@ -9,6 +9,7 @@ class DataGate(base.Stage):
 
     name = "data_gate"
     gate = "blessing"
+    shown = ("blessing",)
 
     def wire(self, wiring):
         from graft.components.data_gate.component import DataGate as Component

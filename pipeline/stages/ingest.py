@@ -22,6 +22,7 @@ class Ingest(base.Stage):
 
     name = "ingest"
     needs = "the limits in section input"
+    shown = ("examples", "rejected")
 
     def wire(self, wiring):
         from graft.components.ingest.component import Ingest as Component

@@ -17,6 +17,8 @@ class NegativeTransfer(base.Stage):
 
     name = "negative_transfer"
     needs = "train.batch_size, the sizes in section input or gates.negative_transfer.references"
+    shown = ("comparison",)
+    accelerated = True
 
     def enabled(self, config: Config) -> bool:
         return config.gates.negative_transfer is not None

@@ -9,6 +9,8 @@ class Predict(base.Stage):
 
     name = "predict"
     needs = "the sizes in section input"
+    shown = ("predictions",)
+    accelerated = True
 
     def wire(self, wiring):
         from graft.components.predict.component import BulkPredictor

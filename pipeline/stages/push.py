@@ -11,6 +11,8 @@ class Push(base.Stage):
     """Copies the model into the store and moves its pointer."""
 
     name = "push"
+    shown = ("pushed_model",)
+    looks_up = True
 
     def wire(self, wiring):
         from graft.components.push.component import Push as Component
@@ -35,12 +37,15 @@ class Push(base.Stage):
                     "config": config.of_the_run(),
                 },
                 trust=config.backbone.trust,
+                defer=keys.defer,
                 code=keys.code,
             ),
         )
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:
         pushed = outputs["pushed_model"].properties
+        if not pushed["pushed_version"]:
+            return "not pushed: a gate is closed"
         result.model_version = int(pushed["pushed_version"])
         served = pushed["served_version"]
         stays = "" if served == str(result.model_version) else f"; version {served} is pinned and stays served"

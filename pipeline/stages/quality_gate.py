@@ -20,6 +20,8 @@ class QualityGate(base.Stage):
 
     name = "quality_gate"
     gate = "blessing"
+    shown = ("quality", "blessing")
+    looks_up = True
 
     def wire(self, wiring):
         from graft.components.quality_gate.component import QualityGate as Component

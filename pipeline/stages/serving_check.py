@@ -13,6 +13,7 @@ class ServingCheck(base.Stage):
     name = "serving_check"
     gate = "blessing"
     needs = "the sizes in section input"
+    shown = ("blessing",)
 
     def wire(self, wiring):
         from graft.components.serving_check.component import ServingCheck as Component

@@ -19,6 +19,8 @@ class Train(base.Stage):
 
     name = "train"
     needs = "train.batch_size or the sizes in section input"
+    shown = ("model_run",)
+    accelerated = True
 
     def wire(self, wiring):
         from graft.components.train.component import Trainer

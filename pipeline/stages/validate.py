@@ -11,6 +11,7 @@ class Validate(base.Stage):
     """TFX's ExampleValidator; what it finds is judged by the data gate."""
 
     name = "validate"
+    shown = ("anomalies",)
 
     def wire(self, wiring):
         from tfx.components import ExampleValidator

@@ -26,6 +26,7 @@ class Copies(base_executor.BaseExecutor):
             "custom": examples.get_string_custom_property("note"),
             "content": pathlib.Path(examples.uri, "data.txt").read_text(),
             "properties": exec_properties,
+            "run": self._context.pipeline_run_id,
         }
         pathlib.Path(model.uri, "seen.json").write_text(json.dumps(seen))
         pathlib.Path(model.uri, "variables").mkdir()

@@ -13,14 +13,51 @@ import yaml
 
 from graft.kubeflow.check import check_spec
 from graft.kubeflow.compile import compile_pipeline, name_for_argo
+from graft.kubeflow.handover import title
+from graft.kubeflow.last_tasks import GRAPH
 from graft.models.errors import GraftError
 from graft.pipeline import config as configs
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "pipeline.yaml"
 
 
+PLAIN = {
+    "name": "x",
+    "data": {"source": "image_folder", "path": "/mnt/d"},
+    "backbone": {"handle": "MobileNetV2"},
+    "root": "/mnt/runs",
+    "store": "/mnt/models",
+    "kubeflow": {"volumes": [{"claim": "a", "mount": "/mnt"}]},
+}
+
+SECTION = {
+    "image": "registry.example/graft:1",
+    "image_pull_secrets": ["registry"],
+    "labels": {"team": "vision"},
+    "env": {"AWS_ENDPOINT_URL": "http://minio.example:9000"},
+    "secrets": [
+        {"name": "store", "env": {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}},
+        {"name": "chat", "env": {"HOOK": "url"}, "mount": "/secrets/chat"},
+    ],
+    "volumes": [{"claim": name, "mount": f"/{name}"} for name in ("data", "store", "runs")],
+    "pods": {"memory": "4Gi", "retries": 1},
+    "stages": {
+        "train": {
+            "cpu": 4,
+            "memory": "16Gi",
+            "gpus": 1,
+            "node_selector": {"cloud.example/gpu": "a100"},
+            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            "timeout_seconds": 7200,
+        },
+        "statistics": {"cache": False, "retries": 0},
+    },
+    "notify": {"webhook_env": "HOOK", "when": "failed"},
+}
+
+
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory) -> dict:
+def documents(tmp_path_factory) -> list[dict]:
     raw = {
         "name": "flowers",
         "data": {"source": "csv", "path": "/data/flowers/labels.csv", "slices": ["camera"]},
@@ -29,57 +66,155 @@ def spec(tmp_path_factory) -> dict:
         "gates": {"accuracy": 0.8, "negative_transfer": {"seeds": 4}},
         "store": "/store",
         "root": "/runs",
+        "kubeflow": SECTION,
     }
     output = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
-    compile_pipeline(configs.parse(raw, "test"), output, "registry.example/graft:1")
-    return yaml.safe_load(output.read_text())
+    compile_pipeline(configs.parse(raw, "test"), output)
+    return list(yaml.safe_load_all(output.read_text()))
+
+
+@pytest.fixture(scope="module")
+def spec(documents) -> dict:
+    return documents[0]
+
+
+def tasks_of(spec: dict) -> dict:
+    """The tasks within the graph that the exit task follows."""
+    return spec["components"][GRAPH]["dag"]["tasks"]
 
 
 @pytest.mark.parametrize("path", sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=str)
 def test_every_config_of_the_project_compiles(path, tmp_path, monkeypatch):
     """TFX takes names in small letters, digits and '-' only; the model keeps its own."""
     monkeypatch.setenv("GRAFT_DATA", "/data")
-    config = configs.load(path, ["name=My.Fashion_1"])
+    places = ["root=/mnt/runs", "store=/mnt/models", "kubeflow.volumes=[{claim: a, mount: /mnt}]"]
+    config = configs.load(path, ["name=My.Fashion_1", *places, "kubeflow.in_image=[/data]"])
     compile_pipeline(config, tmp_path / "pipeline.yaml", "registry.example/graft:1")
-    spec = yaml.safe_load((tmp_path / "pipeline.yaml").read_text())
+    (spec, _) = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
     assert spec["pipelineInfo"]["name"] == "my-fashion-1"
     push = spec["root"]["dag"]["tasks"]["push"]["inputs"]["parameters"]
     assert push["model_name"]["runtimeValue"]["constant"] == "My.Fashion_1"
 
 
-@pytest.mark.parametrize("root", ["/mnt/artifacts", "http://x/y", "minio://"])
-def test_a_root_that_the_launcher_does_not_know_is_refused(root, tmp_path):
-    config = configs.parse({"name": "x", "data": {"source": "csv", "path": "p"}, "backbone": {"handle": "b"}}, "test")
-    with pytest.raises(GraftError, match=rf"kubeflow\.pipeline_root: received {root}; allowed: .* minio://BUCKET/"):
-        compile_pipeline(config, tmp_path / "pipeline.yaml", "i", root)
-
-
-def test_equals_the_golden_file(spec):
-    stripped = copy.deepcopy(spec)
-    stripped.pop("sdkVersion")  # the only thing that moves with TFX
+def test_equals_the_golden_file(documents):
+    stripped = copy.deepcopy(documents)
+    stripped[0].pop("sdkVersion")  # the only thing that moves with TFX
     if os.environ.get("GRAFT_RENEW_GOLDEN"):
-        GOLDEN.write_text(yaml.safe_dump(stripped, sort_keys=True))
-    assert stripped == yaml.safe_load(GOLDEN.read_text())
+        GOLDEN.write_text(yaml.safe_dump_all(stripped, sort_keys=True))
+    assert stripped == list(yaml.safe_load_all(GOLDEN.read_text()))
 
 
 def test_every_stage_is_a_container_with_a_name_argo_takes(spec):
     names = ["ingest", "statistics", "schema", "validate", "data_gate", "transform", "features", "train"]
-    names += ["predict", "evaluate", "negative_transfer", "quality_gate", "serving_check", "push"]
-    assert sorted(spec["root"]["dag"]["tasks"]) == sorted(name.replace("_", "-") for name in names)
+    names += ["predict", "evaluate", "negative_transfer", "quality_gate", "serving_check", "push", "report", "verdict"]
+    assert sorted(tasks_of(spec)) == sorted(name.replace("_", "-") for name in names)
+    assert sorted(spec["root"]["dag"]["tasks"]) == ["graph", "notify"]
     assert all(set(executor) == {"container"} for executor in spec["deploymentSpec"]["executors"].values())
 
 
-def test_the_gate_stands_before_all_that_learns(spec):
-    tasks = spec["root"]["dag"]["tasks"]
+def test_the_gate_stands_before_all_that_learns_and_the_report_after_all(spec):
+    tasks = tasks_of(spec)
     assert "data-gate" in tasks["transform"]["dependentTasks"]
     assert {"quality-gate", "serving-check"} <= set(tasks["push"]["dependentTasks"])
+    assert set(tasks["report"]["dependentTasks"]) == set(tasks) - {"report", "verdict"}
+    assert tasks["verdict"]["dependentTasks"] == ["report"]
+
+
+def test_what_data_code_and_backbone_hold_is_part_of_the_cache_key_of_who_reads_it(spec):
+    tasks = tasks_of(spec)
+    held = {
+        name: {
+            key.removeprefix("graft_"): value.get("componentInputParameter")
+            for key, value in task["inputs"].get("parameters", {}).items()
+            if key.startswith("graft_") and "componentInputParameter" in value
+        }
+        for name, task in tasks.items()
+    }
+    assert set(held["ingest"]) == {"data_fingerprint", "code"}
+    assert set(held["features"]) == {"backbone", "code"}
+    assert set(held["push"]) == {"data_fingerprint", "code", "backbone", "run_key"}
+    assert all(key == value for found in held.values() for key, value in found.items())
+    given = spec["root"]["inputDefinitions"]["parameters"]
+    assert given["data_fingerprint"].keys() == {"parameterType", "description"}, "an old value would be a wrong hit"
+    assert all(given[name]["defaultValue"] == "" and given[name]["isOptional"] for name in ("code", "backbone"))
+    assert set(spec["components"][GRAPH]["inputDefinitions"]["parameters"]) == set(given)
+
+
+def test_what_looks_into_the_store_and_what_comes_after_is_never_cached(spec):
+    never = {name for name, task in tasks_of(spec).items() if not task["cachingOptions"].get("enableCache")}
+    assert never == {"quality-gate", "push", "report", "verdict", "statistics"}  # the last by its own key
+
+
+def test_retries_resources_and_variables(spec):
+    tasks = tasks_of(spec)
+    assert "retryPolicy" not in tasks["statistics"] and "retryPolicy" not in tasks["verdict"]
+    assert tasks["train"]["retryPolicy"]["maxRetryCount"] == 1
+    assert "backoffMaxDuration" in tasks["train"]["retryPolicy"], "without it Kubeflow never tries again"
+    executors = spec["deploymentSpec"]["executors"]
+    train = executors["train_executor"]["container"]
+    assert train["resources"]["accelerator"]["type"] == "nvidia.com/gpu"
+    assert (train["resources"]["memoryLimit"], train["resources"]["resourceMemoryLimit"]) == (16 * 2**30 / 1e9, "16Gi")
+    assert train["resources"]["cpuLimit"] == 4.0
+    ingest = executors["ingest_executor"]["container"]
+    assert "accelerator" not in ingest["resources"] and ingest["resources"]["resourceMemoryLimit"] == "4Gi"
+    endpoint = [{"name": "AWS_ENDPOINT_URL", "value": "http://minio.example:9000"}]
+    assert all(executor["container"]["env"] == endpoint for executor in executors.values())
+
+
+def test_the_platform_document_says_what_each_pod_gets(documents):
+    executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(executors) == set(documents[0]["deploymentSpec"]["executors"])
+    train = executors["train_executor"]
+    assert train["nodeSelector"] == {"labels": {"cloud.example/gpu": "a100"}}
+    assert train["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert train["activeDeadlineSeconds"] == "7200" and "activeDeadlineSeconds" not in executors["ingest_executor"]
+    for held in executors.values():
+        assert [volume["mountPath"] for volume in held["pvcMount"]] == ["/data", "/store", "/runs"]
+        assert [secret["secretName"] for secret in held["secretAsEnv"]] == ["store", "chat"]
+        assert held["imagePullSecret"][0]["secretName"] == "registry"
+        assert held["podMetadata"] == {"labels": {"team": "vision"}}
+
+
+def test_the_exit_task_follows_all_others_however_they_end(spec):
+    notify = spec["root"]["dag"]["tasks"]["notify"]
+    assert notify["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert notify["dependentTasks"] == [GRAPH]
+    assert notify["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": GRAPH}}
+
+
+def test_the_official_sdk_loads_it(documents, tmp_path):
+    from kfp import components
+
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(yaml.safe_dump_all(documents))
+    loaded = components.load_component_from_file(str(path))
+    assert loaded.pipeline_spec.pipeline_info.name == "flowers"
+    assert "train_executor" in loaded.platform_spec.platforms["kubernetes"].deployment_spec.executors
+    assert not loaded.component_spec.inputs["data_fingerprint"].optional
+
+
+def test_compiling_again_gives_the_same_bytes(tmp_path):
+    config = configs.parse(PLAIN, "test")
+    for name in ("a.yaml", "b.yaml"):
+        compile_pipeline(config, tmp_path / name)
+    assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
+
+
+def test_without_report_and_notification_there_are_the_stages_alone(tmp_path):
+    config = configs.parse(PLAIN | {"kubeflow": PLAIN["kubeflow"] | {"report": False}}, "test")
+    compile_pipeline(config, tmp_path / "p.yaml")
+    spec = next(yaml.safe_load_all((tmp_path / "p.yaml").read_text()))
+    tasks = spec["root"]["dag"]["tasks"]
+    assert "push" in tasks and not {"report", "verdict", "notify", "graph"} & set(tasks)
+    defer = {name: task["inputs"]["parameters"]["defer"] for name, task in tasks.items() if name == "push"}
+    assert defer["push"]["runtimeValue"]["constant"] == 0.0, "nobody after the push would say that a gate closed"
 
 
 def test_own_artifact_types_can_be_imported_by_their_schema_title(spec):
     from tfx.utils import import_utils
 
     titles = {
-        yaml.safe_load(output["artifactType"]["instanceSchema"])["title"]
+        title(output["artifactType"])
         for component in spec["components"].values()
         for output in component.get("outputDefinitions", {}).get("artifacts", {}).values()
     }
@@ -96,9 +231,22 @@ def test_own_artifact_types_can_be_imported_by_their_schema_title(spec):
             lambda spec: spec["deploymentSpec"]["executors"]["train_executor"].update(resolver={}),
             "cannot run a resolver",
         ),
-        (lambda spec: spec["root"]["dag"]["tasks"].update(a_b={"componentRef": {"name": "train"}}), "Argo allows"),
+        (lambda spec: tasks_of(spec).update(a_b={"componentRef": {"name": "train"}}), "Argo allows"),
         (lambda spec: spec["components"].pop("train"), "has no executor"),
-        (lambda spec: spec["root"]["dag"]["tasks"]["push"]["dependentTasks"].append("tune"), "is no task"),
+        (lambda spec: tasks_of(spec)["push"]["dependentTasks"].append("tune"), "is no task"),
+        (lambda spec: tasks_of(spec)["push"].update(extra=1), 'no field named "extra"'),
+        (lambda spec: tasks_of(spec)["push"]["inputs"]["parameters"].pop("store"), "store of component push is not"),
+        (lambda spec: tasks_of(spec)["push"]["inputs"]["parameters"].update(x={}), "x is none of the parameters"),
+        (lambda spec: tasks_of(spec)["push"]["dependentTasks"].remove("train"), "for which the task does not wait"),
+        (
+            lambda spec: spec["components"]["train"]["outputDefinitions"]["artifacts"].pop("model"),
+            "model is no output of train",
+        ),
+        (
+            lambda spec: spec["components"][GRAPH]["inputDefinitions"]["parameters"].pop("code"),
+            "code is no parameter of the pipeline",
+        ),
+        (lambda spec: tasks_of(spec)["push"].update(triggerPolicy={"condition": "1 == 1"}), "has a condition"),
     ],
 )
 def test_refuses_what_kubeflow_refuses(spec, mend, message):
@@ -112,6 +260,20 @@ def test_renaming_twice_changes_nothing_more(spec):
     again = copy.deepcopy(spec)
     name_for_argo(again)
     assert again == spec
+
+
+@pytest.mark.parametrize(
+    ("mend", "message"),
+    [
+        (lambda executors: executors.update(other={}), "executor 'other' is none of the pipeline's"),
+        (lambda executors: executors["train_executor"].update(nodeSelctor={}), 'no field named "nodeSelctor"'),
+    ],
+)
+def test_refuses_a_platform_document_that_a_server_would_skip(documents, mend, message):
+    broken = copy.deepcopy(documents)
+    mend(broken[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"])
+    with pytest.raises(GraftError, match=message):
+        check_spec(*broken)
 
 
 def test_output_must_be_yaml(tmp_path):

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from graft.kubeflow import entrypoint, handover
+from graft.kubeflow import handover, pod
+from graft.models.hashing import hash_folder
 
 pytestmark = pytest.mark.slow
 
@@ -20,12 +21,12 @@ SPEC = {
 }
 
 
-def start(folder: pathlib.Path, **parameters) -> subprocess.Popen:
+def start(folder: pathlib.Path, sha256: str | None = None, **parameters) -> subprocess.Popen:
     """The entrypoint on a small input, as the launcher starts it."""
     local = folder / "minio" / "b" / "examples"
     local.mkdir(parents=True)
     (local / "data.txt").write_text("content")
-    metadata = {"span": 4.0, "note": "hello"}
+    metadata = {"span": 4.0, "note": "hello"} | ({handover.IDENTITY: sha256} if sha256 else {})
     examples = {"uri": "minio://b/examples", "type": {"instanceSchema": ""}, "metadata": metadata}
     outputs = {
         "model": {"uri": "minio://b/model", "type": {"instanceSchema": "title: tfx.Model\ntype: object\n"}},
@@ -48,13 +49,13 @@ def start(folder: pathlib.Path, **parameters) -> subprocess.Popen:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         handover.ROOT: str(folder),
-        entrypoint.TERMINATION_LOG: str(folder / "termination-log"),
+        pod.TERMINATION_LOG: str(folder / "termination-log"),
     }
     return subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
 def test_an_executor_sees_types_and_local_files_and_the_launcher_gets_what_it_can_store(tmp_path):
-    process = start(tmp_path)
+    process = start(tmp_path, word="of @graft.code@ here", graft_code="c0de", graft_run="run 7")
     stderr = process.communicate(timeout=300)[1]
     assert process.returncode == 0, stderr[-2000:]
     model = tmp_path / "minio" / "b" / "model"
@@ -64,11 +65,26 @@ def test_an_executor_sees_types_and_local_files_and_the_launcher_gets_what_it_ca
         "span": 4,
         "custom": "hello",
         "content": "content",
-        "properties": {"count": 2},
+        "properties": {"count": 2, "word": "of c0de here"},
+        "run": "run 7",
     }
     assert (model / "variables" / ".kept").is_file()
     said = json.loads((tmp_path / "kfp_outputs" / "output_metadata.json").read_text())
-    assert said == {"artifacts": {"model": {"artifacts": [{"metadata": {"blessed": 1}}]}}}
+    (held,) = said["artifacts"]["model"]["artifacts"]
+    assert set(said["artifacts"]) == {"model"} and set(held) == {"metadata"}
+    metadata = held["metadata"]
+    assert (
+        set(metadata) == {"blessed", handover.BEGAN, handover.SECONDS, handover.IDENTITY} and metadata["blessed"] == 1
+    )
+    assert metadata[handover.IDENTITY] == hash_folder(model) and metadata[handover.SECONDS] > 0
+
+
+def test_an_input_that_is_not_what_was_written_is_refused(tmp_path):
+    process = start(tmp_path, sha256="0" * 64)
+    stderr = process.communicate(timeout=300)[1]
+    assert process.returncode == 2
+    assert "input examples: " in stderr and "is not what was written: files are missing or changed" in stderr
+    assert not (tmp_path / "minio" / "b" / "model").exists()
 
 
 def test_an_error_is_one_line_in_the_termination_log(tmp_path):
