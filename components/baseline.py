@@ -41,9 +41,10 @@ def require_unchanged(
         return
     if run_id and served is not None and store.manifest(model, served)["metadata"].get("run_id") == run_id:
         return
+    version, held = (name if name == NOTHING else f"version {name}" for name in (now, compared))
     raise GraftError(
-        f"{store.path}: {model} version {now} is served now, but the gates held this model against {compared}: another "
-        "run pushed, or the pointer was moved, while this one ran. Nothing was pushed; run again"
+        f"{store.path}: {model} {version} is served now, but the gates held this model against {held}: another run "
+        "pushed, or the pointer was moved, while this one ran. Nothing was pushed; run again"
     )
 
 

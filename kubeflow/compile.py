@@ -86,7 +86,6 @@ def _written_by_tfx(config: Config, options: KubeflowOptions) -> Json:
         store_id="",
         pointer="",
         checkpoint_dir=f"{config.root}/{config.name}/checkpoints",
-        defer=options.report,
     )
     pipeline = build_pipeline(config, keys, options.pipeline_root, None, _BEAM_ARGS)
     pipeline.enable_cache = False

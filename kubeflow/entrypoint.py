@@ -4,7 +4,8 @@
         --json_serialized_inputs_spec_args JSON [Beam options]
 
 The options are those of TFX's own entrypoint, which cannot be used: see `kubeflow.handover`. Only what the executor
-needs is imported. How it ends is said by `kubeflow.pod`.
+needs is imported. How it ends is said by `kubeflow.pod`. With `--defer_closed_gates` a model that a gate did not bless
+is no error: the outputs are empty and marked.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graft.components import gates
 from graft.kubeflow import handover, parameters, pod
 
 
@@ -26,12 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True, type=json.loads)
     parser.add_argument("--json_serialized_inputs_spec_args", default={}, type=json.loads)
+    parser.add_argument("--defer_closed_gates", action="store_true")
     given, beam_options = parser.parse_known_args(arguments)
 
     def work() -> None:
         began, started = datetime.datetime.now(datetime.UTC), time.perf_counter()
         task = handover.mended(given.json_serialized_invocation_args, given.json_serialized_inputs_spec_args)
-        outputs = execute(given.executor_class_path, task, beam_options)
+        try:
+            outputs = execute(given.executor_class_path, task, beam_options)
+        except gates.GateClosed:
+            if not given.defer_closed_gates:
+                raise
+            for held in (one for found in task["outputs"].values() for one in found):
+                handover.keep_empty_folders(pathlib.Path(held["uri"]))
+            outputs = {
+                name: [(held["uri"], {handover.CLOSED: 1}) for held in found] for name, found in task["outputs"].items()
+            }
         times = handover.times(began, time.perf_counter() - started)
         pod.write_output(task["output_file"], handover.told(outputs, times))
 

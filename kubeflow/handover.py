@@ -34,6 +34,8 @@ _KEPT = ".kept"
 
 BEGAN, SECONDS, IDENTITY = "graft_began", "graft_seconds", "graft_sha256"
 """Metadata of each output."""
+CLOSED = "graft_closed"
+"""Metadata of an output that is empty, for an earlier gate had closed."""
 
 Json = dict[str, Any]
 

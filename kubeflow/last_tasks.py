@@ -1,7 +1,8 @@
 """The tasks after the stages: the report, the verdict, and word of how the run ended.
 
-A task that fails keeps nothing of what it wrote. So where a report is wanted a closed gate lets the push end well,
-without a push; the report is written, and the verdict ends the run with the gate's words.
+A task that fails keeps nothing of what it wrote. So where a report is wanted a closed gate lets the tasks between it
+and the report end well, with nothing done; the report is written, and the verdict ends the run with the gate's words.
+Only the gate on the data ends a run without a report: all that learns comes after it.
 """
 
 import json

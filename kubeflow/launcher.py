@@ -77,8 +77,7 @@ class Launcher:
             PodFailed: an input is not in the store, the container failed, or its outputs cannot be taken.
         """
         folder = self._pods / name
-        with contextlib.ExitStack() as stack:
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        try:
             self._download(inputs, folder)
             started = time.perf_counter()
             try:
@@ -86,6 +85,10 @@ class Launcher:
             finally:
                 self.inside += time.perf_counter() - started
             return self._upload(outputs, folder)
+        except OSError as error:
+            raise PodFailed(f"{error.filename}: {error.strerror}") from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _start(
         self, container: Json, platform: Json, inputs: Json, outputs: Mapping[str, Json], folder: pathlib.Path

@@ -105,6 +105,9 @@ def told(
         cached = room.name in addresses and run_id not in addresses[room.name]
         stage = StageRun(room.name, max(times, default=0.0), cached, status="done")
         result.stages.append(stage)
+        if any(handover.CLOSED in artifact.properties for artifact in found.values()):
+            stage.status, stage.result = "closed", "not done: a gate is closed"
+            continue
         if not found:
             continue
         stage.result = room.line(result, found)

@@ -12,6 +12,9 @@ _RETRY_WINDOW_S = 7 * 24 * 3600
 """Within which a task is tried again: without a largest backoff open-source Kubeflow never does, and the time counts
 from the start of the first attempt (kubeflow/pipelines, argocompiler/container.go)."""
 
+DEFER = "--defer_closed_gates"
+"""Option of the entrypoint: a closed gate is no error of this task, for the verdict after the report says it."""
+
 _RUN = "{{$.pipeline_job_uuid}}"
 """In whose place Kubeflow's driver puts the id of the run."""
 
@@ -35,7 +38,10 @@ def dress(spec: Json, stage: Stage, name: str, options: KubeflowOptions) -> None
         named.add(parameters.RUN)
     connect(spec, task, component, named)
     manage(task, pod, pod.cache and not stage.looks_up)
-    equip(spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"], pod, options)
+    container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+    equip(container, pod, options)
+    if options.report and stage.accepts_blessed_only:
+        container["args"].append(DEFER)
 
 
 def connect(spec: Json, task: Json, component: Json, names: set[str]) -> None:

@@ -14,8 +14,6 @@ from graft.components.parameters import BaseParameters
 from graft.models.saved_model_check import find_faults, require_allowed
 from graft.serving.store import ModelStore
 
-PUSHED = "pushed_version"
-"""Custom property of the pushed model: its version in the store; empty where a closed gate kept it out."""
 _NOTED = 100
 
 
@@ -30,8 +28,6 @@ class Parameters(BaseParameters):
         keep: versions to keep.
         metadata: kept in the version's manifest (config, data fingerprint, code, backbone).
         trust: whether the model may do more than compute, as its backbone may.
-        defer: whether a closed gate leaves the model where it is without an error, for a later task to end the run with
-            one.
     """
 
     model_name: str
@@ -41,7 +37,6 @@ class Parameters(BaseParameters):
     keep: int
     metadata: dict[str, Any]
     trust: bool
-    defer: bool = False
 
 
 class Executor(base_executor.BaseExecutor):
@@ -56,22 +51,15 @@ class Executor(base_executor.BaseExecutor):
         """Pushes.
 
         Raises:
-            GateClosed: a gate did not bless the model, and a later task does not say so.
+            GateClosed: a gate did not bless the model.
             StoreError: the store cannot take it; the version served before stays.
             GraftError: the model does more than compute, and its backbone is not trusted; or another version is served
                 than the one that the gates held it against.
         """
         blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
+        gates.require_open("quality_gate", blessing)
+        gates.require_open("serving_check", artifact_utils.get_single_instance(input_dict["infra_blessing"]))
         given = Parameters.load(exec_properties)
-        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        try:
-            gates.require_open("quality_gate", blessing)
-            gates.require_open("serving_check", artifact_utils.get_single_instance(input_dict["infra_blessing"]))
-        except gates.GateClosed:
-            if not given.defer:
-                raise
-            pushed.set_string_custom_property(PUSHED, "")
-            return
         metadata = dict(given.metadata)
         if self._context is not None:
             metadata["run_id"] = self._context.pipeline_run_id
@@ -85,8 +73,9 @@ class Executor(base_executor.BaseExecutor):
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         metadata["trusted_operations"] = _trusted_operations(pathlib.Path(model_path), given.trust)
         version = store.push(name, model_path, metadata, protect=[metadata[BEST]])
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         pushed.set_string_custom_property("pushed_destination", str(store.version_path(name, version)))
-        pushed.set_string_custom_property(PUSHED, str(version))
+        pushed.set_string_custom_property("pushed_version", str(version))
         pushed.set_string_custom_property("served_version", str(store.served(name)))
 
 

@@ -141,7 +141,6 @@ class Keys:
         checkpoint_dir: where an unfinished training is kept.
         transfer: settings of the transfer method, with the hash of what else it reads; empty: as the configuration has
             them.
-        defer: whether a closed gate lets the push end well, for a later task to end the run with an error.
     """
 
     fingerprint: str
@@ -154,7 +153,6 @@ class Keys:
     pointer: str
     checkpoint_dir: str
     transfer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    defer: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,10 +202,12 @@ class Stage(abc.ABC):
         gate: name of the output that holds the verdict of its gates, `gates.json`; a closed one ends the run. None for
             a stage without gates.
         needs: the keys of the configuration that its need of memory hangs on, in words; empty where none is known.
-        shown: names of the outputs that the methods below read; where a run's artifacts lie elsewhere, as on Kubeflow,
-            these are brought to its report.
+        shown: names of the outputs that the methods below read, one at the least: where a run's artifacts lie
+            elsewhere, as on Kubeflow, these are brought to its report, which has the stage's time from them.
         accelerated: whether it computes with a network, and so may have GPUs.
         looks_up: whether it looks into the model store, which no cache key of Kubeflow knows.
+        accepts_blessed_only: whether it refuses a model that an earlier gate did not bless, and nothing but such stages
+            follows.
     """
 
     name: ClassVar[str]
@@ -216,6 +216,7 @@ class Stage(abc.ABC):
     shown: ClassVar[tuple[str, ...]] = ()
     accelerated: ClassVar[bool] = False
     looks_up: ClassVar[bool] = False
+    accepts_blessed_only: ClassVar[bool] = False
 
     def enabled(self, config: Config) -> bool:
         """Whether it is part of this pipeline at all."""

@@ -16,6 +16,7 @@ class Evaluate(base.Stage):
     """TFX's Evaluator, over predictions that are there already."""
 
     name = "evaluate"
+    shown = ("evaluation",)
 
     def wire(self, wiring):
         from tfx.components import Evaluator

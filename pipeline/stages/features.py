@@ -16,6 +16,7 @@ class Features(base.Stage):
 
     name = "features"
     needs = "the sizes in section input"
+    shown = ("features",)
     accelerated = True
 
     def wire(self, wiring):

@@ -13,6 +13,7 @@ class Push(base.Stage):
     name = "push"
     shown = ("pushed_model",)
     looks_up = True
+    accepts_blessed_only = True
 
     def wire(self, wiring):
         from graft.components.push.component import Push as Component
@@ -37,15 +38,12 @@ class Push(base.Stage):
                     "config": config.of_the_run(),
                 },
                 trust=config.backbone.trust,
-                defer=keys.defer,
                 code=keys.code,
             ),
         )
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:
         pushed = outputs["pushed_model"].properties
-        if not pushed["pushed_version"]:
-            return "not pushed: a gate is closed"
         result.model_version = int(pushed["pushed_version"])
         served = pushed["served_version"]
         stays = "" if served == str(result.model_version) else f"; version {served} is pinned and stays served"

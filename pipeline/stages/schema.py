@@ -7,6 +7,7 @@ class Schema(base.Stage):
     """TFX's SchemaGen, or its ImportSchemaGen where the config names a file."""
 
     name = "schema"
+    shown = ("schema",)
 
     def wire(self, wiring):
         from tfx.components import SchemaGen

@@ -14,6 +14,7 @@ class ServingCheck(base.Stage):
     gate = "blessing"
     needs = "the sizes in section input"
     shown = ("blessing",)
+    accepts_blessed_only = True
 
     def wire(self, wiring):
         from graft.components.serving_check.component import ServingCheck as Component

@@ -9,6 +9,7 @@ class Statistics(base.Stage):
     """TFX's StatisticsGen."""
 
     name = "statistics"
+    shown = ("statistics",)
 
     def wire(self, wiring):
         import tensorflow_data_validation as tfdv

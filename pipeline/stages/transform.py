@@ -7,6 +7,7 @@ class Transform(base.Stage):
     """TFX's Transform; its graph is all that is used of it."""
 
     name = "transform"
+    shown = ("transform_graph",)
 
     def wire(self, wiring):
         from tfx.components import Transform as Component

@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -127,6 +128,7 @@ class Bench:
 
 def make_bench(folder: pathlib.Path) -> Bench:
     """Draws 40 photos a class and publishes a small backbone."""
+    shutil.copytree(TOP / "configs", folder / "configs")
     rng = np.random.default_rng(0)
     for label, colour in CLASSES.items():
         (folder / "photos" / label).mkdir(parents=True)

@@ -15,6 +15,7 @@ from graft.kubeflow.check import check_spec
 from graft.kubeflow.compile import compile_pipeline, name_for_argo
 from graft.kubeflow.handover import title
 from graft.kubeflow.last_tasks import GRAPH
+from graft.kubeflow.tasks import DEFER
 from graft.models.errors import GraftError
 from graft.pipeline import config as configs
 
@@ -206,8 +207,14 @@ def test_without_report_and_notification_there_are_the_stages_alone(tmp_path):
     spec = next(yaml.safe_load_all((tmp_path / "p.yaml").read_text()))
     tasks = spec["root"]["dag"]["tasks"]
     assert "push" in tasks and not {"report", "verdict", "notify", "graph"} & set(tasks)
-    defer = {name: task["inputs"]["parameters"]["defer"] for name, task in tasks.items() if name == "push"}
-    assert defer["push"]["runtimeValue"]["constant"] == 0.0, "nobody after the push would say that a gate closed"
+    executors = spec["deploymentSpec"]["executors"].values()
+    assert not any(DEFER in executor["container"]["args"] for executor in executors), "nobody would say it later"
+
+
+def test_a_closed_gate_waits_for_the_report_only_where_nothing_but_the_push_follows(spec):
+    executors = spec["deploymentSpec"]["executors"]
+    deferred = {label for label, executor in executors.items() if DEFER in executor["container"]["args"]}
+    assert deferred == {"serving_check_executor", "push_executor"}
 
 
 def test_own_artifact_types_can_be_imported_by_their_schema_title(spec):

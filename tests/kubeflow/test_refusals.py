@@ -36,7 +36,10 @@ def test_what_a_pod_can_do_is_taken():
         ({"data": {"source": "csv", "path": "/home/x.csv"}}, r"data\.path: received /home/x.csv"),
         ({"data": RAW["data"] | {"schema": "schema.pbtxt"}}, r"data\.schema: received schema.pbtxt"),
         (
-            {"data": RAW["data"] | {"target": {"source": "csv", "path": "/other"}}},
+            {
+                "data": RAW["data"] | {"target": {"source": "csv", "path": "/other"}},
+                "transfer": {"method": "coral"},
+            },
             r"data\.target\.0\.path: received /other",
         ),
         ({"backbone": {"handle": "backbones/1"}}, r"backbone\.handle: received backbones/1, .*kubeflow\.in_image"),

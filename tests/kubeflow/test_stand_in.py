@@ -1,18 +1,13 @@
-"""The stand-in for Kubeflow's driver and launcher: order, copies, retries, cache, isolation, and a whole pipeline."""
+"""The stand-in for Kubeflow's driver and launcher: order, copies, retries, cache, isolation, exit tasks, faults."""
 
-import json
+import errno
 import pathlib
 
-import numpy as np
 import pytest
-import yaml
 
-from graft.kubeflow.compile import compile_pipeline
+from graft.kubeflow import launcher
 from graft.kubeflow.stand_in import StandIn, order, read_documents
 from graft.models.errors import GraftError
-from graft.pipeline import cli
-from graft.pipeline import config as configs
-from graft.pipeline.metadata import Metadata
 
 TASK = """
 import json, os, pathlib, sys
@@ -161,35 +156,94 @@ def test_a_circle_and_files_that_hold_no_pipeline_are_refused(tmp_path):
         read_documents(tmp_path / "none.yaml")
 
 
-@pytest.mark.slow
-def test_a_compiled_pipeline_pushes_the_model_that_a_local_run_pushes(workshop, first_run, tmp_path, capsys):
-    """Every task a process of its own that sees its own files only, the artifacts through an object store."""
-    import tensorflow as tf
+def test_what_needs_a_task_that_failed_is_skipped_and_other_branches_go_on(tmp_path):
+    made = spec(tmp_path, "sys.exit(3)")
+    tasks = made["root"]["dag"]["tasks"]
+    tasks["c"] = task(tmp_path, "a", "3", "b")
+    tasks["d"] = task(tmp_path, "a", "4", "a")
+    runs = StandIn([made], tmp_path / "k", "r").run()
+    states = {run.name: run.state for run in runs}
+    assert states == {"a": "succeeded", "b": "failed", "c": "skipped", "d": "succeeded"}
+    assert next(run for run in runs if run.name == "c").message == "it needs b"
 
-    assert first_run.code == 0, first_run.stderr
-    store = tmp_path / "models"
-    volumes = f"[{{claim: a, mount: {tmp_path}}}, {{claim: b, mount: {workshop.folder}}}]"
-    overrides = [f"root={tmp_path / 'runs'}", f"store={store}", f"kubeflow.volumes={volumes}"]
-    compile_pipeline(configs.load(workshop.config, overrides), tmp_path / "pipeline.yaml", "graft:test")
-    capsys.readouterr()
-    command = ["kubeflow", "run-local", str(tmp_path / "pipeline.yaml"), "--folder", str(tmp_path / "kubeflow")]
-    command += ["--json", "--config", str(workshop.config), *(word for pair in overrides for word in ("--set", pair))]
-    code = cli.main(command)
-    value = json.loads(capsys.readouterr().out)
-    assert code == 0, value
-    assert {task["state"] for task in value["tasks"]} == {"succeeded"}
-    spec = next(yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text()))
-    run = next((tmp_path / "kubeflow" / "store").rglob("quality-gate/quality/figures.json"))
-    # Of that very run: other tests may have had others in the workshop since.
-    first = Metadata(workshop.folder / "runs" / "shapes").outputs(first_run.value["run_id"])
-    local = pathlib.Path(first["quality_gate"]["quality"].uri, "figures.json")
-    here, there = (json.loads(path.read_text()) for path in (local, run))
-    assert here["candidate"] == there["candidate"] and spec["pipelineInfo"]["name"] == "shapes"
-    pictures = [path.read_bytes() for path in sorted((workshop.folder / "data").glob("*.png"))[:8]]
-    answers = []
-    for folder, version in ((workshop.store, first_run.value["model_version"]), (store, 1)):
-        model = tf.saved_model.load(str(folder / "shapes" / str(version)))
-        answers.append(model.signatures["serving_default"](image_bytes=tf.constant(pictures)))
-    for name in answers[0]:
-        np.testing.assert_array_equal(answers[0][name].numpy(), answers[1][name].numpy())
-    assert pathlib.Path(store, "shapes", "CURRENT").is_file()
+
+STATUS = """
+import json, pathlib, sys
+values = json.loads(sys.argv[1])["inputs"]["parameterValues"]
+pathlib.Path(values["file"]).write_text(values["status"]["state"] + " " + values["run"] + " " + values["word"])
+sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize(("body", "state"), [("pass", "SUCCEEDED"), ("sys.exit(3)", "FAILED")])
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_exit_task_runs_however_the_graph_before_it_ended_and_never_fails_the_run(tmp_path, body, state, code):
+    made = spec(tmp_path, body)
+    inner = made["root"]["dag"]
+    inner["tasks"]["b"]["inputs"]["parameters"]["word"] = {"componentInputParameter": "word"}
+    kinds = {"parameters": {"word": {"parameterType": "STRING"}}}
+    made["components"]["graph"] = {"dag": inner, "inputDefinitions": kinds}
+    passed = {"inputs": {"parameters": {"word": {"componentInputParameter": "word"}}}}
+    held = {
+        "status": {"taskFinalStatus": {"producerTask": "graph"}},
+        "file": {"runtimeValue": {"constant": str(tmp_path / "told")}},
+        "run": {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}},
+        "word": {"componentInputParameter": "word"},
+    }
+    leaving = {
+        "componentRef": {"name": "leave"},
+        "dependentTasks": ["graph"],
+        "triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"},
+        "inputs": {"parameters": held},
+    }
+    tasks = {"graph": {"componentRef": {"name": "graph"}, **passed}, "leave": leaving}
+    made["root"] = {"dag": {"tasks": tasks}, "inputDefinitions": kinds}
+    made["components"]["leave"] = {"executorLabel": "leave"}
+    container = {"image": "i", "command": ["python", "-c"], "args": [STATUS.format(code=code), "{{$}}"]}
+    made["deploymentSpec"]["executors"]["leave"] = {"container": container}
+    runs = StandIn([made], tmp_path / "k", "run-7", {"word": "w"}).run()
+    assert (tmp_path / "told").read_text() == f"{state} run-7 w"
+    assert (runs[-1].name, runs[-1].exit, runs[-1].state) == ("leave", True, "failed" if code else "succeeded")
+
+
+def test_secrets_come_as_variables_and_a_secret_that_is_not_there_fails_the_pod(tmp_path):
+    made = spec(tmp_path, "given['inputs']['parameterValues']['word'] = os.environ['HOOK']")
+    secret = {"secretName": "chat", "keyToEnv": [{"secretKey": "url", "envVar": "HOOK"}]}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"b": {"secretAsEnv": [secret]}}}}}}
+    runs = StandIn([made, platform], tmp_path / "k", "r", secrets={"chat": {"url": "x"}}).run()
+    assert runs[1].state == "succeeded"
+    runs = StandIn([made, platform], tmp_path / "k", "s", secrets={"chat": {}}).run()
+    assert runs[1].state == "failed" and "secret chat with key url is not there" in runs[1].message
+
+
+def test_a_pod_over_its_memory_or_its_time_is_killed(tmp_path):
+    made = spec(tmp_path, "import time; held = bytearray(300 << 20); time.sleep(60)")
+    made["deploymentSpec"]["executors"]["b"]["container"]["resources"] = {"memoryLimit": 0.2}
+    runs = StandIn([made], tmp_path / "k", "r", limits=True).run()
+    assert runs[1].state == "failed" and runs[1].message.startswith("OOMKilled: ")
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"b": {"activeDeadlineSeconds": "1"}}}}}}
+    runs = StandIn([made, platform], tmp_path / "k", "s").run()
+    assert runs[1].state == "failed" and runs[1].message.startswith("DeadlineExceeded")
+
+
+@pytest.mark.parametrize("fault", ["cut", "full"])
+def test_an_upload_that_is_cut_is_tried_again_and_what_it_left_is_never_read(tmp_path, monkeypatch, fault):
+    made = spec(tmp_path)
+    made["root"]["dag"]["tasks"]["a"]["retryPolicy"] = {"maxRetryCount": 1}
+    copy, calls = launcher.copy, []
+
+    def broken(source: pathlib.Path, target: pathlib.Path) -> None:
+        calls.append(target)
+        if len(calls) == 1:
+            target.mkdir(parents=True)
+            (target / "x").write_text("half")
+            if fault == "full":
+                raise OSError(errno.ENOSPC, "No space left on device", str(target))
+            raise launcher.PodFailed("the node is gone")
+        copy(source, target)
+
+    monkeypatch.setattr(launcher, "copy", broken)
+    runs = StandIn([made], tmp_path / "k", "r").run()
+    assert [(run.state, run.attempts) for run in runs] == [("succeeded", 2), ("succeeded", 1)]
+    root = tmp_path / "k" / "store" / "s3" / "bucket" / "root" / "p" / "r"
+    assert (root / "b" / "out" / "x").read_text() == "12" and (root / "a" / "out" / "x").read_text() == "half"

@@ -7,7 +7,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfx.types import standard_artifacts
 
 from graft.components import gates
-from graft.components.baseline import BEST, find_baseline, pointer_state
+from graft.components.baseline import BEST, COMPARED, NOTHING, find_baseline, pointer_state
 from graft.components.push.executor import Executor, Parameters
 from graft.models.errors import GraftError
 from graft.serving.store import ModelStore
@@ -23,7 +23,15 @@ def push(tmp_path, store):
     """push("content", run_key=...) -> custom properties of the PushedModel."""
 
     def run(
-        content: str, run_key: str = "key", quality: int = 1, infra: int = 1, best: int = 0, operations=(), trust=0
+        content: str,
+        run_key: str = "key",
+        quality: int = 1,
+        infra: int = 1,
+        best: int = 0,
+        operations=(),
+        trust=0,
+        compared: str = "",
+        run: str | None = None,
     ) -> dict:
         model = standard_artifacts.Model()
         model.uri = str(tmp_path / f"model-{content}")
@@ -41,6 +49,7 @@ def push(tmp_path, store):
             gates.bless(blessing, [gates.Gate("accuracy", 0.5, 0.7, bool(blessed))])
             blessings.append(blessing)
         blessings[0].set_int_custom_property(BEST, best)
+        blessings[0].set_string_custom_property(COMPARED, compared)
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(tmp_path / "pushed")
         inputs = {"model": [model], "model_blessing": [blessings[0]], "infra_blessing": [blessings[1]]}
@@ -51,7 +60,8 @@ def push(tmp_path, store):
             metadata={"run_key": run_key, "config": {}},
             trust=trust,
         )
-        Executor().Do(inputs, {"pushed_model": [pushed]}, given.dump())
+        context = Executor.Context(pipeline_run_id=run) if run else None
+        Executor(context).Do(inputs, {"pushed_model": [pushed]}, given.dump())
         return {name: pushed.get_string_custom_property(name) for name in ("pushed_version", "served_version")}
 
     return run
@@ -128,3 +138,27 @@ def test_the_pointer_state_changes_by_hand_only(push, store):
     assert pointer_state(store, "birds", "first") == "empty"
     (store.path / "birds" / "CURRENT").write_text("no pointer")
     assert pointer_state(store, "birds", "third") == "2, broken"
+
+
+def test_a_model_is_not_pushed_over_a_version_that_it_was_not_held_against(push, store):
+    push("one", run_key="a", run="1", compared=NOTHING)
+    with pytest.raises(
+        GraftError, match="birds version 1 is served now, but the gates held this model against nothing"
+    ):
+        push("two", run_key="b", run="2", compared=NOTHING)
+    assert store.versions("birds") == [1]
+    push("two", run_key="b", run="2", compared="1")
+    store.rollback("birds", 1)
+    with pytest.raises(
+        GraftError, match="birds version 1 is served now, but the gates held this model against version 2"
+    ):
+        push("three", run_key="c", run="3", compared="2")
+    assert store.served("birds") == 1
+
+
+@pytest.mark.parametrize("run_key", ["a", ""])
+def test_a_push_that_is_tried_again_finds_its_own_version_and_is_content(push, store, run_key):
+    """Its run was killed between the push and the end of the task."""
+    push("one", run_key=run_key, run="1", compared=NOTHING)
+    assert push("one", run_key=run_key, run="1", compared=NOTHING) == {"pushed_version": "1", "served_version": "1"}
+    assert store.versions("birds") == [1]
