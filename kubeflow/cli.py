@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+from graft.kubeflow import server_commands
 from graft.kubeflow.options import KubeflowOptions
 from graft.models.text import say
 from graft.pipeline import sections
@@ -29,6 +30,7 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
         "--folder", type=pathlib.Path, default=pathlib.Path("kubeflow-run"), help="stands for object store and pods"
     )
     parser.add_argument("--no-cache", action="store_true", help="take no results of earlier runs")
+    server_commands.add_commands(verbs, add)
 
 
 def _compile(args: argparse.Namespace) -> int:

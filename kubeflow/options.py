@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from graft.kubeflow.server_options import ServerOptions
+
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 
 
@@ -17,3 +19,4 @@ class KubeflowOptions(BaseModel):
         description="Root of the artifacts: an address in an object store (minio://, s3:// or gs://), from which "
         "Kubeflow's launcher brings them to each pod, and takes them to.",
     )
+    server: ServerOptions = Field(default_factory=ServerOptions, description="The Kubeflow Pipelines API.")
