@@ -78,12 +78,20 @@ class Schedules:
         client: to the server.
         experiment_id: of the experiment.
         pause: sleeps for seconds.
+        now: the time, in UTC.
     """
 
-    def __init__(self, client: PipelinesClient, experiment_id: str, pause: Callable[[float], None] = time.sleep):
+    def __init__(
+        self,
+        client: PipelinesClient,
+        experiment_id: str,
+        pause: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+    ):
         self._client = client
         self._experiment = experiment_id
         self._pause = pause
+        self._time = now
 
     def all(self) -> list[Schedule]:
         """Those that Graft made, by name, the newest of a name last."""
@@ -158,7 +166,7 @@ class Schedules:
 
     def _make(self, name: str, settings: Settings, starts: bool, enabled: bool) -> tuple[Schedule, list[Schedule]]:
         """Makes a recurring run; also those of that name that are there besides."""
-        made = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"
+        made = f"{self._time():%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"
         mode = kfp_server_api.RecurringRunMode.ENABLE if enabled else kfp_server_api.RecurringRunMode.DISABLE
         mark = f"[graft {settings.digest} {'enabled' if starts else 'paused'} {made}]"
         answer = self._client.create_schedule(
@@ -194,7 +202,7 @@ class Schedules:
     def _wait(self, crons: Sequence[str]) -> None:
         """Returns when no run is due soon."""
         while True:
-            now = datetime.datetime.now(datetime.UTC)
+            now = self._time()
             since = now - datetime.timedelta(seconds=_AFTER)
             due = min(cron.parse(text).after(since, 1)[0] for text in crons)
             if (due - now).total_seconds() > _CALM:

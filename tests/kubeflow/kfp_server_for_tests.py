@@ -220,6 +220,8 @@ class KfpServer:
 class _Handler(http.server.BaseHTTPRequestHandler):
     owner: KfpServer
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet an answer: two wait for each other's acknowledgement
+    disable_nagle_algorithm = True
 
     def _handle(self) -> None:
         path, _, query = self.path.partition("?")
