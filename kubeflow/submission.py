@@ -84,7 +84,7 @@ def values_now(config: Config, package: Package, own: Mapping[str, str]) -> Json
         GraftError: data, backbone or teacher cannot be read from here and `own` does not say what they are, a
             parameter has no value, or `own` names one that the file has not.
     """
-    wanted = [name for name in package.parameters if name in parameters.DESCRIPTIONS and name not in own]
+    wanted = _wanted(package, own)
     if parameters.DATA in own or parameters.DATA not in package.parameters:
         found = _without_data(config, wanted)
     else:
@@ -109,8 +109,17 @@ def values_scheduled(config: Config, package: Package, own: Mapping[str, str]) -
     Raises:
         GraftError: as `values_now` says.
     """
-    wanted = [name for name in package.parameters if name in parameters.DESCRIPTIONS and name not in own]
+    wanted = _wanted(package, own)
     return _complete(package, {parameters.DATA: SCHEDULED, **_without_data(config, wanted)}, own)
+
+
+def _wanted(package: Package, own: Mapping[str, str]) -> list[str]:
+    """Names of what is to be computed."""
+    for name in own:
+        if name not in package.parameters:
+            allowed = ", ".join(package.parameters) or "none; it has no parameters"
+            raise GraftError(f"--parameter {name}: the compiled file has no such parameter; allowed: {allowed}")
+    return [name for name in package.parameters if name in parameters.DESCRIPTIONS and name not in own]
 
 
 def _without_data(config: Config, wanted: Sequence[str]) -> dict[str, str]:
@@ -136,10 +145,6 @@ def _without_data(config: Config, wanted: Sequence[str]) -> dict[str, str]:
 
 def _complete(package: Package, found: Mapping[str, str], own: Mapping[str, str]) -> Json:
     """Those of `found` and `own` that the file has, with its defaults for the rest."""
-    allowed = ", ".join(package.parameters) or "none; it has no parameters"
-    for name in own:
-        if name not in package.parameters:
-            raise GraftError(f"--parameter {name}: the compiled file has no such parameter; allowed: {allowed}")
     values: Json = {}
     for name, declared in package.parameters.items():
         if name in own:
