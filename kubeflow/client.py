@@ -9,6 +9,7 @@ it is not there the command ends: the server may still be at work, and a second 
 """
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -38,7 +39,7 @@ class PipelinesClient:
         pause: sleeps for seconds.
 
     Raises:
-        GraftError: no host, or no token where one is named.
+        GraftError: no host, or no token or certificates where they are named.
     """
 
     def __init__(self, options: ServerOptions, pause: Callable[[float], None] = time.sleep):
@@ -53,14 +54,11 @@ class PipelinesClient:
         settings = kfp_server_api.Configuration(host=options.host)
         settings.retries = False  # urllib3's own, which also follow a redirect to a login page
         if options.ca_file:
-            settings.ssl_ca_cert = options.ca_file
+            settings.ssl_ca_cert = _certificates(options.ca_file)
         if self._token:
             settings.api_key["authorization"] = self._token
             settings.api_key_prefix["authorization"] = "Bearer"
-        try:
-            self._api = kfp_server_api.ApiClient(settings)
-        except OSError as error:
-            raise GraftError(f"kubeflow.server.ca_file: {options.ca_file}: {error.strerror or error}") from None
+        self._api = kfp_server_api.ApiClient(settings)
         self._experiments = kfp_server_api.ExperimentServiceApi(self._api)
         self._runs = kfp_server_api.RunServiceApi(self._api)
         self._schedules = kfp_server_api.RecurringRunServiceApi(self._api)
@@ -250,17 +248,21 @@ class PipelinesClient:
             fault = server_errors.told(error, self.options.host, tried, self.options.timeout, self._token)
             if fault is not None:
                 raise fault from None
-            if not isinstance(error, (AttributeError, LookupError, TypeError, ValueError)):
+            own = isinstance(error, kfp_server_api.exceptions.OpenApiException)  # a request that Graft made wrong
+            if own or not isinstance(error, (AttributeError, LookupError, TypeError, ValueError)):
                 raise
             # What the library raises where an answer is not of the form that it was generated for.
-            kind, answer = "text of another form", None
+            raise self._another(tried, "text of another form") from error
         strange = (not raw and "json" not in kind) or (raw and "html" in kind)
         if strange or (key and getattr(answer, key, None) is None):
-            raise GraftError(
-                f"{self.options.host}: could not {tried}: it answers with {kind.partition(';')[0] or 'nothing'}, so it "
-                "is not the Kubeflow Pipelines API or asks for a login first; check kubeflow.server.host and the token"
-            )
+            raise self._another(tried, kind.partition(";")[0] or "nothing")
         return answer
+
+    def _another(self, tried: str, kind: str) -> GraftError:
+        return GraftError(
+            f"{self.options.host}: could not {tried}: it answers with {kind}, so it is not the Kubeflow Pipelines "
+            "API or asks for a login first; check kubeflow.server.host and the token"
+        )
 
     def _read(self, tried: str, request: Callable[[], T], key: str = "", raw: bool = False) -> T:
         """A request that changes nothing, tried again while its failure may pass."""
@@ -324,6 +326,16 @@ class PipelinesClient:
             token = page.next_page_token or ""
             if not token:
                 return
+
+
+def _certificates(path: str) -> str:
+    """The path, if certificates can be read from it."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        reason = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise GraftError(f"kubeflow.server.ca_file: received {path}: {reason}; give a file of certificates") from None
+    return path
 
 
 def _named(name: str) -> str:

@@ -9,6 +9,7 @@ import datetime
 import http.server
 import json
 import re
+import ssl
 import threading
 import urllib.parse
 import uuid
@@ -59,8 +60,9 @@ def check(value: Any, kind: str, where: str = "body") -> None:
 class KfpServer:
     """State and faults of one server; a context manager that listens while it is open."""
 
-    def __init__(self, token: str | None = TOKEN):
+    def __init__(self, token: str | None = TOKEN, tls: ssl.SSLContext | None = None):
         self.token = token
+        self.scheme = "https" if tls else "http"
         self.experiments: dict[str, dict] = {}
         self.runs: dict[str, dict] = {}
         self.recurring_runs: dict[str, dict] = {}
@@ -76,6 +78,8 @@ class KfpServer:
         self._lock = threading.Lock()
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
         self._http.daemon_threads = True
+        if tls:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
 
     def __enter__(self) -> "KfpServer":
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
@@ -88,7 +92,7 @@ class KfpServer:
 
     @property
     def host(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self._http.server_port}"
 
     def fail(self, method: str, path: str, fault: Any, times: int = 1) -> None:
         """Lets the next requests of that kind fail.

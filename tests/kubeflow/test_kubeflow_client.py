@@ -1,11 +1,17 @@
 """Requests to a Kubeflow Pipelines API on loopback: what is sent, what is tried again, and what an error says."""
 
+import datetime
+import ipaddress
 import json
 import logging
+import ssl
 import time
 
 import kfp_server_api
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from kfp_server_for_tests import TOKEN, KfpServer
 
 from graft.kubeflow.client import PipelinesClient
@@ -158,7 +164,7 @@ def test_nobody_listens(server, monkeypatch):
 
 def test_a_host_without_an_address():
     client = PipelinesClient(ServerOptions(host="http://nowhere.invalid"), lambda seconds: None)
-    with pytest.raises(GraftError, match="it cannot be reached .*check kubeflow.server.host"):
+    with pytest.raises(GraftError, match=r"it cannot be reached .*check kubeflow\.server\.host"):
         client.runs("x", 5)
 
 
@@ -166,6 +172,35 @@ def test_a_server_that_speaks_no_tls(server):
     client = PipelinesClient(ServerOptions(host=server.host.replace("http:", "https:")), lambda seconds: None)
     with pytest.raises(GraftError, match=r"no secure connection.* kubeflow\.server\.ca_file"):
         client.runs("x", 5)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Key and certificate of 127.0.0.1 that nobody else vouches for."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kubeflow.example")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now - datetime.timedelta(hours=1))
+    made = made.not_valid_after(now + datetime.timedelta(hours=1)).add_extension(here, critical=False)
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(secret + made.sign(key, hashes.SHA256()).public_bytes(pem))
+    return path
+
+
+def test_certificates(certificate, monkeypatch, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with KfpServer(tls=context) as server:
+        with pytest.raises(GraftError, match=r"no secure connection .*give .*kubeflow\.server\.ca_file"):
+            client_of(server, monkeypatch).experiment("flowers", create=True)
+        assert client_of(server, monkeypatch, ca_file=str(certificate)).experiment("flowers", create=True)
+        (tmp_path / "empty.pem").touch()
+        for path, reason in (("none.pem", "No such file"), ("empty.pem", "it holds no certificate in PEM")):
+            with pytest.raises(GraftError, match=rf"kubeflow\.server\.ca_file: received .*{path}: {reason}"):
+                client_of(server, monkeypatch, ca_file=str(tmp_path / path))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +234,7 @@ def test_a_redirect_is_not_followed_with_the_token(client, server):
 
 def test_no_token_and_one_is_asked_for(server):
     client = PipelinesClient(ServerOptions(host=server.host), lambda seconds: None)
-    with pytest.raises(GraftError, match="it asks for a token; give one by kubeflow.server.token_env or token_file"):
+    with pytest.raises(GraftError, match=r"it asks for a token; give one by kubeflow\.server\.token_env or token_file"):
         client.runs("x", 5)
 
 

@@ -257,7 +257,8 @@ def test_logs_that_one_may_not_read(graft, server, failed):
 
 
 def test_help_needs_no_client():
-    code = "import sys, graft.kubeflow.cli; print([name for name in ('kfp', 'kfp_server_api', 'croniter', 'tfx') if name in sys.modules])"
+    heavy = ("kfp", "kfp_server_api", "croniter", "tfx")
+    code = f"import sys, graft.kubeflow.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
