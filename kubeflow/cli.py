@@ -13,8 +13,8 @@ from graft.pipeline.output import answer
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
-    """Adds `graft kubeflow compile`; `add` is `pipeline.cli`'s own helper."""
-    kubeflow = commands.add_parser("kubeflow", help="compile the pipeline for Kubeflow Pipelines")
+    """Adds `graft kubeflow` and its verbs; `add` is `pipeline.cli`'s own helper."""
+    kubeflow = commands.add_parser("kubeflow", help="run the pipeline on Kubeflow Pipelines: compile, submit, schedule")
     verbs = kubeflow.add_subparsers(title="commands", required=True, metavar="COMMAND")
     parser = add("compile", _compile, "write pipeline spec 2.1 for open-source Kubeflow Pipelines", verbs)
     parser.add_argument("config", help="YAML file of the pipeline")

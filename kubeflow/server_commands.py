@@ -253,21 +253,22 @@ def _logs(args: argparse.Namespace) -> int:
     if task is None:
         allowed = ", ".join(tasks) or "none; the run has started none"
         raise GraftError(f"run {args.run} has no task {args.task}; allowed: {allowed}")
-    said = "none of its pods is known yet"
+    status = None
     for pod in task.pods:
         try:
             text = client.log(args.run, pod)
         except ServerError as error:
             if error.status in (0, 401, 403):
                 raise
-            said = str(error)
+            status = error.status
             continue
         answer(args, {"run": args.run, "task": task.name, "pod": pod, "log": text}, *text.splitlines())
         return 0
+    why = "none of its pods is known" if status is None else f"it answers {status} for its pods, which may be gone"
     namespace = options.server.namespace or "kubeflow"
     raise GraftError(
-        f"{said}; the API has no log of {task.name}. With access to the cluster, while the pods are kept: kubectl logs "
-        f"-n {namespace} -l pipeline/runid={args.run} -c main --prefix --tail=-1"
+        f"{options.server.host}: the API has no log of {task.name}: {why}. With access to the cluster, while the pods "
+        f"are kept: kubectl logs -n {namespace} -l pipeline/runid={args.run} -c main --prefix --tail=-1"
     )
 
 
