@@ -121,15 +121,14 @@ class Schedules:
             self._settle(current, found, _running(current, found))
             return "unchanged", self._now(name)
         if current is None:
-            self._make(name, settings, starts=True, enabled=True)
-            return "created", self._now(name)
+            made, _ = self._make(name, settings, starts=True, enabled=True)
+            return "created", self._now(name, made.id)
         running = _running(current, found)
-        self._remove([one for one in found if one.id != current.id])
         if running:
             self._wait([current.cron, settings.cron.text])
         made, others = self._make(name, settings, starts=running, enabled=False)
         self._settle(made, others, running)
-        return "replaced", self._now(name)
+        return "replaced", self._now(name, made.id)
 
     def pause(self, name: str) -> Schedule:
         """Lets a schedule start no runs until `resume`."""
@@ -151,14 +150,20 @@ class Schedules:
         return self._now(name)
 
     def _settle(self, keep: Schedule, found: Sequence[Schedule], running: bool) -> None:
-        """Leaves `keep` alone, enabled or not; no two are enabled at any time."""
+        """Leaves `keep` alone, enabled or not; no two are enabled at any time.
+
+        The others go last where it is to run and first where it is not: one that is alone and disabled is paused.
+        """
         others = [one for one in found if one.id != keep.id]
         for one in others:
-            if one.enabled:
-                self._client.disable_schedule(one.id)
+            # Also those that seemed disabled: another call may be enabling one.
+            self._client.disable_schedule(one.id)
+        if not running:
+            self._remove(others)
         if running != keep.enabled:
             (self._client.enable_schedule if running else self._client.disable_schedule)(keep.id)
-        self._remove(others)
+        if running:
+            self._remove(others)
 
     def _remove(self, found: Sequence[Schedule]) -> None:
         for one in found:
@@ -192,7 +197,7 @@ class Schedules:
         if own is None or max(found, key=_age).id != own.id:
             # Whoever made the newest sees the others and goes on; two never both go on.
             self._client.delete_schedule(answer.recurring_run_id)
-            raise GraftError(f"schedule {name}: another call changes it at the same time; look at it and try again")
+            raise _another_call(name)
         others = [one for one in found if one.id != own.id]
         if enabled and others:
             self._settle(own, others, True)
@@ -230,11 +235,16 @@ class Schedules:
             raise GraftError(f"schedule {name}: there is no such schedule in this experiment; allowed: {names}")
         return found
 
-    def _now(self, name: str) -> Schedule:
+    def _now(self, name: str, own: str | None = None) -> Schedule:
+        """The schedule as it is; `own` is the id it must have."""
         current = _current(self._of(name))
-        if current is None:
-            raise GraftError(f"schedule {name}: another call deletes it at the same time; look at it and try again")
+        if current is None or own not in (None, current.id):
+            raise _another_call(name)
         return current
+
+
+def _another_call(name: str) -> GraftError:
+    return GraftError(f"schedule {name}: another call changes it at the same time; look at it and try again")
 
 
 def _schedule(found: Any) -> Schedule | None:

@@ -1,6 +1,9 @@
 """Schedules are made once by name, replaced without a run lost or doubled, and mended after a kill."""
 
+import concurrent.futures
+import contextlib
 import datetime
+import time
 
 import pytest
 from kfp_server_for_tests import TOKEN, KfpServer
@@ -80,13 +83,11 @@ def test_the_new_one_is_there_before_the_old_one_stops(schedules, server):
     assert server.changes()[before:] == ["create", "disable", "enable", "DELETE"]
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["enabled", "paused"])
-@pytest.mark.parametrize("wanted", YEARLY[1:], ids=["the same call again", "a third one"])
-@pytest.mark.parametrize("step", range(5))
-def test_a_kill_between_two_steps_is_mended(schedules, server, monkeypatch, step, wanted, running):
-    schedules.create("nightly", settings())
-    if not running:
-        schedules.pause("nightly")
+CHANGES = ("create_schedule", "disable_schedule", "enable_schedule", "delete_schedule")
+
+
+def killed(schedules, monkeypatch, step, call):
+    """Makes a call that dies before its change number `step`, if it makes so many."""
     left = [step]
 
     def mortal(change):
@@ -98,31 +99,48 @@ def test_a_kill_between_two_steps_is_mended(schedules, server, monkeypatch, step
 
         return until
 
-    with monkeypatch.context() as patch:
-        for name in ("create_schedule", "disable_schedule", "enable_schedule", "delete_schedule"):
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        for name in CHANGES:
             patch.setattr(schedules._client, name, mortal(getattr(schedules._client, name)))
-        try:
-            schedules.create("nightly", settings(YEARLY[1]))
-        except Killed:
-            assert server.of_name("nightly"), "nothing is lost"
-    schedules.create("nightly", settings(wanted))
-    (held,) = server.of_name("nightly")
-    assert held["trigger"] == {"cron_schedule": {"cron": wanted}}
-    assert held["mode"] == ("ENABLE" if running else "DISABLE")
-    assert server.enabled_at_once <= 1
+        call()
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["enabled", "paused"])
+@pytest.mark.parametrize("wanted", YEARLY[1:], ids=["the same call again", "a third one"])
+@pytest.mark.parametrize("step", range(5))
+def test_a_kill_between_two_steps_is_mended(schedules, server, monkeypatch, step, wanted, running):
+    """Even if what mends it is killed in its turn."""
+    for again in range(6):
+        schedules.create("nightly", settings())
+        if not running:
+            schedules.pause("nightly")
+        killed(schedules, monkeypatch, step, lambda: schedules.create("nightly", settings(YEARLY[1])))
+        assert server.of_name("nightly"), "nothing is lost"
+        killed(schedules, monkeypatch, again, lambda: schedules.create("nightly", settings(wanted)))
+        schedules.create("nightly", settings(wanted))
+        (held,) = server.of_name("nightly")
+        assert held["trigger"] == {"cron_schedule": {"cron": wanted}}
+        assert held["mode"] == ("ENABLE" if running else "DISABLE")
+        assert server.enabled_at_once <= 1
+        schedules.delete("nightly")
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_pause_that_is_killed_is_made_again(schedules, server, monkeypatch, step):
+    schedules.create("nightly", settings())
+    killed(schedules, monkeypatch, 1, lambda: schedules.create("nightly", settings(YEARLY[1])))
+    assert [one["mode"] for one in server.of_name("nightly")] == ["ENABLE", "DISABLE"]
+    killed(schedules, monkeypatch, step, lambda: schedules.pause("nightly"))
+    assert not schedules.pause("nightly").enabled
+    assert len(server.of_name("nightly")) == 1
+    assert schedules.create("nightly", settings())[0] == "unchanged"
+    assert [one["mode"] for one in server.of_name("nightly")] == ["DISABLE"]
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["resume", "pause"])
 def test_pause_and_resume_mend_as_well(schedules, server, monkeypatch, running):
     schedules.create("nightly", settings())
-    with monkeypatch.context() as patch:
-
-        def die(_):
-            raise Killed
-
-        patch.setattr(schedules._client, "enable_schedule", die)
-        with pytest.raises(Killed):
-            schedules.create("nightly", settings(YEARLY[1]))
+    killed(schedules, monkeypatch, 2, lambda: schedules.create("nightly", settings(YEARLY[1])))
     assert [one["mode"] for one in server.of_name("nightly")] == ["DISABLE", "DISABLE"]
     found = schedules.resume("nightly") if running else schedules.pause("nightly")
     assert (found.enabled, found.cron) == (running, YEARLY[1])
@@ -182,6 +200,24 @@ def test_two_calls_at_the_same_time(schedules, client, server, monkeypatch):
         schedules.create("nightly", settings())
     (held,) = server.of_name("nightly")
     assert (held["trigger"]["cron_schedule"]["cron"], held["mode"]) == (YEARLY[1], "ENABLE")
+
+
+def test_two_processes_at_once(schedules, client, server):
+    """Whichever wins, one schedule is left, and whoever says that it is theirs is right."""
+    schedules.create("nightly", settings())
+
+    def change(text):
+        other = Schedules(PipelinesClient(client.options, time.sleep), schedules._experiment)
+        try:
+            return other.create("nightly", settings(text))[1].id
+        except GraftError:
+            return None
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for number in range(20):
+            ours = list(pool.map(change, (f"0 {number} 3 1 1 *", f"0 {number} 4 1 1 *")))
+            (held,) = server.of_name("nightly")
+            assert (held["mode"], held["recurring_run_id"] in ours) == ("ENABLE", True)
 
 
 def test_a_recurring_run_of_somebody_else_is_left_alone(schedules, server):

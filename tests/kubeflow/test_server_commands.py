@@ -2,8 +2,10 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import yaml
@@ -162,6 +164,23 @@ def test_a_schedule_from_creation_to_deletion(graft, server):
     assert graft("schedule delete")[1] == "schedule flowers is deleted\n"
     assert server.recurring_runs == {}
     assert graft("schedule delete")[0] == 2
+
+
+def test_a_process_killed_between_two_steps(graft, server, config):
+    """By SIGKILL, while the server has not yet answered that the old schedule is disabled."""
+    assert graft("schedule create", "--cron", CRON)[0] == 0
+    words = ["schedule", "create", config, "--cron", "0 30 3 1 1 *", "--pipeline", config.with_name("pipeline.yaml")]
+    server.fail("POST", ":disable$", "hang")
+    process = subprocess.Popen([sys.executable, "-m", "graft.pipeline.cli", "kubeflow", *map(str, words)])
+    until = time.monotonic() + 60
+    while not any(path.endswith(":disable") for _, path in server.requests) and time.monotonic() < until:
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert [one["mode"] for one in server.of_name("flowers")] == ["ENABLE", "DISABLE"]
+    assert "was replaced" in graft("schedule create", "--cron", "0 30 3 1 1 *")[1]
+    assert [one["mode"] for one in server.of_name("flowers")] == ["ENABLE"]
+    assert server.enabled_at_once == 1
 
 
 def test_several_schedules_of_a_pipeline(graft):
