@@ -26,6 +26,7 @@ import kfp_server_api
 
 from graft.kubeflow import cron
 from graft.kubeflow.client import PipelinesClient
+from graft.kubeflow.server_errors import NOT_FOUND, ServerError
 from graft.kubeflow.submission import Package
 from graft.models.errors import GraftError
 
@@ -116,10 +117,11 @@ class Schedules:
         """
         found = self._of(name)
         current = _current(found)
-        if current is not None and current.digest == settings.digest:
-            # Two that are both disabled: a replacement that was stopped between its steps.
+        # A newer one beside it is what a killed call left, or what another call is about to enable. Only who makes one
+        # that is newer still may delete it.
+        if current is not None and current.digest == settings.digest and current == max(found, key=_age):
             self._settle(current, found, _running(current, found))
-            return "unchanged", self._now(name)
+            return "unchanged", self._now(name, current.id)
         if current is None:
             made, _ = self._make(name, settings, starts=True, enabled=True)
             return "created", self._now(name, made.id)
@@ -147,7 +149,10 @@ class Schedules:
         current = _current(found)
         assert current is not None
         self._settle(current, found, running)
-        return self._now(name)
+        changed = self._now(name, current.id)
+        if changed.enabled != running:
+            raise _another_call(name)
+        return changed
 
     def _settle(self, keep: Schedule, found: Sequence[Schedule], running: bool) -> None:
         """Leaves `keep` alone, enabled or not; no two are enabled at any time.
@@ -160,8 +165,13 @@ class Schedules:
             self._client.disable_schedule(one.id)
         if not running:
             self._remove(others)
-        if running != keep.enabled:
-            (self._client.enable_schedule if running else self._client.disable_schedule)(keep.id)
+        try:
+            if running != keep.enabled:
+                (self._client.enable_schedule if running else self._client.disable_schedule)(keep.id)
+        except ServerError as error:
+            if error.status == NOT_FOUND:
+                raise _another_call(keep.name) from error
+            raise
         if running:
             self._remove(others)
 

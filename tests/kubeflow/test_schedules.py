@@ -202,7 +202,8 @@ def test_two_calls_at_the_same_time(schedules, client, server, monkeypatch):
     assert (held["trigger"]["cron_schedule"]["cron"], held["mode"]) == (YEARLY[1], "ENABLE")
 
 
-def test_two_processes_at_once(schedules, client, server):
+@pytest.mark.parametrize("hour", [4, 3], ids=["others", "those it had"])
+def test_two_processes_at_once(schedules, client, server, hour):
     """Whichever wins, one schedule is left, and whoever says that it is theirs is right."""
     schedules.create("nightly", settings())
 
@@ -215,7 +216,8 @@ def test_two_processes_at_once(schedules, client, server):
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for number in range(20):
-            ours = list(pool.map(change, (f"0 {number} 3 1 1 *", f"0 {number} 4 1 1 *")))
+            schedules.create("nightly", settings(f"0 {number} 3 1 1 *"))
+            ours = list(pool.map(change, (f"0 {number} {hour} 1 1 *", f"0 {number} 5 1 1 *")))
             (held,) = server.of_name("nightly")
             assert (held["mode"], held["recurring_run_id"] in ours) == ("ENABLE", True)
 
