@@ -1,6 +1,7 @@
 """`graft kubeflow submit`, `schedule`, `status` and `logs`, from the command line to a server on loopback."""
 
 import json
+import pathlib
 import re
 import signal
 import subprocess
@@ -292,3 +293,41 @@ def test_submit_compiles_the_configuration(graft, server):
     assert {"ingest", "train", "push"} <= set(spec["root"]["dag"]["tasks"])
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     assert set(run["runtime_config"]["parameters"]) == set(declared)
+
+
+GOLDEN = pathlib.Path(__file__).parent / "golden" / "pipeline.yaml"
+
+
+PLATFORM = {"executors": {"train_executor": {"nodeSelector": {"labels": {"disk": "ssd"}}}}}
+
+
+@pytest.mark.parametrize("platform", [None, PLATFORM], ids=["spec", "spec and platform"])
+def test_the_official_client_sends_the_same(graft, server, config, monkeypatch, tmp_path, platform):
+    """`kfp.Client`, which the commands do without, makes the same run and the same recurring run of the same file."""
+    kfp_client = pytest.importorskip("kfp.client")
+    monkeypatch.setattr(kfp_client.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
+    spec = yaml.safe_load(GOLDEN.read_text())
+    more = [{"platforms": {"kubernetes": {"deploymentSpec": platform}}}] if platform else []
+    config.with_name("pipeline.yaml").write_text(yaml.safe_dump_all([spec, *more]))
+    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    own = [word for name in declared for word in ("--parameter", f"{name}=x")]
+    assert graft("submit", *own)[0] == graft("schedule create", "--cron", CRON, *own)[0] == 0
+    (ours,) = server.runs.values()
+    (ours_scheduled,) = server.recurring_runs.values()
+    official = kfp_client.Client(host=server.host, existing_token=TOKEN, namespace="kubeflow-user")
+    common = {
+        "experiment_id": ours["experiment_id"],
+        "job_name": "official",
+        "pipeline_package_path": str(config.with_name("pipeline.yaml")),
+        "params": dict.fromkeys(declared, "x"),
+        "pipeline_root": ours["runtime_config"]["pipeline_root"],
+    }
+    run = official.run_pipeline(**common)
+    scheduled = official.create_recurring_run(**common, cron_expression=CRON, no_catchup=True, max_concurrency="1")
+    different = {"run_id", "recurring_run_id", "display_name", "description", "created_at"}
+    assert ("platform_spec" in ours["pipeline_spec"]) == bool(platform)
+    for mine, theirs in (
+        (ours, server.runs[run.run_id]),
+        (ours_scheduled, server.recurring_runs[scheduled.recurring_run_id]),
+    ):
+        assert {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)} <= different
