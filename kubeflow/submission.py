@@ -91,6 +91,7 @@ def values_now(config: Config, package: Package, own: Mapping[str, str]) -> Json
         try:
             found = parameters.computed(config) if wanted else {}
         except GraftError as error:
+            _without_data(config, wanted)  # says so if it was not the data
             raise GraftError(f"{error}; {_ADVICE.format(parameters.DATA)}") from error
     return _complete(package, found, own)
 

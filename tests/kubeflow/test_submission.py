@@ -71,8 +71,9 @@ def test_a_schedule_reads_no_data(config, tmp_path):
 def test_a_teacher_that_cannot_be_read_from_here(config, tmp_path):
     method = {"method": "distil", "teacher": str(tmp_path / "none")}
     config = configs.parse(config.model_dump(exclude_unset=True) | {"transfer": method}, "flowers.yaml")
-    with pytest.raises(GraftError, match=r"--parameter teacher=TEXT"):
-        submission.values_scheduled(config, package(), {})
+    for values in (submission.values_scheduled, submission.values_now):
+        with pytest.raises(GraftError, match=r"--parameter teacher=TEXT"):
+            values(config, package(), {})
     assert submission.values_scheduled(config, package(), {"teacher": ""})["teacher"] == ""
 
 
