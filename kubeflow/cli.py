@@ -4,10 +4,10 @@ import argparse
 import dataclasses
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import yaml
 
+from graft.kubeflow import server_commands
 from graft.models.errors import GraftError
 from graft.models.text import say
 from graft.pipeline.output import answer
@@ -16,8 +16,8 @@ _SECRETS = "allowed: YAML with the keys of each secret below its name"
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
-    """Adds `graft kubeflow compile`; `add` is `pipeline.cli`'s own helper."""
-    kubeflow = commands.add_parser("kubeflow", help="compile the pipeline for Kubeflow Pipelines")
+    """Adds `graft kubeflow` and its verbs; `add` is `pipeline.cli`'s own helper."""
+    kubeflow = commands.add_parser("kubeflow", help="run the pipeline on Kubeflow Pipelines: compile, submit, schedule")
     verbs = kubeflow.add_subparsers(title="commands", required=True, metavar="COMMAND")
     parser = add("compile", _compile, "write pipeline spec 2.1 for open-source Kubeflow Pipelines", verbs)
     parser.add_argument("config", help="YAML file of the pipeline")
@@ -38,6 +38,7 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
     parser.add_argument("--secrets", type=pathlib.Path, help="YAML file: name of a secret, key, value")
     parser.add_argument("--limits", action="store_true", help="end a task that takes more memory than its limit")
     parser.add_argument("--no-cache", action="store_true", help="take no results of earlier runs")
+    server_commands.add_commands(verbs, add)
 
 
 def _compile(args: argparse.Namespace) -> int:
@@ -53,15 +54,20 @@ def _compile(args: argparse.Namespace) -> int:
 
 
 def _run_local(args: argparse.Namespace) -> int:
+    from graft.kubeflow import submission
     from graft.kubeflow.stand_in import StandIn, TaskRun, read_documents
+    from graft.pipeline import config as configs
     from graft.pipeline.run import new_run_id
 
-    documents = read_documents(args.pipeline)
+    documents, values = read_documents(args.pipeline), submission.given(args.parameter)
+    if args.config is not None:
+        config = configs.load(args.config, args.set)
+        values = submission.values_now(config, submission.read_package(args.pipeline), values)
     stand_in = StandIn(
         documents,
         args.folder,
         new_run_id(),
-        _parameters(args, documents[0]),
+        values,
         caching=not args.no_cache,
         secrets=_secrets(args.secrets),
         limits=args.limits,
@@ -79,25 +85,6 @@ def _run_local(args: argparse.Namespace) -> int:
     value = {"isolated": stand_in.isolated, "tasks": [dataclasses.asdict(task) for task in runs]}
     answer(args, value, f"failed at {failed.name}: {failed.message}" if failed else f"{len(runs)} tasks ended well")
     return 1 if failed else 0
-
-
-def _parameters(args: argparse.Namespace, spec: dict[str, Any]) -> dict[str, str]:
-    """Of the run: what the configuration's data, code and backbone are now, and what the command line says instead."""
-    from graft.kubeflow import parameters
-
-    known = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    found: dict[str, str] = {}
-    if args.config is not None:
-        from graft.pipeline import config as configs
-
-        computed = parameters.computed(configs.load(args.config, args.set))
-        found = {name: value for name, value in computed.items() if name in known}
-    for pair in args.parameter:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise GraftError(f"--parameter: received {pair!r}; allowed: NAME=VALUE")
-        found[name] = value
-    return parameters.checked(found)
 
 
 def _secrets(path: pathlib.Path | None) -> dict[str, dict[str, str]]:

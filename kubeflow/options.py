@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from graft.kubeflow.server_options import ServerOptions
+
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T)?")
@@ -128,6 +130,7 @@ class KubeflowOptions(_Options):
         default=True, description="Whether a last task writes the report, the model card and the metrics of the run."
     )
     notify: Notify | None = Field(default=None, description="Tells a webhook how a run ended; null: nobody is told.")
+    server: ServerOptions = Field(default_factory=ServerOptions, description="The Kubeflow Pipelines API.")
 
     @model_validator(mode="after")
     def _mounts_differ(self) -> "KubeflowOptions":

@@ -8,7 +8,7 @@ cache key.
 
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graft.models.errors import GraftError
@@ -55,6 +55,22 @@ def marks(value: Any) -> set[str]:
     return set(_MARK.findall(value)) if isinstance(value, str) else set()
 
 
+def sources(config: "Config") -> dict[str, Callable[[], str]]:
+    """How each parameter that needs no data is computed, by name; a call may raise GraftError."""
+    # Imported here: it reads backbones.
+    from graft.pipeline import prepare
+
+    def schema() -> str:
+        return hash_file(pathlib.Path(pinned)) if (pinned := prepare.pin_schema(config)) else ""
+
+    return {
+        TEACHER: lambda: prepare.pinned_transfer(config).get("teacher_sha256") or "",
+        SCHEMA: schema,
+        "code": prepare.code_version,
+        "backbone": lambda: prepare.backbone_identity(config.backbone),
+    }
+
+
 def computed(config: "Config") -> dict[str, str]:
     """The parameters of a run that starts now, as data, code, backbone, teacher and schema are seen from here.
 
@@ -65,18 +81,9 @@ def computed(config: "Config") -> dict[str, str]:
     from graft.components.ingest.fingerprint import fingerprint
     from graft.pipeline import prepare
 
-    data, code = fingerprint(config.request()), prepare.code_version()
-    backbone = prepare.backbone_identity(config.backbone)
-    teacher = prepare.pinned_transfer(config).get("teacher_sha256") or ""
-    schema = prepare.pin_schema(config)
-    return {
-        DATA: data,
-        TEACHER: teacher,
-        SCHEMA: hash_file(pathlib.Path(schema)) if schema else "",
-        "code": code,
-        "backbone": backbone,
-        "run_key": prepare.run_key(config, data, code, backbone, teacher or None),
-    }
+    found = {DATA: fingerprint(config.request())} | {name: compute() for name, compute in sources(config).items()}
+    key = prepare.run_key(config, found[DATA], found["code"], found["backbone"], found[TEACHER] or None)
+    return found | {"run_key": key}
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, str]:

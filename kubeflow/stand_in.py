@@ -232,12 +232,16 @@ def read_documents(path: pathlib.Path) -> list[Json]:
         GraftError: it cannot be read, or is none that open-source Kubeflow takes.
     """
     try:
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one is not None]
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise GraftError(f"{path}: {reason}; give a file that graft kubeflow compile wrote") from error
     if not documents or not isinstance(documents[0], dict) or "deploymentSpec" not in documents[0]:
         raise GraftError(f"{path}: holds no pipeline spec; give a file that graft kubeflow compile wrote")
+    if len(documents) > 2:
+        raise GraftError(
+            f"{path}: holds {len(documents)} YAML documents; allowed: the pipeline spec and the platform's"
+        )
     check_spec(documents[0], documents[1] if len(documents) > 1 else None)
     return documents
 

@@ -18,6 +18,7 @@ MESSAGE_TABLES = (
     "Training and runs",
     "Store",
     "Server",
+    "Kubeflow Pipelines",
 )
 _FENCE = re.compile(
     r"(?P<marker><!-- not run: [^\n]+ -->\n)?(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)\n(?P=indent)```\n",
