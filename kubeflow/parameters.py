@@ -39,7 +39,7 @@ PREFIX = "graft_"
 RUN = "run"
 """The run itself, which Kubeflow knows; only for tasks that are never cached."""
 
-_ALLOWED = re.compile(r"[\w .,:;=+@/()\[\]-]{0,256}", re.ASCII)
+_ALLOWED = re.compile(r"[\w .,:;=+@/()-]{0,256}", re.ASCII)
 """Values that can stand within JSON as they are."""
 
 _MARK = re.compile(r"@graft\.([a-z_]+)@")
@@ -96,7 +96,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, str]:
         if not isinstance(value, str) or not _ALLOWED.fullmatch(value):
             raise GraftError(
                 f"parameter {name}: received {value!r}; allowed: up to 256 letters, digits and characters of "
-                "' _.,:;=+@/()[]-'"
+                "' _.,:;=+@/()-'"
             )
     return dict(given)
 

@@ -1,6 +1,6 @@
 """The compiled pipeline: equal to the golden file, and nothing in it that open-source Kubeflow refuses.
 
-Not covered: that a cluster runs it; `test_stand_in.py` runs it without one. To renew the golden file after a change
+Not covered: that a cluster runs it; `test_run_local.py` runs it without one. To renew the golden file after a change
 that is meant: `GRAFT_RENEW_GOLDEN=1 python -m pytest tests/kubeflow`.
 """
 
@@ -93,7 +93,8 @@ def test_every_config_of_the_project_compiles(path, tmp_path, monkeypatch):
     compile_pipeline(config, tmp_path / "pipeline.yaml", "registry.example/graft:1")
     (spec, _) = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
     assert spec["pipelineInfo"]["name"] == "my-fashion-1"
-    push = spec["root"]["dag"]["tasks"]["push"]["inputs"]["parameters"]
+    tasks = tasks_of(spec) if GRAPH in spec["components"] else spec["root"]["dag"]["tasks"]
+    push = tasks["push"]["inputs"]["parameters"]
     assert push["model_name"]["runtimeValue"]["constant"] == "My.Fashion_1"
 
 

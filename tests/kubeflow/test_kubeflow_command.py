@@ -12,7 +12,12 @@ CONFIG = """
 name: flowers
 data: {source: csv, path: /data/labels.csv}
 backbone: {handle: /data/backbone}
-kubeflow: {image: "registry.example/graft:2", pipeline_root: "s3://other/root"}
+root: /data/runs
+store: /data/models
+kubeflow:
+  image: "registry.example/graft:2"
+  pipeline_root: "s3://other/root"
+  volumes: [{claim: a, mount: /data}]
 """
 
 
@@ -36,7 +41,7 @@ def test_image_and_root(path, tmp_path, capsys, options, image, root):
     output = tmp_path / "pipeline.yaml"
     assert cli.main(["kubeflow", "compile", str(path), "-o", str(output), "--json", *options]) == 0
     assert json.loads(capsys.readouterr().out) == {"pipeline": str(output)}
-    spec = yaml.safe_load(output.read_text())
+    spec = next(yaml.safe_load_all(output.read_text()))
     executors = spec["deploymentSpec"]["executors"].values()
     assert {executor["container"]["image"] for executor in executors} == {image}
     assert spec["defaultPipelineRoot"] == root

@@ -25,10 +25,6 @@ def test_a_value_that_would_break_json_is_refused(value):
         parameters.checked({"code": value})
 
 
-def test_the_time_of_a_schedule_may_stand_for_the_data():
-    assert parameters.checked({parameters.DATA: "[[ScheduledTime]]"})
-
-
 def test_new_files_at_the_same_path_are_another_value_and_the_same_files_are_not(tmp_path):
     (tmp_path / "labels.csv").write_text("path,label\na.png,x\n")
     raw = {

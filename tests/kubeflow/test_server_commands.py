@@ -46,8 +46,11 @@ def config(server, tmp_path):
         "name": "flowers",
         "data": {"source": "csv", "path": str(tmp_path / "labels.csv")},
         "backbone": {"handle": str(tmp_path / "backbone")},
+        "root": str(tmp_path / "runs"),
+        "store": str(tmp_path / "models"),
         "kubeflow": {
-            "server": {"host": server.host, "token_env": "KFP_TOKEN", "ui": "https://kubeflow.example/pipeline"}
+            "server": {"host": server.host, "token_env": "KFP_TOKEN", "ui": "https://kubeflow.example/pipeline"},
+            "volumes": [{"claim": "a", "mount": str(tmp_path)}],
         },
     }
     path.write_text(yaml.safe_dump(raw))
@@ -291,8 +294,8 @@ def test_submit_compiles_the_configuration(graft, server):
     (run,) = server.runs.values()
     spec = run["pipeline_spec"].get("pipeline_spec", run["pipeline_spec"])
     assert {"ingest", "train", "push"} <= set(spec["root"]["dag"]["tasks"])
-    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    assert set(run["runtime_config"]["parameters"]) == set(declared)
+    declared = spec["root"]["inputDefinitions"]["parameters"]
+    assert "data_fingerprint" in declared and set(run["runtime_config"]["parameters"]) == set(declared)
 
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "pipeline.yaml"
@@ -306,7 +309,7 @@ def test_the_official_client_sends_the_same(graft, server, config, monkeypatch, 
     """`kfp.Client`, which the commands do without, makes the same run and the same recurring run of the same file."""
     kfp_client = pytest.importorskip("kfp.client")
     monkeypatch.setattr(kfp_client.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
-    spec = yaml.safe_load(GOLDEN.read_text())
+    spec = next(yaml.safe_load_all(GOLDEN.read_text()))
     more = [{"platforms": {"kubernetes": {"deploymentSpec": platform}}}] if platform else []
     config.with_name("pipeline.yaml").write_text(yaml.safe_dump_all([spec, *more]))
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
