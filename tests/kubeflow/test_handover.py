@@ -49,7 +49,7 @@ def test_types_addresses_and_numbers_are_mended(monkeypatch):
 
 
 def test_what_is_graft_s_own_is_kept_apart(monkeypatch):
-    """Parameters of the run fill the marks in the settings; verdicts of earlier stages are no inputs of the executor."""
+    """Parameters of the run fill the marks in the settings; verdicts of earlier stages are no inputs of its own."""
     monkeypatch.delenv(handover.ROOT, raising=False)
     task = given()
     task["inputs"]["parameterValues"] |= {"name": "of @graft.code@", "graft_code": "7", "graft_run": "r"}
@@ -69,9 +69,9 @@ def test_an_input_that_is_not_what_was_written_is_found(tmp_path):
     artifact = {"uri": str(tmp_path), "metadata": handover.identity(str(tmp_path))}
     handover.check_whole("examples", artifact)
     (tmp_path / "y").touch()
-    with pytest.raises(GraftError, match="input examples: .* is not what was written"):
+    with pytest.raises(GraftError, match=r"input examples: .* is not what was written"):
         handover.check_whole("examples", artifact)
-    with pytest.raises(GraftError, match="is not what was written"):
+    with pytest.raises(GraftError, match=r"is not what was written"):
         handover.check_whole("examples", {**artifact, "uri": str(tmp_path / "none")})
     handover.check_whole("examples", {"uri": str(tmp_path), "metadata": {}})  # of a task that is not Graft's
 
