@@ -178,7 +178,11 @@ def told(outputs: Mapping[str, list[tuple[str, Mapping[str, Any]]]], common: Map
 
 
 def keep_empty_folders(folder: pathlib.Path) -> None:
-    """Puts an empty hidden file into each folder that has nothing else, so that it survives the way through a store."""
+    """Puts an empty hidden file into each folder that has nothing else, so that it survives the way through a store.
+
+    The folder itself is made if it is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     for empty in [path for path in _folders(folder) if not any(path.iterdir())]:
         (empty / _KEPT).touch()
 

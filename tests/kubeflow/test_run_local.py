@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 
-from graft.kubeflow import parameters
+from graft.kubeflow import submission
 from graft.kubeflow.compile import compile_pipeline
 from graft.kubeflow.stand_in import StandIn, TaskRun, read_documents
 from graft.pipeline import cli
@@ -183,7 +183,8 @@ def test_a_training_whose_node_goes_is_tried_again_and_goes_on_from_its_checkpoi
         "validate",
     }:
         del tasks[name]
-    stand_in = StandIn(documents, cluster.folder / "cluster", "preempted", parameters.computed(config))
+    values = submission.values_now(config, submission.read_package(path), {})
+    stand_in = StandIn(documents, cluster.folder / "cluster", "preempted", values)
     runs: list[TaskRun] = []
     thread = threading.Thread(target=lambda: runs.extend(stand_in.run()))
     thread.start()
