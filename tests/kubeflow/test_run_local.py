@@ -172,19 +172,12 @@ def test_a_training_whose_node_goes_is_tried_again_and_goes_on_from_its_checkpoi
     compile_pipeline(config, path)
     documents = read_documents(path)
     tasks = documents[0]["root"]["dag"]["tasks"]
-    for name in set(tasks) - {
-        "train",
-        "features",
-        "transform",
-        "schema",
-        "statistics",
-        "ingest",
-        "data-gate",
-        "validate",
-    }:
+    after = {"predict", "evaluate", "quality-gate", "serving-check", "push", "report", "verdict"}
+    for name in after:
         del tasks[name]
     values = submission.values_now(config, submission.read_package(path), {})
-    stand_in = StandIn(documents, cluster.folder / "cluster", "preempted", values)
+    secrets = json.loads((cluster.folder / "secrets.yaml").read_text())
+    stand_in = StandIn(documents, cluster.folder / "cluster", "preempted", values, secrets=secrets)
     runs: list[TaskRun] = []
     thread = threading.Thread(target=lambda: runs.extend(stand_in.run()))
     thread.start()
