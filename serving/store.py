@@ -1,84 +1,190 @@
 """The model store: whole versions, pushed atomically, and a pointer to the one that is served.
 
-Layout (a TensorFlow Serving base path per model; only folders named by a number are versions):
+What every kind of store promises is written here, once: the pointer and its recovery, pins, rollback, retention. Where
+the bytes lie is a file for each kind: `folder_store` (a POSIX filesystem), `s3_store` (an object store). A reader sees
+the old version or the whole new one, whenever a writer dies and however many write at once.
 
-    <store>/STORE                          id of the store
-    <store>/models.config                  ModelServerConfig for tensorflow_model_server, follows the pointers
-    <store>/<model>/CURRENT                JSON pointer: version, pinned, previous, time
-    <store>/<model>/<version>/...          a SavedModel and its graft_manifest.json
-
-A push copies to `.tmp-<uuid>`, syncs, renames to the next number and only then moves the pointer, so a reader sees the
-old version or the whole new one, whenever the writer dies. Writers of one model wait for each other (flock). The
-store must lie on a POSIX filesystem.
+A kind that can lock (flock) moves the pointer under its lock. A kind that cannot writes it under a condition, that
+nobody has moved it since it was read, and the decision is taken anew where somebody has (`Outrun`).
 """
 
+import abc
 import contextlib
 import dataclasses
 import logging
+import os
 import pathlib
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from graft.models import durable
 from graft.models.errors import GraftError
 from graft.serving import manifest, model_config, pointer
-from graft.serving.pointer import Pointer, PointerError, StoreError
-from graft.serving.versions import MAX_VERSION, check_model_name, is_model_name, version_folders, version_number
+from graft.serving.pointer import Pointer, PointerError, StoreError, Unreachable
+from graft.serving.versions import check_model_name
 
 STORE_ID = "STORE"
 MODELS_CONFIG = "models.config"
-RESERVED = (STORE_ID, MODELS_CONFIG)
-_LOCK = ".lock"
-_MAX_ID_BYTES = 4096
+S3 = "s3://"
+_TRIES = 20
+_PAUSE_S = 0.05
 
 logger = logging.getLogger(__name__)
 
 
-class ModelStore:
-    """Versions of models in a folder.
+def open_store(address: str | os.PathLike, keep: int = 5) -> "ModelStore":
+    """The store at an address; nothing is made or asked yet.
 
     Args:
-        path: the folder; made by the first push.
+        address: a folder, or `s3://BUCKET/PREFIX`.
         keep: how many newest versions of a model retention leaves (at least 1). The served, the previous and a
             pinned version stay whatever their age.
+
+    Raises:
+        StoreError: it is the address of no kind of store there is, or `keep` is less than 1.
+    """
+    text = str(address)
+    if text.startswith(S3):
+        from graft.serving.s3_store import S3Store  # boto3 is needed here only
+
+        return S3Store(text, keep)
+    if "://" in text or text.startswith("s3:/"):
+        raise StoreError(
+            f"store {text}: not a local path and no address of a kind that is known; allowed: a folder on a POSIX "
+            "filesystem (mount it), or s3://BUCKET/PREFIX"
+        )
+    from graft.serving.folder_store import FolderStore
+
+    return FolderStore(address, keep)
+
+
+class Outrun(Exception):
+    """Another writer was faster: what a conditional write went by is no longer so. Kinds with a lock never raise it."""
+
+
+class ModelStore(abc.ABC):
+    """Versions of models; `open_store` makes one.
+
+    Attributes:
+        address: of the store, for messages and for `open_store`.
+        keep: see `open_store`.
+        is_local: whether versions lie in folders of this machine from the start.
     """
 
-    def __init__(self, path: str | pathlib.Path, keep: int = 5):
-        if "://" in str(path):
-            raise StoreError(f"store {path}: not a local path; atomic pushes need a POSIX filesystem (mount it)")
+    reserved: tuple[str, ...] = (STORE_ID, MODELS_CONFIG)
+    is_local = True
+
+    def __init__(self, address: str, keep: int):
         if keep < 1:
             raise StoreError(f"keep={keep}: the store keeps at least 1 version")
-        self.path = pathlib.Path(path).absolute()
+        self.address = address
         self.keep = keep
 
-    # Reading takes no lock: names appear only when whole, and the pointer is replaced in one step.
+    # What a kind of store answers. Reading takes no lock.
 
+    @property
+    @abc.abstractmethod
+    def local_root(self) -> pathlib.Path:
+        """The folder of this machine below which `version_path` lies."""
+
+    @property
+    @abc.abstractmethod
+    def store_id(self) -> str:
+        """A uuid that tells this store from others; made at first use."""
+
+    @abc.abstractmethod
     def models(self) -> list[str]:
         """Names of the models that have a version. Raises StoreError if there is no store."""
-        if not self.path.is_dir():
-            raise StoreError(f"store {self.path}: no such folder; a first push makes it")
-        return sorted(
-            path.name
-            for path in self.path.iterdir()
-            if is_model_name(path.name) and path.is_dir() and self._has_versions(path)
-        )
 
+    @abc.abstractmethod
     def versions(self, model: str) -> list[int]:
         """Versions of `model` in rising order, empty if it has none."""
-        return list(self._folders(model))
 
-    def version_path(self, model: str, version: int) -> pathlib.Path:
-        """Folder of one version. Raises StoreError, naming what there is, if the store does not have it."""
-        folders = self._folders(model)
-        if version not in folders:
-            have = ", ".join(map(str, folders)) or "none"
-            raise StoreError(f"{self.path}: model {model} has no version {version}; there are: {have}")
-        return folders[version]
-
+    @abc.abstractmethod
     def manifest(self, model: str, version: int) -> dict[str, Any]:
         """The manifest of a version: `files`, `metadata` as given to `push`, `time`, `model`, `version`."""
-        return manifest.read(self.version_path(model, version))
+
+    @abc.abstractmethod
+    def version_path(self, model: str, version: int) -> pathlib.Path:
+        """Local folder of one version, brought here if need be.
+
+        Raises:
+            StoreError: the store does not have it (what there is, is named), or it cannot be brought here whole.
+        """
+
+    @abc.abstractmethod
+    def places(self, model: str) -> dict[int, pathlib.Path]:
+        """Where `version_path` of each version is or will be; brings nothing. Another content is another place."""
+
+    @abc.abstractmethod
+    def version_address(self, model: str, version: int) -> str:
+        """Where one version lies in the store, for people and for other programs."""
+
+    @abc.abstractmethod
+    def foreign(self) -> list[str]:
+        """What lies in the store and is not the store's: a line each. It is never touched, listed or served."""
+
+    def unfinished(self) -> list[str]:
+        """What a writer has begun and not ended, where others can see that: a line each."""
+        return []
+
+    def mark(self) -> str | None:
+        """A sign, cheap to get, that stays the same while no pointer moves; None: not known, look at all pointers."""
+        return None
+
+    @abc.abstractmethod
+    def write_models_config(self) -> str:
+        """Writes `models.config` for tensorflow_model_server from the pointers as they are now; returns its address."""
+
+    @abc.abstractmethod
+    def _exists(self) -> bool:
+        """Whether anything was ever written here."""
+
+    @abc.abstractmethod
+    def _base_path(self, model: str) -> str:
+        """What `models.config` says of where a model's versions lie."""
+
+    @abc.abstractmethod
+    def _read_config(self) -> bytes | None:
+        """Content of `models.config`; None if it cannot be read."""
+
+    @abc.abstractmethod
+    def _pointer_address(self, model: str) -> str:
+        """Of the pointer, for messages."""
+
+    @abc.abstractmethod
+    def _read_pointer(self, model: str) -> tuple[bytes, str | None]:
+        """Content of the pointer, and what a conditional write goes by. Raises FileNotFoundError, PointerError."""
+
+    @abc.abstractmethod
+    def _problems(self, model: str, version: int) -> list[str]:
+        """What in a version is not as its manifest says: a line each."""
+
+    # What a kind of store does. `_writing` is open around all the others.
+
+    @abc.abstractmethod
+    def _writing(self, model: str, action: str, create: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Holds the lock, if there is one; starts without leftovers of dead writers; says what is served on failure."""
+
+    @abc.abstractmethod
+    def _add_version(self, model: str, source: pathlib.Path, files: dict[str, Any], metadata: dict[str, Any]) -> int:
+        """Stores `source` as the next version, which readers see when it is whole; after an error nothing stays."""
+
+    @abc.abstractmethod
+    def _drop_version(self, model: str, version: int) -> None:
+        """Deletes a version so that no reader takes what is left halfway for a version. Raises OSError, StoreError."""
+
+    @abc.abstractmethod
+    def _write_pointer(self, model: str, moved: Pointer | None, seen: str | None) -> None:
+        """Moves the pointer (None leaves it) and makes `models.config` follow.
+
+        Raises:
+            Outrun: the pointer is not as it was `seen`; nothing has moved.
+            OSError, GraftError: nothing has moved, or nobody knows what a crash leaves.
+        """
+
+    # Reading, the same for all.
 
     def current(self, model: str) -> Pointer | None:
         """The pointer of `model`, or None if nothing was ever pushed under that name.
@@ -86,19 +192,9 @@ class ModelStore:
         Raises:
             PointerError: versions exist but the pointer is missing, corrupt or names a version that is gone.
         """
-        folders = self._folders(model)
-        path = self._base(model) / pointer.NAME
-        advice = "`graft models rollback` with a version, a push, or ModelStore.recover sets it again"
-        try:
-            found = pointer.read(path)
-        except FileNotFoundError:
-            if not folders:
-                return None
-            raise PointerError(f"{path}: missing, though the model has versions; {advice}") from None
-        except PointerError as error:
-            raise PointerError(f"{error}; {advice}") from error
-        if found.version not in folders:
-            raise PointerError(f"{path}: names version {found.version!r}, which is not in the store; {advice}")
+        found, _ = self._seen(model)
+        if isinstance(found, PointerError):
+            raise found
         return found
 
     def served(self, model: str) -> int | None:
@@ -114,27 +210,28 @@ class ModelStore:
     def verify(self, model: str, version: int | None = None) -> list[str]:
         """Faults of one version, or of all versions and the pointer: a line each, empty if all is whole."""
         if version is not None:
-            return [f"{model}/{version}/{fault}" for fault in self._problems(self.version_path(model, version))]
+            self._require(model, version)
+            return [f"{model}/{version}/{fault}" for fault in self._problems(model, version)]
         faults = []
         try:
             if self.current(model) is None:
-                raise StoreError(f"{self.path}: no model {model}; there are: {', '.join(self.models()) or 'none'}")
+                raise self._no_model(model)
         except PointerError as error:
             faults.append(str(error))
-        for number, folder in self._folders(model).items():
-            faults += [f"{model}/{number}/{fault}" for fault in self._problems(folder)]
+        for number in self.versions(model):
+            faults += [f"{model}/{number}/{fault}" for fault in self._problems(model, number)]
         return faults
 
-    @property
-    def store_id(self) -> str:
-        """A uuid that tells this store from others; made at first use."""
-        path = self._create()
-        try:
-            return str(uuid.UUID(durable.read_small(path, _MAX_ID_BYTES).decode().strip()))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: no id of a store ({error}); it holds one uuid, made at first use") from error
+    def models_config(self, moved: Mapping[str, int] | None = None) -> str:
+        """What `models.config` should say; versions in `moved` go before the pointers."""
+        served = self._all_served(moved)
+        return model_config.format_models_config([(name, self._base_path(name), served[name]) for name in served])
 
-    # Writing: always with the model's lock held.
+    def config_follows(self) -> bool:
+        """Whether `models.config` says what the pointers say; a write that died between the two leaves it behind."""
+        return self._read_config() == self.models_config().encode()
+
+    # Writing, the same for all.
 
     def push(
         self, model: str, saved_model_dir: str | pathlib.Path, metadata: dict[str, Any], protect: Iterable[int] = ()
@@ -151,7 +248,8 @@ class ModelStore:
             protect: versions that retention leaves this time, whatever their age.
 
         Returns:
-            The version. It is served if `current(model).version` says so; a pinned pointer stays where it is.
+            The version. It is served if `current(model).version` says so; a pinned pointer stays where it is, and so
+            does one that a newer push has moved meanwhile.
 
         Raises:
             StoreError: no SavedModel there, or it could not be written (disk full, ...): nothing new stays in the
@@ -161,40 +259,25 @@ class ModelStore:
         if not (source / "saved_model.pb").is_file() and not (source / "saved_model.pbtxt").is_file():
             raise StoreError(f"{source}: no saved_model.pb there; a push takes the folder of a SavedModel")
         with self._writing(model, "push", create=True):
-            version = self._push_locked(model, source, metadata)
+            version = self._push(model, source, metadata)
             self._retain(model, protect)
             return version
 
-    def _push_locked(self, model: str, source: pathlib.Path, metadata: dict[str, Any]) -> int:
-        base = self._base(model)
+    def _push(self, model: str, source: pathlib.Path, metadata: dict[str, Any]) -> int:
         files = manifest.describe(source)
-        current = self._recovered(model)
-        versions = self.versions(model)
+        current, _ = self._recovered(model)
         served = [current.version] if current else []
-        for version in dict.fromkeys(served + versions[-1:]):
+        for version in dict.fromkeys(served + self.versions(model)[-1:]):
             if self._holds(model, version, files):
                 logger.info("%s version %d has the same content: not copied again", model, version)
-                self._serve_pushed(model, version, current)
+                self._serve_pushed(model, version)
                 return version
-        version = self._next_version(base)
-        temporary, target = durable.temporary_path(base), base / str(version)
+        version = self._add_version(model, source, files, metadata)
         try:
-            content = manifest.encode(model, version, pointer.now(), files, metadata)
-            durable.copy_tree(source, temporary, *manifest.list_tree(source))
-            if manifest.describe(temporary) != files:
-                raise StoreError(f"{source} changed while it was copied; push again when its writer has ended")
-            durable.write_synced(temporary / manifest.NAME, content)
-            durable.sync_folder(temporary)
-            temporary.rename(target)
+            self._serve_pushed(model, version)
         except BaseException:
-            durable.discard(temporary)
-            raise
-        try:
-            durable.sync_folder(base)
-            self._serve_pushed(model, version, current)
-        except BaseException:
-            if not self._is_served(model, version):
-                durable.discard(target)
+            if not self._may_be_served(model, version):
+                self._drop_version(model, version)
             raise
         return version
 
@@ -207,96 +290,72 @@ class ModelStore:
             StoreError: there is no earlier version, or the wanted one is not whole.
         """
         with self._writing(model, "rollback"):
-            if version is None:
-                current = self.current(model)
-                served = current.version if current else 0
-                earlier = [number for number in self.versions(model) if number < served]
-                if not earlier:
-                    raise StoreError(f"{self.path}: model {model} has no version before {served} to roll back to")
-                # After a rollback `previous` is the newer one: a second rollback must go further back, not forth.
-                version = current.previous if current and current.previous in earlier else earlier[-1]
-            return self._pin_locked(model, version)
+            return self._pin(model, self._earlier(model) if version is None else version)
 
     def pin(self, model: str, version: int) -> Pointer:
         """Serves `version` and holds it there against later pushes. Raises StoreError if it is not whole."""
         with self._writing(model, "pin"):
-            return self._pin_locked(model, version)
+            return self._pin(model, version)
 
     def unpin(self, model: str) -> Pointer:
         """Lets the next push be served again; the served version does not change now."""
-        with self._writing(model, "unpin"):
-            current = self.current(model)
+
+        def unpinned(current: Pointer | None) -> Pointer:
             if current is None:
-                raise StoreError(f"{self.path}: no model {model}")
-            unpinned = dataclasses.replace(current, pinned=False, time=pointer.now())
-            self._write_pointer(model, unpinned)
-            return unpinned
+                raise StoreError(f"{self.address}: no model {model}")
+            return dataclasses.replace(current, pinned=False, time=pointer.now())
+
+        with self._writing(model, "unpin"):
+            self.current(model)  # a broken pointer is an error here
+            return self._moved(model, unpinned)
 
     def recover(self, model: str) -> Pointer:
         """Sets a missing or corrupt pointer to the newest whole version; a sound pointer is left as it is."""
         with self._writing(model, "recover"):
-            current = self._recovered(model)
+            current, _ = self._recovered(model)
             if current is None:
-                raise StoreError(f"{self.path}: model {model} has no whole version to recover")
+                raise StoreError(f"{self.address}: model {model} has no whole version to recover")
             return current
 
-    def write_models_config(self) -> pathlib.Path:
-        """Writes `models.config` for tensorflow_model_server from the pointers as they are now; returns its path."""
-        path = self.path / MODELS_CONFIG
-        with durable.locked(self.path / _LOCK):
-            durable.sweep(self.path)
-            durable.write_atomic(path, self.models_config().encode())
-        return path
+    # Beneath.
 
-    def models_config(self, moved: Mapping[str, int] | None = None) -> str:
-        """What `models.config` should say; versions in `moved` go before the pointers."""
-        moved = moved or {}
-        names = sorted({*(self.models() if self.path.is_dir() else ()), *moved})
-        served = {name: moved[name] if name in moved else self._served_if_readable(name) for name in names}
-        return model_config.format_models_config(
-            [(name, self.path / name, version) for name, version in served.items() if version is not None]
-        )
-
-    def _create(self) -> pathlib.Path:
-        path = self.path / STORE_ID
-        if not path.exists():
-            self.path.mkdir(parents=True, exist_ok=True)
-            with durable.locked(self.path / _LOCK):
-                if not path.exists():
-                    durable.write_atomic(path, f"{uuid.uuid4()}\n".encode())
-        return path
-
-    def _base(self, model: str) -> pathlib.Path:
-        if model in RESERVED:
+    def _check_name(self, model: str) -> str:
+        if model in self.reserved:
             raise StoreError(f"model name {model!r} is not allowed: the store has a file of that name")
-        return self.path / check_model_name(model)
+        return check_model_name(model)
 
-    def _problems(self, folder: pathlib.Path) -> list[str]:
-        return manifest.problems(folder, self.path)
+    def _require(self, model: str, version: int) -> None:
+        have = self.versions(model)
+        if version not in have:
+            listed = ", ".join(map(str, have)) or "none"
+            raise StoreError(f"{self.address}: model {model} has no version {version}; there are: {listed}")
 
-    def _folders(self, model: str) -> dict[int, pathlib.Path]:
-        base = self._base(model)
-        return version_folders(base) if base.is_dir() else {}
+    def _no_model(self, model: str) -> StoreError:
+        return StoreError(f"{self.address}: no model {model}; there are: {', '.join(self.models()) or 'none'}")
 
-    @contextlib.contextmanager
-    def _writing(self, model: str, action: str, create: bool = False) -> Iterator[None]:
-        """Holds the model's lock; starts without leftovers of dead writers. A failure says what is served now."""
-        base = self._base(model)
-        if not create and not base.is_dir():
-            raise StoreError(f"{self.path}: no model {model}; there are: {', '.join(self.models()) or 'none'}")
+    def _seen(self, model: str) -> tuple[Pointer | PointerError | None, str | None]:
+        """The pointer or what is wrong with it, and what a conditional write goes by."""
+        found, seen = self._look(model)
+        # Between pointer and versions a push may have ended: a fault counts when it is there twice.
+        return self._look(model) if isinstance(found, PointerError) else (found, seen)
+
+    def _look(self, model: str) -> tuple[Pointer | PointerError | None, str | None]:
+        self._check_name(model)
+        place, seen = self._pointer_address(model), None
+        advice = "`graft models rollback` with a version, a push, or ModelStore.recover sets it again"
         try:
-            if create:
-                self._create()
-                base.mkdir(exist_ok=True)
-                durable.sync_folder(self.path)
-            leaving = manifest.leaving_links(base, self.path) if base.is_symlink() else []
-            if leaving:
-                raise StoreError(f"{action} of {model}: a link leads out of the store {self.path}: {leaving[0]}")
-            with durable.locked(base / _LOCK):
-                durable.sweep(base)
-                yield
-        except OSError as error:
-            raise StoreError(f"{action} of {model} in {self.path} failed: {error}; {self._serving(model)}") from error
+            content, seen = self._read_pointer(model)
+            found = pointer.parse(content, place)
+        except FileNotFoundError:
+            if not self.versions(model):
+                return None, None
+            return PointerError(f"{place}: missing, though the model has versions; {advice}"), None
+        except PointerError as error:
+            return PointerError(f"{error}; {advice}"), seen
+        if found.version not in self.versions(model):
+            fault = f"{place}: names version {found.version!r}, which is not in the store; {advice}"
+            return PointerError(fault), seen
+        return found, seen
 
     def _serving(self, model: str) -> str:
         try:
@@ -305,104 +364,110 @@ class ModelStore:
             return "what the pointer says cannot be read now; see `graft models verify`"
         return f"version {current.version} is served" if current else "no version is served"
 
-    def _has_versions(self, base: pathlib.Path) -> bool:
-        try:
-            return bool(version_folders(base))
-        except OSError as error:
-            # One folder that cannot be read must not take the other models away.
-            logger.error("%s: cannot be listed: %s", base, error.strerror)
-            return False
-
     def _newest_whole(self, model: str) -> int | None:
-        for version, folder in reversed(self._folders(model).items()):
-            if not self._problems(folder):
-                return version
-        return None
+        return next((v for v in reversed(self.versions(model)) if not self._problems(model, v)), None)
 
-    def _recovered(self, model: str) -> Pointer | None:
-        """The pointer; a broken one is first replaced by what the recovery rule gives. The caller holds the lock."""
-        try:
-            return self.current(model)
-        except PointerError as error:
+    def _recovered(self, model: str) -> tuple[Pointer | None, str | None]:
+        """As `_seen`; a broken pointer is first replaced by what the recovery rule gives."""
+        for _ in self.tries(self._pointer_address(model)):
+            found, seen = self._seen(model)
+            if not isinstance(found, PointerError):
+                return found, seen
             version = self._newest_whole(model)
-            logger.error("%s; recovered: the newest whole version is %s", error, version)
+            logger.error("%s; recovered: the newest whole version is %s", found, version)
             if version is None:
-                return None
-            recovered = Pointer(version, False, None, pointer.now())
-            self._write_pointer(model, recovered)
-            return recovered
+                return None, seen
+            with contextlib.suppress(Outrun):
+                self._write_pointer(model, Pointer(version, False, None, pointer.now()), seen)
+        raise AssertionError("unreachable")
+
+    def _moved(self, model: str, decide: Callable[[Pointer | None], Any]) -> Any:
+        """Puts what `decide` makes of the pointer (None: as it is) in its place; asks again if another was faster."""
+        for _ in self.tries(self._pointer_address(model)):
+            current, seen = self._recovered(model)
+            moved = decide(current)
+            try:
+                self._write_pointer(model, moved, seen)
+            except Outrun:
+                continue
+            return moved
+        raise AssertionError("unreachable")
+
+    @staticmethod
+    def tries(place: str) -> Iterable[int]:
+        """Counts attempts at a conditional write, with pauses. Raises StoreError, which names `place`, in the end."""
+        for attempt in range(_TRIES):
+            if attempt:
+                # Of several writers one gets through each time; those who wait unequally long do not meet again.
+                time.sleep(random.uniform(0, _PAUSE_S * min(attempt, 8)))
+            yield attempt
+        raise StoreError(f"{place}: {_TRIES} times another writer was faster; try again when fewer write there")
 
     def _holds(self, model: str, version: int, files: dict[str, Any]) -> bool:
-        folder = self.version_path(model, version)
-        return not self._problems(folder) and manifest.read(folder)["files"] == files
+        try:
+            if self.manifest(model, version)["files"] != files:
+                return False
+        except GraftError:
+            return False
+        return not self._problems(model, version)
 
-    def _is_served(self, model: str, version: int) -> bool:
+    def _may_be_served(self, model: str, version: int) -> bool:
         try:
             current = self.current(model)
         except PointerError:
             return False
+        except Unreachable:
+            return True
         return current is not None and current.version == version
 
-    def _next_version(self, base: pathlib.Path) -> int:
-        # Files and links with such names count too: a push replaces nothing that it did not make.
-        taken = [number for path in base.iterdir() if (number := version_number(path.name)) is not None]
-        if max(taken, default=0) == MAX_VERSION:
-            raise StoreError(f"{base}: version {MAX_VERSION} is there, and no larger number exists; remove that folder")
-        return max(taken, default=0) + 1
+    def _serve_pushed(self, model: str, version: int) -> None:
+        def decide(current: Pointer | None) -> Pointer | None:
+            # Without a lock a newer push may have ended before this one: it stays.
+            if current is None or (current.version < version and not current.pinned):
+                return Pointer(version, False, current.version if current else None, pointer.now())
+            if current.pinned and current.version != version:
+                logger.warning(
+                    "%s is pinned to version %d: version %d is stored but not served; `graft models unpin` and push "
+                    "again, or pin the new version",
+                    model,
+                    current.version,
+                    version,
+                )
+            elif current.version != version:
+                logger.warning("%s: version %d, pushed meanwhile, stays served", model, current.version)
+            return None
 
-    def _serve_pushed(self, model: str, version: int, current: Pointer | None) -> None:
-        moved = None
-        if current is None or (current.version != version and not current.pinned):
-            moved = Pointer(version, False, current.version if current else None, pointer.now())
-        elif current.version != version:
-            logger.warning(
-                "%s is pinned to version %d: version %d is stored but not served; `graft models unpin` and push again, "
-                "or pin the new version",
-                model,
-                current.version,
-                version,
-            )
-        self._write_pointer(model, moved)
+        self._moved(model, decide)
 
-    def _pin_locked(self, model: str, version: int) -> Pointer:
+    def _earlier(self, model: str) -> int:
+        """What a rollback without a version goes to."""
+        current = self.current(model)
+        served = current.version if current else 0
+        earlier = [number for number in self.versions(model) if number < served]
+        if not earlier:
+            raise StoreError(f"{self.address}: model {model} has no version before {served} to roll back to")
+        # After a rollback `previous` is the newer one: a second rollback must go further back, not forth.
+        return current.previous if current and current.previous in earlier else earlier[-1]
+
+    def _pin(self, model: str, version: int) -> Pointer:
         faults = self.verify(model, version)
         if faults:
             raise StoreError(f"{model} version {version} is not whole and is not served: {'; '.join(faults)}")
-        current = self._recovered(model)
-        previous = None
-        if current is not None:
-            previous = current.previous if current.version == version else current.version
-        pinned = Pointer(version, True, previous, pointer.now())
-        self._write_pointer(model, pinned)
-        return pinned
 
-    def _write_pointer(self, model: str, moved: Pointer | None) -> None:
-        """Moves the pointer (None leaves it) and makes models.config follow. The caller holds the model's lock.
+        def pinned(current: Pointer | None) -> Pointer:
+            previous = None
+            if current is not None:
+                previous = current.previous if current.version == version else current.version
+            return Pointer(version, True, previous, pointer.now())
 
-        All that can be refused is written beside its place before the pointer moves; then only names change.
+        return self._moved(model, pinned)
 
-        Raises:
-            OSError, GraftError: nothing has moved, or (fsync of the folder failed) nobody knows what a crash leaves.
-        """
-        config, path = self.path / MODELS_CONFIG, self._base(model) / pointer.NAME
-        with durable.locked(self.path / _LOCK):
-            durable.sweep(self.path)
-            if config.is_dir():
-                raise StoreError(f"{config}: a folder; the store writes a file there. Nothing has moved; remove it")
-            text = self.models_config({model: moved.version} if moved else {})
-            with durable.staged(config, text.encode()) as replace:
-                try:
-                    if moved is not None:
-                        durable.write_atomic(path, moved.encode())
-                finally:
-                    if moved is None or self._is_served(model, moved.version):
-                        try:
-                            replace()
-                        except OSError as error:
-                            # Not taken back: the pointer is what counts, and the next change writes the file anew.
-                            logger.error("%s could not follow the pointer of %s: %s", config, model, error)
-        if moved is not None:
-            logger.info("%s: version %d is served%s", model, moved.version, " (pinned)" if moved.pinned else "")
+    def _all_served(self, moved: Mapping[str, int] | None = None) -> dict[str, int]:
+        """What is served of each model; versions in `moved` go before the pointers."""
+        moved = moved or {}
+        names = sorted({*(self.models() if self._exists() else ()), *moved})
+        served = {name: moved[name] if name in moved else self._served_if_readable(name) for name in names}
+        return {name: version for name, version in served.items() if version is not None}
 
     def _served_if_readable(self, model: str) -> int | None:
         try:
@@ -415,18 +480,18 @@ class ModelStore:
     def _retain(self, model: str, protect: Iterable[int]) -> None:
         try:
             current = self.current(model)
-            folders = self._folders(model)
+            versions = self.versions(model)
         except (GraftError, OSError) as error:
             # The push itself is done; the next one tries again.
             logger.error("%s: old versions are not deleted: %s", model, error)
             return
-        wanted = {*list(folders)[-self.keep :], *((current.version, current.previous) if current else ()), *protect}
-        for version, folder in folders.items():
+        wanted = {*versions[-self.keep :], *((current.version, current.previous) if current else ()), *protect}
+        for version in versions:
             if version in wanted:
                 continue
             try:
-                durable.discard(folder)
-            except OSError as error:
-                logger.error("%s could not be deleted: %s", folder, error)
+                self._drop_version(model, version)
+            except (GraftError, OSError) as error:
+                logger.error("%s could not be deleted: %s", self.version_address(model, version), error)
             else:
                 logger.info("%s version %d deleted: the store keeps the newest %d", model, version, self.keep)

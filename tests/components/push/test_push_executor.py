@@ -10,12 +10,12 @@ from graft.components import gates
 from graft.components.baseline import BEST, find_baseline, pointer_state
 from graft.components.push.executor import Executor, Parameters
 from graft.models.errors import GraftError
-from graft.serving.store import ModelStore
+from graft.serving.store import ModelStore, open_store
 
 
 @pytest.fixture
 def store(tmp_path) -> ModelStore:
-    return ModelStore(tmp_path / "store")
+    return open_store(tmp_path / "store")
 
 
 @pytest.fixture
