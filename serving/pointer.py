@@ -25,6 +25,10 @@ class PointerError(StoreError):
     """The CURRENT file of a model is missing, unreadable or names a version that is not there."""
 
 
+class NoPointerError(PointerError):
+    """There is no CURRENT file, though the model has versions."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Pointer:
     """Which version of a model is served.

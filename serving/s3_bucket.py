@@ -397,21 +397,15 @@ class Bucket:
                 f"{place}: {operation} is denied ({code}); docs/serving.md lists what the credentials must allow"
             )
         if code in _WHO:
-            return Unreachable(
-                f"{place}: {_endpoint()} does not accept the credentials ({code}); renew or correct them"
-            )
+            return Unreachable(f"{place}: {_endpoint()} does not take the credentials ({code}); renew or correct them")
         if code in _BUSY or status == 503:
-            return Unreachable(
-                f"{place}: {operation}: {_endpoint()} is too busy ({code}) after several tries; try later"
-            )
+            return Unreachable(f"{place}: {operation}: {_endpoint()} is still too busy ({code}); try again later")
         if code in _ELSEWHERE or status == 301:
             return Unreachable(f"{place}: the bucket lies in another region ({code}); set AWS_REGION to it")
         if code == "NotImplemented" or status == 501:
             return Unconditional(f"{place}: {_endpoint()} cannot do {operation} as it is asked (NotImplemented)")
         message = one_line(Exception(answer.get("Error", {}).get("Message", "")), 200)
-        return StoreError(
-            f"{place}: {operation} failed: {code} (HTTP {status}): {message}; try again, or ask who runs it"
-        )
+        return StoreError(f"{place}: {operation} failed: {code} (HTTP {status}): {message}; ask who runs that store")
 
 
 def _client() -> Any:

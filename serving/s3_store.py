@@ -416,9 +416,9 @@ class S3Store(ModelStore):
     def _contents(self, model: str) -> dict[str, str]:
         """Keys of the model's files by their sha256."""
         found = {}
-        for number in self.versions(model):
-            with contextlib.suppress(GraftError):  # a damaged manifest, or one that goes just now: sent again then
-                files = self.manifest(model, number)["files"]
+        for number, record in self._versions(model).items():
+            with contextlib.suppress(GraftError):  # a damaged manifest: its files are sent again
+                files = manifest.parse(record.content, "")["files"]
                 found.update({described["sha256"]: f"{model}/{number}/{name}" for name, described in files.items()})
         return found
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from graft.models.errors import GraftError
 from graft.serving import manifest, model_config, pointer
-from graft.serving.pointer import Pointer, PointerError, StoreError, Unreachable
+from graft.serving.pointer import NoPointerError, Pointer, PointerError, StoreError, Unreachable
 from graft.serving.versions import check_model_name
 
 STORE_ID = "STORE"
@@ -270,11 +270,11 @@ class ModelStore(abc.ABC):
         for version in dict.fromkeys(served + self.versions(model)[-1:]):
             if self._holds(model, version, files):
                 logger.info("%s version %d has the same content: not copied again", model, version)
-                self._serve_pushed(model, version)
+                self._serve_pushed(model, version, first=current is None)
                 return version
         version = self._add_version(model, source, files, metadata)
         try:
-            self._serve_pushed(model, version)
+            self._serve_pushed(model, version, first=current is None)
         except BaseException:
             if not self._may_be_served(model, version):
                 self._drop_version(model, version)
@@ -349,7 +349,7 @@ class ModelStore(abc.ABC):
         except FileNotFoundError:
             if not self.versions(model):
                 return None, None
-            return PointerError(f"{place}: missing, though the model has versions; {advice}"), None
+            return NoPointerError(f"{place}: missing, though the model has versions; {advice}"), None
         except PointerError as error:
             return PointerError(f"{error}; {advice}"), seen
         if found.version not in self.versions(model):
@@ -367,12 +367,19 @@ class ModelStore(abc.ABC):
     def _newest_whole(self, model: str) -> int | None:
         return next((v for v in reversed(self.versions(model)) if not self._problems(model, v)), None)
 
-    def _recovered(self, model: str) -> tuple[Pointer | None, str | None]:
-        """As `_seen`; a broken pointer is first replaced by what the recovery rule gives."""
+    def _recovered(self, model: str, first: bool = False) -> tuple[Pointer | None, str | None]:
+        """As `_seen`; a broken pointer is first replaced by what the recovery rule gives.
+
+        Args:
+            model: name of the model.
+            first: a missing pointer is none yet: its first push has just stored a version.
+        """
         for _ in self.tries(self._pointer_address(model)):
             found, seen = self._seen(model)
             if not isinstance(found, PointerError):
                 return found, seen
+            if first and isinstance(found, NoPointerError):
+                return None, seen
             version = self._newest_whole(model)
             logger.error("%s; recovered: the newest whole version is %s", found, version)
             if version is None:
@@ -381,10 +388,10 @@ class ModelStore(abc.ABC):
                 self._write_pointer(model, Pointer(version, False, None, pointer.now()), seen)
         raise AssertionError("unreachable")
 
-    def _moved(self, model: str, decide: Callable[[Pointer | None], Any]) -> Any:
+    def _moved(self, model: str, decide: Callable[[Pointer | None], Any], first: bool = False) -> Any:
         """Puts what `decide` makes of the pointer (None: as it is) in its place; asks again if another was faster."""
         for _ in self.tries(self._pointer_address(model)):
-            current, seen = self._recovered(model)
+            current, seen = self._recovered(model, first)
             moved = decide(current)
             try:
                 self._write_pointer(model, moved, seen)
@@ -420,7 +427,7 @@ class ModelStore(abc.ABC):
             return True
         return current is not None and current.version == version
 
-    def _serve_pushed(self, model: str, version: int) -> None:
+    def _serve_pushed(self, model: str, version: int, first: bool) -> None:
         def decide(current: Pointer | None) -> Pointer | None:
             # Without a lock a newer push may have ended before this one: it stays.
             if current is None or (current.version < version and not current.pinned):
@@ -437,7 +444,7 @@ class ModelStore(abc.ABC):
                 logger.warning("%s: version %d, pushed meanwhile, stays served", model, current.version)
             return None
 
-        self._moved(model, decide)
+        self._moved(model, decide, first)
 
     def _earlier(self, model: str) -> int:
         """What a rollback without a version goes to."""
