@@ -130,7 +130,8 @@ class Bucket:
     def entries(self, below: str = "") -> list[Entry]:
         """All objects whose key begins with `below`, sorted by key."""
         start = f"{self.prefix}/" if self.prefix else ""
-        found, more = [], {}
+        found: list[Entry] = []
+        more: dict[str, str] = {}
         while True:
             with self._asking("ListObjectsV2", below):
                 answer = self._call("list_objects_v2", Prefix=start + below, **more)

@@ -88,8 +88,9 @@ class Executor(base_executor.BaseExecutor):
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
 
         def compared(version: dict[str, Any]) -> dict[str, Any]:
-            local = {**version, "path": str(store.version_path(given.model_name, version["version"]))}
-            return _rival(candidate, model_path, local, files, given.trust)
+            if not store.is_local:
+                version = {**version, "path": str(store.version_path(given.model_name, version["version"]))}
+            return _rival(candidate, model_path, version, files, given.trust)
 
         if baseline:
             figures["baseline"] = compared(baseline)
