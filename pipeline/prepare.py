@@ -18,7 +18,8 @@ from graft.models.private_folder import store_cache
 from graft.models.targets import make_target
 from graft.pipeline.config import Config
 from graft.serving import pointer
-from graft.serving.store import S3, open_store
+from graft.serving.store import open_store
+from graft.serving.store_kind import S3
 from graft.serving.versions import version_number
 
 _PACKAGES = ("components", "models", "serving")

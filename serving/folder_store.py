@@ -22,7 +22,8 @@ from typing import Any
 from graft.models import durable
 from graft.serving import manifest, pointer
 from graft.serving.pointer import Pointer, StoreError
-from graft.serving.store import MODELS_CONFIG, STORE_ID, ModelStore
+from graft.serving.store import ModelStore
+from graft.serving.store_kind import MODELS_CONFIG, STORE_ID
 from graft.serving.versions import MAX_VERSION, is_model_name, version_folders, version_number
 
 _LOCK = ".lock"
@@ -213,7 +214,7 @@ class FolderStore(ModelStore):
         durable.discard(self.version_path(model, version))
 
     def _write_pointer(self, model: str, moved: Pointer | None, seen: str | None) -> None:
-        """See `ModelStore`. All that can be refused is written beside its place first; then only names change."""
+        """See `StoreKind`. All that can be refused is written beside its place first; then only names change."""
         config, path = self.path / MODELS_CONFIG, self._base(model) / pointer.NAME
         with durable.locked(self.path / _LOCK):
             durable.sweep(self.path)

@@ -2,9 +2,7 @@
 
 Each write of an object is whole or not at all, and each carries the sha256 of its bytes, which the server compares
 (x-amz-checksum-sha256). A server that does not say in its answer that it did is not believed: the object is read back.
-Conditional writes (If-None-Match: *, If-Match: ETag) take the place of locks. Endpoint, region and credentials come
-from where the AWS tools look (AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID, files, roles), never from
-a configuration, and are in no message.
+Conditional writes (If-None-Match: *, If-Match: ETag) take the place of locks.
 """
 
 import base64
@@ -13,20 +11,17 @@ import contextlib
 import dataclasses
 import datetime
 import email.utils
-import functools
 import hashlib
 import itertools
 import os
 import pathlib
 import re
-import threading
-import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from graft.models.errors import one_line
-from graft.serving.pointer import StoreError, Unreachable
-from graft.serving.store import S3, Outrun
+from graft.serving.pointer import StoreError
+from graft.serving.s3_client import asking, client
+from graft.serving.store_kind import S3, Outrun
 
 PART_BYTES = 16 << 20
 """Larger files go up in parts of this size, `THREADS` at once, which bounds the memory that takes."""
@@ -34,21 +29,8 @@ THREADS = 4
 _MOST_PARTS = 10_000
 _CHUNK = 1 << 20
 _READS = 3
-_CONNECT_S, _ANSWER_S, _ATTEMPTS = 5.0, 60.0, 5
-_MAKING = threading.Lock()
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SEGMENT = re.compile(r"[A-Za-z0-9!_.'()-][A-Za-z0-9!_.'() =+,@-]*")
-
-_DENIED = {"AccessDenied", "403", "Forbidden", "AllAccessDisabled", "AccountProblem"}
-_WHO = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
-_MISSING = {"NoSuchKey", "404", "NotFound"}
-_OUTRUN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
-_BUSY = {"SlowDown", "503", "ServiceUnavailable", "Busy", "RequestLimitExceeded", "TooManyRequests", "Throttling"}
-_ELSEWHERE = {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
-
-
-class Unconditional(Unreachable):
-    """The server does not know what it was asked for."""
 
 
 class TooLarge(StoreError):
@@ -133,7 +115,7 @@ class Bucket:
         found: list[Entry] = []
         more: dict[str, str] = {}
         while True:
-            with self._asking("ListObjectsV2", below):
+            with self._asked("ListObjectsV2", below):
                 answer = self._call("list_objects_v2", Prefix=start + below, **more)
             for item in answer.get("Contents", ()):
                 found.append(Entry(item["Key"][len(start) :], item["Size"], item["ETag"], item["LastModified"]))
@@ -143,14 +125,14 @@ class Bucket:
 
     def etag(self, key: str) -> str | None:
         """ETag of an object, None if there is none: one request, no bytes."""
-        with contextlib.suppress(FileNotFoundError), self._asking("HeadObject", key):
+        with contextlib.suppress(FileNotFoundError), self._asked("HeadObject", key):
             return self._call("head_object", Key=self._key(key))["ETag"]
         return None
 
     def get(self, key: str, limit: int) -> tuple[bytes, str]:
         """Content and ETag of an object of at most `limit` bytes. Raises FileNotFoundError if there is none."""
         for attempt in range(_READS):
-            with self._asking("GetObject", key, again=attempt < _READS - 1):
+            with self._asked("GetObject", key, again=attempt < _READS - 1):
                 answer = self._call("get_object", Key=self._key(key))
                 if answer["ContentLength"] > limit:
                     raise TooLarge(f"{self.url(key)}: larger than the {limit} bytes that it may have")
@@ -170,7 +152,7 @@ class Bucket:
         """
         condition = {"IfNoneMatch": "*"} if seen is None else {"IfMatch": seen}
         try:
-            with self._asking("PutObject", key):
+            with self._asked("PutObject", key):
                 return self._put(key, content, **condition)["ETag"]
         except (Outrun, FileNotFoundError):
             # An answer may have been lost and the request repeated by boto: then the object is ours already.
@@ -182,7 +164,7 @@ class Bucket:
 
     def upload(self, key: str, path: pathlib.Path, size: int, sha256: str) -> None:
         """Writes a file to an object. Raises Changed if the file is not, or no longer, of that size and sha256."""
-        with self._asking("PutObject", key):
+        with self._asked("PutObject", key):
             proven = self._upload(key, path, size, sha256) if size <= PART_BYTES else None
         if proven is None:
             proven = self._upload_parts(key, path, size, sha256)
@@ -195,7 +177,7 @@ class Bucket:
         Raises:
             FileNotFoundError: there is none.
         """
-        with self._asking("GetObject", key):
+        with self._asked("GetObject", key):
             return self._read(key, sink)
 
     def download(self, key: str, path: pathlib.Path, size: int, sha256: str) -> None:
@@ -207,7 +189,7 @@ class Bucket:
             OSError: the file cannot be written.
         """
         for attempt in range(_READS):
-            with path.open("wb") as file, self._asking("GetObject", key, again=attempt < _READS - 1):
+            with path.open("wb") as file, self._asked("GetObject", key, again=attempt < _READS - 1):
                 if self._read(key, file.write) != (size, sha256):
                     raise Changed(key)
                 file.flush()
@@ -218,7 +200,7 @@ class Bucket:
         """Copies an object within the store, if the server vouches for its sha256 (hex); returns whether it did."""
         wanted = _b64(bytes.fromhex(sha256))
         try:
-            with self._asking("CopyObject", target):
+            with self._asked("CopyObject", target):
                 head = self._call("head_object", Key=self._key(source), ChecksumMode="ENABLED")
                 if head.get("ChecksumSHA256") != wanted:
                     return False
@@ -237,20 +219,20 @@ class Bucket:
     def delete(self, keys: Iterable[str]) -> None:
         """Deletes objects, in the order given; those that are not there are passed over."""
         for key in keys:  # one at a time: the request for many wants an MD5 that not every store takes
-            with self._asking("DeleteObject", key):
+            with self._asked("DeleteObject", key):
                 self._call("delete_object", Key=self._key(key))
 
     def uploads(self, below: str = "") -> Iterator[Upload]:
         """Uploads in parts under way, or left behind, for keys that begin with `below`."""
         start = f"{self.prefix}/" if self.prefix else ""
-        with self._asking("ListMultipartUploads", below):
+        with self._asked("ListMultipartUploads", below):
             answer = self._call("list_multipart_uploads", Prefix=start + below)
         for item in answer.get("Uploads", ()):  # the first thousand; the next look sees the rest
             yield Upload(item["Key"][len(start) :], item["UploadId"], item["Initiated"])
 
     def abort(self, upload: Upload) -> None:
         """Ends an upload in parts; its bytes are freed."""
-        with self._asking("AbortMultipartUpload", upload.key):
+        with self._asked("AbortMultipartUpload", upload.key):
             self._call("abort_multipart_upload", Key=self._key(upload.key), UploadId=upload.id)
 
     def together(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
@@ -282,7 +264,7 @@ class Bucket:
 
     def _upload_parts(self, key: str, path: pathlib.Path, size: int, sha256: str) -> bool:
         length = max(PART_BYTES, -(-size // _MOST_PARTS))
-        with self._asking("CreateMultipartUpload", key):
+        with self._asked("CreateMultipartUpload", key):
             begun = self._call("create_multipart_upload", Key=self._key(key), ChecksumAlgorithm="SHA256")
         where = {"Key": self._key(key), "UploadId": begun["UploadId"]}
         digest, read = hashlib.sha256(), 0
@@ -300,7 +282,7 @@ class Bucket:
         def send(part: tuple[int, bytes]) -> tuple[dict[str, Any], bool]:
             number, content = part
             checksum = _b64(hashlib.sha256(content).digest())
-            with self._asking("UploadPart", key):
+            with self._asked("UploadPart", key):
                 answer = self._call(
                     "upload_part",
                     **where,
@@ -317,7 +299,7 @@ class Bucket:
                 sent = self.together(send, parts(file))
             if read != size or digest.hexdigest() != sha256:
                 raise Changed(key)
-            with self._asking("CompleteMultipartUpload", key):
+            with self._asked("CompleteMultipartUpload", key):
                 self._call("complete_multipart_upload", **where, MultipartUpload={"Parts": [part for part, _ in sent]})
         except BaseException:
             with contextlib.suppress(StoreError, FileNotFoundError):  # what ended it is told; the next push sweeps
@@ -340,108 +322,14 @@ class Bucket:
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        answer = getattr(_client(), operation)(Bucket=self.bucket, **arguments)
+        answer = getattr(client(), operation)(Bucket=self.bucket, **arguments)
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         with contextlib.suppress(ValueError, TypeError):
             self._now = email.utils.parsedate_to_datetime(date)
         return answer
 
-    @contextlib.contextmanager
-    def _asking(self, operation: str, key: str, again: bool = False) -> Iterator[None]:
-        """Says in one line what an error means; with `again` a connection that broke in the middle is no error yet."""
-        from botocore import exceptions
-
-        place = self.url(key) if key else self.address
-        try:
-            yield
-        except exceptions.ClientError as error:
-            raise self._meant(error.response, operation, place) from None
-        except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound):
-            raise Unreachable(
-                f"{place}: no credentials for S3 were found; set AWS_PROFILE, AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or give the machine a role"
-            ) from None
-        except (exceptions.IncompleteReadError, exceptions.ResponseStreamingError) as error:
-            if not again:
-                raise Unreachable(f"{place}: the answer of {_endpoint()} broke off {_READS} times") from error
-        except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
-            if again and isinstance(error, exceptions.ReadTimeoutError):
-                return
-            # Its text would name the endpoint with whatever stands before an @ in it.
-            raise Unreachable(
-                f"{place}: no connection to {_endpoint()} ({type(error).__name__}); check the network and "
-                "AWS_ENDPOINT_URL, or try again later"
-            ) from None
-        except exceptions.BotoCoreError as error:
-            raise Unreachable(
-                f"{place}: {operation} could not be asked ({type(error).__name__}); check AWS_PROFILE, AWS_REGION and "
-                "the files they name"
-            ) from None
-        except ValueError as error:
-            if "endpoint" in str(error).lower():
-                raise Unreachable(
-                    f"{place}: AWS_ENDPOINT_URL is no address of a server; allowed: http(s)://HOST:PORT"
-                ) from None
-            raise
-
-    def _meant(self, answer: dict[str, Any], operation: str, place: str) -> Exception:
-        code = str(answer.get("Error", {}).get("Code", "?"))
-        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        if code in _MISSING:
-            return FileNotFoundError(place)
-        if code in _OUTRUN:
-            return Outrun(place)
-        if code == "NoSuchBucket":
-            return Unreachable(f"{place}: no bucket {self.bucket!r} at {_endpoint()}; make it, or correct the address")
-        if code in _DENIED:
-            return Unreachable(
-                f"{place}: {operation} is denied ({code}); docs/serving.md lists what the credentials must allow"
-            )
-        if code in _WHO:
-            return Unreachable(f"{place}: {_endpoint()} does not take the credentials ({code}); renew or correct them")
-        if code in _BUSY or status == 503:
-            return Unreachable(f"{place}: {operation}: {_endpoint()} is still too busy ({code}); try again later")
-        if code in _ELSEWHERE or status == 301:
-            return Unreachable(f"{place}: the bucket lies in another region ({code}); set AWS_REGION to it")
-        if code == "NotImplemented" or status == 501:
-            return Unconditional(f"{place}: {_endpoint()} cannot do {operation} as it is asked (NotImplemented)")
-        message = one_line(Exception(answer.get("Error", {}).get("Message", "")), 200)
-        return StoreError(f"{place}: {operation} failed: {code} (HTTP {status}): {message}; ask who runs that store")
-
-
-def _client() -> Any:
-    """One client a process; clients of boto3 may be shared between threads, but not made by two at once."""
-    with _MAKING:
-        return make_client()
-
-
-@functools.cache
-def make_client() -> Any:
-    """The client, made by what the environment says at the first call."""
-    import boto3
-    from botocore.config import Config
-
-    retries: dict[str, Any] = {"mode": os.environ.get("AWS_RETRY_MODE", "standard")}
-    if "AWS_MAX_ATTEMPTS" not in os.environ:
-        retries["total_max_attempts"] = _ATTEMPTS
-    config = Config(
-        connect_timeout=_CONNECT_S,
-        read_timeout=_ANSWER_S,
-        retries=retries,
-        # boto's own checksums (a CRC in a trailer) are unknown to older stores; sha256 is sent and compared here.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    return boto3.session.Session().client("s3", config=config)
-
-
-def _endpoint() -> str:
-    """Where requests go, without what may stand before an @."""
-    try:
-        parts = urllib.parse.urlsplit(_client().meta.endpoint_url)
-        return parts.netloc.rpartition("@")[2]
-    except Exception:  # whatever kept the client from being made is told already
-        return "S3"
+    def _asked(self, operation: str, key: str, again: bool = False) -> contextlib.AbstractContextManager[None]:
+        return asking(operation, self.url(key) if key else self.address, self.bucket, again)
 
 
 def _b64(digest: bytes) -> str:

@@ -111,7 +111,7 @@ def _error(start_response, status: int, code: str):
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """One server a session; what boto3 looks at in the environment leads to it."""
-    from graft.serving.s3_bucket import make_client
+    from graft.serving.s3_client import make_client
 
     server = S3Server()
     server.start()
@@ -142,7 +142,7 @@ def s3(s3_server, tmp_path, monkeypatch) -> Iterator[str]:
 
 def client():
     """The client of boto3 that Graft uses."""
-    from graft.serving.s3_bucket import make_client
+    from graft.serving.s3_client import make_client
 
     return make_client()
 
@@ -150,7 +150,7 @@ def client():
 @contextlib.contextmanager
 def fresh_client() -> Iterator[None]:
     """Inside, and afterwards, the client is made anew from the environment."""
-    from graft.serving.s3_bucket import make_client
+    from graft.serving.s3_client import make_client
 
     make_client.cache_clear()
     try:

@@ -13,7 +13,7 @@ def test_a_run_pushes_to_s3_and_the_next_is_compared_with_it(workshop, first_run
     assert first_run.code == 0
     where = ("--set", f"store={s3}")
     outcome = workshop.again(*where)
-    assert (outcome.code, outcome.value["model_version"]) == (0, 1)
+    assert (outcome.code, outcome.value["model_version"]) == (0, 1), outcome.value["reason"]
     store = open_store(s3)
     assert store.served("shapes") == 1 and store.verify("shapes") == []
     assert all(stage["cached"] for stage in workshop.again(*where).value["stages"])
@@ -27,7 +27,7 @@ def test_a_run_pushes_to_s3_and_the_next_is_compared_with_it(workshop, first_run
     assert (store.version_path("shapes", 2) / "assets.extra" / "graft.json").is_file()
 
 
-def test_a_teacher_from_s3(s3, tmp_path):
+def test_a_teacher_from_s3(s3, tmp_path, monkeypatch):
     store = open_store(s3)
     for content in ("1", "2"):
         folder = tmp_path / content
@@ -41,5 +41,7 @@ def test_a_teacher_from_s3(s3, tmp_path):
         with pytest.raises(GraftError, match=r"transfer\.teacher: .* is neither an exported model nor a model of a st"):
             prepare.teacher_folder(nothing)
     Objects(s3).write("pets/2/saved_model.pb", b"rotten")
+    assert prepare.teacher_folder(f"{s3}/pets/2").is_dir(), "brought here before"
+    monkeypatch.setenv("GRAFT_STORE_CACHE", str(tmp_path / "another cache"))
     with pytest.raises(GraftError, match="not as the manifest says"):
         prepare.teacher_folder(f"{s3}/pets/2")
