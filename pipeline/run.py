@@ -232,6 +232,7 @@ def _run_graph(config: Config, root: pathlib.Path, follower: "_Follower", from_s
 def make_keys(config: Config) -> Keys:
     """Looks at data, code, backbone, schema and store."""
     store = open_store(config.store)
+    store.require_writable()
     data, code = fingerprint(config.request()), prepare.code_version()
     backbone = prepare.backbone_identity(config.backbone)
     transfer = prepare.pinned_transfer(config)

@@ -77,12 +77,16 @@ class S3Store(S3Reading):
 
     @property
     def store_id(self) -> str:
-        self._create()
+        if self.bucket.etag(STORE_ID) is None:
+            self._create()
         try:
             return str(uuid.UUID(self.bucket.get(STORE_ID, 4096)[0].decode().strip()))
         except (OSError, ValueError) as error:
             place = self.bucket.url(STORE_ID)
             raise StoreError(f"{place}: no id of a store ({error}); it holds one uuid, made at first use") from error
+
+    def require_writable(self) -> None:
+        self._create()
 
     def write_models_config(self) -> str:
         configs = {MODELS_CONFIG: self._base_path, MOUNTED_CONFIG: lambda model: f"{MOUNT}/{model}"}
@@ -111,8 +115,7 @@ class S3Store(S3Reading):
             return
         refusal = (
             f"store {self.address}: this object store does not keep to the conditions of a write (%s), so two writers "
-            "could undo each other; use one that does (AWS S3, MinIO, Ceph from Squid on), or a folder on a POSIX "
-            "filesystem"
+            "could undo each other; use one that does (docs/serving.md), or a folder on a POSIX filesystem"
         )
         try:
             # Each has an own content: an equal one would pass for this writer's.

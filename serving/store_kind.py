@@ -82,6 +82,9 @@ class StoreKind(abc.ABC):
         """What a writer has begun and not ended, where others can see that: a line each."""
         return []
 
+    def require_writable(self) -> None:  # noqa: B027 - a kind may have nothing to ask beforehand
+        """Asks what can be asked before a push, so that hours of training do not end at its door. Raises StoreError."""
+
     def mark(self) -> str | None:
         """A sign, cheap to get, that stays the same while no pointer moves; None: not known, look at all pointers."""
         return None
