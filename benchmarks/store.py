@@ -3,9 +3,9 @@
     python -m benchmarks.store [--rounds 7] [--megabytes 20] [--json]
 
 The S3 is moto's server in a process of its own, so these seconds are of Graft, boto3 and moto on this machine: no
-network, no real object store. A push and a copy of each kind take turns. The folder needs no copy: its first load is the
-check of every file against the manifest, which is part of the other's too. Also counted: requests of a push, a first
-copy and of a poll.
+network, no real object store. A push and a copy of each kind take turns. The folder needs no copy: its first load is
+the check of every file against the manifest, which is part of the other's too. Also counted: requests of a push, a
+first copy and a poll.
 """
 
 import argparse

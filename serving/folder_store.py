@@ -21,8 +21,8 @@ from typing import Any
 
 from graft.models import durable
 from graft.serving import manifest, pointer
+from graft.serving.model_store import ModelStore
 from graft.serving.pointer import Pointer, StoreError
-from graft.serving.store import ModelStore
 from graft.serving.store_kind import MODELS_CONFIG, STORE_ID
 from graft.serving.versions import MAX_VERSION, is_model_name, version_folders, version_number
 

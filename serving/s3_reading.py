@@ -11,10 +11,10 @@ from typing import Any
 from graft.models.errors import GraftError
 from graft.models.private_folder import store_cache
 from graft.serving import manifest, pointer, version_cache
+from graft.serving.model_store import ModelStore
 from graft.serving.pointer import StoreError, Unreachable
 from graft.serving.s3_bucket import Bucket, Changed, Entry, TooLarge
 from graft.serving.s3_records import Record, below, by_model, manifest_key, newest, note, number_of
-from graft.serving.store import ModelStore
 from graft.serving.store_kind import MODELS_CONFIG, STORE_ID
 from graft.serving.versions import is_model_name
 

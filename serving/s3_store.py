@@ -175,6 +175,9 @@ class S3Store(S3Reading):
             if set(manifest.list_tree(source)[0]) != set(files):
                 raise Changed
             try:
+                # Some servers take an If-Match for an object that is gone (minio/minio#21526).
+                if self.bucket.etag(key) != claim:
+                    raise Outrun(key)
                 self._remember(key, self.bucket.swap(key, content, claim), content)
             except Outrun:
                 raise StoreError(
@@ -191,7 +194,7 @@ class S3Store(S3Reading):
 
     def _claim(self, model: str) -> tuple[int, str]:
         """The next number, which no other writer gets, and the ETag of the claim."""
-        note = new_note("claim")
+        claim = new_note("claim")
         for _ in self.tries(self.bucket.url(model)):
             numbers = {number_of(entry.key.split("/")[1]) for entry in self.bucket.entries(f"{model}/")} - {None}
             version = max((number for number in numbers if number is not None), default=0) + 1
@@ -199,7 +202,7 @@ class S3Store(S3Reading):
                 place = self.version_address(model, MAX_VERSION)
                 raise StoreError(f"{place}: is there, and no larger number exists; remove it")
             with contextlib.suppress(Outrun):
-                return version, self.bucket.swap(manifest_key(model, version), note, None)
+                return version, self.bucket.swap(manifest_key(model, version), claim, None)
         raise AssertionError("unreachable")
 
     def _contents(self, model: str) -> dict[str, str]:

@@ -13,6 +13,8 @@ from graft.serving.versions import version_folders
 
 LOOK_S = 60.0
 """Seconds after which all pointers are looked at, also where a store's mark says that none has moved."""
+FAULT_LOOK_S = 5.0
+"""The same where the pointer of a model could not be followed."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +50,8 @@ class StoreSource:
             return {}
         self._faults.pop("", None)
         self._wanted = self._look(names)
-        self._mark = mark if not self._faults else None
-        self._look_at = time.monotonic() + LOOK_S
+        self._mark = mark
+        self._look_at = time.monotonic() + (FAULT_LOOK_S if self._faults else LOOK_S)
         return self._wanted
 
     def _look(self, names: list[str]) -> dict[str, Wanted]:

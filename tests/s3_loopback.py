@@ -115,14 +115,14 @@ def s3_server() -> Iterator[S3Server]:
 
     server = S3Server()
     server.start()
-    before = dict(os.environ)
-    os.environ.update(_ENVIRONMENT, AWS_ENDPOINT_URL=server.url)
-    os.environ.pop("AWS_PROFILE", None)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {**_ENVIRONMENT, "AWS_ENDPOINT_URL": server.url}.items():
+            environment.setenv(name, value)
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "AWS_MAX_ATTEMPTS"):
+            environment.delenv(name, raising=False)
+        make_client.cache_clear()
+        yield server
     make_client.cache_clear()
-    yield server
-    make_client.cache_clear()
-    os.environ.clear()
-    os.environ.update(before)
     server.stop()
 
 

@@ -72,6 +72,32 @@ def test_a_version_that_rots_in_the_store_leaves_the_old_one_serving(s3, exports
 
 
 @pytest.mark.slow
+def test_a_store_that_fails_for_long_in_the_middle_of_a_load_is_asked_on(s3, s3_server, exports):
+    """A version that is no good is tried six times; one that cannot be fetched says nothing about itself."""
+    store = open_store(s3)
+    store.push("m", exports[0], {})
+    with (
+        EmbeddedServer(s3, poll_s=0.05, retry_s=0.05, rest_port=None) as server,
+        Client(server.grpc_address, "m") as client,
+    ):
+        denied = []
+
+        def fault(method, path):
+            if method != "GET" or not path.endswith("/m/2/saved_model.pb"):
+                return None
+            denied.append(path)
+            return 403, "AccessDenied"
+
+        s3_server.fault = fault
+        store.push("m", exports[1], {})
+        eventually(lambda: len(denied) > 8)
+        newest = client.status()[0]
+        assert newest["version"] == 2 and client.predict(X)["y"] == [1.0]
+        s3_server.plain()
+        eventually(lambda: client.predict(X)["y"] == [2.0])
+
+
+@pytest.mark.slow
 def test_graft_serve_is_a_process_that_answers_from_s3(s3, exports, tmp_path):
     store = open_store(s3)
     store.push("m", exports[0], {})

@@ -11,7 +11,7 @@ from s3_loopback import client
 from store_kinds import Objects
 
 from graft.pipeline import cli
-from graft.serving import version_cache
+from graft.serving import manifest, version_cache
 from graft.serving.pointer import StoreError, Unreachable
 from graft.serving.s3_bucket import Bucket
 from graft.serving.s3_store import S3Store
@@ -327,6 +327,31 @@ def test_a_store_that_cannot_be_reached_takes_nothing_away(store, exports, s3_se
     assert caplog.text.count("is denied") == 1, "said once, not at each poll"
     s3_server.plain()
     assert list(source.poll()["m"].versions) == [1]
+
+
+def test_names_of_files_are_kept_as_they_are(store, exports):
+    names = {"assets/wörter & +%20.txt", "assets/a b=c?d#e.txt", ".hidden/x"}
+    for name in names:
+        (exports[0] / name).parent.mkdir(exist_ok=True)
+        (exports[0] / name).write_bytes(name.encode() * 50_000)
+    store.push("m", exports[0], {})
+    assert names <= set(store.manifest("m", 1)["files"]) and store.verify("m") == []
+    path = store.version_path("m", 1)
+    assert all((path / name).read_bytes() == name.encode() * 50_000 for name in names)
+    (exports[0] / "saved_model.pb").write_bytes(b"another")
+    assert store.push("m", exports[0], {}) == 2 and store.verify("m", 2) == []
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside", "a//b", "."])
+def test_a_manifest_that_leads_out_of_its_version_writes_nothing(store, exports, files, tmp_path, name):
+    """Who can write to the store decides what is served; it must not decide what else lies on the server's disk."""
+    store.push("m", exports[0], {})
+    described = {"size": 1, "sha256": "0" * 64}
+    files.write("m/1/graft_manifest.json", manifest.encode("m", 1, "now", {name: described}, {}))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match=r"its manifest names .*; allowed: relative paths without '\.\.'"):
+        store.version_path("m", 1)
+    assert set(tmp_path.rglob("*")) - set(before) <= {tmp_path / "store-cache"}
 
 
 def test_a_mounted_copy_of_the_store_has_a_config_of_its_own(store, exports, files):

@@ -298,24 +298,35 @@ def test_a_models_config_left_behind_is_seen_and_mended(store, exports, files):
     assert store.config_follows()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(
-        st.one_of(
-            st.tuples(st.just("push"), st.integers(0, 3)),
-            st.tuples(st.just("rollback"), st.none()),
-            st.tuples(st.just("pin"), st.integers(1, 6)),
-            st.tuples(st.just("unpin"), st.none()),
-        ),
-        max_size=10,
+HISTORIES = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), st.integers(0, 3)),
+        st.tuples(st.just("rollback"), st.none()),
+        st.tuples(st.just("pin"), st.integers(1, 6)),
+        st.tuples(st.just("unpin"), st.none()),
     ),
-    st.integers(1, 3),
+    max_size=10,
 )
-def test_any_history_keeps_the_invariants(kind, history, keep):
+
+
+@settings(max_examples=25, deadline=None)
+@given(HISTORIES, st.integers(1, 3))
+def test_any_history_keeps_the_invariants(history, keep):
+    with tempfile.TemporaryDirectory() as folder:
+        keeps_the_invariants(f"{folder}/store", history, keep)
+
+
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=HISTORIES, keep=st.integers(1, 3))
+def test_any_history_on_s3_keeps_the_invariants(s3, history, keep):
+    keeps_the_invariants(f"{s3}/{next(PLACES)}", history, keep)
+
+
+def keeps_the_invariants(place, history, keep):
     """The pointer names a whole version, a pin holds against pushes, retention never takes what may be served."""
     with tempfile.TemporaryDirectory() as folder:
         sources = [saved_model(pathlib.Path(folder) / f"export{number}", f"model {number}") for number in range(4)]
-        place = f"{kind}/{next(PLACES)}"
         store = open_store(place, keep=keep)
         store.push("m", sources[0], {})
         for action, argument in history:
