@@ -80,11 +80,21 @@ def parse(written: bytes, place: str) -> dict[str, Any]:
         content = json.loads(written)
     except (ValueError, RecursionError) as error:
         raise GraftError(f"{place}: not JSON ({error})") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("files"), dict):
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not _lists_files(content.get("files")):
         raise GraftError(f"{place}: not a manifest of format {FORMAT}")
     if content.get("seal") != _seal(content):
         raise GraftError(f"{place}: the manifest was changed after it was written (its seal does not fit)")
     return content
+
+
+def _lists_files(files: Any) -> bool:
+    if not isinstance(files, dict):
+        return False
+    kinds = {"size": int, "sha256": str}
+    return all(
+        isinstance(described, dict) and all(isinstance(described.get(key), kind) for key, kind in kinds.items())
+        for described in files.values()
+    )
 
 
 def changed(source: pathlib.Path) -> StoreError:

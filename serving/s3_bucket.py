@@ -17,7 +17,7 @@ import os
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 from graft.serving.pointer import StoreError
 from graft.serving.s3_client import asking, client
@@ -190,7 +190,13 @@ class Bucket:
         """
         for attempt in range(_READS):
             with path.open("wb") as file, self._asked("GetObject", key, again=attempt < _READS - 1):
-                if self._read(key, file.write) != (size, sha256):
+
+                def write(chunk: bytes, file: IO[bytes] = file) -> None:
+                    if file.tell() + len(chunk) > size:  # who writes to the store must not fill the disk
+                        raise Changed(key)
+                    file.write(chunk)
+
+                if self._read(key, write) != (size, sha256):
                     raise Changed(key)
                 file.flush()
                 os.fsync(file.fileno())

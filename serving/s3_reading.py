@@ -198,6 +198,8 @@ class S3Reading(ModelStore):
                     content, etag = self.bucket.get(entry.key, manifest.MAX_BYTES)
                 except FileNotFoundError:
                     continue  # deleted since it was listed
+                except TooLarge:
+                    content, etag = b"", entry.etag  # a damaged manifest, which hides no other version
                 entry = dataclasses.replace(entry, etag=etag)
                 self._remember(entry.key, etag, content)
             record = Record(content, entry)

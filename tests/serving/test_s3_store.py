@@ -354,6 +354,42 @@ def test_a_manifest_that_leads_out_of_its_version_writes_nothing(store, exports,
     assert set(tmp_path.rglob("*")) - set(before) <= {tmp_path / "store-cache"}
 
 
+@pytest.mark.parametrize("content", ["huge", b"[]", b"\xff", b'{"format": 1, "files": {"a": 1}}'])
+def test_a_damaged_manifest_hides_no_other_version(store, exports, files, content, capsys):
+    for export in exports[:2]:
+        store.push("m", export, {})
+    store.push("other", exports[2], {})
+    files.write("m/1/graft_manifest.json", bytes((64 << 20) + 1) if content == "huge" else content)
+    fresh = S3Store(store.address)
+    assert fresh.models() == ["m", "other"] and fresh.versions("m") == [1, 2] and fresh.served("m") == 2
+    assert len(fresh.verify("m")) == 1 and "m/1/" in fresh.verify("m")[0]
+    assert list(StoreSource(fresh).poll()["m"].versions) == [2]
+    assert cli.main(["models", "list", "--store", store.address, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"][0]["state"] == "manifest damaged"
+    assert fresh.push("m", exports[3], {}) == 3
+
+
+def test_an_object_that_has_grown_is_not_taken_in_whole(store, exports, files, monkeypatch):
+    store.push("m", exports[0], {})
+    files.write("m/1/saved_model.pb", bytes(20 << 20))
+    written = []
+    real = version_cache.bring
+
+    def bring(content, address, download, together):
+        def watched(name, path, *rest):
+            try:
+                download(name, path, *rest)
+            finally:
+                written.append(path.stat().st_size)
+
+        return real(content, address, watched, together)
+
+    monkeypatch.setattr(version_cache, "bring", bring)
+    with pytest.raises(StoreError, match="not as the manifest says"):
+        store.version_path("m", 1)
+    assert max(written) < 1 << 20
+
+
 def test_a_mounted_copy_of_the_store_has_a_config_of_its_own(store, exports, files):
     store.push("m", exports[0], {})
     store.push("m", exports[1], {})
