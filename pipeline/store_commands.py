@@ -37,7 +37,10 @@ def _verify(args: argparse.Namespace, store: ModelStore) -> int:
     unfinished = store.unfinished()
     lines = faults or [f"{', '.join(names) or 'no model'}: every file is as its manifest says"]
     notes = [f"note: {line}" for line in (*foreign, *unfinished)]
-    answer(args, {"faults": faults, "foreign": foreign, "unfinished": unfinished}, *lines, *notes)
+    value = {"faults": faults, "foreign": foreign}
+    if not store.is_local:  # in a folder the next push removes what a dead one left, without a wait
+        value["unfinished"] = unfinished
+    answer(args, value, *lines, *notes)
     return 1 if faults else 0
 
 

@@ -9,8 +9,8 @@ from graft.serving.store import open_store
 
 
 @pytest.mark.slow
-def test_a_run_pushes_to_s3_and_the_next_is_compared_with_it(workshop, first_run, s3):
-    assert first_run.code == 0
+def test_a_run_pushes_to_s3_and_the_next_is_compared_with_it(workshop, s3, tmp_path):
+    workshop = workshop.beside(tmp_path / "workshop")
     where = ("--set", f"store={s3}")
     outcome = workshop.again(*where)
     assert (outcome.code, outcome.value["model_version"]) == (0, 1), outcome.value["reason"]

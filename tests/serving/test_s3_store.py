@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import threading
+import time
 
 import pytest
 from s3_loopback import client
@@ -186,8 +187,9 @@ def test_retention_and_a_pin_that_meet_see_one_another(s3, exports, monkeypatch)
         if b"deleted" in content and not pins:
             pins.append(threading.Thread(target=lambda: pins.append(S3Store(s3)._write_pointer("m", *target()))))
             pins[0].start()
-            while json.loads(Objects(s3).read("m/CURRENT"))["version"] != 1:
-                pass
+            end = time.monotonic() + 20
+            while json.loads(Objects(s3).read("m/CURRENT"))["version"] != 1 and time.monotonic() < end:
+                time.sleep(0.01)
         return etag
 
     def target():
