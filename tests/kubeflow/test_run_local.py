@@ -23,7 +23,7 @@ from graft.kubeflow.stand_in import StandIn, TaskRun, read_documents
 from graft.pipeline import cli
 from graft.pipeline import config as configs
 from graft.pipeline.metadata import Metadata
-from graft.serving.store import ModelStore
+from graft.serving.store import ModelStore, open_store
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ class Cluster:
 
     @property
     def store(self) -> ModelStore:
-        return ModelStore(self.folder / "models")
+        return open_store(self.folder / "models")
 
 
 @pytest.fixture(scope="module")
