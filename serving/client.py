@@ -63,7 +63,7 @@ class Prediction:
             return self.__dict__["outputs"][name]
         except KeyError:
             raise AttributeError(
-                f"the model answers {', '.join(self.__dict__.get('outputs', ()))}, not {name}"
+                f"the model answers {', '.join(sorted(self.__dict__.get('outputs', ())))}, not {name}"
             ) from None
 
 

@@ -100,7 +100,10 @@ def test_every_config_of_the_project_compiles(path, tmp_path, monkeypatch):
 
 def test_equals_the_golden_file(documents):
     stripped = copy.deepcopy(documents)
-    stripped[0].pop("sdkVersion")  # the only thing that moves with TFX
+    # What moves with TFX.
+    stripped[0].pop("sdkVersion")
+    statistics = tasks_of(stripped[0])["statistics"]["inputs"]["parameters"]["stats_options_json"]["runtimeValue"]
+    statistics["constant"] = statistics["constant"].replace('"_slice_sqls": null, ', "")
     if os.environ.get("GRAFT_RENEW_GOLDEN"):
         GOLDEN.write_text(yaml.safe_dump_all(stripped, sort_keys=True))
     assert stripped == list(yaml.safe_load_all(GOLDEN.read_text()))

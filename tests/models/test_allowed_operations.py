@@ -21,6 +21,8 @@ DANGEROUS = """
     WriteAudioSummary WriteFile WriteGraphSummary WriteSummary XlaCallModule XlaCustomCallV2 XlaHostCompute XlaLaunch
     XlaRecvFromHost XlaSendToHost _HostRecv _HostSend _Recv _Send _XlaHostComputeMlir
 """
+OF_SOME_BUILDS = ("SerializeTRTResource", "TRTEngineOp", "TfLiteSubgraphExecute")
+"""TensorFlow 2.21 has them no more."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,10 @@ def registry() -> dict[str, op_def_pb2.OpDef]:
 
 @pytest.mark.parametrize("name", DANGEROUS.split())
 def test_known_dangerous_operations_are_not_allowed(registry, name):
-    assert name in registry and name not in ALLOWED
+    assert name not in ALLOWED
+    if name not in registry and name in OF_SOME_BUILDS:
+        pytest.skip(f"this build of TensorFlow has no {name}")
+    assert name in registry
 
 
 def test_no_allowed_operation_is_given_a_file_an_address_or_a_program(registry):

@@ -42,7 +42,7 @@ def test_interrupted_write_leaves_the_old_state(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda whole: b"not a zip file", "pickled data"),
+        (lambda whole: b"not a zip file", "pickled"),
         (lambda whole: b"", "No data left in file"),
         (lambda whole: whole[: len(whole) // 2], "File is not a zip file"),
         (lambda whole: whole.replace(b"NUMPY", b"NUMPI"), "."),

@@ -47,7 +47,7 @@ def sleeper():
         for value in values:
             if value < 0:
                 raise ValueError("negative")
-            time.sleep(value / 100)
+            time.sleep(float(value) / 100)
         return values
 
     spec = tf.TensorSpec([None], tf.float32, name="values")

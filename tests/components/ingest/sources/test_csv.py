@@ -139,10 +139,9 @@ def test_missing_file(tmp_path):
 def test_a_name_that_no_file_system_can_spell(tmp_path):
     (tmp_path / "labels.csv").write_text('path,label\n"a\0b",cat\n"' + "n" * 5000 + '",dog\n')
     (chunk,) = load(request(source="csv", path="x"), str(tmp_path / "labels.csv")).chunks()
-    assert [(item.reason, item.detail) for item in chunk.read()] == [
-        ("unreadable", "embedded null byte"),
-        ("unreadable", "File name too long"),
-    ]
+    null, long = chunk.read()
+    assert null.reason == long.reason == "unreadable"
+    assert "embedded null" in null.detail and long.detail == "File name too long"
 
 
 def test_what_is_no_regular_file(tmp_path):
