@@ -2,18 +2,19 @@
 
     python mirror.py [--once] [--every SECONDS] s3://BUCKET/PREFIX FOLDER
 
-Reads PREFIX/mounted.config, which names each model with its served version, copies the versions that are not there yet,
-compares each file with the version's manifest, and only then writes FOLDER/mounted.config. So the server that polls that
-file sees the old version or the whole new one. A version that is no longer served is removed when the one after it is
-replaced too. Endpoint, region and keys come from the variables of the AWS tools.
+Reads PREFIX/mounted.config, which names each model with its served version, copies the versions that are not there
+yet, compares each file with the version's manifest, and only then writes FOLDER/mounted.config. So the server that polls
+that file sees the old version or the whole new one. A version that is no longer served is removed when the one after it
+is replaced too. Endpoint, region and keys come from the variables of the AWS tools.
 
-An error is a line on stderr, and the next round tries again; what was served stays. With --once it ends with the first
-round that succeeds. Exit code 2: the arguments are wrong.
+What it does and what fails is a line on stderr each. After an error the next round tries again; what was served stays.
+With --once it ends with the first round that succeeds. Exit code 2: the arguments are wrong.
 """
 
 import argparse
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import re
@@ -31,6 +32,8 @@ CONFIG = "mounted.config"
 MANIFEST = "graft_manifest.json"
 _ENTRY = re.compile(r'name: "([A-Za-z0-9_-][A-Za-z0-9_.-]{0,127})".*?versions: ([0-9]{1,19})', re.DOTALL)
 _MAX_BYTES = 64 << 20
+
+logger = logging.getLogger("mirror")
 
 
 class Fault(Exception):
@@ -112,13 +115,13 @@ class Mirror:
         (whole / MANIFEST).write_bytes(content)
         (self._folder / model).mkdir(exist_ok=True)
         whole.replace(self._folder / model / version)
-        print(f"{model} {version}: copied", flush=True)
+        logger.info("%s %s: copied", model, version)
 
     def _remove_all_but(self, kept: set[tuple[str, str]]) -> None:
         for path in self._folder.glob("*/*"):
             if path.is_dir() and path.name.isdecimal() and (path.parent.name, path.name) not in kept:
                 shutil.rmtree(path)
-                print(f"{path.parent.name} {path.name}: removed", flush=True)
+                logger.info("%s %s: removed", path.parent.name, path.name)
 
 
 def _ended(number: int, _frame: types.FrameType | None) -> None:
@@ -135,10 +138,13 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("folder", type=pathlib.Path)
     args = parser.parse_args(words)
     signal.signal(signal.SIGTERM, _ended)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    logging.getLogger("boto3").setLevel(logging.WARNING)
     try:
         mirror = Mirror(args.store, args.folder)
     except Fault as fault:
-        print(fault, file=sys.stderr)
+        logger.error("%s", fault)
         return 2
     while True:
         try:
@@ -146,7 +152,7 @@ def main(words: list[str] | None = None) -> int:
             if args.once:
                 return 0
         except Exception as error:  # whatever it is, the server goes on with what it has
-            print(f"{type(error).__name__}: {error}; the copy stays as it is", file=sys.stderr, flush=True)
+            logger.error("%s: %s; the copy stays as it is", type(error).__name__, error)
         time.sleep(args.every)
 
 
