@@ -167,7 +167,9 @@ def _customise(one: dict[str, Any], kustomization: dict[str, Any]) -> None:
 
 
 def templates(one: dict[str, Any]) -> list[dict[str, Any]]:
-    """The pod templates of an object."""
+    """The pod templates of an object; a pod is its own."""
+    if one["kind"] == "Pod":
+        return [one]
     spec = one.get("spec", {})
     if one["kind"] == "CronJob":
         spec = spec["jobTemplate"]["spec"]

@@ -1,4 +1,4 @@
-"""The manifests hold: to Kubernetes' published schema, to each other, to what a pod may do, and to Graft's own commands.
+"""The manifests hold: to Kubernetes' published schema, to each other, to what a pod may do, and to Graft's commands.
 
 Kinds of Kubernetes are held to the models of the official client, which are generated from its OpenAPI. Kustomization
 and InferenceService have none there: they are held to small checkers that name their sources (kustomize_for_tests,
@@ -34,7 +34,13 @@ from graft.serving.launch import serve_command
 TOP = pathlib.Path(__file__).parents[2]
 MANIFESTS = TOP / "kubeflow" / "manifests"
 OVERLAYS = sorted(path.name for path in (MANIFESTS / "overlays").iterdir())
-BESIDE = {"volume-serving": "volume", "volume-kserve": "volume", "s3-serving": "s3", "s3-kserve": "s3"}
+BESIDE = {
+    "files": "volume",
+    "volume-serving": "volume",
+    "volume-kserve": "volume",
+    "s3-serving": "s3",
+    "s3-kserve": "s3",
+}
 """What an overlay is applied beside."""
 FILES = sorted(MANIFESTS.rglob("*.yaml"))
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -3,9 +3,9 @@
     python mirror.py [--once] [--every SECONDS] s3://BUCKET/PREFIX FOLDER
 
 Reads PREFIX/mounted.config, which names each model with its served version, copies the versions that are not there
-yet, compares each file with the version's manifest, and only then writes FOLDER/mounted.config. So the server that polls
-that file sees the old version or the whole new one. A version that is no longer served is removed when the one after it
-is replaced too. Endpoint, region and keys come from the variables of the AWS tools.
+yet, compares each file with the version's manifest, and only then writes FOLDER/mounted.config. So the server that
+polls that file sees the old version or the whole new one. A version that is no longer served is removed when the one
+after it is replaced too. Endpoint, region and keys come from the variables of the AWS tools.
 
 What it does and what fails is a line on stderr each. After an error the next round tries again; what was served stays.
 With --once it ends with the first round that succeeds. Exit code 2: the arguments are wrong.
