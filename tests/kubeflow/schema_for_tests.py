@@ -56,7 +56,7 @@ def _value(value: Any, kind: str, where: str) -> Iterator[str]:
             return
         for place, item in enumerate(value):
             yield from _value(item, listed[1], f"{where}[{place}]")
-    elif mapped := re.fullmatch(r"dict\(str, (.+)\)", kind):
+    elif mapped := re.fullmatch(r"dict[(\[]str, (.+)[)\]]", kind):
         if not isinstance(value, dict):
             yield f"{where}: {value!r} is no mapping"
             return

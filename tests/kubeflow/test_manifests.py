@@ -343,6 +343,13 @@ def test_the_server_follows_the_store_as_graft_serve_does(built):
     assert metrics == f'prometheus_config {{ enable: true path: "{path}" }}\n'
 
 
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_no_pod_gets_a_proxy(built, name):
+    """Istio's would keep Jobs from ending."""
+    labels = [template["metadata"]["labels"] for item in built[name] for template in kustomize.templates(item)]
+    assert [held for held in labels if held.get("sidecar.istio.io/inject") != "false"] == []
+
+
 def test_an_update_leaves_no_gap(built):
     spec = one(built["volume-serving"], "Deployment")["spec"]
     assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
