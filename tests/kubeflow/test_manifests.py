@@ -427,7 +427,7 @@ def push(bucket, version, content=b"weights", listed=None):
     told = {name: {"size": len(held), "sha256": hashlib.sha256(held).hexdigest()} for name, held in files.items()}
     manifest = json.dumps({"files": told | (listed or {})}).encode()
     bucket.put_object(Key=f"production/flowers/{version}/graft_manifest.json", Body=manifest)
-    config = model_config.format_models_config([("flowers", pathlib.PurePosixPath("/mnt/models/flowers"), version)])
+    config = model_config.format_models_config([("flowers", "/mnt/models/flowers", version)])
     bucket.put_object(Key="production/mounted.config", Body=config.encode())
     return config
 
