@@ -30,12 +30,12 @@ help: ## what each target does
 
 install: .venv/.installed ## the locked environment in .venv
 
-.venv/.installed: requirements.lock setup.py scripts/preflight.sh
+.venv/.installed: requirements.lock requirements-tfx121.lock setup.py scripts/preflight.sh scripts/stack.sh
 	@scripts/preflight.sh "$(PYTHON)"
 	@$(MAKE) -s $(UV)
 	@test -x $(BIN)/python || $(UV) venv -q .venv --python "$(PYTHON)"
 	@echo "installing the locked environment (about 3.6 GB) ..."
-	@$(UV) pip sync -q --require-hashes --compile-bytecode requirements.lock
+	@$(UV) pip sync -q --require-hashes --compile-bytecode $$(scripts/stack.sh "$(PYTHON)")
 	@$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -82,6 +82,7 @@ $(UV): requirements-uv.lock
 
 lock: $(UV) ## renews the locks from setup.py and pyproject.toml
 	@$(UV) pip compile -q setup.py --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
+	@$(UV) pip compile -q setup.py --config-file requirements-tfx121.toml --extra dev --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements-tfx121.lock
 	@echo pip-audit | $(UV) pip compile -q - --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements-audit.lock
 	@echo uv | $(UV) pip compile -q - --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements-uv.lock
 

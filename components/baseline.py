@@ -43,7 +43,7 @@ def require_unchanged(
         return
     version, held = (name if name == NOTHING else f"version {name}" for name in (now, compared))
     raise GraftError(
-        f"{store.path}: {model} {version} is served now, but the gates held this model against {held}: another run "
+        f"{store.address}: {model} {version} is served now, but the gates held this model against {held}: another run "
         "pushed, or the pointer was moved, while this one ran. Nothing was pushed; run again"
     )
 
@@ -60,8 +60,8 @@ def find_baseline(store: ModelStore, model: str, run_key: str) -> dict[str, Any]
         run_key: identity of what goes into the candidate (`pipeline.prepare.run_key`); empty if not known.
 
     Returns:
-        {version, path, best}, or None where nothing is served; `best` is {version, path} of the best version so far,
-        None where that is the served one, or was deleted.
+        {version, path, best}, or None where nothing is served; `path` is its address in the store; `best` is {version,
+        path} of the best version so far, None where that is the served one, or was deleted.
     """
     version = store.served(model)
     if version is None:
@@ -78,8 +78,8 @@ def find_baseline(store: ModelStore, model: str, run_key: str) -> dict[str, Any]
     known = best in store.versions(model)
     return {
         "version": version,
-        "path": str(store.version_path(model, version)),
-        "best": {"version": best, "path": str(store.version_path(model, best))} if known else None,
+        "path": store.version_address(model, version),
+        "best": {"version": best, "path": store.version_address(model, best)} if known else None,
     }
 
 

@@ -57,8 +57,9 @@ def compile_pipeline(
     spec["defaultPipelineRoot"] = options.pipeline_root
     name_for_argo(spec)
     names = {stage.name: _hyphens(stage.name) for stage in stages.enabled(config)}
-    for stage in stages.enabled(config):
-        tasks.dress(spec, stage, names[stage.name], options)
+    found = list(stages.enabled(config))
+    for place, stage in enumerate(found):
+        tasks.dress(spec, stage, names, found[:place], options)
     pods = {f"{stage}_executor": options.pod(stage) for stage in names}
     if options.report:
         last_tasks.add_report(spec, config, options, names)

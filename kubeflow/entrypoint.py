@@ -62,12 +62,18 @@ def execute(
 
     Returns:
         by name of the output: local path and properties of each artifact.
+
+    Raises:
+        GateClosed: an earlier stage has a closed gate.
     """
     from tfx.dsl.components.base import base_beam_executor, base_executor
 
     for name, found in task["inputs"].items():
         for held in found:
             handover.check_whole(name, held)
+    for stage, held in task["verdicts"].items():
+        handover.check_whole(stage, held)
+        gates.check(stage, gates.read_gates(held["uri"]))
     executor_class = imported(executor_class_path)
     inputs, outputs = (
         {name: [_artifact(one) for one in found] for name, found in task[side].items()}

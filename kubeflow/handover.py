@@ -67,7 +67,8 @@ def below_root(uri: str) -> pathlib.Path:
 def mended(given: Json, inputs_spec: Json) -> Json:
     """An `ExecutorInput` whose artifacts have types and local paths, without what is not the component's.
 
-    Parameters of the run stand in place of their marks, and are in `run` by name.
+    Parameters of the run stand in place of their marks, and are in `run` by name. Verdicts of earlier stages are in
+    `verdicts` by stage.
 
     Args:
         given: as the driver made it.
@@ -80,7 +81,11 @@ def mended(given: Json, inputs_spec: Json) -> Json:
     inputs, outputs = given.get("inputs", {}), given.get("outputs", {})
     types = inputs_spec.get("artifacts", {})
     found: Json = {}
+    verdicts: Json = {}
     for name, held in inputs.get("artifacts", {}).items():
+        if name.startswith(parameters.GATE):
+            verdicts[name.removeprefix(parameters.GATE)] = local(held["artifacts"][0])
+            continue
         if name not in types:
             raise GraftError(f"input {name!r} is none of the component's; allowed: {', '.join(sorted(types))}")
         found[name] = [
@@ -110,6 +115,7 @@ def mended(given: Json, inputs_spec: Json) -> Json:
             if not name.startswith(prefix)
         },
         "run": run,
+        "verdicts": verdicts,
         "output_file": outputs["outputFile"],
     }
 
@@ -172,7 +178,11 @@ def told(outputs: Mapping[str, list[tuple[str, Mapping[str, Any]]]], common: Map
 
 
 def keep_empty_folders(folder: pathlib.Path) -> None:
-    """Puts an empty hidden file into each folder that has nothing else, so that it survives the way through a store."""
+    """Puts an empty hidden file into each folder that has nothing else, so that it survives the way through a store.
+
+    The folder itself is made if it is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     for empty in [path for path in _folders(folder) if not any(path.iterdir())]:
         (empty / _KEPT).touch()
 

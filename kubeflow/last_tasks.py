@@ -35,7 +35,7 @@ def add_report(spec: Json, config: Config, options: KubeflowOptions, names: dict
     artifacts, kinds = {}, {}
     for stage in stages.enabled(config):
         component = spec["components"][dag[names[stage.name]]["componentRef"]["name"]]
-        for output in stage.shown:
+        for output in dict.fromkeys((*stage.shown, *([stage.gate] if stage.gate else []))):
             key = f"{stage.name}{BETWEEN}{output}"
             artifacts[key] = {"taskOutputArtifact": {"producerTask": names[stage.name], "outputArtifactKey": output}}
             kinds[key] = {"artifactType": component["outputDefinitions"]["artifacts"][output]["artifactType"]}

@@ -36,6 +36,9 @@ REQUIRED = (DATA, TEACHER, SCHEMA)
 PREFIX = "graft_"
 """Of the names of a task's inputs that are no settings of its executor."""
 
+GATE = f"{PREFIX}gate_"
+"""Of the inputs with the verdicts of earlier stages, before the name of the stage."""
+
 RUN = "run"
 """The run itself, which Kubeflow knows; only for tasks that are never cached."""
 

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from graft.components import gates
@@ -66,7 +67,8 @@ def work(given: Json) -> None:
     _place(places["run"]).write_text(json.dumps(result.to_json(), indent=1), encoding="utf-8")
     _place(places["lineage"]).write_text(json.dumps(describe_run(executions), indent=1), encoding="utf-8")
     _place(places["metrics"]).touch()
-    metrics = {name: value for name, value in result.metrics.items() if isinstance(value, (int, float))}
+    # Of JSON, which knows no NaN.
+    metrics = {n: value for n, value in result.metrics.items() if isinstance(value, (int, float)) and isfinite(value)}
     metrics |= {f"gate {gate.name}": int(gate.passed) for gate in result.gates}
     said: Mapping[str, Json] = {"metrics": metrics, "run": {"status": result.status}}
     found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {

@@ -1,5 +1,6 @@
 """What the tasks of a compiled file need beyond what TFX writes: parameters, cache, retries, resources, variables."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graft.kubeflow import parameters
@@ -19,16 +20,19 @@ _RUN = "{{$.pipeline_job_uuid}}"
 """In whose place Kubeflow's driver puts the id of the run."""
 
 
-def dress(spec: Json, stage: Stage, name: str, options: KubeflowOptions) -> None:
+def dress(
+    spec: Json, stage: Stage, names: Mapping[str, str], before: Sequence[Stage], options: KubeflowOptions
+) -> None:
     """Completes the task of a stage in place.
 
     Args:
         spec: the pipeline spec.
         stage: the stage.
-        name: of its task.
+        names: name of the task of each stage.
+        before: the stages before it.
         options: the section `kubeflow`.
     """
-    task, pod = spec["root"]["dag"]["tasks"][name], options.pod(stage.name)
+    task, pod = spec["root"]["dag"]["tasks"][names[stage.name]], options.pod(stage.name)
     component = spec["components"][task["componentRef"]["name"]]
     held = task.setdefault("inputs", {}).setdefault("parameters", {})
     named = {found for given in held.values() for found in parameters.marks(given["runtimeValue"]["constant"])}
@@ -40,8 +44,26 @@ def dress(spec: Json, stage: Stage, name: str, options: KubeflowOptions) -> None
     manage(task, pod, pod.cache and not stage.looks_up)
     container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
     equip(container, pod, options)
-    if options.report and stage.accepts_blessed_only:
-        container["args"].append(DEFER)
+    if stage.accepts_blessed_only:
+        for earlier in before:
+            if earlier.gate is not None:
+                _hold_against(spec, task, component, names[earlier.name], earlier)
+        if options.report:
+            container["args"].append(DEFER)
+
+
+def _hold_against(spec: Json, task: Json, component: Json, producer: str, earlier: Stage) -> None:
+    """Gives a task the verdict of an earlier stage, at which the entrypoint looks before all else.
+
+    A local run stops at a gate. Here only a task that takes the verdict as an input does.
+    """
+    key = parameters.GATE + earlier.name
+    made = spec["components"][spec["root"]["dag"]["tasks"][producer]["componentRef"]["name"]]["outputDefinitions"]
+    kind = made["artifacts"][earlier.gate]["artifactType"]
+    component["inputDefinitions"].setdefault("artifacts", {})[key] = {"artifactType": kind}
+    source = {"producerTask": producer, "outputArtifactKey": earlier.gate}
+    task["inputs"].setdefault("artifacts", {})[key] = {"taskOutputArtifact": source}
+    task["dependentTasks"] = sorted({*task.get("dependentTasks", ()), producer})
 
 
 def connect(spec: Json, task: Json, component: Json, names: set[str]) -> None:

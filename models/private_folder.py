@@ -15,16 +15,31 @@ def hub_cache() -> pathlib.Path:
     Raises:
         GraftError: it cannot be made, or others may write there.
     """
-    given = os.environ.get("TFHUB_CACHE_DIR")
-    cache = pathlib.Path(given or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "graft", "hub"))
+    return _cache("TFHUB_CACHE_DIR", "hub", "downloaded backbones")
+
+
+def store_cache() -> pathlib.Path:
+    """Where versions of a model store on S3 are kept.
+
+    That is `$GRAFT_STORE_CACHE`, else `graft/store` under `$XDG_CACHE_HOME` or `~/.cache`.
+
+    Raises:
+        GraftError: it cannot be made, or others may write there.
+    """
+    return _cache("GRAFT_STORE_CACHE", "store", "versions of a model store")
+
+
+def _cache(variable: str, name: str, kept: str) -> pathlib.Path:
+    given = os.environ.get(variable)
+    cache = pathlib.Path(given or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "graft", name))
     try:
         cache = cache.expanduser()
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:  # a RuntimeError where there is no home
         raise GraftError(
-            f"{cache}: cannot be made to keep downloaded backbones: {error}; name another folder as TFHUB_CACHE_DIR"
+            f"{cache}: cannot be made to keep {kept}: {error}; name another folder as {variable}"
         ) from error
-    require_private(cache, "name another folder as TFHUB_CACHE_DIR")
+    require_private(cache, f"name another folder as {variable}")
     return cache
 
 

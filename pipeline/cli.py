@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--root", default="runs/demo", help="folder to work in (default: runs/demo)")
 
     serve = add("serve", _serve, "serve a model store over gRPC and REST")
-    serve.add_argument("store", help="folder of the model store")
+    serve.add_argument("store", help="the model store: a folder or s3://BUCKET/PREFIX")
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1; the real server takes all)")
     serve.add_argument("--grpc-port", type=int, default=8500, help="0: a free one (default: 8500)")
     serve.add_argument("--rest-port", type=int, default=8501, help="0: a free one, -1: no REST (default: 8501)")
@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("model", nargs="?" if name in ("list", "verify") else None, help="name of the model")
         if name in ("rollback", "pin", "verify"):
             verb.add_argument("version", type=int, nargs=None if name == "pin" else "?", help="version")
-        verb.add_argument("--store", default="runs/store", help="folder of the model store (default: runs/store)")
+        verb.add_argument("--store", default="runs/store", help="folder, or s3://BUCKET/PREFIX (default: runs/store)")
 
     runs = add("runs", _runs, "list the runs of the pipelines, from their metadata stores")
     runs.add_argument("name", nargs="?", help="name of the pipeline; all if absent")
@@ -165,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     lineage = add("lineage", _lineage, "which data, code, backbone, config and metrics made a pushed version")
     lineage.add_argument("version", help="version in the model store")
     lineage.add_argument("--name", help="name of the pipeline; may be left out if there is one only")
-    lineage.add_argument("--store", help="folder of the store; needed if the version was pushed to several")
+    lineage.add_argument("--store", help="the store; needed if the version was pushed to several")
     lineage.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
 
     backbone_command.add_commands(commands, add)
@@ -295,9 +295,9 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _only_model(store: str) -> str:
     """The model to ask for where --model is left out."""
-    from graft.serving.store import ModelStore
+    from graft.serving.store import open_store
 
-    names = ModelStore(store).models()
+    names = open_store(store).models()
     if len(names) != 1:
         raise GraftError(f"--model: {store} holds {len(names)} models ({', '.join(names)}); say which one to ask")
     return names[0]
@@ -339,12 +339,12 @@ def _explain_run(args: argparse.Namespace) -> int:
 def _lineage(args: argparse.Namespace) -> int:
     from graft.pipeline.lineage import describe_lineage
     from graft.pipeline.metadata import Metadata
-    from graft.serving.store import ModelStore
+    from graft.serving.store import open_store
 
     found = _pipelines(args.root, args.name)
     if len(found) > 1:
         raise GraftError(f"{args.root}: several pipelines ({', '.join(p.name for p in found)}); choose one with --name")
-    store = ModelStore(args.store) if args.store else None
+    store = open_store(args.store) if args.store else None
     if store:
         store.models()  # a mistyped path must fail, not become a store
     value, text = describe_lineage(Metadata(found[0]), args.version, store.store_id if store else None)

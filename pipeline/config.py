@@ -130,7 +130,10 @@ class Config(_Section):
     gates: GateOptions = GateOptions()
     serving_check: ServingCheckOptions = ServingCheckOptions()
     push: PushOptions = PushOptions()
-    store: str = pydantic.Field("runs/store", description="Folder of the model store.")
+    store: str = pydantic.Field(
+        "runs/store",
+        description="The model store: a folder, or `s3://BUCKET/PREFIX` (docs/serving.md).",
+    )
     root: str = pydantic.Field("runs", description="Folder of metadata, artifacts, checkpoints and reports.")
 
     @pydantic.model_validator(mode="after")

@@ -14,10 +14,13 @@ from graft.models.errors import GraftError
 from graft.models.hashing import backbone_hash, hash_folder, hash_json, require_identity
 from graft.models.inputs import make_input
 from graft.models.options import BackboneOptions
+from graft.models.private_folder import store_cache
 from graft.models.targets import make_target
 from graft.pipeline.config import Config
 from graft.serving import pointer
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
+from graft.serving.store_kind import S3
+from graft.serving.versions import version_number
 
 _PACKAGES = ("components", "models", "serving")
 _LIBRARIES = (
@@ -40,13 +43,18 @@ def check_paths(config: Config) -> None:
     no way to quote a character.
 
     Raises:
-        GraftError: `root`, `store`, the folder of the backbone or that of a teacher holds one.
+        GraftError: `root`, `store`, the folder of the backbone or that of a teacher holds one; for what lies on S3,
+            the folder of the local copies does.
     """
     folders = {"root": config.root, "store": config.store}
     if pathlib.Path(config.backbone.handle).is_dir():
         folders["backbone.handle"] = config.backbone.handle
     if taught := getattr(config.transfer, "teacher", None):
         folders[teacher.KEY] = taught
+    remote = [key for key, folder in folders.items() if folder.startswith(S3)]
+    if remote:
+        folders = {key: folder for key, folder in folders.items() if key not in remote}
+        folders["GRAFT_STORE_CACHE"] = str(store_cache())
     for key, folder in folders.items():
         path = str(pathlib.Path(folder).absolute())
         if found := _PATTERN.search(path):
@@ -104,18 +112,41 @@ def pinned_transfer(config: Config) -> dict[str, Any]:
 def teacher_folder(given: str) -> pathlib.Path:
     """Where a teacher lies: an exported model, a version in a store, or the served version of a model there.
 
+    One in a store on S3 is brought into the cache of this machine.
+
     Raises:
         GraftError: nothing of the kind lies there.
     """
+    if given.startswith(S3):
+        return _remote_teacher(given)
     path = pathlib.Path(given)
     if (path / "saved_model.pb").is_file():
         return path
     if (path / pointer.NAME).is_file():
-        store = ModelStore(path.absolute().parent)
+        store = open_store(path.absolute().parent)
         version = store.served(path.absolute().name)
         if version is not None:
             return store.version_path(path.absolute().name, version)
-    raise GraftError(
+    raise _no_teacher(given)
+
+
+def _remote_teacher(given: str) -> pathlib.Path:
+    parent, _, last = given.rstrip("/").rpartition("/")
+    version = version_number(last)
+    if version is not None:
+        parent, _, last = parent.rpartition("/")
+    if not parent.startswith(S3) or parent == S3:
+        raise _no_teacher(given)
+    store = open_store(parent)
+    if version is None:
+        version = store.served(last)
+    if version not in store.versions(last):
+        raise _no_teacher(given)
+    return store.version_path(last, version)
+
+
+def _no_teacher(given: str) -> GraftError:
+    return GraftError(
         f"{teacher.KEY}: {given!r} is neither an exported model nor a model of a store; allowed: the folder of a "
         "SavedModel that Graft exported, STORE/MODEL or STORE/MODEL/VERSION"
     )

@@ -25,7 +25,7 @@ from graft.pipeline.progress_view import ProgressView
 from graft.pipeline.result import RunResult
 from graft.pipeline.running import StageRun, one_run_at_a_time
 from graft.pipeline.stages.base import Keys
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 log = logging.getLogger(__name__)
 
@@ -231,7 +231,8 @@ def _run_graph(config: Config, root: pathlib.Path, follower: "_Follower", from_s
 
 def make_keys(config: Config) -> Keys:
     """Looks at data, code, backbone, schema and store."""
-    store = ModelStore(config.store)
+    store = open_store(config.store)
+    store.require_writable()
     data, code = fingerprint(config.request()), prepare.code_version()
     backbone = prepare.backbone_identity(config.backbone)
     transfer = prepare.pinned_transfer(config)

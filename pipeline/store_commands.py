@@ -5,13 +5,13 @@ from typing import Any
 
 from graft.models.errors import GraftError
 from graft.pipeline.output import answer, table
-from graft.serving import store_check
-from graft.serving.store import ModelStore, PointerError
+from graft.serving.pointer import PointerError
+from graft.serving.store import ModelStore, open_store
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs one verb; returns 1 if `verify` found a fault, else 0."""
-    store = ModelStore(args.store)
+    store = open_store(args.store)
     if args.verb == "verify":
         return _verify(args, store)
     if args.verb == "list":
@@ -31,17 +31,22 @@ def run(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace, store: ModelStore) -> int:
     names = [args.model] if args.model else store.models()
     faults = [fault for name in names for fault in store.verify(name, args.version)]
-    foreign = [] if args.model else store_check.foreign(store)
-    if not args.model and not store_check.config_follows(store):
+    foreign = [] if args.model else store.foreign()
+    if not args.model and not store.config_follows():
         faults.append("models.config: does not say what the pointers say; any change of the store writes it anew")
+    unfinished = store.unfinished()
     lines = faults or [f"{', '.join(names) or 'no model'}: every file is as its manifest says"]
-    answer(args, {"faults": faults, "foreign": foreign}, *lines, *(f"note: {line}" for line in foreign))
+    notes = [f"note: {line}" for line in (*foreign, *unfinished)]
+    value = {"faults": faults, "foreign": foreign}
+    if not store.is_local:  # in a folder the next push removes what a dead one left, without a wait
+        value["unfinished"] = unfinished
+    answer(args, value, *lines, *notes)
     return 1 if faults else 0
 
 
 def _list(args: argparse.Namespace, store: ModelStore) -> int:
     rows = [row for name in ([args.model] if args.model else store.models()) for row in _rows(store, name)]
-    foreign = [] if args.model else store_check.foreign(store)
+    foreign = [] if args.model else store.foreign()
     value = [dict(zip(("model", "version", "time", "state"), row, strict=True)) for row in rows]
     shown = table(rows, ("model", "version", "pushed", "state"))
     answer(args, {"models": value, "foreign": foreign}, *shown, *(f"note: {line}" for line in foreign))
@@ -56,7 +61,7 @@ def _rows(store: ModelStore, name: str) -> list[tuple[Any, ...]]:
         served, words = store.served(name), "served, for CURRENT is damaged"  # the store logs in what way
     else:
         if pointer is None:
-            raise GraftError(f"{store.path}: no model {name}; there are: {', '.join(store.models()) or 'none'}")
+            raise GraftError(f"{store.address}: no model {name}; there are: {', '.join(store.models()) or 'none'}")
         served, words = pointer.version, "served, pinned" if pointer.pinned else "served"
     rows = []
     for version in store.versions(name):

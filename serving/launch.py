@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from graft.models.errors import GraftError
-from graft.serving.store import ModelStore
+from graft.serving.store import ModelStore, open_store
 
 BINARY = "tensorflow_model_server"
 CONFIG_POLL_S = 1
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def serve_command(
-    binary: str, config: pathlib.Path, grpc_port: int, rest_port: int | None, extra: tuple[str, ...] = ()
+    binary: str, config: str, grpc_port: int, rest_port: int | None, extra: tuple[str, ...] = ()
 ) -> list[str]:
     """The command line of a real TensorFlow Serving that follows `models.config`; `rest_port` None leaves REST off."""
     return [
@@ -53,11 +53,12 @@ def serve(
     The first signal lets calls under way end (health says NOT_SERVING); a second one ends at once.
 
     Args:
-        store: the store whose pointers are followed.
+        store: the store whose pointers are followed, or its address.
         grpc_port: 0 takes a free one (embedded server only).
         rest_port: as `grpc_port`; None leaves REST off.
         host: address to listen on (embedded server only, 127.0.0.1 by default; the real one listens on all).
-        embedded: True or False chooses the server; None takes the real one where it is on the PATH.
+        embedded: True or False chooses the server; None takes the real one where it is on the PATH and can read the
+            store.
         drain_s: seconds for calls under way.
         freeze: as for `serving.server.EmbeddedServer`; only there can it be turned off.
         trusted: as for `serving.server.EmbeddedServer`; the real server trusts every model.
@@ -75,11 +76,20 @@ def serve(
         StoreError: there is no store.
         FileNotFoundError: `embedded=False` and the real server is not on the PATH.
     """
-    store = store if isinstance(store, ModelStore) else ModelStore(store)
+    store = store if isinstance(store, ModelStore) else open_store(store)
     store.models()  # a mistyped path must fail now, not wait for a first version
     binary = shutil.which(BINARY)
     if embedded is False and binary is None:
         raise FileNotFoundError(f"{BINARY} is not on the PATH")
+    if not store.is_local and not embedded:
+        if embedded is False:
+            raise GraftError(
+                f"{BINARY} reads no s3:// since version 2.7, so it cannot serve {store.address}; use the embedded "
+                "server, or give it a copy of the store with mounted.config"
+            )
+        if binary is not None:
+            logger.info("%s reads no s3://: not used", binary)
+            binary = None
     if binary is not None and not embedded:
         asked = {
             "host": host is not None,
@@ -95,9 +105,9 @@ def serve(
                 f"{binary} listens on all interfaces, at the ports given, and has no option for: {', '.join(unknown)}; "
                 "leave that out or use the embedded server (--embedded)"
             )
-        logger.info("serving %s with %s (it listens on all interfaces)", store.path, binary)
+        logger.info("serving %s with %s (it listens on all interfaces)", store.address, binary)
         return _run_real(serve_command(binary, store.write_models_config(), grpc_port, rest_port, extra))
-    logger.info("serving %s with Graft's embedded server", store.path)
+    logger.info("serving %s with Graft's embedded server", store.address)
     return _run_embedded(
         store, grpc_port, rest_port, host or "127.0.0.1", drain_s, on_ready, freeze, trusted, timeout_s, observers
     )

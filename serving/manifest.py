@@ -7,10 +7,12 @@ from typing import Any
 from graft.models import durable
 from graft.models.errors import GraftError
 from graft.models.hashing import hash_file, hash_json
+from graft.serving.pointer import StoreError
 
 NAME = "graft_manifest.json"
 FORMAT = 1
-_MAX_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
+"""Largest manifest that is read."""
 
 
 def list_tree(folder: pathlib.Path) -> tuple[list[str], list[str]]:
@@ -66,16 +68,38 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     """The manifest of the version in `folder`. Raises GraftError if it is missing, unreadable or was altered."""
     path = folder / NAME
     try:
-        content = json.loads(durable.read_small(path, _MAX_BYTES))
+        content = durable.read_small(path, MAX_BYTES)
     except OSError as error:
         raise GraftError(f"{path}: {error.strerror}; a whole version has this file") from error
+    return parse(content, str(path))
+
+
+def parse(written: bytes, place: str) -> dict[str, Any]:
+    """The manifest that `written` is. Raises GraftError, which names `place`, if it is none or was altered."""
+    try:
+        content = json.loads(written)
     except (ValueError, RecursionError) as error:
-        raise GraftError(f"{path}: not JSON ({error})") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("files"), dict):
-        raise GraftError(f"{path}: not a manifest of format {FORMAT}")
+        raise GraftError(f"{place}: not JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not _lists_files(content.get("files")):
+        raise GraftError(f"{place}: not a manifest of format {FORMAT}")
     if content.get("seal") != _seal(content):
-        raise GraftError(f"{path}: the manifest was changed after it was written (its seal does not fit)")
+        raise GraftError(f"{place}: the manifest was changed after it was written (its seal does not fit)")
     return content
+
+
+def _lists_files(files: Any) -> bool:
+    if not isinstance(files, dict):
+        return False
+    kinds = {"size": int, "sha256": str}
+    return all(
+        isinstance(described, dict) and all(isinstance(described.get(key), kind) for key, kind in kinds.items())
+        for described in files.values()
+    )
+
+
+def changed(source: pathlib.Path) -> StoreError:
+    """The error of a push whose source did not hold still."""
+    return StoreError(f"{source} changed while it was copied; push again when its writer has ended")
 
 
 def leaving_links(folder: pathlib.Path, root: pathlib.Path) -> list[str]:
@@ -112,6 +136,11 @@ def problems(folder: pathlib.Path, store: pathlib.Path | None = None) -> list[st
         found = describe(folder)
     except (GraftError, OSError, RuntimeError) as error:
         return [str(error)]
+    return differences(expected, found)
+
+
+def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """What of the files `found` is not as `expected`, both as `describe` gives them: one line a fault."""
     faults = [f"{name}: missing" for name in sorted(expected.keys() - found.keys())]
     faults += [f"{name}: not in the manifest" for name in sorted(found.keys() - expected.keys())]
     for name in sorted(expected.keys() & found.keys()):

@@ -1,10 +1,9 @@
 """The text form of TensorFlow Serving's ModelServerConfig, written without importing TensorFlow."""
 
 import json
-import pathlib
 
 
-def format_models_config(models: list[tuple[str, pathlib.Path, int]]) -> str:
+def format_models_config(models: list[tuple[str, str, int]]) -> str:
     """A `model_config_list` that pins each model to one version.
 
     Args:
@@ -14,7 +13,7 @@ def format_models_config(models: list[tuple[str, pathlib.Path, int]]) -> str:
         Text for `--model_config_file`; with `--model_config_file_poll_wait_seconds` the real server follows it.
     """
     entries = [
-        f"  config {{\n    name: {_quoted(name)}\n    base_path: {_quoted(str(base))}\n"
+        f"  config {{\n    name: {_quoted(name)}\n    base_path: {_quoted(base)}\n"
         '    model_platform: "tensorflow"\n'
         f"    model_version_policy {{ specific {{ versions: {version} }} }}\n  }}\n"
         for name, base, version in models

@@ -9,15 +9,24 @@ from graft.models import durable
 from graft.models.errors import GraftError
 
 NAME = "CURRENT"
-_MAX_BYTES = 1 << 16
+MAX_BYTES = 1 << 16
+"""Largest file that is read as a pointer."""
 
 
 class StoreError(GraftError):
     """A request the store refuses, or a fault in its files."""
 
 
+class Unreachable(StoreError):
+    """A store gives no answer that more questions would change: no way there, no right, no bucket."""
+
+
 class PointerError(StoreError):
     """The CURRENT file of a model is missing, unreadable or names a version that is not there."""
+
+
+class NoPointerError(PointerError):
+    """There is no CURRENT file, though the model has versions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,22 +50,28 @@ class Pointer:
         return json.dumps(dataclasses.asdict(self), indent=1).encode()
 
 
-def read(path: pathlib.Path) -> Pointer:
-    """Raises FileNotFoundError if there is no file, PointerError if it cannot be read or is no pointer."""
+def read(path: pathlib.Path) -> bytes:
+    """The content of a pointer's file. Raises FileNotFoundError if there is none, PointerError if it cannot be read."""
     try:
-        content = json.loads(durable.read_small(path, _MAX_BYTES))
-        pointer = Pointer(content["version"], content["pinned"], content["previous"], content["time"])
+        return durable.read_small(path, MAX_BYTES)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise PointerError(f"{path}: {error.strerror}") from error
+
+
+def parse(content: bytes, place: str) -> Pointer:
+    """The pointer that `content` is. Raises PointerError, which names `place`, if it is none."""
+    try:
+        read = json.loads(content)
+        pointer = Pointer(read["version"], read["pinned"], read["previous"], read["time"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise PointerError(f"{path}: not a pointer ({error!r})") from error
+        raise PointerError(f"{place}: not a pointer ({error!r})") from error
     kinds = {"version": int, "pinned": bool, "previous": int | None, "time": str}
     for field, kind in kinds.items():
         value = getattr(pointer, field)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise PointerError(f"{path}: not a pointer ({field} is {getattr(pointer, field)!r})")
+            raise PointerError(f"{place}: not a pointer ({field} is {getattr(pointer, field)!r})")
     return pointer
 
 

@@ -209,7 +209,9 @@ class ModelRegistry:
                 return
             failed = known.error is not None and known.error.code is not grpc.StatusCode.CANCELLED
             if failed and known.path == path:
-                if known.attempts >= self._attempts or time.monotonic() < known.retry_at:
+                # What cannot be fetched now says nothing about the model.
+                lasting = known.error is not None and known.error.code is not grpc.StatusCode.UNAVAILABLE
+                if (lasting and known.attempts >= self._attempts) or time.monotonic() < known.retry_at:
                     return
                 attempts = known.attempts
         version = Version(model, number, path, attempts=attempts + 1)

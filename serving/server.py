@@ -21,11 +21,12 @@ from graft.serving.grpc_service import GrpcServer
 from graft.serving.handlers import Handlers
 from graft.serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S, ByteBudget, Limits
 from graft.serving.observers import Observer
+from graft.serving.pointer import Unreachable
 from graft.serving.prediction_pool import PredictionPool
 from graft.serving.registry import ModelRegistry
 from graft.serving.sources import FolderSource, Source, StoreSource
 from graft.serving.status import ServingError
-from graft.serving.store import ModelStore
+from graft.serving.store import ModelStore, open_store
 
 DEFAULT_MAX_MESSAGE_BYTES = 64 << 20
 _UNLOAD_S = 5.0
@@ -41,7 +42,7 @@ class EmbeddedServer:
     """Serves models over gRPC and REST, in this process; a context manager.
 
     Args:
-        store: a model store whose pointers are followed, or its path.
+        store: a model store whose pointers are followed, or its address.
         models: folder by model name: of one SavedModel, or a base path whose newest numbered folder is served.
         host: address to listen on.
         port: for gRPC; 0 takes a free one.
@@ -91,10 +92,10 @@ class EmbeddedServer:
         if store is None and not models:
             raise ServerError("nothing to serve: give a store or models by name")
         self._sources: list[Source] = [FolderSource(name, path) for name, path in (models or {}).items()]
-        self._store: pathlib.Path | None = None
+        self._store: ModelStore | None = None
         if store is not None:
-            store = store if isinstance(store, ModelStore) else ModelStore(store)
-            self._store = store.path
+            store = store if isinstance(store, ModelStore) else open_store(store)
+            self._store = store
             self._sources.append(StoreSource(store))
         self._host, self._port, self._rest_port = host, port, rest_port
         self._freeze, self._verify, self._trusted = freeze, verify, frozenset(trusted)
@@ -259,9 +260,12 @@ class EmbeddedServer:
 
     def _load(self, model: str, number: int, path: pathlib.Path) -> Engine:
         # Every version of a store has a manifest; a plain folder may have none.
-        stored = self._store is not None and path.is_relative_to(self._store)
+        root = self._store.local_root if self._store is not None else None
+        stored = root is not None and path.is_relative_to(root)
+        if stored and self._store is not None and not self._store.is_local:
+            path = self._brought(self._store, model, number)
         if self._verify and (stored or (path / manifest.NAME).exists()):
-            faults = manifest.problems(path, self._store if stored else None)
+            faults = manifest.problems(path, root if stored else None)
             if faults:
                 raise ServingError(grpc.StatusCode.DATA_LOSS, f"{path} is not whole: {'; '.join(faults)}")
         engine = Engine(path, freeze=self._freeze, trusted=model in self._trusted)
@@ -272,6 +276,14 @@ class EmbeddedServer:
             raise
         logger.info("%s version %d: %d warm-up requests", model, number, count)
         return engine
+
+    def _brought(self, store: ModelStore, model: str, number: int) -> pathlib.Path:
+        try:
+            return store.version_path(model, number)
+        except Unreachable as error:
+            raise ServingError(grpc.StatusCode.UNAVAILABLE, str(error)) from error
+        except GraftError as error:
+            raise ServingError(grpc.StatusCode.DATA_LOSS, str(error)) from error
 
     def _poll(self) -> None:
         for source in self._sources:

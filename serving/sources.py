@@ -2,12 +2,19 @@
 
 import logging
 import pathlib
+import time
 from typing import Protocol
 
 from graft.models.errors import GraftError
+from graft.serving.pointer import PointerError
 from graft.serving.registry import Wanted
-from graft.serving.store import ModelStore, PointerError
+from graft.serving.store import ModelStore
 from graft.serving.versions import version_folders
+
+LOOK_S = 60.0
+"""Seconds after which all pointers are looked at, also where a store's mark says that none has moved."""
+FAULT_LOOK_S = 5.0
+"""The same where the pointer of a model could not be followed."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +34,38 @@ class StoreSource:
         self.store = store
         self._faults: dict[str, str] = {}
         self._known: set[str] = set()
+        self._mark: str | None = None
+        self._look_at = 0.0
+        self._wanted: dict[str, Wanted] = {}
 
     def poll(self) -> dict[str, Wanted]:
-        wanted = {}
         try:
+            # Before the pointers are read: one that moves meanwhile has another mark at the next poll.
+            mark = self.store.mark()
+            if mark is not None and mark == self._mark and time.monotonic() < self._look_at:
+                return self._wanted
             names = self.store.models()
         except (GraftError, OSError) as error:
             self._log_once("", error)
             return {}
+        self._faults.pop("", None)
+        self._wanted = self._look(names)
+        self._mark = mark
+        self._look_at = time.monotonic() + (FAULT_LOOK_S if self._faults else LOOK_S)
+        return self._wanted
+
+    def _look(self, names: list[str]) -> dict[str, Wanted]:
+        wanted = {}
         for name in names:
             try:
                 # The pointer first: a push between the two must not name a version that the list lacks.
                 served = self._served(name)
-                versions = {number: self.store.version_path(name, number) for number in self.store.versions(name)}
+                versions = self.store.places(name)
                 if served is None:
                     # None is whole: the load of the newest fails, and its status says why.
                     served = max(versions, default=None)
                 if served not in (None, *versions):
-                    raise GraftError(f"{self.store.path}: model {name}: version {served} is gone")
+                    raise GraftError(f"{self.store.address}: model {name}: version {served} is gone")
             except (GraftError, OSError) as error:
                 # What is served goes on being served: a broken pointer must not take a model away.
                 self._log_once(name, error)

@@ -9,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # else the CPU decides; `make test` runs both
 
 import pytest
+from s3_loopback import s3, s3_server  # noqa: F401 - fixtures
 from server_process import attacked  # noqa: F401 - fixture
 from workshop import first_run, workshop  # noqa: F401 - fixtures
 

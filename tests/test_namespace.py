@@ -43,7 +43,7 @@ import sys
 
 from graft.pipeline import config
 from graft.serving.client import Client
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 assert "tensorflow" not in sys.modules
 with Client("localhost:1", "m") as client:
@@ -51,7 +51,7 @@ with Client("localhost:1", "m") as client:
 export = pathlib.Path("export")
 export.mkdir()
 (export / "saved_model.pb").write_text("a model in name only")
-assert ModelStore("store").push("m", export, {}) == 1
+assert open_store("store").push("m", export, {}) == 1
 raw = {"name": "flowers", "data": {"source": "image_folder", "path": "data"}, "backbone": {"handle": "backbone"}}
 print(config.parse(raw, "here").name)
 """

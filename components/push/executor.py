@@ -12,7 +12,7 @@ from graft.components import gates
 from graft.components.baseline import BEST, COMPARED, find_baseline, pointer_state, require_unchanged
 from graft.components.parameters import BaseParameters
 from graft.models.saved_model_check import find_faults, require_allowed
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 _NOTED = 100
 
@@ -22,7 +22,7 @@ class Parameters(BaseParameters):
 
     Attributes:
         model_name: name in the store.
-        store: folder of the model store.
+        store: address of the model store.
         store_id: identity of that store, so that a new store at the same path is no cache hit.
         pointer: state of its pointer (`components.baseline`), so that one moved by hand is no cache hit.
         keep: versions to keep.
@@ -63,7 +63,7 @@ class Executor(base_executor.BaseExecutor):
         metadata = dict(given.metadata)
         if self._context is not None:
             metadata["run_id"] = self._context.pipeline_run_id
-        store = ModelStore(given.store, keep=given.keep)
+        store = open_store(given.store, keep=given.keep)
         name = given.model_name
         metadata["baseline"] = find_baseline(store, name, metadata["run_key"])
         compared = blessing.get_string_custom_property(COMPARED)
@@ -74,7 +74,7 @@ class Executor(base_executor.BaseExecutor):
         metadata["trusted_operations"] = _trusted_operations(pathlib.Path(model_path), given.trust)
         version = store.push(name, model_path, metadata, protect=[metadata[BEST]])
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        pushed.set_string_custom_property("pushed_destination", str(store.version_path(name, version)))
+        pushed.set_string_custom_property("pushed_destination", store.version_address(name, version))
         pushed.set_string_custom_property("pushed_version", str(version))
         pushed.set_string_custom_property("served_version", str(store.served(name)))
 

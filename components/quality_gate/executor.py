@@ -21,7 +21,7 @@ from graft.models.examples import split_files
 from graft.models.inputs import exported_input
 from graft.models.saved_model_check import require_allowed
 from graft.models.targets import exported_target
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 
 class Parameters(BaseParameters):
@@ -30,7 +30,7 @@ class Parameters(BaseParameters):
     Attributes:
         gates: the limits, section `gates` of the config.
         model_name: name in the store.
-        store: folder of the model store, whose served version is the baseline.
+        store: address of the model store, whose served version is the baseline.
         run_key: identity of what goes into the candidate, see `components.baseline`.
         served: the baseline as the caller saw it, so that another one is no cache hit.
         trust: whether the served model, too, may do more than compute.
@@ -83,15 +83,19 @@ class Executor(base_executor.BaseExecutor):
                 **{name: row.get(name, found[name]) for name in target.slice_columns},
             }
 
-        store = ModelStore(given.store)
+        store = open_store(given.store)
         baseline = find_baseline(store, given.model_name, given.run_key)
         files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
+
+        def compared(version: dict[str, Any]) -> dict[str, Any]:
+            if not store.is_local:
+                version = {**version, "path": str(store.version_path(given.model_name, version["version"]))}
+            return _rival(candidate, model_path, version, files, given.trust)
+
         if baseline:
-            figures["baseline"] = _rival(candidate, model_path, baseline, files, given.trust)
+            figures["baseline"] = compared(baseline)
             best = baseline["best"] or baseline
-            figures["best"] = (
-                figures["baseline"] if best is baseline else _rival(candidate, model_path, best, files, given.trust)
-            )
+            figures["best"] = figures["baseline"] if best is baseline else compared(best)
         if input_dict.get("comparison"):
             comparison = pathlib.Path(artifact_utils.get_single_uri(input_dict["comparison"]))
             figures["negative_transfer"] = json.loads((comparison / "comparison.json").read_text(encoding="utf-8"))

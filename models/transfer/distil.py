@@ -67,7 +67,8 @@ class Options(MovingOptions):
     teacher: str | None = Field(
         default=None,
         description="Who teaches: the folder of an exported model, or of a model in a store, `STORE/MODEL` for the "
-        "version that is served when the run begins, `STORE/MODEL/VERSION` for that one. Must be given.",
+        "version that is served when the run begins, `STORE/MODEL/VERSION` for that one; a store on S3 as s3://... "
+        "Must be given.",
     )
     teacher_sha256: str | None = Field(
         default=None, pattern="^[0-9a-f]{64}$", description="Hash that the teacher's files must have; null: any."

@@ -310,13 +310,13 @@ def _predict(
         return "no server", []
     from graft.serving.candidate import candidate_server
     from graft.serving.client import Client
-    from graft.serving.store import ModelStore
+    from graft.serving.store import open_store
 
     labels = target["test"].labels
     chosen = [int(row) for digit in data.TARGET_CLASSES for row in (labels == digit).nonzero()[0][:_SHOWN_PER_CLASS]]
     files = [f"test/{row:04d}.png" for row in chosen]
     encoded = [(folder / "data" / MNIST / file).read_bytes() for file in files]
-    with candidate_server(MNIST, ModelStore(folder / "store").version_path(MNIST, version)) as server:
+    with candidate_server(MNIST, open_store(folder / "store").version_path(MNIST, version)) as server:
         view.line(f"{MNIST}: version {version} served by the {server.kind} at {server.grpc_address}")
         with Client(server.grpc_address, MNIST) as client:
             answers = client.predict_contents(encoded)

@@ -27,7 +27,7 @@ from server_process import ServerProcess, Usage  # noqa: E402
 from small_models import save_linear  # noqa: E402
 
 from graft.serving.client import Client, ClientError  # noqa: E402
-from graft.serving.store import ModelStore  # noqa: E402
+from graft.serving.store import open_store  # noqa: E402
 
 OFFSETS = (2.0, 5.0, 11.0)
 """What the versions of the model add: which of them answered shows in the answer."""
@@ -99,7 +99,7 @@ def soak(seconds: float, seed: int, out=print) -> int:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         root = pathlib.Path(folder)
         exports = [save_linear(root / f"export{number}", 0.5, offset) for number, offset in enumerate(OFFSETS)]
-        store = ModelStore(root / "store")
+        store = open_store(root / "store")
         for name, path in models(root / "models").items():
             store.push(name, path, {})
         server = stack.enter_context(

@@ -28,7 +28,7 @@ from graft.models.backbone import check_backbone, load_backbone
 from graft.models.errors import GraftError
 from graft.models.hashing import hash_folder
 from graft.serving.server import EmbeddedServer
-from graft.serving.store import ModelStore
+from graft.serving.store import ModelStore, open_store
 
 pytestmark = pytest.mark.slow
 
@@ -253,7 +253,7 @@ def test_graphs_with_a_wrong_field_are_refused_in_one_line(tmp_path):
 @pytest.fixture
 def stored(tmp_path):
     """stored(name, folder): puts a SavedModel into a store, as whoever can write there would; gives the store."""
-    store = ModelStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
 
     def push(name: str, folder: pathlib.Path) -> ModelStore:
         store.push(name, folder, {"trusted_operations": ["everything"]})
@@ -334,7 +334,7 @@ def test_trust_reaches_every_stage_and_no_server(workshop, tmp_path, evil):
     refused(beside.again(*handle), "does more than compute")
     outcome = beside.again(*handle, "--set", "backbone.trust=true", "--set", "gates.accuracy=0.1")
     assert outcome.code == 0, outcome
-    store = ModelStore(beside.store)
+    store = open_store(beside.store)
     noted = store.manifest("shapes", 1)["metadata"]["trusted_operations"]
     assert noted and all(note.startswith("WriteFile (node ") for note in noted)
     evil.unlink()

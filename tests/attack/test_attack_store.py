@@ -12,8 +12,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from graft.models import durable
 from graft.models.errors import GraftError
 from graft.pipeline import cli
-from graft.serving.store import ModelStore, StoreError
-from graft.serving.store_check import config_follows
+from graft.serving.store import ModelStore, StoreError, open_store
 
 
 def export(folder: pathlib.Path, content: str) -> pathlib.Path:
@@ -27,7 +26,7 @@ def export(folder: pathlib.Path, content: str) -> pathlib.Path:
 @pytest.fixture
 def store(tmp_path):
     """Versions 1 and 2 of `m` and version 1 of `other`."""
-    store = ModelStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     for number in (1, 2):
         store.push("m", export(tmp_path / f"export{number}", f"model {number}"), {})
     store.push("other", tmp_path / "export1", {})
@@ -206,7 +205,7 @@ def test_a_config_that_cannot_follow_at_the_last_moment_is_told_and_verify_sees_
         "models.config: does not say what the pointers say; any change of the store writes it anew"
     ]
     store.unpin("m")
-    assert configured(store)["m"] == 1 and config_follows(store)
+    assert configured(store)["m"] == 1 and store.config_follows()
 
 
 def test_numbers_taken_by_files_and_links_are_passed_over(store, tmp_path):

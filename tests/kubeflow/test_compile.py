@@ -212,6 +212,18 @@ def test_without_report_and_notification_there_are_the_stages_alone(tmp_path):
     assert not any(DEFER in executor["container"]["args"] for executor in executors), "nobody would say it later"
 
 
+def test_what_takes_blessed_models_only_gets_the_verdict_of_every_gate_before_it(spec):
+    tasks = tasks_of(spec)
+    held = {
+        name: {key.removeprefix("graft_gate_") for key in task["inputs"].get("artifacts", {}) if "graft_gate_" in key}
+        for name, task in tasks.items()
+    }
+    assert held["serving-check"] == {"data_gate", "quality_gate"}
+    assert held["push"] == {"data_gate", "quality_gate", "serving_check"}
+    assert not any(found for name, found in held.items() if name not in ("serving-check", "push"))
+    assert "data-gate" in tasks["push"]["dependentTasks"]
+
+
 def test_a_closed_gate_waits_for_the_report_only_where_nothing_but_the_push_follows(spec):
     executors = spec["deploymentSpec"]["executors"]
     deferred = {label for label, executor in executors.items() if DEFER in executor["container"]["args"]}

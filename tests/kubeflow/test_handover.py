@@ -48,6 +48,34 @@ def test_types_addresses_and_numbers_are_mended(monkeypatch):
     assert isinstance(found["parameters"]["count"], int) and isinstance(found["parameters"]["share"], float)
 
 
+def test_what_is_graft_s_own_is_kept_apart(monkeypatch):
+    """Parameters of the run fill the marks in the settings; verdicts of earlier stages are no inputs of its own."""
+    monkeypatch.delenv(handover.ROOT, raising=False)
+    task = given()
+    task["inputs"]["parameterValues"] |= {"name": "of @graft.code@", "graft_code": "7", "graft_run": "r"}
+    blessing = {"uri": "s3://b/blessing", "type": {"instanceSchema": ""}, "metadata": {"blessed": 0.0}}
+    task["inputs"]["artifacts"]["graft_gate_quality_gate"] = {"artifacts": [blessing]}
+    found = handover.mended(task, SPEC)
+    assert found["parameters"]["name"] == "of 7" and found["run"] == {"code": "7", "run": "r"}
+    assert set(found["inputs"]) == {"examples"}
+    assert found["verdicts"] == {"quality_gate": {"uri": "/s3/b/blessing", "metadata": {"blessed": 0.0}}}
+    task["inputs"]["parameterValues"]["name"] = "of @graft.backbone@"
+    with pytest.raises(GraftError, match="name parameter 'backbone', which it was not given"):
+        handover.mended(task, SPEC)
+
+
+def test_an_input_that_is_not_what_was_written_is_found(tmp_path):
+    (tmp_path / "x").write_text("1")
+    artifact = {"uri": str(tmp_path), "metadata": handover.identity(str(tmp_path))}
+    handover.check_whole("examples", artifact)
+    (tmp_path / "y").touch()
+    with pytest.raises(GraftError, match=r"input examples: .* is not what was written"):
+        handover.check_whole("examples", artifact)
+    with pytest.raises(GraftError, match=r"is not what was written"):
+        handover.check_whole("examples", {**artifact, "uri": str(tmp_path / "none")})
+    handover.check_whole("examples", {"uri": str(tmp_path), "metadata": {}})  # of a task that is not Graft's
+
+
 def test_a_type_that_came_along_is_kept():
     kind = {"instanceSchema": "title: tfx.Special\n"}
     assert handover.mended(given(type=kind), SPEC)["inputs"]["examples"][0]["type"] == kind

@@ -455,6 +455,26 @@ def test_a_copy_follows_the_pointer(bucket, mirror, tmp_path):
     assert not [path for path in tmp_path.rglob("*.part")]
 
 
+def test_a_copy_of_what_graft_itself_pushes(bucket, mirror, tmp_path):
+    from graft.serving import manifest
+    from graft.serving.s3_store import S3Store
+
+    model = tmp_path / "model"
+    (model / "variables").mkdir(parents=True)
+    (model / "saved_model.pb").write_bytes(b"graph")
+    (model / "variables" / "variables.index").write_bytes(b"weights")
+    store = S3Store(f"s3://{bucket.name}/production")
+    store.push("flowers", model, {})
+    copied = mirror["Mirror"](f"s3://{bucket.name}/production", tmp_path / "copy")
+    (tmp_path / "copy").mkdir()
+    assert copied.round()
+    (model / "saved_model.pb").write_bytes(b"another")
+    store.push("flowers", model, {})
+    assert copied.round()
+    assert "versions: 2 " in (tmp_path / "copy" / "mounted.config").read_text()
+    assert manifest.read(tmp_path / "copy" / "flowers" / "2")["version"] == 2
+
+
 @pytest.mark.parametrize(
     ("listed", "message"),
     [

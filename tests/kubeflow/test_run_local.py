@@ -10,14 +10,20 @@ import pathlib
 import re
 import shutil
 import threading
+import time
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
+from graft.kubeflow import submission
+from graft.kubeflow.compile import compile_pipeline
+from graft.kubeflow.stand_in import StandIn, TaskRun, read_documents
 from graft.pipeline import cli
+from graft.pipeline import config as configs
 from graft.pipeline.metadata import Metadata
-from graft.serving.store import ModelStore
+from graft.serving.store import ModelStore, open_store
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +59,7 @@ class Cluster:
 
     @property
     def store(self) -> ModelStore:
-        return ModelStore(self.folder / "models")
+        return open_store(self.folder / "models")
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +162,40 @@ def test_a_closed_gate_pushes_nothing_fails_the_run_and_leaves_a_report(cluster,
     page = cluster.written("report/report").read_text()
     assert "Gate closed" in page and "not done: a gate is closed" in page
     assert cluster.told[-1]["state"] == "FAILED"
+
+
+def test_a_training_whose_node_goes_is_tried_again_and_goes_on_from_its_checkpoint(cluster, capsys):
+    overrides = ["transfer={method: fine_tune, unfreeze: 1.0, epochs: 80}", "train.patience=80"]
+    overrides += ["train.checkpoint_seconds=0.05", "kubeflow.pods.retries=1", "kubeflow.notify=null"]
+    config = configs.load(cluster.config, overrides)
+    path = cluster.folder / "train.yaml"
+    compile_pipeline(config, path)
+    documents = read_documents(path)
+    tasks = documents[0]["root"]["dag"]["tasks"]
+    after = {"predict", "evaluate", "quality-gate", "serving-check", "push", "report", "verdict"}
+    for name in after:
+        del tasks[name]
+    values = submission.values_now(config, submission.read_package(path), {})
+    secrets = json.loads((cluster.folder / "secrets.yaml").read_text())
+    stand_in = StandIn(documents, cluster.folder / "cluster", "preempted", values, secrets=secrets)
+    runs: list[TaskRun] = []
+    thread = threading.Thread(target=lambda: runs.extend(stand_in.run()))
+    thread.start()
+    checkpoints = cluster.folder / "runs" / "shapes" / "checkpoints"
+    killed = False
+    while thread.is_alive() and not killed:
+        if any(path.is_file() for path in checkpoints.rglob("*")):
+            for process in psutil.Process().children(recursive=True):
+                if "graft.components.train.executor.Executor" in process.cmdline() and process.name() != "sh":
+                    process.terminate()
+                    killed = True
+        time.sleep(0.02)
+    thread.join()
+    train = runs[-1]
+    assert killed and (train.name, train.state, train.attempts) == ("train", "succeeded", 2), runs
+    history = json.loads(cluster.written("train/model_run-1/history.json").read_text())
+    assert history["resumed_at"] > 0
+    assert {run.state for run in runs[:-1]} == {"cached"}
 
 
 def test_an_artifact_that_was_changed_or_lost_in_the_store_is_told(cluster, capsys):

@@ -12,7 +12,7 @@ from small_models import save_linear
 
 from graft.models import entry_points
 from graft.monitoring.cli import add_commands
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 
 def test_metrics_is_one_observer_more():
@@ -33,7 +33,7 @@ def test_what_graft_registers_can_be_imported(group):
 
 @pytest.mark.slow
 def test_the_command_serves_a_page_for_prometheus(tmp_path):
-    ModelStore(tmp_path / "store").push("m", save_linear(tmp_path / "model", 0.5, 2.0), {})
+    open_store(tmp_path / "store").push("m", save_linear(tmp_path / "model", 0.5, 2.0), {})
     options = ["--embedded", "--metrics", "--json", "--grpc-port", "0", "--rest-port", "0"]
     graft = pathlib.Path(sys.executable).with_name("graft")
     with subprocess.Popen([graft, "serve", tmp_path / "store", *options], stdout=subprocess.PIPE, text=True) as server:

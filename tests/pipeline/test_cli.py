@@ -30,12 +30,12 @@ def graft(capsys, tmp_path, monkeypatch):
 
 def save_version(store, name: str, content: str) -> int:
     """Pushes a SavedModel in name only."""
-    from graft.serving.store import ModelStore
+    from graft.serving.store import open_store
 
     folder = store.parent / f"model-{content}"
     folder.mkdir()
     (folder / "saved_model.pb").write_text(content)
-    return ModelStore(store).push(name, folder, {})
+    return open_store(store).push(name, folder, {})
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from workshop import STAGES, Workshop
 
 from graft.pipeline.metadata import Metadata
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 pytestmark = pytest.mark.slow
 
@@ -60,9 +60,9 @@ class Run:
 def served(workshop, first_run, tmp_path_factory) -> Workshop:
     """A folder of its own, where version 1 is served and nothing was run."""
     beside = workshop.beside(tmp_path_factory.mktemp("faults"))
-    pushed = ModelStore(workshop.store)
+    pushed = open_store(workshop.store)
     metadata = pushed.manifest("shapes", 1)["metadata"]
-    assert ModelStore(beside.store).push("shapes", pushed.version_path("shapes", 1), metadata) == 1
+    assert open_store(beside.store).push("shapes", pushed.version_path("shapes", 1), metadata) == 1
     return beside
 
 
@@ -78,7 +78,7 @@ def killed(served) -> dict:
         run.kill()
         assert run.process.returncode == -signal.SIGKILL, run.lines
         lines[name] = run.lines
-        store = ModelStore(served.store)
+        store = open_store(served.store)
         whole.append((name, store.served("shapes"), store.verify("shapes")))
 
     kill_at("ingest", lambda run: has_begun(served, "ingest"))
@@ -147,7 +147,7 @@ def test_a_run_that_waits_goes_on_when_the_other_is_gone(served, two_at_once):
 
 
 def test_at_last_the_new_version_is_served_whole(served, two_at_once):
-    store = ModelStore(served.store)
+    store = open_store(served.store)
     assert store.versions("shapes") == [1, 2] and store.served("shapes") == 2
     assert store.verify("shapes") == []
     assert not list(pathlib.Path(served.store).rglob(".tmp-*"))

@@ -8,7 +8,7 @@ from small_inputs import pictures
 from graft.models.errors import GraftError
 from graft.pipeline import config as configs
 from graft.pipeline import prepare
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 
 def export(folder, names=("cat", "dog"), weights=b"1"):
@@ -36,7 +36,7 @@ def key(config) -> str:
 
 def test_a_folder_a_version_and_what_is_served(tmp_path):
     first, second = export(tmp_path / "first"), export(tmp_path / "second", weights=b"2")
-    store = ModelStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     for folder in (first, second):
         store.push("pets", folder, {})
     model = tmp_path / "store" / "pets"

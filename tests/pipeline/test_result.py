@@ -27,9 +27,9 @@ def test_served_answers_equal_those_in_process_on_the_whole_test_split(workshop,
     from graft.models.predict import SavedModelPredictor
     from graft.serving.candidate import candidate_server
     from graft.serving.client import Client
-    from graft.serving.store import ModelStore
+    from graft.serving.store import open_store
 
-    path = ModelStore(workshop.store).version_path("shapes", 1)
+    path = open_store(workshop.store).version_path("shapes", 1)
     rows = read_examples(split_files(str(oldest(workshop, "ingest", "examples")), "test"), ("input",))
     images = [row["input"] for row in rows]
     with SavedModelPredictor(path) as predictor:
@@ -59,7 +59,7 @@ def test_tfma_can_evaluate_the_pushed_model_by_its_own_signatures(workshop, firs
     """As somebody would who has the store and the Examples, but not the run."""
     import tensorflow_model_analysis as tfma
 
-    from graft.serving.store import ModelStore
+    from graft.serving.store import open_store
 
     config = tfma.EvalConfig(
         model_specs=[
@@ -73,7 +73,7 @@ def test_tfma_can_evaluate_the_pushed_model_by_its_own_signatures(workshop, firs
         slicing_specs=[tfma.SlicingSpec()],
         metrics_specs=[tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="SparseCategoricalAccuracy")])],
     )
-    path = str(ModelStore(workshop.store).version_path("shapes", 1))
+    path = str(open_store(workshop.store).version_path("shapes", 1))
     tfma.run_model_analysis(
         eval_shared_model=tfma.default_eval_shared_model(path, eval_config=config),
         eval_config=config,

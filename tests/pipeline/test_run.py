@@ -7,7 +7,7 @@ import shutil
 import pytest
 from workshop import CLASSES, STAGES
 
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def test_the_report_is_written(first_run):
 
 
 def test_the_store_serves_version_1(workshop, first_run):
-    store = ModelStore(workshop.store)
+    store = open_store(workshop.store)
     assert first_run.value["model_version"] == 1
     assert store.served("shapes") == 1 and store.verify("shapes") == []
     assert (store.version_path("shapes", 1) / "assets.extra" / "labels.txt").read_text().split() == sorted(CLASSES)
@@ -131,7 +131,7 @@ def test_a_worse_model_is_not_pushed(workshop, worse_run):
     assert worse_run.value["model_version"] is None
     assert [stage["name"] for stage in worse_run.value["stages"]] == list(STAGES[: STAGES.index("quality_gate") + 1])
     assert worse_run.value["stages"][-1]["status"] == "closed"
-    assert ModelStore(workshop.store).versions("shapes") == [1]
+    assert open_store(workshop.store).versions("shapes") == [1]
 
 
 def test_the_gates_say_why_it_closed(first_run, worse_run):
@@ -154,7 +154,7 @@ def test_after_a_rollback_and_an_unpin_the_run_serves_its_model_again(workshop, 
     other = ("--set", "head.l2=0.01", "--set", "gates.baseline_tolerance=1")
     pushed = workshop.again(*other)
     assert pushed.value["model_version"] == 2
-    store = ModelStore(workshop.store)
+    store = open_store(workshop.store)
     store.rollback("shapes")
     try:
         pinned = workshop.again(*other)
@@ -239,4 +239,4 @@ def test_the_data_gate_closes_on_too_many_rejected_images(workshop, first_run, t
     assert outcome.value["rejected"]["total"] == 10
     assert gates(outcome)["max_rejected"]["value"] == pytest.approx(10 / 120)
     assert "data_gate: gate closed: max_rejected is 0.0833333, limit 0.01 (10 of 120 images rejected" in outcome.stderr
-    assert not beside.store.exists() or ModelStore(beside.store).models() == []
+    assert not beside.store.exists() or open_store(beside.store).models() == []

@@ -26,7 +26,6 @@ def fake_python(folder: pathlib.Path, body: str) -> str:
     return str(path)
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the locked environment is one of Python 3.11")
 def test_a_good_machine_passes_silently():
     assert preflight(sys.executable) == (0, [])
 
@@ -39,7 +38,8 @@ def test_no_such_python():
 def test_another_version_of_python(tmp_path):
     python = fake_python(tmp_path, "echo 3.9")
     message = (
-        f"graft: the locked environment needs Python 3.11, '{python}' is 3.9; name one: make PYTHON=/path/to/python3.11"
+        "graft: the locked environment needs Python 3.11, or 3.12 or 3.13 with glibc 2.39 or newer; "
+        f"'{python}' is 3.9; name one: make PYTHON=/path/to/python3.11"
     )
     assert preflight(python) == (1, [message])
 
@@ -52,14 +52,50 @@ def test_a_python_that_does_not_run(tmp_path):
 
 def test_a_python_without_venv(tmp_path):
     python = fake_python(tmp_path, 'case "$2" in *version*) echo 3.11;; *) exit 1;; esac')
-    assert preflight(python) == (1, ["graft: this Python lacks venv; on Debian: apt-get install python3.11-venv"])
+    assert preflight(python) == (1, ["graft: this Python lacks venv; on Debian: apt-get install python3-venv"])
+
+
+@pytest.mark.parametrize(
+    ("version", "glibc", "lock"),
+    [
+        ("3.11", "2.31", "requirements.lock"),
+        ("3.11", "2.41", "requirements.lock"),
+        ("3.12", "2.39", "requirements-tfx121.lock"),
+        ("3.13", "2.41", "requirements-tfx121.lock"),
+        ("3.13", "3.0", "requirements-tfx121.lock"),
+        ("3.13", "2.39.9000", "requirements-tfx121.lock"),
+        ("3.12", "2.36", None),
+        ("3.13", "", None),
+        ("3.14", "2.41", None),
+        ("3.10", "2.41", None),
+    ],
+)
+def test_python_and_c_library_choose_the_lock(tmp_path, version, glibc, lock):
+    answer = f"echo {glibc}" if glibc else "exit 1"
+    python = fake_python(tmp_path, f'case "$2" in *confstr*) {answer};; *version*) echo {version};; esac')
+    result = subprocess.run([SCRIPT.with_name("stack.sh"), python], capture_output=True, text=True)
+    if lock is None:
+        assert result.returncode == 1 and result.stdout == "" and len(result.stderr.splitlines()) == 1
+        assert "glibc 2.39 or newer" in result.stderr and "make PYTHON=/path/to/python3.11" in result.stderr
+    else:
+        assert (result.returncode, result.stdout, result.stderr) == (0, f"{lock}\n", "")
+        assert (SCRIPT.parents[1] / lock).is_file()
+
+
+@pytest.mark.parametrize("system", ["Darwin arm64", "Linux aarch64"])
+def test_a_system_without_packages(system):
+    code, lines = preflight(sys.executable, GRAFT_SYSTEM=system)
+    assert code == 1 and lines == [
+        f"graft: TFX has packages for Linux on x86_64 only, this is {system}; use such a machine, or a container or "
+        "virtual machine of that kind"
+    ]
 
 
 def test_no_compiler():
     code, lines = preflight(sys.executable, CC="no-such-compiler")
     assert code == 1 and len(lines) == 1
     assert lines[0].startswith("graft: no C compiler 'no-such-compiler'; ")
-    assert lines[0].endswith("on Debian: apt-get install gcc python3-dev")
+    assert lines[0].endswith("on Debian: apt-get install gcc g++ python3-dev")
 
 
 def test_a_full_disk():

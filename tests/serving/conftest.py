@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from small_models import save_counter, save_images, save_linear, save_odd, save_texts, save_zoo
+from store_kinds import exports, files, kind, make_store, store  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

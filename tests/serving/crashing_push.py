@@ -1,11 +1,11 @@
-"""Child of test_store.py: pushes, and kills itself with SIGKILL at the given disk operation."""
+"""Child of test_folder_store.py: pushes, and kills itself with SIGKILL at the given disk operation."""
 
 import os
 import shutil
 import signal
 import sys
 
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 _OPERATIONS = (
     (os, "fsync"),
@@ -36,7 +36,7 @@ def main(store: str, source: str, kill_at: int, when: str) -> None:
 
     for module, name in _OPERATIONS:
         setattr(module, name, wrap(getattr(module, name)))
-    ModelStore(store, keep=1).push("m", source, {"run": "child"})
+    open_store(store, keep=1).push("m", source, {"run": "child"})
     print(calls)
 
 

@@ -15,7 +15,7 @@ import pytest
 from graft.models.errors import GraftError
 from graft.serving import launch, observers
 from graft.serving.observers import Observer, Page
-from graft.serving.store import ModelStore, StoreError
+from graft.serving.store import StoreError, open_store
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def store(tmp_path):
     folder = tmp_path / "export"
     folder.mkdir()
     (folder / "saved_model.pb").write_bytes(b"graph")
-    store = ModelStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     store.push("m", folder, {})
     return store
 
@@ -141,7 +141,7 @@ def test_a_page_needs_the_rest_port(store, monkeypatch):
 def test_one_port_for_both_goes_on_without_rest(tmp_path, linear, monkeypatch, caplog):
     """As TensorFlow Serving does."""
     monkeypatch.setenv("PATH", "")
-    store = ModelStore(tmp_path / "both")
+    store = open_store(tmp_path / "both")
     store.push("m", linear(tmp_path / "model", 0.5, 2.0), {})
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

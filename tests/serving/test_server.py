@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from graft.serving.client import Client, ClientError
 from graft.serving.server import EmbeddedServer, ServerError
-from graft.serving.store import ModelStore
+from graft.serving.store import ModelStore, open_store
 
 X = {"x": np.float32([2.0])}
 
@@ -32,7 +32,7 @@ def exports(tmp_path, linear):
 
 @pytest.fixture
 def store(tmp_path, exports):
-    store = ModelStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     store.push("m", exports[0], {})
     return store
 
@@ -226,7 +226,7 @@ def test_broken_pointer_does_not_take_the_model_away(store, exports, caplog):
 
 
 def test_a_server_waits_for_the_first_version(tmp_path, exports):
-    store = ModelStore(tmp_path / "empty")
+    store = open_store(tmp_path / "empty")
     store.path.mkdir()
     server = EmbeddedServer(store, poll_s=0.05, rest_port=None)
     starting = threading.Thread(target=server.start)
@@ -241,7 +241,7 @@ def test_a_server_waits_for_the_first_version(tmp_path, exports):
         assert client.predict(X)["y"] == [1.0]
     server.stop()
     with pytest.raises(ServerError, match=r"within 0\.1 s"):
-        EmbeddedServer(ModelStore(tmp_path), poll_s=0.05, rest_port=None).start(wait_s=0.1)
+        EmbeddedServer(open_store(tmp_path), poll_s=0.05, rest_port=None).start(wait_s=0.1)
 
 
 def test_base_path_follows_the_newest_number(tmp_path, linear):
@@ -297,7 +297,7 @@ def start_process(store: ModelStore, *arguments: str) -> tuple[subprocess.Popen,
 
 @pytest.mark.slow
 def test_sigterm_drains_and_a_second_signal_ends_at_once(tmp_path, models):
-    store = ModelStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     store.push("zoo", models["zoo"], {})
     process, address = start_process(store, "30")
     try:
@@ -340,7 +340,7 @@ def endless_call(client: Client) -> None:
 
 @pytest.mark.slow
 def test_a_call_that_outlives_the_drain_does_not_hold_the_process(tmp_path, models):
-    store = ModelStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     store.push("zoo", models["zoo"], {})
     process, address = start_process(store, "0.5")
     try:

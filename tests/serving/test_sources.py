@@ -5,12 +5,12 @@ import pathlib
 import pytest
 
 from graft.serving.sources import FolderSource, StoreSource
-from graft.serving.store import ModelStore
+from graft.serving.store import open_store
 
 
 @pytest.fixture
 def store(tmp_path):
-    store = ModelStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     for number in range(3):
         folder = tmp_path / f"export{number}"
         folder.mkdir()
@@ -52,7 +52,7 @@ def test_a_model_without_a_whole_version_is_wanted_so_that_its_status_says_why(s
 def test_push_and_retention_between_two_looks_of_one_poll(store, tmp_path, monkeypatch, caplog):
     """Between the look at the pointer and the list of versions the served one goes: the model is left as it is."""
     source = StoreSource(store)
-    monkeypatch.setattr(store, "versions", lambda name: [1, 2])
+    monkeypatch.setattr(store, "places", lambda name: {1: store.path / "1", 2: store.path / "2"})
     assert source.poll() == {}
     assert "model m: version 3 is gone" in caplog.text
 

@@ -3,6 +3,7 @@
 import pathlib
 
 import pytest
+from store_kinds import Files, Objects
 from tensorflow.core.protobuf import saved_model_pb2
 from tfx.types import standard_artifacts
 
@@ -10,12 +11,12 @@ from graft.components import gates
 from graft.components.baseline import BEST, COMPARED, NOTHING, find_baseline, pointer_state
 from graft.components.push.executor import Executor, Parameters
 from graft.models.errors import GraftError
-from graft.serving.store import ModelStore
+from graft.serving.store import ModelStore, open_store
 
 
-@pytest.fixture
-def store(tmp_path) -> ModelStore:
-    return ModelStore(tmp_path / "store")
+@pytest.fixture(params=["folder", "s3"])
+def store(request, tmp_path) -> ModelStore:
+    return open_store(tmp_path / "store" if request.param == "folder" else request.getfixturevalue("s3"))
 
 
 @pytest.fixture
@@ -55,13 +56,15 @@ def push(tmp_path, store):
         inputs = {"model": [model], "model_blessing": [blessings[0]], "infra_blessing": [blessings[1]]}
         given = Parameters(
             model_name="birds",
-            store=str(store.path),
+            store=store.address,
             keep=2,
             metadata={"run_key": run_key, "config": {}},
             trust=trust,
         )
         context = Executor.Context(pipeline_run_id=run) if run else None
         Executor(context).Do(inputs, {"pushed_model": [pushed]}, given.dump())
+        version = int(pushed.get_string_custom_property("pushed_version"))
+        assert pushed.get_string_custom_property("pushed_destination") == store.version_address("birds", version)
         return {name: pushed.get_string_custom_property(name) for name in ("pushed_version", "served_version")}
 
     return run
@@ -103,7 +106,7 @@ def test_the_baseline_of_a_run_that_is_served_already_is_what_it_was_compared_wi
     assert find_baseline(store, "birds", "first") is None
     push("one", "first")
     assert find_baseline(store, "birds", "first") is None
-    second = {"version": 1, "path": str(store.version_path("birds", 1)), "best": None}
+    second = {"version": 1, "path": store.version_address("birds", 1), "best": None}
     assert find_baseline(store, "birds", "second") == second
     push("two", "second")
     assert find_baseline(store, "birds", "second") == second
@@ -118,7 +121,7 @@ def test_the_best_version_so_far_is_kept_and_compared_with(push, store):
     assert store.versions("birds") == [1, 3, 4]
     found = find_baseline(store, "birds", "fifth")
     assert found["version"] == 4
-    assert found["best"] == {"version": 1, "path": str(store.version_path("birds", 1))}
+    assert found["best"] == {"version": 1, "path": store.version_address("birds", 1)}
     push("five", "fifth", best=0)
     assert store.versions("birds") == [4, 5]
     assert find_baseline(store, "birds", "sixth")["best"] is None, "version 5 is the best itself"
@@ -136,7 +139,7 @@ def test_the_pointer_state_changes_by_hand_only(push, store):
     store.rollback("birds")
     assert pointer_state(store, "birds", "second") != before
     assert pointer_state(store, "birds", "first") == "empty"
-    (store.path / "birds" / "CURRENT").write_text("no pointer")
+    (Files if store.is_local else Objects)(store.address).write("birds/CURRENT", b"no pointer")
     assert pointer_state(store, "birds", "third") == "2, broken"
 
 
