@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import gc
 import os
 import pathlib
 import signal
@@ -11,6 +12,12 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # else the CPU decides; `ma
 import pytest
 from server_process import attacked  # noqa: F401 - fixture
 from workshop import first_run, workshop  # noqa: F401 - fixtures
+
+
+def pytest_collection_finish() -> None:
+    """What the tests import (TensorFlow, TFX, Beam) stays to the end: the collector shall not walk through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
