@@ -24,6 +24,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """The interpreter ends as it would have."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def graft_data() -> pathlib.Path:
     """The folder of real data sets and backbones; tests that need it skip where it is absent."""
