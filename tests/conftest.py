@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import gc
 import os
 import pathlib
 import signal
@@ -12,6 +13,21 @@ import pytest
 from s3_loopback import s3, s3_server  # noqa: F401 - fixtures
 from server_process import attacked  # noqa: F401 - fixture
 from workshop import first_run, workshop  # noqa: F401 - fixtures
+
+# Until the tests are collected: imports leave nothing behind, and the search for it is a quarter of their time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What the tests import (TensorFlow, TFX, Beam) stays to the end: the collector shall not walk through it again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """The interpreter ends as it would have."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

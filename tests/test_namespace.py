@@ -59,6 +59,7 @@ print(config.parse(raw, "here").name)
     assert said(project, sys.executable, "program.py") == "flowers\n"
 
 
+@pytest.mark.slow
 def test_what_a_pipeline_imports_by_path_is_graft_s_own(project):
     """TFX takes user code and artifact types by import path, in whatever directory a worker stands."""
     program = (

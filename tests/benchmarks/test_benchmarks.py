@@ -1,6 +1,7 @@
 """The benchmarks answer --help, refuse what they cannot measure, and sum up as they say. Not covered: the figures."""
 
 import itertools
+import json
 import pathlib
 import subprocess
 import sys
@@ -16,14 +17,39 @@ MODULES = sorted(path.stem for path in (TOP / "benchmarks").glob("*.py") if path
 PACKAGES = ["methods"]
 
 
+ASKED = """
+import contextlib, io, json, runpy, sys
+
+said = {}
+for module in sys.argv[1:]:
+    sys.argv = [module, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as stdout:
+        try:
+            runpy.run_module(f"benchmarks.{module}", run_name="__main__", alter_sys=True)
+            code = None
+        except SystemExit as end:
+            code = end.code
+    said[module] = code, stdout.getvalue()
+print(json.dumps(said))
+"""
+"""What `python -m benchmarks.MODULE --help` does, for one module after the other."""
+
+
+@pytest.fixture(scope="module")
+def helps() -> dict[str, tuple[int | str | None, str]]:
+    """Module -> exit code and text of its --help, of all in one new process."""
+    command = [sys.executable, "-c", ASKED, *MODULES, *PACKAGES]
+    ended = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("module", [*MODULES, *PACKAGES])
-def test_help(module):
-    ended = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}", "--help"], cwd=TOP, capture_output=True, text=True
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert f"benchmarks.{module}" in ended.stdout
+def test_help(helps, module):
+    code, text = helps[module]
+    assert code == 0
+    assert f"benchmarks.{module}" in text
 
 
 def a_run(features: float, train: float, accuracy: float, cached: bool = False) -> dict:

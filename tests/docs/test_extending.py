@@ -33,6 +33,7 @@ def test_recipes_have_the_style_of_the_house(house, command):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_new_kinds_are_known_and_refuse_what_is_wrong(house, tmp_path):
     """Settings, errors, reference page, source, gate and section; TensorFlow is not imported for them."""
     assert docs_house.run(house, tmp_path, "-m", "docs_recipes", "quick").split() == [*docs_recipes.QUICK]

@@ -38,6 +38,7 @@ def test_ranges_and_normalisation_equal_preprocess_input(name):
     np.testing.assert_allclose(given, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_random_weights_are_the_same_each_time_and_leave_the_seed_alone():
     """The features stage and the training each build the network."""
     random.seed(7)
@@ -100,6 +101,7 @@ def test_image_too_small():
         load_backbone("MobileNetV2?weights=none", pictures((16, 16), (-1, 1)))
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_downloaded(monkeypatch, capsys):
     module = sys.modules[keras.applications.MobileNetV2.__module__]
     assert "file_utils.get_file" in inspect.getsource(module.MobileNetV2)

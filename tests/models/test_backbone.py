@@ -83,6 +83,7 @@ def test_trust_holds_for_the_content_and_is_not_saved(tmp_path):
     assert "trust" not in trusted.body.get_config()
 
 
+@pytest.mark.slow
 def test_a_batch_of_none_through_convolutions_of_somebody_else(tmp_path):
     """A SavedModel that was not published here: its own call fails where a kernel answers no images wrongly."""
     module = tf.train.Checkpoint()
@@ -167,6 +168,7 @@ def test_a_nested_network_opens_from_the_top(nested, fraction, opened):
     assert {v.path.split("/")[-2] for v in backbone.trainable_variables} == set(order[4 - opened :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fraction", [0, 0.1, 0.5, 1])
 def test_what_the_publisher_froze_stays_frozen(tmp_path, fraction):
     model = network()
@@ -256,6 +258,7 @@ def test_round_trip_in_a_keras_file(handles, kind, tmp_path):
     np.testing.assert_allclose(exported.serve(pixels()), model(pixels()), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_check_on_given_images(handles):
     encoded = [tf.io.encode_png((image * 255).astype(np.uint8)).numpy() for image in pixels()]
     check_backbone(load_backbone(handles["keras"], pictures(SIZE, RANGE)), encoded)
@@ -411,6 +414,7 @@ def test_two_replicas_train_like_one(handles):
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_mixed_precision_keeps_features_in_float32(handles):
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:

@@ -57,6 +57,7 @@ def test_epochs_are_shuffled_by_seed_and_epoch_alone(make_split):
     assert sorted(both[0]) == sorted(targets_of(split.ordered()))
 
 
+@pytest.mark.slow
 def test_columns_stay_with_their_contents(make_split, training_input):
     """Whatever the order: an image, its label and its weight are those of one Example."""
     weights = np.linspace(0, 1, 42, dtype=np.float32)

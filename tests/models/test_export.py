@@ -116,6 +116,7 @@ def test_serving_signatures_can_be_frozen(loaded, training_input, signature):
             np.testing.assert_allclose(frozen[name], value, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_session_loader_reads_it_too(exported, training_input):
     task, directory = exported
     images = training_input.images["test"][:3]
@@ -179,6 +180,7 @@ def test_images_of_the_data_are_in_the_export_only_if_asked_for(exported, traini
     assert found == [asked_for and place < 2 for place in range(len(images))]
 
 
+@pytest.mark.slow
 def test_an_export_that_answers_otherwise_is_refused(exported, training_input):
     task, directory = exported
     bias = task.head.trainable_variables[-1]

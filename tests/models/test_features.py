@@ -55,10 +55,12 @@ def test_rows_follow_the_input_and_equal_the_plain_pass(backbone, encoded, batch
     np.testing.assert_allclose(features, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_no_images(backbone):
     assert extract_features(backbone, []).shape == (0, backbone.feature_dim)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 20])
 def test_the_unreadable_image_is_named(backbone, encoded, place):
     damaged = [*encoded[:place], encoded[place][:50], *encoded[place + 1 :]]
@@ -66,6 +68,7 @@ def test_the_unreadable_image_is_named(backbone, encoded, place):
         extract_features(backbone, damaged, batch_size=4)
 
 
+@pytest.mark.slow
 def test_error_of_the_source_comes_through(backbone, encoded):
     def source():
         yield from encoded[:5]

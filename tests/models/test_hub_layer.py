@@ -153,6 +153,7 @@ def test_the_training_trace_runs_only_when_trainable_and_training(normaliser):
     assert values(layer)["norm_moving_mean"] == pytest.approx(0.1 * X.mean())
 
 
+@pytest.mark.slow
 def test_fit_reaches_the_training_trace(normaliser):
     layer = HubLayer(normaliser, trainable=True)
     loss = model_on(layer, keras.optimizers.SGD(0.0)).fit(X, np.zeros_like(X), verbose=0).history["loss"][0]
@@ -200,6 +201,7 @@ def test_another_backbone_under_the_same_name_is_refused(half_plus_one, normalis
         HubLayer.from_config(config)
 
 
+@pytest.mark.slow
 def test_exports_answer_like_the_live_model(normaliser, tmp_path):
     layer = HubLayer(normaliser, trainable=True)
     model = model_on(layer, keras.optimizers.SGD(1e-3))
@@ -220,6 +222,7 @@ def test_units_go_from_input_to_output_whatever_the_order_of_the_lists(normalise
     assert names == [["norm_scale"], ["out_gain"]]
 
 
+@pytest.mark.slow
 def test_mixed_precision_has_no_effect_inside(normaliser):
     expected = HubLayer(normaliser)(X)
     keras.mixed_precision.set_global_policy("mixed_float16")

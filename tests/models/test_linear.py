@@ -50,6 +50,7 @@ def scikit(examples: Examples, l2: float) -> linear.Linear:
     return linear.Linear(model.coef_.T, model.intercept_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "l2"), [(30, 1.0), (30, 1e-2), (300, 1.0), (300, 1e-2), (300, 1e-4)], ids=lambda value: f"{value:g}"
 )

@@ -24,6 +24,7 @@ def loads(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_what_was_loaded_is_taken_by_the_next_one_only(tmp_path, loads):
     save(tmp_path / "model", 1.0)
     loaded = loaded_export.load_export(tmp_path / "model")

@@ -1,6 +1,7 @@
 """The shared loop: early stop, best weights, determinism, continuing, divergence, class weights."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -39,6 +40,35 @@ def fit(task, checkpoint=None, stop_after=None):
         return METHODS.module(task.options.method).fit(task)
     finally:
         progress.set_sink(previous)
+
+
+def fit_and_leave(task, folder, stops, units=("epochs",)):
+    """Trains to the end, and keeps what a process would have left behind that died on the way.
+
+    Args:
+        task: what is trained.
+        folder: of the checkpoints, below which they are copied too.
+        stops: epochs that a process would not survive; `Checkpoint(folder / "3", "t")` is what it leaves at the third.
+        units: what counts as an epoch.
+
+    Returns:
+        The history of the whole training.
+    """
+    whole = folder / "whole"
+    whole.mkdir(parents=True)
+
+    def sink(stage, done, total, unit, figures):
+        if unit in units and done in stops:
+            shutil.copytree(whole, folder / str(done))
+
+    task.checkpoint = Checkpoint(whole, "t")
+    previous = progress.set_sink(sink)
+    try:
+        history = METHODS.module(task.options.method).fit(task)
+    finally:
+        progress.set_sink(previous)
+    assert {path.name for path in folder.iterdir()} == {"whole", *map(str, stops)}
+    return history
 
 
 def assert_equal_weights(first, second):

@@ -42,6 +42,7 @@ def changed(task, change):
     return loop.run(task, [phase])
 
 
+@pytest.mark.slow
 def test_a_scalar_is_recorded_as_its_mean_and_minimised_with_its_weight(training_input):
     task, plain = training_input.task(head={"solver": "adam", "dropout": 0.0}), training_input.task()
 
@@ -60,6 +61,7 @@ def test_a_scalar_is_recorded_as_its_mean_and_minimised_with_its_weight(training
     assert task.head.layers[-1].bias.numpy().min() > plain.head.layers[-1].bias.numpy().max()
 
 
+@pytest.mark.slow
 def test_a_loss_of_weight_0_is_recorded_and_changes_nothing(training_input):
     def watched(outcome: Outcome) -> Outcome:
         outcome.losses["double"] = 2 * outcome.losses["loss"]

@@ -62,6 +62,7 @@ def test_vocabulary_holds_the_training_labels(training_input):
     assert lines == ["blue", "green", "red"]
 
 
+@pytest.mark.slow
 def test_classes_are_in_natural_order_whatever_their_counts(one_label):
     labels = [name for name, count in COUNTS.items() for _ in range(count)]
     np.random.default_rng(3).shuffle(labels)
@@ -92,6 +93,7 @@ def test_several_labels_have_one_vocabulary_and_a_row_may_have_none(transform):
     assert index([["c", "a"], [], ["x"]]) == [[2, 0], [-9, -9], [-1, -9]]
 
 
+@pytest.mark.slow
 def test_numbers_stay_what_they_are_and_have_no_vocabulary(transform):
     options = {"kind": "numbers", "columns": ["x", "y"]}
     output, index = transform([[1.0, 2.0], [3.0, 4.0]], options, tf.float32)

@@ -57,6 +57,7 @@ def test_a_frozen_layer_stays_out_of_the_trainable_variables(tmp_path):
     assert backbone.losses == []
 
 
+@pytest.mark.slow
 def test_a_loaded_backbone_can_be_published_again(tmp_path):
     publish_backbone(model(), tmp_path / "first", pictures((12, 12)).spec)
     backbone = load_backbone(str(tmp_path / "first"), pictures((12, 12), (0, 1)), trainable=True)

@@ -76,6 +76,7 @@ def test_writes_in_the_function_that_restores_are_found(harmless, copy, tmp_path
     assert fault.startswith(f"WriteFile (node 'evil/write' of function '{restore}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["SaveV2", "RestoreV2", "InitializeTableFromTextFileV2", "MergeV2Checkpoints"])
 @pytest.mark.parametrize("place", ["call", "initialiser"])
 def test_what_a_saver_does_is_refused_elsewhere(tmp_path, operation, place):

@@ -47,6 +47,7 @@ def test_another_content_at_the_same_place_is_another_backbone(options, training
     assert second is not first and second.identity != first.identity
 
 
+@pytest.mark.slow
 def test_only_one_is_held(options):
     first = weakref.ref(shared.shared_backbone(options, INPUT))
     shared.shared_backbone(options, pictures(IMAGE_SIZE, (0.0, 1.0)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pydantic
 import pytest
-from test_loop import Killed, assert_equal_weights, fit, without_seconds
+from test_loop import assert_equal_weights, fit, fit_and_leave, without_seconds
 from training_input import weights
 
 from graft.models import convex, linear
@@ -119,12 +119,9 @@ def test_fine_tuning_starts_at_the_optimum_and_keeps_its_penalty(training_input)
 @pytest.mark.slow
 def test_killed_while_fine_tuning_it_continues_bit_for_bit(training_input, tmp_path):
     whole = training_input.task(FINE_TUNE, head={"solver": "auto"})
-    uninterrupted = fit(whole)
-    checkpoint = Checkpoint(tmp_path, "run")
-    with pytest.raises(Killed):
-        fit(training_input.task(FINE_TUNE, head={"solver": "auto"}), checkpoint, stop_after=3)
+    uninterrupted = fit_and_leave(whole, tmp_path, [3])
     continued = training_input.task(FINE_TUNE, head={"solver": "auto"})
-    history = fit(continued, checkpoint)
+    history = fit(continued, Checkpoint(tmp_path / "3", "t"))
     assert history.resumed_at == 2
     assert_equal_weights(whole, continued)
     assert without_seconds(history) == without_seconds(uninterrupted)

@@ -22,13 +22,18 @@ pytestmark = pytest.mark.slow
 FINE_TUNE = {"method": "fine_tune", "epochs": 2, "head_epochs": 3, "learning_rate": 1e-3}
 
 
-def run_process(args, *options):
-    """Runs `run_fn` in a process of its own."""
-    path = pathlib.Path(args.model_run_dir).parent / "fn_args.json"
-    path.write_text(json.dumps(vars(args)))
+def run_process(*several, options=()):
+    """Runs `run_fn` in a process of its own, for one set of arguments after the other."""
+    paths = [pathlib.Path(args.model_run_dir).parent / "fn_args.json" for args in several]
+    for path, args in zip(paths, several, strict=True):
+        path.write_text(json.dumps(vars(args)))
     script = pathlib.Path(__file__).with_name("training_process.py")
     return subprocess.run(
-        [sys.executable, str(script), str(path), *options], capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, str(script), *map(str, paths), *options],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
 
 
@@ -121,7 +126,7 @@ def test_features_of_another_backbone_are_refused(training_input, tmp_path):
 def test_killed_run_continues_and_ends_as_the_uninterrupted_one(fine_tuned, training_input, tmp_path):
     train = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "checkpoint_seconds": 0.0}
     args = training_input.fn_args(tmp_path, transfer=FINE_TUNE, train=train)
-    killed = run_process(args, "--die-after", "5")
+    killed = run_process(args, options=("--die-after", "5"))
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     assert not (tmp_path / "model").exists()
     assert len(list((tmp_path / "checkpoints").iterdir())) == 1
@@ -150,24 +155,39 @@ def test_other_code_does_not_continue_an_old_training(training_input, tmp_path):
     assert names[0] == names[1] != names[2]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["backbone", "hub_backbone"])
-def test_two_devices_train_a_mirrored_model(training_input, tmp_path, kind):
+KINDS = ("backbone", "hub_backbone")
+
+
+def on_devices(training_input, out, kind):
+    """Arguments of a fine-tuning of one kind of backbone."""
     backbone = {"handle": str(getattr(training_input, kind))}
+    features = training_input.hub_features if kind == "hub_backbone" else training_input.features
     # Without dropout two halves of a batch make the same step as the whole, up to the order of summation.
     config = {"transfer": FINE_TUNE, "head": {"dropout": 0.0}, "backbone": backbone}
-    config["features_path"] = str(training_input.hub_features if kind == "hub_backbone" else training_input.features)
-    result = run_process(training_input.fn_args(tmp_path, **config), "--devices", "2")
+    return training_input.fn_args(out, **config, features_path=str(features))
+
+
+@pytest.fixture(scope="module")
+def mirrored(training_input, tmp_path_factory):
+    """Kind of backbone -> folder of a run on two devices, which one process did one after the other."""
+    folders = {kind: tmp_path_factory.mktemp(kind) for kind in KINDS}
+    several = [on_devices(training_input, folder, kind) for kind, folder in folders.items()]
+    result = run_process(*several, options=("--devices", "2"))
     assert result.returncode == 0, result.stderr[-3000:]
-    assert "trained on 2 replicas" in result.stdout
-    single = tmp_path / "single"
-    trainer.run_fn(training_input.fn_args(single, **config))
+    assert result.stdout.count("trained on 2 replicas") == len(KINDS)
+    return folders
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_devices_train_a_mirrored_model(training_input, mirrored, tmp_path, kind):
+    trainer.run_fn(on_devices(training_input, tmp_path, kind))
     losses = [
         [row["val_loss"] for row in json.loads((out / "run" / "history.json").read_text())["epochs"]]
-        for out in (tmp_path, single)
+        for out in (mirrored[kind], tmp_path)
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
     images = training_input.images["test"]
     np.testing.assert_allclose(
-        probabilities(tmp_path / "model", images), probabilities(single / "model", images), atol=1e-2
+        probabilities(mirrored[kind] / "model", images), probabilities(tmp_path / "model", images), atol=1e-2
     )

@@ -1,4 +1,4 @@
-"""Runs `run_fn` in a process of its own: `training_process.py ARGS.json [--die-after EPOCHS] [--devices N]`.
+"""Runs `run_fn` in a process of its own: `training_process.py ARGS.json... [--die-after EPOCHS] [--devices N]`.
 
 With --die-after the process kills itself with SIGKILL when that many epochs are done; with --devices it has N logical
 CPU devices.
@@ -18,7 +18,7 @@ from graft.models import progress, trainer
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("fn_args", type=pathlib.Path)
+    parser.add_argument("fn_args", type=pathlib.Path, nargs="+")
     parser.add_argument("--die-after", type=int)
     parser.add_argument("--devices", type=int, default=1)
     arguments = parser.parse_args()
@@ -31,8 +31,9 @@ def main() -> None:
 
     progress.set_sink(sink)
     replicas = trainer.choose_strategy().num_replicas_in_sync
-    trainer.run_fn(types.SimpleNamespace(**json.loads(arguments.fn_args.read_text())))
-    print(f"trained on {replicas} replicas")
+    for path in arguments.fn_args:
+        trainer.run_fn(types.SimpleNamespace(**json.loads(path.read_text())))
+        print(f"trained on {replicas} replicas")
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ def test_a_keras_file_and_a_network_by_name(check, tmp_path):
     assert check(tmp_path / "none.keras")[0] == 2
 
 
+@pytest.mark.slow
 def test_a_network_of_keras_applications(check, config):
     code, found = check(
         config(handle="MobileNetV3Small?weights=none", image_size=[32, 32], value_range=[0, 255], sha256="0" * 64)
@@ -118,6 +119,7 @@ def network() -> keras.Model:
     return keras.Sequential([keras.Input((16, 16, 3)), *layers])
 
 
+@pytest.mark.slow
 def test_layers_in_groups_of_a_file_and_of_a_saved_model(show, tmp_path, capsys):
     model = network()
     model.save(tmp_path / "net.keras")
@@ -154,6 +156,7 @@ def test_layers_in_groups_of_a_file_and_of_a_saved_model(show, tmp_path, capsys)
     ]
 
 
+@pytest.mark.slow
 def test_a_network_by_name_is_shown_without_its_weights(show, monkeypatch):
     monkeypatch.setattr(keras.utils, "get_file", lambda *_, **__: pytest.fail("downloads weights"))
     found = show("applications:MobileNetV2")

@@ -92,6 +92,7 @@ def test_an_unreadable_file_to_predict(graft, tmp_path):
     assert (code, stderr) == (2, "graft: secret.png: is a folder, not a regular file\n")
 
 
+@pytest.mark.slow
 def test_a_pipe_or_a_huge_file_to_predict_is_refused_at_once(graft, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     args = ("--server", "localhost:1", "--model", "birds")

@@ -65,6 +65,7 @@ def test_a_signal_while_native_code_holds_the_main_thread(tmp_path):
     assert json.loads((tmp_path / "run.json").read_text()) | {"error": value["error"]} == value
 
 
+@pytest.mark.slow
 def test_a_second_sigint_leaves_at_once(tmp_path):
     process = start(tmp_path, "ending.SIGNAL_S = 1e6; end.begin(result, folder); stuck()")
     process.stdout.readline()
@@ -75,6 +76,7 @@ def test_a_second_sigint_leaves_at_once(tmp_path):
     assert (code, value["status"]) == (130, "interrupted")
 
 
+@pytest.mark.slow
 def test_a_failure_whose_end_does_not_come(tmp_path):
     body = "ending.FAILURE_S = 0.2; end.begin(result, folder); end.failing('train: memory ran out', 2); stuck()"
     code, value, lines = finish(start(tmp_path, body))
@@ -96,6 +98,7 @@ def test_a_thread_that_dies_of_want_bounds_the_run_that_waits_for_it(tmp_path):
     assert code == 2 and value["error"].startswith("train: memory ran out (") and len(lines) == 1
 
 
+@pytest.mark.slow
 def test_a_hanging_thread_does_not_keep_a_process_that_has_failed(tmp_path):
     body = """
     ending._LEAVE_S = 0.2
@@ -108,6 +111,7 @@ def test_a_hanging_thread_does_not_keep_a_process_that_has_failed(tmp_path):
     assert finish(start(tmp_path, body))[0] == 2
 
 
+@pytest.mark.slow
 def test_the_last_words_are_said_where_the_disk_takes_none(tmp_path):
     body = """
     ending.FAILURE_S = 0.2
@@ -119,6 +123,7 @@ def test_the_last_words_are_said_where_the_disk_takes_none(tmp_path):
     assert (code, value["error"]) == (2, "push: the disk is full")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
 def test_a_process_that_is_killed_leaves_words_behind(tmp_path, number):
     process = start(tmp_path, f"end.begin(result, folder); os.kill(os.getpid(), {int(number)})")
@@ -152,6 +157,7 @@ def test_a_process_that_ends_well_or_says_why_not_leaves_no_more_words(tmp_path)
     assert not (tmp_path / "run.json").exists()
 
 
+@pytest.mark.slow
 def test_what_the_process_started_ends_with_it(tmp_path):
     body = """
     server = subprocess.Popen(["sleep", "1000"])
@@ -173,6 +179,7 @@ def test_what_the_process_started_ends_with_it(tmp_path):
         pytest.fail("it still runs")
 
 
+@pytest.mark.slow
 def test_a_signal_to_a_forked_worker_is_no_signal_to_the_run(tmp_path):
     body = """
     reader, writer = os.pipe()

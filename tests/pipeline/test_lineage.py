@@ -130,6 +130,7 @@ def test_run_that_did_not_get_far(root):
     assert describe_run([])["data"] is None
 
 
+@pytest.mark.slow
 def test_needs_neither_tensorflow_nor_tfx(root):
     code = "import pathlib, sys; from graft.pipeline.metadata import Metadata\n"
     code += "from graft.pipeline.lineage import describe_lineage\n"

@@ -37,6 +37,7 @@ def test_a_drawing_says_what_it_shows(stacked, count):
     assert [word for word in named if word not in text] == []
 
 
+@pytest.mark.slow
 def test_a_scale_may_fall_and_grow_by_factors():
     def draw(**how: bool) -> str:
         return plots.draw(Plot("x", [Axes("L2", "loss", [Series("train", (1e-6, 1e-2), (1, 2))], **how)]))

@@ -343,6 +343,7 @@ def test_every_section_is_there(run):
         assert [word for word in words if word not in page.text[section]] == [], section
 
 
+@pytest.mark.slow
 def test_classes_that_are_not_measured_are_named(run):
     path = run.path("ingest", "rejected") / "summary.json"
     summary = json.loads(path.read_text())
@@ -507,6 +508,7 @@ def test_model_card(run):
         assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
 
 
+@pytest.mark.slow
 def test_what_the_method_found_out_is_told(run):
     assert "What the method found out" not in Page(run.write()).text["training"]
     file = run.path("train", "model_run") / "history.json"
@@ -522,6 +524,7 @@ def test_what_the_method_found_out_is_told(run):
     assert "- Found out, effective sample size: 41.23. About 41 of 200 rows count; " in card and HOSTILE not in card
 
 
+@pytest.mark.slow
 def test_many_classes_are_a_picture(run):
     target = _target(tuple(f"class {i}" for i in range(40)))
     labels = np.arange(80) % 40
@@ -537,6 +540,7 @@ def test_many_classes_are_a_picture(run):
     assert "Most often confused: class 0 taken for class 1 2 times (100 %)." in page.text["quality"]
 
 
+@pytest.mark.slow
 def test_report_is_quick(run):
     """It holds some ten pictures; it costs processor time as a few dozen plain ones do."""
     run.write()

@@ -58,6 +58,7 @@ def config(folder: pathlib.Path, root: pathlib.Path, **input) -> Config:
     return Config.model_validate({"name": "xray", "root": str(root), **sections})
 
 
+@pytest.mark.slow
 def test_a_network_is_tried_on_the_images_it_is_for(folder, tmp_path):
     loaded = backbones.load_backbone(str(folder / "network.keras"), pictures((SIDE, SIDE), (0, 1)))
     with pytest.raises(GraftError, match="narrower value range"):
@@ -65,6 +66,7 @@ def test_a_network_is_tried_on_the_images_it_is_for(folder, tmp_path):
     run.check(config(folder, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_wrong_range_is_refused_on_real_images(folder, tmp_path, caplog):
     wrong = {"value_range": (0, 255)}
     with pytest.raises(GraftError, match=r"takes a narrower value range \(input\.check_range: false, if"):
@@ -94,6 +96,7 @@ def test_once_for_each_backbone_and_data(folder, tmp_path, monkeypatch):
     assert checked == [(0, 1), (0, 2), (0, 1)]
 
 
+@pytest.mark.slow
 def test_a_dry_run_over_a_checked_backbone_needs_no_tensorflow(folder, tmp_path):
     checked = config(folder, tmp_path)
     run.check(checked)

@@ -30,6 +30,7 @@ def test_names_are_those_of_their_files_and_differ():
     assert all(stages.find(name).name == name for name in names) and stages.find("tune") is None
 
 
+@pytest.mark.slow
 def test_rooms_are_entered_without_what_they_run():
     heavy = ("tensorflow", "tfx", "keras", "apache_beam", "sklearn", "matplotlib")
     code = f"import sys, graft.pipeline.stages; print([name for name in {heavy} if name in sys.modules])"

@@ -148,6 +148,7 @@ def engine_runs(source: str) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_nothing_else_runs_an_engine():
     folders = ("components", "kubeflow", "models", "monitoring", "pipeline", "serving")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]

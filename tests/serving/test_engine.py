@@ -155,6 +155,7 @@ def test_a_filter_leaves_no_side_effect_out(models):
     engine.close()
 
 
+@pytest.mark.slow
 def test_filters_beyond_those_kept_answer_the_same(tmp_path):
     engine = Engine(save_picky(tmp_path / "picky"))
     words = {"word": np.array([b"1", b"20"], dtype=object)}
@@ -326,6 +327,7 @@ def test_upstream_models(graft_data, name):
     engine.close()
 
 
+@pytest.mark.slow
 def test_swaps_leave_no_threads_or_files_behind(models):
     process = psutil.Process()
 

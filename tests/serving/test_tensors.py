@@ -98,6 +98,7 @@ def test_what_a_request_claims_is_summed_before_any_of_it_is_made():
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_what_a_request_holds_is_no_claim():
     content = proto_of([5_000_000], tensor_content=bytes(20_000_000))
     packed = proto_of([5_000_000], float_val=np.ones(5_000_000, np.float32))

@@ -74,6 +74,7 @@ def classify_log():
     return log.SerializeToString()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("records", "code", "words"),
     [

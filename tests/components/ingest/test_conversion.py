@@ -41,6 +41,7 @@ def folder(make_folder):
     return root
 
 
+@pytest.mark.slow
 def test_converted_files_keep_identity_split_and_pixels(folder, ingest):
     result = ingest(source="image_folder", path=folder)
     assert result.rejected == {} and result.summary.used_count == 168
@@ -65,6 +66,7 @@ def test_converted_files_keep_identity_split_and_pixels(folder, ingest):
     assert converted == 48
 
 
+@pytest.mark.slow
 def test_client_sends_the_pixels_that_were_trained_on(folder, ingest):
     result = ingest(source="image_folder", path=folder)
     rows = [row for split in ("train", "eval", "test") for row in result.rows(split) if row["format"] != b"PNG"]

@@ -49,6 +49,7 @@ def test_both_are_features_and_each_split_has_the_target_domain(table, ingest):
         assert sum(there.values()) == result.summary.counts[split]
 
 
+@pytest.mark.slow
 def test_they_move_nothing_that_needs_not_move_and_no_order_decides(table, ingest):
     told = lambda number: ("ward" if number % 2 else "web", 0.5)  # noqa: E731
     plain = ingest(source="csv", path=table(told)).split_of()
@@ -59,6 +60,7 @@ def test_they_move_nothing_that_needs_not_move_and_no_order_decides(table, inges
         assert read(first, split, "sha256", "domain") == read(other, split, "sha256", "domain")
 
 
+@pytest.mark.slow
 def test_a_split_that_would_miss_the_target_domain_gets_some(table, ingest):
     plain = ingest(source="csv", path=table(lambda number: ("x", 1))).split_of()
     in_train = [file for file, split in sorted(plain.items()) if split == "train"]
@@ -69,6 +71,7 @@ def test_a_split_that_would_miss_the_target_domain_gets_some(table, ingest):
     assert len(moved) == 4 and {int(file[4:9]) for file in moved} < ward
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("told", "message"),
     [
@@ -85,6 +88,7 @@ def test_a_domain_that_is_not_there(table, ingest, told, message):
         preflight.check_source(request(**data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", ["", "heavy", "0", "-1", "nan", "inf", "1e-60", "1e60"])
 def test_a_weight_that_is_no_weight_is_refused_with_its_row(table, ingest, weight):
     result = ingest(source="csv", path=table(lambda number: ("x", weight if number == 7 else 1.5)), weight="share")

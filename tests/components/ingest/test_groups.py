@@ -56,6 +56,7 @@ def test_without_the_key_groups_straddle_splits(table, ingest):
     assert any(len(splits) > 1 for splits in by_patient.values())
 
 
+@pytest.mark.slow
 def test_images_without_a_group_stand_for_themselves(table, ingest):
     path = table(cells=lambda number, group: ["" if group < 20 else f"p{group}"])
     with_groups = ingest(source="csv", path=path, group="patient")

@@ -43,6 +43,7 @@ def test_split_fractions_are_kept(make_folder, ingest):
     assert abs(len(result.rows("test")) - 120) < 40
 
 
+@pytest.mark.slow
 def test_adding_files_moves_no_image(make_folder, ingest):
     root = make_folder(COUNTS)
     before = ingest(source="image_folder", path=root).split_of()
@@ -115,6 +116,7 @@ def test_splits_that_share_an_image_are_refused():
         ingestion.check_disjoint({"train": [b""], "eval": [two, one], "test": [two + one, one]}, "groups")
 
 
+@pytest.mark.slow
 def test_result_is_the_same_on_every_run(make_folder, ingest):
     root = make_folder(COUNTS)
     first, second = (ingest(source="image_folder", path=root) for _ in range(2))
@@ -148,6 +150,7 @@ def test_one_usable_class_is_an_error(make_folder, ingest):
         ingest(source="image_folder", path=root)
 
 
+@pytest.mark.slow
 def test_a_small_class_is_in_every_split(make_folder, ingest):
     for seed in range(10_000, 10_500, 100):  # five sets of five classes of ten: without help nearly all miss a split
         root = make_folder(dict.fromkeys("abcde", 10), f"data-{seed}", first_seed=seed)
@@ -180,6 +183,7 @@ def test_labels_outside_class_names_are_rejected(make_folder, ingest):
     assert "'cta' is not in target.class_names (cat, dog)" in next(iter(result.rejected.values()))["detail"]
 
 
+@pytest.mark.slow
 def test_splits_of_the_source_can_be_ignored_or_split_once_more(make_folder, ingest, tmp_path):
     make_folder(COUNTS, "data/train")
     make_folder(COUNTS, "data/test", 500)

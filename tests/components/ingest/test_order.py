@@ -43,6 +43,7 @@ def kinds(make_folder, tmp_path):
     return {"image_folder": root, "csv": root / "all.csv", "tfrecord": tmp_path / "records"}
 
 
+@pytest.mark.slow
 def test_folders_csv_and_tfrecord_give_the_same_sequences(kinds, ingest):
     folder, *others = (ingest(source=source, path=path) for source, path in kinds.items())
     for split in SPLITS:
@@ -56,6 +57,7 @@ def test_folders_csv_and_tfrecord_give_the_same_sequences(kinds, ingest):
     assert shards == dict.fromkeys(SPLITS, 1)
 
 
+@pytest.mark.slow
 def test_borders_of_shards_are_of_the_content(kinds, ingest, monkeypatch):
     monkeypatch.setattr("graft.components.ingest.shards.SHARD_BYTES", 2000)
     monkeypatch.setattr("graft.components.ingest.sources.base.MIN_CHUNK", 7)

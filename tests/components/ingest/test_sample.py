@@ -44,6 +44,7 @@ def test_a_few_of_different_parts_and_no_more_is_read(folder, monkeypatch):
     assert sample_contents(options(folder), 8) == images
 
 
+@pytest.mark.slow
 def test_what_cannot_be_used_and_copies_are_passed_over(folder):
     for number in range(20):
         (folder / "ant" / f"{number:03d}.png").write_bytes((b"no image", png(7)[:-30], png(7), png(7))[number % 4])

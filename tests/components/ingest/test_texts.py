@@ -91,6 +91,7 @@ def _asked(path):
     return request(source="csv", path=str(path), **TEXT)
 
 
+@pytest.mark.slow
 def test_parquet_and_tfrecord_give_what_the_table_gives(table, ingest, tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -28,6 +28,7 @@ def reference(features: np.ndarray, column: np.ndarray) -> float:
     return -min(one.fun for one in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", (5, 30, 90))
 def test_it_is_the_largest_evidence_also_with_more_features_than_examples(width):
     rng = np.random.default_rng(width)

@@ -16,6 +16,7 @@ def test_classes_that_are_clusters_give_0():
     assert ranking.measure("nleep", samples.perfect()) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_features_that_say_nothing_come_near_minus_the_entropy():
     # 5 C clusters of chance with n / (5 C) = 200 examples each: a likelihood ratio gains (C - 1) / 2 nats a cluster on
     # average (Wilks), 5 C (C - 1) / (2 n) = .0075 of an example.

@@ -17,6 +17,7 @@ def shifted():
     return source, target, norm.pdf(source[:, 0], 0.8, 0.6) / norm.pdf(source[:, 0], 0, 1)
 
 
+@pytest.mark.slow
 def test_the_mean_weight_is_1_and_none_is_negative(shifted):
     source, target, _ = shifted
     weights = kliep.estimate(source, target)
@@ -31,6 +32,7 @@ def test_it_finds_the_ratio_of_two_gaussians(shifted):
     assert np.abs(weights - true).mean() < 0.3 * np.abs(1 - true).mean()
 
 
+@pytest.mark.slow
 def test_equal_domains_get_weights_near_1():
     rng = np.random.default_rng(1)
     weights = kliep.estimate(rng.normal(size=(500, 2)), rng.normal(size=(500, 2)))

@@ -52,6 +52,7 @@ def calibrated(n: int, overconfident: float, rng: np.random.Generator) -> tuple[
     return (~right).astype(int), np.column_stack([confidence, 1 - confidence])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [65, 1000])
 def test_the_bias_is_what_a_perfectly_calibrated_model_scores(n):
     rng = np.random.default_rng(0)

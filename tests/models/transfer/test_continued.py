@@ -1,15 +1,15 @@
 """Killed in the middle and continued, a training of any method ends as one that was left alone.
 
-`test_trainer.py` kills the process itself; here an exception stands for that, at an epoch of each phase that matters.
+`test_trainer.py` kills the process itself, and `test_loop.py` raises; here the folder of checkpoints is copied in the
+middle of the whole training, at an epoch of each phase that matters: what a process that died there would have left.
 """
 
 import dataclasses
 
 import pytest
-from test_loop import Killed, assert_equal_weights, fit, without_seconds
+from test_loop import assert_equal_weights, fit, fit_and_leave, without_seconds
 from two_domains import write_domains
 
-from graft.models import progress
 from graft.models.checkpoint import Checkpoint
 from graft.models.transfer import METHODS
 
@@ -92,22 +92,6 @@ def make(training_input, tmp_path_factory):
     return make
 
 
-def killed(task, checkpoint: Checkpoint, stop_after: int) -> None:
-    """Trains until so many epochs, or learners of a vote, are done."""
-
-    def sink(stage, done, total, unit, figures):
-        if unit in ("epochs", "learners") and done == stop_after:
-            raise Killed
-
-    task.checkpoint = checkpoint
-    before = progress.set_sink(sink)
-    try:
-        with pytest.raises(Killed):
-            METHODS.module(task.options.method).fit(task)
-    finally:
-        progress.set_sink(before)
-
-
 def test_each_method_has_its_case():
     assert set(CASES) | ELSEWHERE == set(METHODS)
 
@@ -117,12 +101,11 @@ def test_each_method_has_its_case():
 )
 def test_it_ends_as_an_uninterrupted_training(make, tmp_path, method, case):
     whole = make(method, case)
-    history = fit(whole)
+    # A vote counts its learners.
+    history = fit_and_leave(whole, tmp_path, [case.stop_after], ("epochs", "learners"))
     assert not case.named or case.named < history.epochs[-1].keys()
-    checkpoint = Checkpoint(tmp_path, method)
-    killed(make(method, case), checkpoint, case.stop_after)
     continued = make(method, case)
-    resumed = fit(continued, checkpoint)
+    resumed = fit(continued, Checkpoint(tmp_path / str(case.stop_after), "t"))
     # The process dies before it can write the epoch that it has just done.
     assert resumed.resumed_at == (None if case.anew else case.stop_after - 1)
     assert_equal_weights(whole, continued)

@@ -10,7 +10,7 @@ import pytest
 import scipy.special
 import tensorflow as tf
 from small_inputs import pictures
-from test_loop import Killed, assert_equal_weights, fit, without_seconds
+from test_loop import assert_equal_weights, fit, fit_and_leave, without_seconds
 
 from graft.models import relations, teacher
 from graft.models.checkpoint import Checkpoint
@@ -253,12 +253,9 @@ def test_killed_and_continued_over_two_streams_and_a_projection(training_input, 
     def make():
         return with_unlabelled(training_input.task(method, augment={"flip": True}))
 
-    whole, checkpoint = make(), Checkpoint(tmp_path, "run")
-    history = fit(whole)
-    with pytest.raises(Killed):
-        fit(make(), checkpoint, stop_after=4)
-    continued = make()
-    resumed = fit(continued, checkpoint)
+    whole, continued = make(), make()
+    history = fit_and_leave(whole, tmp_path, [4])
+    resumed = fit(continued, Checkpoint(tmp_path / "4", "t"))
     assert resumed.resumed_at == 3, "while the backbone moves"
     assert_equal_weights(whole, continued)
     assert without_seconds(resumed) == without_seconds(history)

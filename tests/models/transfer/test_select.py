@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_loop import Killed, assert_equal_weights, fit, without_seconds
+from test_loop import assert_equal_weights, fit, fit_and_leave, without_seconds
 from training_input import CLASSES, IMAGE_SIZE, SIZES, weights
 
 from graft.models.backbone import load_backbone
@@ -137,21 +137,28 @@ def test_statistics_are_not_drawn_anew(training_input):
         fit(training_input.task({**SELECT, "above": "redraw"}, head=SOLVED))
 
 
+STOPS = {3: "within a candidate", 4: "between two"}
+
+
 @pytest.fixture(scope="module")
-def whole(training_input):
+def left(tmp_path_factory):
+    """Where trainings that die at the STOPS leave their states."""
+    return tmp_path_factory.mktemp("left")
+
+
+@pytest.fixture(scope="module")
+def whole(training_input, left):
     """A task that was trained without an interruption, and its history."""
     task = training_input.task(SELECT, head=SOLVED)
-    return task, fit(task)
+    return task, fit_and_leave(task, left, STOPS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop_after", [3, 4], ids=["within a candidate", "between two"])
-def test_killed_it_ends_as_an_uninterrupted_run(training_input, tmp_path, whole, stop_after):
+@pytest.mark.parametrize("stop_after", STOPS, ids=STOPS.values())
+def test_killed_it_ends_as_an_uninterrupted_run(training_input, left, whole, stop_after):
     uninterrupted, history = whole
-    with pytest.raises(Killed):
-        fit(training_input.task(SELECT, head=SOLVED), stop_after=stop_after, checkpoint=Checkpoint(tmp_path, "t"))
     resumed = training_input.task(SELECT, head=SOLVED)
-    continued = fit(resumed, checkpoint=Checkpoint(tmp_path, "t"))
+    continued = fit(resumed, checkpoint=Checkpoint(left / str(stop_after), "t"))
     assert continued.resumed_at == stop_after - 1  # it is killed before it can write the last
     assert without_seconds(continued) == without_seconds(history)
     assert continued.findings == history.findings

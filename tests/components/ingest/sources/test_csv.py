@@ -106,6 +106,7 @@ def test_integer_labels_index_class_names(table, ingest):
     assert ingest(source="csv", path=path).summary.classes == ["0", "1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "data", "message"),
     [

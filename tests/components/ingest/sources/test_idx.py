@@ -65,6 +65,7 @@ def test_pair_with_its_own_split(pair, ingest, tmp_path):
     assert {split for file, split in splits.items() if not file.startswith("test-")} == {"train", "eval"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -67,6 +67,7 @@ def test_missing_images_and_named_splits(tmp_path, encode, ingest):
     assert sum(result.summary.used["eval"].values()) == 10
 
 
+@pytest.mark.slow
 def test_groups(tmp_path, encode, ingest):
     data = columns(encode) | {"slide": [None if seed < 20 else seed // 10 for seed in range(120)]}
     data["burst"] = [float("nan") if seed < 20 else seed // 10 for seed in range(120)]
@@ -129,6 +130,7 @@ for read in (lambda: check_source(options), lambda: list(ParquetChunk(sys.argv[1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["code", "no pickle"])
 def test_a_file_that_holds_code_is_refused_and_nothing_runs(tmp_path, content):
     """In a process of its own: Beam loads the hotfix too, and later than the quick check reads the file."""
@@ -172,6 +174,7 @@ def small_worker(monkeypatch):
     monkeypatch.setattr("graft.components.ingest.worker.MEMORY", 2**28)
 
 
+@pytest.mark.slow
 def test_a_value_that_is_named_in_each_row(tmp_path, ingest, small_worker):
     path = repeated(tmp_path / "a.parquet", 100, 40_000_000)
     assert path.stat().st_size < 5000
@@ -179,6 +182,7 @@ def test_a_value_that_is_named_in_each_row(tmp_path, ingest, small_worker):
         ingest(source="parquet", path=path)
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_its_reader_down_is_rejected_where_there_are_others(
     tmp_path, encode, ingest, caplog, small_worker
 ):
@@ -192,6 +196,7 @@ def test_a_file_that_takes_its_reader_down_is_rejected_where_there_are_others(
     assert "takes more than 256 MiB of memory" in result.rejected["bad.parquet#0"]["detail"]
 
 
+@pytest.mark.slow
 def test_a_file_whose_opening_takes_its_reader_down(tmp_path, encode, ingest, monkeypatch):
     """As a defect of the library would: it is listed by its name, for nobody knows how many rows there are."""
     pq.write_table(pa.table(columns(encode)), tmp_path / "good.parquet")
@@ -211,6 +216,7 @@ def test_a_file_whose_opening_takes_its_reader_down(tmp_path, encode, ingest, mo
     assert result.rejected["bad.parquet"]["detail"].startswith("its reader ended by signal SIGABRT")
 
 
+@pytest.mark.slow
 def test_rows_without_end(tmp_path):
     """A run of 10 million equal labels takes some bytes."""
     rows = 10**7
@@ -220,6 +226,7 @@ def test_rows_without_end(tmp_path):
         check_source(request(source="parquet", path=str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_large_images_are_read_a_few_at_a_time(tmp_path):
     from graft.components.ingest.sources.parquet import ParquetChunk
 
@@ -255,6 +262,7 @@ def test_hugging_face_metadata_that_is_none(tmp_path, info, message):
         check_source(request(source="parquet", path=str(tmp_path)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("info", [{}, {"info": None}, {"info": {"features": {"label": {"dtype": "string"}}}}])
 def test_hugging_face_metadata_without_names(tmp_path, info, encode, ingest):
     table = pa.table(columns(encode)).replace_schema_metadata({"huggingface": json.dumps(info)})

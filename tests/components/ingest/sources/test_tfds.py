@@ -89,6 +89,7 @@ def split(**changes):
     return change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [

@@ -41,6 +41,7 @@ def records(encode, count=120):
         yield example(image=encode(seed), label=(b"cat", b"dog")[seed % 2], site=seed % 3, box=[1, 2], night=0.5)
 
 
+@pytest.mark.slow
 def test_file_folder_pattern_and_compression(tmp_path, encode, ingest):
     plain = write(tmp_path / "a.tfrecord", records(encode))
     folder = tmp_path / "folder"

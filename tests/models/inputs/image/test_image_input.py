@@ -48,6 +48,7 @@ def test_plain_rows_are_pixels_and_grey_ones_have_one_channel(png):
     assert grey["train"].shape == (1, 16 * 24) and grey["test"].shape == (0, 16 * 24)
 
 
+@pytest.mark.slow
 def test_large_images_become_small_rows(png):
     rows = Input(Options(image_size=(224, 224))).plain({"train": [png((1, 2, 3), (100, 90))]}, "stage")
     assert rows["train"].shape == (1, 32 * 32 * 3)
