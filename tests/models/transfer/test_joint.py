@@ -129,7 +129,7 @@ def test_two_devices_train_as_one(training_input, domains, tmp_path):
     losses = []
     for name, devices in (("one", "1"), ("two", "2")):
         (tmp_path / name).mkdir()
-        result = run_process(training_input.fn_args(tmp_path / name, **config), "--devices", devices)
+        result = run_process(training_input.fn_args(tmp_path / name, **config), options=("--devices", devices))
         assert f"trained on {devices} replicas" in result.stdout, result.stderr[-3000:]
         history = json.loads((tmp_path / name / "run" / "history.json").read_text())
         losses.append([[entry[key] for key in ("loss", "source_loss", "val_loss")] for entry in history["epochs"]])

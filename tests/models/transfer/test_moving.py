@@ -253,7 +253,7 @@ def test_two_devices_train_as_one(training_input, tmp_path):
     for name, devices in (("one", "1"), ("two", "2")):
         (tmp_path / name).mkdir()
         result = run_process(
-            training_input.fn_args(tmp_path / name, transfer=transfer, head=TRAINED), "--devices", devices
+            training_input.fn_args(tmp_path / name, transfer=transfer, head=TRAINED), options=("--devices", devices)
         )
         assert f"trained on {devices} replicas" in result.stdout, result.stderr[-3000:]
         history = json.loads((tmp_path / name / "run" / "history.json").read_text())

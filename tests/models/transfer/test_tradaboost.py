@@ -180,7 +180,7 @@ def test_the_vote_is_exported(training_input, tmp_path, devices):
     if devices == "1":
         trainer.run_fn(args)
     else:
-        done = run_process(args, "--devices", devices)
+        done = run_process(args, options=("--devices", devices))
         assert f"trained on {devices} replicas" in done.stdout, done.stderr[-3000:]
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     assert history["method"] == "tradaboost" and len(history["findings"]) == 2
