@@ -57,7 +57,9 @@ def read_records(path: str | os.PathLike, most: int) -> Iterator[bytes | TooLong
       DamagedError: It is cut or corrupted; what stands before that was given.
     """
     with open_regular(path) as file:
-        packed = file.read(2) == _GZIP
+        start = file.read(_HEADER)
+        # A plain file begins with the length of its first record, which may have the two bytes of a gzip.
+        packed = start.startswith(_GZIP) and not _is_header(start)
         file.seek(0)
         size = os.fstat(file.fileno()).st_size
         if not packed:
@@ -85,8 +87,8 @@ def _records(file: BinaryIO | gzip.GzipFile, most: int, size: int | None) -> Ite
     while header := file.read(_HEADER):
         if len(header) < _HEADER:
             raise DamagedError(f"truncated record at {position}: {len(header)} bytes of its header")
-        length, check = struct.unpack("<QI", header)
-        if _masked(header[:8]) != check:
+        length = int.from_bytes(header[:8], "little")
+        if not _is_header(header):
             raise DamagedError(f"corrupted record at {position}: the checksum of its length is wrong")
         position += _HEADER
         if size is not None and length + _FOOTER > size - position:
@@ -103,6 +105,11 @@ def _records(file: BinaryIO | gzip.GzipFile, most: int, size: int | None) -> Ite
                 raise DamagedError(f"corrupted record at {position}: its checksum is wrong")
             yield record
         position += length + _FOOTER
+
+
+def _is_header(start: bytes) -> bool:
+    """Whether a record begins so: the checksum of its length is right."""
+    return len(start) == _HEADER and _masked(start[:8]) == struct.unpack("<I", start[8:])[0]
 
 
 def _skip(file: BinaryIO | gzip.GzipFile, count: int, position: int) -> None:

@@ -1,15 +1,77 @@
 """What this layer adds to the command line."""
 
 import argparse
+import logging
+import pathlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from graft.models.errors import GraftError
+
+if TYPE_CHECKING:
+    from graft.monitoring.request_log.observer import RequestLog
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
-    """Adds `--metrics` to `graft serve`; `add` is `pipeline.cli`'s own helper."""
-    commands.choices["serve"].add_argument(
+    """Adds `--metrics` and `--request-log` to `graft serve`, and `graft label`; `add` is `pipeline.cli`'s own."""
+    serve = commands.choices["serve"]
+    serve.add_argument(
         "--metrics",
         action="append_const",
         dest="observe",
         const="metrics",
         help="count requests for Prometheus, at /monitoring/prometheus/metrics on the REST port",
     )
+    serve.add_argument(
+        "--request-log",
+        action="append",
+        dest="observe",
+        type=RequestLogPlace,
+        metavar="FOLDER|CONFIG",
+        help="log requests into this folder, or as section monitoring.request_log of this .yaml file says",
+    )
+    label = add("label", _label, "join labels that came late to logged requests, by request id")
+    label.add_argument("--model", required=True, help="name of the model that answered the requests")
+    source = label.add_mutually_exclusive_group(required=True)
+    source.add_argument("--file", type=pathlib.Path, nargs="+", metavar="FILE", help="CSV or JSONL files of labels")
+    source.add_argument("--watch", type=pathlib.Path, metavar="FOLDER", help="take each such file that is put there")
+    label.add_argument(
+        "--column", action="append", metavar="NAME", help="column of the label; may be repeated (default: label)"
+    )
+    label.add_argument("--log", default="runs/requests", help="folder of the request log (default: runs/requests)")
+    label.add_argument("--poll", type=float, default=10.0, help="seconds between two looks at --watch (default: 10)")
+
+
+def _label(args: argparse.Namespace) -> int:
+    from graft.monitoring.request_log import label_command
+
+    return label_command.run(args)
+
+
+class RequestLogPlace:
+    """Makes a request log when the server starts: what is wrong with it is then told like any other error.
+
+    Args:
+        text: a folder, or a pipeline's configuration (`.yaml`, `.yml`).
+    """
+
+    def __init__(self, text: str):
+        self._path = pathlib.Path(text)
+
+    def __call__(self) -> "RequestLog":
+        """Raises GraftError: the configuration is not sound or names no folder, or the log cannot be made."""
+        from graft.monitoring.request_log.observer import RequestLog
+        from graft.monitoring.request_log.options import Options
+
+        logging.getLogger("graft.monitoring").setLevel(logging.INFO)
+
+        if self._path.suffix not in (".yaml", ".yml"):
+            return RequestLog(Options(folder=str(self._path)))
+        from graft.monitoring.options import MonitoringOptions
+        from graft.pipeline import config as configs
+        from graft.pipeline.sections import section
+
+        options = section(configs.load(str(self._path)), "monitoring", MonitoringOptions).request_log
+        if options.folder is None:
+            raise GraftError(f"{self._path}: monitoring.request_log.folder is null; give the folder of the log")
+        return RequestLog(options)

@@ -1,8 +1,7 @@
 """Metrics of served requests as Prometheus reads them: an observer, `graft serve --metrics`.
 
 The page lies where TensorFlow Serving has it and repeats its two series, with its names and microseconds; beside them
-stand Graft's own in seconds, which also know version, signature, transport and status. Text format 0.0.4
-(https://prometheus.io/docs/instrumenting/exposition_formats/).
+stand Graft's own in seconds, which also know version, signature, transport and status.
 """
 
 import bisect
@@ -12,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import grpc
 
+from graft.monitoring.exposition import head, line, page
 from graft.serving.observers import Observer, Page, Served
 
-PATH = "/monitoring/prometheus/metrics"
 UNKNOWN = "_unknown"
 """In place of a model, version or signature that the server does not have: clients may name any number of them."""
 OTHER = "_other"
@@ -26,7 +25,6 @@ UPSTREAM_BOUNDS_US = tuple(10 * 1.8**power for power in range(33))
 """TensorFlow Serving's buckets: `Exponential(10, 1.8, 33)`, microseconds."""
 
 _LABELS = ("model", "version", "signature", "transport", "status")
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -66,7 +64,7 @@ class Metrics(Observer):
 
     def pages(self) -> Mapping[str, Page]:
         """The page that Prometheus reads."""
-        return {PATH: Page("text/plain; version=0.0.4; charset=utf-8", lambda: self.text().encode())}
+        return page(self.text)
 
     def text(self) -> str:
         """All series in the text format."""
@@ -77,10 +75,10 @@ class Metrics(Observer):
             ]
         totals: dict[Labels, int] = {}
         latencies: dict[Labels, tuple[float, Sequence[int]]] = {}
-        lines = _head("graft_requests_total", "counter", "Predict requests that were answered.")
+        lines = head("graft_requests_total", "counter", "Predict requests that were answered.")
         for key, _, counts, _ in found:
-            lines.append(_line("graft_requests_total", zip(_LABELS, key, strict=True), sum(counts)))
-        lines += _head("graft_request_duration_seconds", "histogram", "From reading a request to its answer.")
+            lines.append(line("graft_requests_total", zip(_LABELS, key, strict=True), sum(counts)))
+        lines += head("graft_request_duration_seconds", "histogram", "From reading a request to its answer.")
         for key, seconds, counts, upstream in found:
             labels = tuple(zip(_LABELS, key, strict=True))
             lines += _histogram("graft_request_duration_seconds", labels, BOUNDS_S, counts, seconds)
@@ -94,27 +92,18 @@ class Metrics(Observer):
                     sum_us + seconds * 1e6,
                     [one + other for one, other in zip(added, upstream, strict=True)],
                 )
-        lines += _head(":tensorflow:serving:request_count", "counter")
-        lines += [_line(":tensorflow:serving:request_count", labels, count) for labels, count in totals.items()]
-        lines += _head(":tensorflow:serving:request_latency", "histogram")
+        lines += head(":tensorflow:serving:request_count", "counter")
+        lines += [line(":tensorflow:serving:request_count", labels, count) for labels, count in totals.items()]
+        lines += head(":tensorflow:serving:request_latency", "histogram")
         for labels, (sum_us, merged) in latencies.items():
             lines += _histogram(":tensorflow:serving:request_latency", labels, UPSTREAM_BOUNDS_US, merged, sum_us)
         return "\n".join(lines) + "\n"
-
-
-def _head(name: str, kind: str, text: str = "") -> list[str]:
-    return [*([f"# HELP {name} {text}"] if text else []), f"# TYPE {name} {kind}"]
 
 
 def _histogram(
     name: str, labels: Labels, bounds: Sequence[float], counts: Sequence[int], total: float
 ) -> Iterable[str]:
     for bound, count in zip((*(f"{bound:.6g}" for bound in bounds), "+Inf"), itertools.accumulate(counts), strict=True):
-        yield _line(f"{name}_bucket", (*labels, ("le", bound)), count)
-    yield _line(f"{name}_sum", labels, total)
-    yield _line(f"{name}_count", labels, sum(counts))
-
-
-def _line(name: str, labels: Iterable[tuple[str, str]], value: float) -> str:
-    written = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels)
-    return f"{name}{{{written}}} {value!r}"
+        yield line(f"{name}_bucket", (*labels, ("le", bound)), count)
+    yield line(f"{name}_sum", labels, total)
+    yield line(f"{name}_count", labels, sum(counts))

@@ -14,7 +14,9 @@ import numpy as np
 from graft.models.errors import GraftError
 from graft.models.inputs import input_names, input_of_signature
 from graft.models.inputs.base import Input, Refused
-from graft.serving import tensors
+from graft.serving import observers as observing
+from graft.serving import request_ids, tensors
+from graft.serving.observers import Observer, Served
 from graft.serving.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -38,12 +40,32 @@ class ClientError(GraftError):
     Attributes:
         code: the gRPC status code, None if the fault is in the request or the answer itself.
         place: index of the content that was refused, None if it is not about one.
+        request_id: id of the request that failed, None if there was none.
     """
 
-    def __init__(self, message: str, code: grpc.StatusCode | None = None, place: int | None = None):
+    def __init__(
+        self,
+        message: str,
+        code: grpc.StatusCode | None = None,
+        place: int | None = None,
+        request_id: str | None = None,
+    ):
         super().__init__(message)
         self.code = code
         self.place = place
+        self.request_id = request_id
+
+
+class Answer(dict[str, np.ndarray]):
+    """An array by output name; strings are object arrays of bytes.
+
+    Attributes:
+        request_id: id of the request.
+    """
+
+    def __init__(self, outputs: Mapping[str, np.ndarray], request_id: str):
+        super().__init__(outputs)
+        self.request_id = request_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +75,13 @@ class Prediction:
     Attributes:
         outputs: value by output name, JSON types. Where the model names what the places of its outputs stand for (by an
             output of texts as long as they are, such as `classes`), a value is a mapping by those names.
+        request_id: id of the request that asked about it; a label that comes later is joined by it.
+        row: its place in that request, from 0.
     """
 
     outputs: dict[str, Any]
+    request_id: str
+    row: int
 
     def __getattr__(self, name: str) -> Any:
         """An output of that name: `prediction.label`."""
@@ -82,6 +108,8 @@ class Client:
         max_cost: most units that the contents of one request may announce; None: what Graft's server
             takes.
         takes: what the model takes; None: it is asked for its signature.
+        observers: who is told of each Predict request, as a server of Graft's tells its own: a request log beside a
+            server that keeps none. They are not closed with the client.
     """
 
     def __init__(
@@ -96,10 +124,11 @@ class Client:
         max_batch: int = 64,
         max_cost: int | None = None,
         takes: Input | None = None,
+        observers: Sequence[Observer] = (),
     ):
         self.address, self.model, self.version = address, model, version
         self._deadline_s, self._retries = deadline_s, retries
-        self._takes = takes
+        self._takes, self._observers = takes, tuple(observers)
         self._max_message_bytes, self._max_batch, self._max_cost = max_message_bytes, max_batch, max_cost
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(address, options=unlimited)
@@ -117,7 +146,7 @@ class Client:
                 something else, or a call failed.
         """
         return [
-            Prediction(_row(outputs, place))
+            Prediction(_row(outputs, place), outputs.request_id, place)
             for outputs in self._answers(contents)
             for place in range(len(next(iter(outputs.values()))))
         ]
@@ -127,7 +156,7 @@ class Client:
         parts = list(self._answers(contents))
         return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
 
-    def _answers(self, contents: Sequence[bytes]) -> Iterator[dict[str, np.ndarray]]:
+    def _answers(self, contents: Sequence[bytes]) -> Iterator[Answer]:
         """The outputs of one request after the other."""
         done = 0
         for chunk in self._chunks(contents):
@@ -141,13 +170,13 @@ class Client:
                     yield self._predict_one(content, place)
             done += len(chunk)
 
-    def _predict_one(self, content: bytes, place: int) -> dict[str, np.ndarray]:
+    def _predict_one(self, content: bytes, place: int) -> Answer:
         try:
             return self._predict_chunk([content])
         except ClientError as error:
-            raise ClientError(f"{self._taken.one} {place}: {error}", error.code, place) from None
+            raise ClientError(f"{self._taken.one} {place}: {error}", error.code, place, error.request_id) from None
 
-    def _predict_chunk(self, chunk: Sequence[bytes]) -> dict[str, np.ndarray]:
+    def _predict_chunk(self, chunk: Sequence[bytes]) -> Answer:
         array = np.empty(len(chunk), np.object_)
         array[:] = chunk
         # All outputs, as warm-up asks: the first call with a filter of its own waits until the server has prepared it.
@@ -169,28 +198,72 @@ class Client:
         return found
 
     def predict(
-        self, inputs: Mapping[str, np.ndarray], signature: str = "serving_default", outputs: Sequence[str] = ()
-    ) -> dict[str, np.ndarray]:
+        self,
+        inputs: Mapping[str, np.ndarray],
+        signature: str = "serving_default",
+        outputs: Sequence[str] = (),
+        request_id: str | None = None,
+    ) -> Answer:
         """Runs one signature.
 
         Args:
             inputs: an array by input name; strings as object arrays of bytes.
             signature: which one.
             outputs: the outputs wanted, none meaning all.
+            request_id: what the request is to be known by, see `serving.request_ids`; a new one if None.
 
         Returns:
             An array by output name; strings as object arrays of bytes.
 
         Raises:
-            ClientError: the call failed; its message names address, model and gRPC code.
+            ClientError: the call failed; its message names address, model and gRPC code. Or the id is none.
         """
+        if request_id is not None and not request_ids.is_sound(request_id):
+            raise ClientError(f"request_id is {request_id!r}; allowed: {request_ids.ALLOWED}")
+        request_id = request_id or request_ids.made()
         request = predict_pb2.PredictRequest(output_filter=outputs)
         self._fill(request.model_spec)
         request.model_spec.signature_name = signature
         for alias, array in inputs.items():
             request.inputs[alias].CopyFrom(tensors.to_proto(np.asarray(array), as_content=True))
-        response = self._call(self._prediction.Predict, request)
-        return {alias: tensors.to_array(proto) for alias, proto in response.outputs.items()}
+        began, start = time.time(), time.monotonic()
+        response, code = predict_pb2.PredictResponse(), grpc.StatusCode.UNKNOWN
+        try:
+            response = self._call(self._prediction.Predict, request, request_id)
+            answer = Answer(_arrays(response.outputs), request_id)
+            code = grpc.StatusCode.OK
+            return answer
+        except ClientError as error:
+            code, error.request_id = error.code or code, request_id
+            raise
+        finally:
+            if self._observers:
+                self._tell(request, response, code, time.monotonic() - start, began, request_id)
+
+    def _tell(
+        self,
+        request: predict_pb2.PredictRequest,
+        response: predict_pb2.PredictResponse,
+        code: grpc.StatusCode,
+        seconds: float,
+        began: float,
+        request_id: str,
+    ) -> None:
+        spec = response.model_spec
+        served = Served(
+            model=self.model,
+            version=spec.version.value if spec.HasField("version") else self.version,
+            signature=request.model_spec.signature_name,
+            # Arrays of its own: an observer may keep them for a while, and the caller may write into those it has.
+            inputs=_arrays(request.inputs),
+            outputs=_arrays(response.outputs) if code is grpc.StatusCode.OK else {},
+            code=code,
+            seconds=seconds,
+            transport="grpc",
+            time=began,
+            request_id=request_id,
+        )
+        observing.tell(self._observers, served)
 
     def metadata(self) -> dict[str, dict[str, dict[str, Any]]]:
         """The signatures: `{name: {"inputs": {alias: {"dtype": str, "shape": list | None}}, "outputs": ...}}`.
@@ -267,12 +340,13 @@ class Client:
         if chunk:
             yield chunk
 
-    def _call(self, method: Callable, request: Any) -> Any:
+    def _call(self, method: Callable, request: Any, request_id: str | None = None) -> Any:
+        metadata = ((request_ids.HEADER, request_id),) if request_id else None
         end = time.monotonic() + self._deadline_s
         attempt = 0
         while True:
             try:
-                return method(request, timeout=max(0.0, end - time.monotonic()))
+                return method(request, timeout=max(0.0, end - time.monotonic()), metadata=metadata)
             except grpc.RpcError as error:
                 pause = random.uniform(0.5, 1.0) * min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
                 if not self._worth_a_retry(error, attempt) or time.monotonic() + pause >= end:
@@ -290,6 +364,10 @@ class Client:
         model = self.model if self.version is None else f"{self.model} version {self.version}"
         tried = f" after {attempt + 1} attempts" if attempt else ""
         return f"{self.address}: model {model}: {error.code().name}{tried}: {error.details()}"
+
+
+def _arrays(protos: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {alias: tensors.to_array(proto) for alias, proto in protos.items()}
 
 
 def _row(outputs: Mapping[str, np.ndarray], place: int) -> dict[str, Any]:

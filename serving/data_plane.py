@@ -14,6 +14,7 @@ import numpy as np
 from graft.models.inputs.base import Refused
 from graft.models.inputs.guards import Guard
 from graft.serving import observers as observing
+from graft.serving import request_ids
 from graft.serving.engine import Engine
 from graft.serving.observers import Observer, Served
 from graft.serving.registry import ModelRegistry, Version
@@ -82,8 +83,13 @@ class DataPlane:
         self._announced = announced or {}
         self._observers = tuple(observers)
 
-    def predict(self, asked: Asked, codec: Codec[Answer]) -> Answer:
+    def predict(self, asked: Asked, codec: Codec[Answer], request_id: str | None = None) -> Answer:
         """Answers one request of a client.
+
+        Args:
+            asked: what of.
+            codec: the request.
+            request_id: what the caller knows it by; a new one if None.
 
         Raises:
             ServingError: NOT_FOUND for a model or version that is not available; what the codec finds wrong;
@@ -102,7 +108,8 @@ class DataPlane:
             code = error.code
             raise
         finally:
-            self._tell(asked, codec.transport, course, code, time.monotonic() - start, began)
+            seconds = time.monotonic() - start
+            self._tell(asked, codec.transport, course, code, seconds, began, request_id or request_ids.made())
 
     def replay(self, engine: Engine, request: Run) -> dict[str, np.ndarray]:
         """Runs one request of a warm-up file, on a version that does not serve yet; observers are not told.
@@ -148,7 +155,14 @@ class DataPlane:
                 )
 
     def _tell(
-        self, asked: Asked, transport: str, course: "_Course", code: grpc.StatusCode, seconds: float, began: float
+        self,
+        asked: Asked,
+        transport: str,
+        course: "_Course",
+        code: grpc.StatusCode,
+        seconds: float,
+        began: float,
+        request_id: str,
     ) -> None:
         version, request = course.version, course.request
         # What a client named may be anything, and there is no end of it: only what the server knows is told.
@@ -166,6 +180,7 @@ class DataPlane:
                 seconds=seconds,
                 transport=transport,
                 time=began,
+                request_id=request_id,
             ),
         )
 

@@ -246,6 +246,8 @@ def _new_session() -> tf1.Session:
     config.graph_options.rewrite_options.min_graph_nodes = -1
     # It recomputes and swaps for training; here it is a third of the time that a new executor takes.
     config.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    # Its passes in MLIR convert all functions and convert them back, another fifth, and make no request faster.
+    config.graph_options.rewrite_options.disable_tfg_optimizer = True
     # A second round of it makes no request faster (python -m benchmarks.serving), and a version is ready later.
     config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     return tf1.Session(graph=tf.Graph(), config=config)

@@ -47,14 +47,14 @@ def _answering(call: Callable) -> Callable:
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata."""
+    """Predict and GetModelMetadata; the contexts are those of `serving.reception`, which know the request's id."""
 
     def __init__(self, handlers: Handlers):
         self._handlers = handlers
 
     @_answering
     def Predict(self, request, context):
-        return self._handlers.predict(request, context.time_remaining())
+        return self._handlers.predict(request, context.time_remaining(), context.request_id)
 
     @_answering
     def GetModelMetadata(self, request, context):

@@ -22,10 +22,11 @@ class Handlers:
         self._tensor_content = tensor_content
 
     def predict(
-        self, request: predict_pb2.PredictRequest, timeout_s: float | None = None
+        self, request: predict_pb2.PredictRequest, timeout_s: float | None = None, request_id: str | None = None
     ) -> predict_pb2.PredictResponse:
         """Runs one signature of one model. Raises ServingError."""
-        return self.data_plane.predict(_asked(request), Messages(request, timeout_s, self._tensor_content))
+        codec = Messages(request, timeout_s, self._tensor_content)
+        return self.data_plane.predict(_asked(request), codec, request_id)
 
     def get_model_metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest

@@ -9,9 +9,13 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from graft.models.errors import GraftError
 from graft.serving.store import ModelStore, open_store
+
+if TYPE_CHECKING:
+    from graft.serving.observers import Observer
 
 BINARY = "tensorflow_model_server"
 CONFIG_POLL_S = 1
@@ -44,7 +48,7 @@ def serve(
     freeze: bool = True,
     trusted: Collection[str] = (),
     timeout_s: float | None = None,
-    observers: Sequence[str] = (),
+    observers: "Sequence[str | Callable[[], Observer]]" = (),
     extra: tuple[str, ...] = (),
     on_ready: Callable[[str, str | None], None] | None = None,
 ) -> int:
@@ -63,7 +67,7 @@ def serve(
         freeze: as for `serving.server.EmbeddedServer`; only there can it be turned off.
         trusted: as for `serving.server.EmbeddedServer`; the real server trusts every model.
         timeout_s: a request that runs longer is stopped (embedded server only); None takes that server's own limits.
-        observers: names of installed observers that are told of each request (embedded server only).
+        observers: who is told of each request: names of installed observers, or what makes one (embedded server only).
         extra: more arguments for the real server.
         on_ready: called with the gRPC and the REST address once the ports are open (embedded server only).
 
@@ -142,7 +146,7 @@ def _run_embedded(
     freeze: bool,
     trusted: Collection[str],
     timeout_s: float | None,
-    observers: Sequence[str],
+    observers: "Sequence[str | Callable[[], Observer]]",
 ) -> int:
     # gRPC's core writes a line for much that a client does wrong, past Python's logging and its filter of repetitions.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -152,7 +156,9 @@ def _run_embedded(
     from graft.serving.server import EmbeddedServer
 
     made = observing.load(observers)
-    if rest_port is None and (paths := observing.pages(made)):
+    paths = [path for path, page in observing.pages(made).items() if page.needed]
+    if rest_port is None and paths:
+        observing.close(made)
         raise GraftError(f"{', '.join(paths)} would be on the REST port, which is off; give --rest-port a number")
     server = EmbeddedServer(
         store,

@@ -22,10 +22,19 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """What a GET on the REST port is answered with: its type (`text/plain; charset=utf-8`) and what makes it."""
+    """What a GET on the REST port is answered with.
+
+    Attributes:
+        media_type: its type (`text/plain; charset=utf-8`).
+        make: makes it.
+        shared: other observers may add to it: pages of one path that all say so are shown as one, one after the other.
+        needed: `graft serve` refuses the observer where there is no REST port.
+    """
 
     media_type: str
     make: Callable[[], bytes]
+    shared: bool = False
+    needed: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class Served:
         seconds: from its reading to its answer; the wait for a thread is not in it.
         transport: `grpc` or `rest`.
         time: when it began, seconds since 1970.
+        request_id: its id, of the form of `serving.request_ids`; the caller was told it.
     """
 
     model: str | None
@@ -53,6 +63,7 @@ class Served:
     seconds: float
     transport: str
     time: float
+    request_id: str
 
 
 class Observer(abc.ABC):
@@ -79,16 +90,22 @@ def names() -> list[str]:
     return list(entry_points.find(GROUP, "observer"))
 
 
-def load(wanted: Iterable[str]) -> list[Observer]:
-    """Makes the observers called so, each once.
+def load(wanted: "Iterable[str | Callable[[], Observer]]") -> list[Observer]:
+    """Makes the observers called so, each once, and those that a layer above brings with their options.
+
+    Args:
+        wanted: names of installed observers; what makes one.
 
     Raises:
         GraftError: there is none of that name; the message gives the nearest one.
         models.entry_points.RegistrationError: it cannot be imported or made, or is no observer.
     """
     found = entry_points.find(GROUP, "observer")
-    made = []
+    made: list[Observer] = []
     for name in dict.fromkeys(wanted):
+        if not isinstance(name, str):
+            made.append(name())
+            continue
         if name not in found:
             near = difflib.get_close_matches(name, found, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
@@ -111,16 +128,23 @@ def pages(observers: Sequence[Observer]) -> dict[str, Page]:
     """The pages of all observers by path.
 
     Raises:
-        GraftError: two give the same, or one gives a path that is not below `/monitoring/`.
+        GraftError: two give the same and do not share it, or one gives a path that is not below `/monitoring/`.
     """
     found: dict[str, Page] = {}
     for observer in observers:
         for path, page in observer.pages().items():
-            if not path.startswith("/monitoring/") or path in found:
-                fault = "is given twice" if path in found else "does not begin with /monitoring/"
+            first = found.get(path)
+            both = first is not None and first.shared and page.shared and first.media_type == page.media_type
+            if not path.startswith("/monitoring/") or (first is not None and not both):
+                fault = "is given twice" if first is not None else "does not begin with /monitoring/"
                 raise GraftError(f"{type(observer).__name__}: the path {path!r} of its page {fault}")
-            found[path] = page
+            found[path] = page if first is None else _joined(first, page)
     return found
+
+
+def _joined(first: Page, second: Page) -> Page:
+    needed = first.needed or second.needed
+    return dataclasses.replace(first, make=lambda: first.make() + second.make(), needed=needed)
 
 
 def tell(observers: Sequence[Observer], served: Served) -> None:

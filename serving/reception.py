@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 from google.protobuf import message
 
-from graft.serving import screening
+from graft.serving import request_ids, screening
 from graft.serving.limits import ByteBudget, Claim, Limits
 from graft.serving.prediction_pool import PredictionPool
 from graft.serving.status import ServingError
@@ -83,10 +83,12 @@ class Reception(grpc.ServerInterceptor):
         return self._wrapped[method]
 
     def _refuse(self, _, context: grpc.ServicerContext) -> None:
+        _name(context)
         error = self._pool.refusal()
         context.abort(error.code, error.message)
 
     def _answer(self, handler, in_pool: bool, messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+        request_id = _name(context)
         call = _Call(context, self._budget.claim())
         with self._lock:
             self._calls[call] = None
@@ -104,7 +106,7 @@ class Reception(grpc.ServerInterceptor):
                     f"the requests under way hold {self._budget.held} bytes; this server holds at most "
                     f"{self._budget.total}",
                 )
-            bounded = _Bounded(context, call.received + self._timeout_s)
+            bounded = _Bounded(context, call.received + self._timeout_s, request_id)
             if not in_pool and len(content) > screening.SMALL:
                 context.abort(
                     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -171,10 +173,10 @@ class _Call:
 
 
 class _Bounded:
-    """A call's context whose time is up at `end`, if not before."""
+    """A call's context whose time is up at `end`, if not before; it knows the call's id."""
 
-    def __init__(self, context: grpc.ServicerContext, end: float):
-        self._context, self._end = context, end
+    def __init__(self, context: grpc.ServicerContext, end: float, request_id: str):
+        self._context, self._end, self.request_id = context, end, request_id
 
     def time_remaining(self) -> float:
         """Seconds left, never less than 0."""
@@ -182,6 +184,14 @@ class _Bounded:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+
+def _name(context: grpc.ServicerContext) -> str:
+    """The id of a call. It goes back as trailing metadata, which a call that fails has too."""
+    brought = (value for key, value in context.invocation_metadata() if key == request_ids.HEADER)
+    request_id = request_ids.chosen(brought)
+    context.set_trailing_metadata(((request_ids.HEADER, request_id),))
+    return request_id
 
 
 def _work(handler: grpc.RpcMethodHandler, content: list[bytes], context: _Bounded) -> Any:

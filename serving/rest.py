@@ -21,7 +21,7 @@ from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from graft.serving import json_tensors
+from graft.serving import json_tensors, request_ids
 from graft.serving.codecs import Json
 from graft.serving.connections import GuardedProtocol, GuardedServer, connections_allowed
 from graft.serving.data_plane import Asked
@@ -59,7 +59,8 @@ HTTP_STATUS = {
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
-    "Access-Control-Allow-Headers": "Content-Type",
+    "Access-Control-Allow-Headers": "Content-Type, X-Request-Id",
+    "Access-Control-Expose-Headers": "X-Request-Id",
 }
 
 # What a run that is stopped at its time limit gets to say so itself.
@@ -117,10 +118,12 @@ class RestApp:
         if scope["type"] != "http":
             raise RuntimeError(f"only HTTP is served, not {scope['type']}")
         request = Request(scope, receive)
-        response = await self._answer(request)
+        request_id = request_ids.chosen(request.headers.getlist(request_ids.HEADER))
+        response = await self._answer(request, request_id)
+        response.headers[request_ids.HEADER] = request_id
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, request_id: str) -> Response:
         path = request.scope["raw_path"].decode("latin-1")
         page = self._pages.get(path)
         if page is None and not path.lower().startswith("/v1/"):
@@ -142,7 +145,7 @@ class RestApp:
             if request.method == "GET" and (match := _GET.fullmatch(path)):
                 return self._json(200, await anyio.to_thread.run_sync(functools.partial(self._get, *match.groups())))
             if request.method == "POST" and (match := _POST.fullmatch(path)):
-                return self._json(200, await self._predict(request, match))
+                return self._json(200, await self._predict(request, match, request_id))
             raise invalid(f"Malformed request: {request.method} {path}")
         except _Refused as error:
             return self._json(error.status, _error(error.message))
@@ -211,12 +214,14 @@ class RestApp:
         _fill_spec(status.model_spec, name, version, label)
         return _message_json(self._handlers.get_model_status(status))
 
-    async def _predict(self, request: Request, match: re.Match) -> str:
+    async def _predict(self, request: Request, match: re.Match, request_id: str) -> str:
         claim = self._budget.claim()
         try:
             body = await self._body(request, claim)
             end = time.monotonic() + self._timeout_s
-            running = self._pool.submit(functools.partial(self._post, body, *match.groups(), claim=claim, end=end))
+            post = functools.partial(self._post, body, *match.groups(), claim=claim, end=end, request_id=request_id)
+            running = self._pool.submit(post)
+            del post  # it holds the body
         except BaseException:
             claim.release()
             raise
@@ -241,6 +246,7 @@ class RestApp:
         *,
         claim: Claim,
         end: float,
+        request_id: str,
     ) -> str:
         if time.monotonic() > end:
             raise ServingError(_Code.DEADLINE_EXCEEDED, "Timed out before the run could start")
@@ -248,7 +254,8 @@ class RestApp:
             raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
         label = None if label is None else urllib.parse.unquote(label)
         asked = Asked(urllib.parse.unquote(name), _version_number(version), label)
-        return self._handlers.data_plane.predict(asked, Json(body, functools.partial(self._charge, claim), end))
+        codec = Json(body, functools.partial(self._charge, claim), end)
+        return self._handlers.data_plane.predict(asked, codec, request_id)
 
     def _charge(self, claim: Claim, values: int, what: str) -> None:
         """Takes what `values` of JSON need as objects, before there are any: 64 KB of gzip may hold 30 million.

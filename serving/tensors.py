@@ -138,26 +138,30 @@ def to_proto(array: np.ndarray, as_content: bool = False) -> tensor_pb2.TensorPr
     Raises:
         TypeError: the array's dtype has no tensor type.
     """
-    array = np.asarray(array)
     proto = tensor_pb2.TensorProto()
+    fill(proto, np.asarray(array), as_content)
+    return proto
+
+
+def fill(proto: tensor_pb2.TensorProto, array: np.ndarray, as_content: bool = False) -> None:
+    """`to_proto` into an empty message that is there, as one of a map. Raises TypeError likewise."""
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     if array.dtype.kind in "OSU":
         proto.dtype = types_pb2.DT_STRING
         flat = array.ravel().tolist()
         proto.string_val.extend(value.encode() if isinstance(value, str) else value for value in flat)
-        return proto
+        return
     if array.dtype not in _NUMBERS:
         raise TypeError(f"an array of dtype {array.dtype} cannot be sent as a tensor")
     proto.dtype = _NUMBERS[array.dtype]
     kind, field = _TYPES[proto.dtype]
     if as_content:
         proto.tensor_content = np.ascontiguousarray(array).tobytes()
-        return proto
+        return
     flat = np.ascontiguousarray(array).ravel()
     if field.endswith("complex_val"):
         flat = flat.view(np.float32 if kind is np.complex64 else np.float64)
     elif field == "half_val":
         flat = flat.view(np.uint16)
     getattr(proto, field).extend(flat.tolist())
-    return proto

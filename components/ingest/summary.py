@@ -4,9 +4,8 @@ import collections
 import dataclasses
 import json
 import logging
+import pathlib
 import resource
-
-import tensorflow as tf
 
 from graft.components.ingest import shards
 from graft.components.ingest.domains import check_domains, check_target_classes, judged_strata
@@ -119,9 +118,9 @@ def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: in
     domains: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
     rejected: collections.Counter[str] = collections.Counter()
     size = duplicates = 0
-    tf.io.gfile.makedirs(rejected_uri)
-    with tf.io.gfile.GFile(f"{rejected_uri}/{REJECTED_FILE}", "w") as file:
-        file.write("")  # makes the file, if nothing follows
+    output = pathlib.Path(rejected_uri)
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / REJECTED_FILE).open("w", encoding="utf-8") as file:
         for note in shards.read_notes(folder, "chunk-"):
             size += note["bytes"]
             _write_lines(file, note["rejected"], rejected)
@@ -155,10 +154,10 @@ def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: in
         if request.two_domains
         else {},
     )
-    with tf.io.gfile.GFile(f"{rejected_uri}/{SUMMARY_FILE}", "w") as file:
-        figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate", "unmeasured")
-        derived = {name: getattr(summary, name) for name in figures}
-        file.write(json.dumps(dataclasses.asdict(summary) | derived, indent=2) + "\n")
+    figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate", "unmeasured")
+    derived = {name: getattr(summary, name) for name in figures}
+    content = json.dumps(dataclasses.asdict(summary) | derived, indent=2) + "\n"
+    (output / SUMMARY_FILE).write_text(content, encoding="utf-8")
     return summary
 
 
@@ -170,10 +169,9 @@ def _write_lines(file, rows: list[list[str]], counts: collections.Counter) -> No
 
 def read_summary(rejected_uri: str) -> Summary:
     """Reads what `write_rejected` wrote; GraftError where the file is damaged."""
-    path = f"{rejected_uri}/{SUMMARY_FILE}"
+    path = pathlib.Path(rejected_uri) / SUMMARY_FILE
     with reading(path, "ingest"):
-        with tf.io.gfile.GFile(path, "r") as file:
-            values = json.loads(file.read())
+        values = json.loads(path.read_text(encoding="utf-8"))
         # Version 0.1 read images of one class and wrote no more than these.
         values.setdefault("unit", "images")
         values.setdefault("counts", {split: sum(labels.values()) for split, labels in values["used"].items()})
@@ -186,8 +184,8 @@ def read_summary(rejected_uri: str) -> Summary:
 
 def read_rejected(rejected_uri: str) -> list[dict[str, str]]:
     """Reads `rejected.jsonl`: file, label, reason and detail of each example that was not used."""
-    path = f"{rejected_uri}/{REJECTED_FILE}"
-    with reading(path, "ingest"), tf.io.gfile.GFile(path, "r") as file:
+    path = pathlib.Path(rejected_uri) / REJECTED_FILE
+    with reading(path, "ingest"), path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 

@@ -34,6 +34,14 @@ def test_what_tensorflow_writes_is_read(path, compression):
     assert list(read_records(path, 299)) == [*RECORDS[:2], TooLong(300), TooLong(3000)]
 
 
+@pytest.mark.parametrize("length", [0x8B1F, 0x8B1F + 2**16, 0x088B1F])
+def test_a_length_that_begins_like_a_gzip(path, length):
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(bytes(length))
+    assert open(path, "rb").read(2) == b"\x1f\x8b"  # noqa: PTH123, SIM115
+    assert [len(record) for record in read_records(path, 2**20)] == [length]
+
+
 def test_a_gzip_of_several_members(path):
     parts = []
     for record in RECORDS:

@@ -37,7 +37,7 @@ def upstream_count(model: str, status: str, count: int) -> str:
 
 
 def request(model="m", version=1, signature="s", code="OK", seconds=0.02, transport="grpc") -> Served:
-    return Served(model, version, signature, {}, {}, grpc.StatusCode[code], seconds, transport, 0.0)
+    return Served(model, version, signature, {}, {}, grpc.StatusCode[code], seconds, transport, 0.0, "id")
 
 
 OF = {"model": "m", "version": "1", "signature": "s", "transport": "grpc", "status": "OK"}

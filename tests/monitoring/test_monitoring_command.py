@@ -19,7 +19,7 @@ def test_metrics_is_one_observer_more():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
     commands.add_parser("serve").add_argument("--observe", action="append", default=[])
-    add_commands(commands, None)
+    add_commands(commands, lambda name, *_: commands.add_parser(name))
     assert parser.parse_args(["serve"]).observe == []
     assert parser.parse_args(["serve", "--metrics"]).observe == ["metrics"]
     assert parser.parse_args(["serve", "--observe", "log", "--metrics"]).observe == ["log", "metrics"]

@@ -225,6 +225,18 @@ def test_a_page_is_shown_on_the_rest_port_only_as_it_is(watched, seen):
     assert get("/monitoring/other")[:2] == (404, "Not Found")
 
 
+def test_observers_may_share_a_page():
+    class Counter(Notes):
+        def pages(self):
+            return {"/monitoring/notes": Page("text/plain", lambda: b"one\n", shared=True)}
+
+    (page,) = observers.pages([Counter(), Counter()]).values()
+    assert page.make() == b"one\none\n"
+    for pair in ([Counter(), Notes()], [Notes(), Counter()]):
+        with pytest.raises(GraftError, match="is given twice"):
+            observers.pages(pair)
+
+
 SOURCE = """
     from graft.serving.observers import Observer
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
-from graft.components.predict import executor, predictions
+from graft.components.predict import executor
 from graft.components.predict.predictions import Predictions, load
 from graft.models import examples
 from graft.models.errors import GraftError
@@ -101,7 +101,7 @@ class Predictor:
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """run((label, domain, camera) of each test example) -> the predictions; the model is `Predictor`."""
-    monkeypatch.setattr(predictions, "SavedModelPredictor", Predictor)
+    monkeypatch.setattr("graft.models.predict.SavedModelPredictor", Predictor)
 
     def predict(*rows: tuple[str, str | None, str]) -> Predictions:
         places = {name: tmp_path / name for name in ("examples", "model", "predictions")}

@@ -1,0 +1,15 @@
+"""The section `monitoring` of the configuration; imports nothing heavy, so every command can read it."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from graft.monitoring.request_log.options import Options as RequestLogOptions
+
+
+class MonitoringOptions(BaseModel):
+    """How a served model is watched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    request_log: RequestLogOptions = Field(
+        default_factory=RequestLogOptions, description="Log of served requests: graft serve --request-log CONFIG."
+    )
