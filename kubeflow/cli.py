@@ -75,6 +75,8 @@ def _run_local(args: argparse.Namespace) -> int:
     if not args.json:
         hidden = "each sees its own folder only" if stand_in.isolated else "nothing hides the others' folders from it"
         say(f"no cluster: a stand-in for Kubeflow's driver and launcher runs each task as a process; {hidden}")
+        if stand_in.shared:
+            say(f"workers of {', '.join(stand_in.shared)}: processes of this machine that reach each other on loopback")
 
     def tell(task: TaskRun) -> None:
         if not args.json:

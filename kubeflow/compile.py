@@ -60,14 +60,18 @@ def compile_pipeline(
     found = list(stages.enabled(config))
     for place, stage in enumerate(found):
         tasks.dress(spec, stage, names, found[:place], options)
-    pods = {f"{stage}_executor": options.pod(stage) for stage in names}
+    pods = {f"{stage}_executor": options.task(stage) for stage in names}
+    launching = {f"{stage}_executor" for stage in names if options.pod(stage).workers > 1}
     if options.report:
         last_tasks.add_report(spec, config, options, names)
     if options.notify is not None:
         last_tasks.add_notify(spec, options)
     # The small tasks at the end need the secrets and volumes, and no node of their own.
     executors = spec["deploymentSpec"]["executors"]
-    documents = [spec, platform.platform_spec({label: pods.get(label, PodOptions()) for label in executors}, options)]
+    documents = [
+        spec,
+        platform.platform_spec({label: pods.get(label, PodOptions()) for label in executors}, options, launching),
+    ]
     check_spec(spec, documents[1] or None)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(output, yaml.safe_dump_all([document for document in documents if document], sort_keys=True).encode())

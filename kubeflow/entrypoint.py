@@ -9,13 +9,14 @@ is no error: the outputs are empty and marked.
 """
 
 import argparse
+import contextlib
 import datetime
 import importlib
 import json
 import pathlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graft.components import gates
@@ -66,14 +67,15 @@ def execute(
     Raises:
         GateClosed: an earlier stage has a closed gate.
     """
-    from tfx.dsl.components.base import base_beam_executor, base_executor
-
     for name, found in task["inputs"].items():
         for held in found:
             handover.check_whole(name, held)
     for stage, held in task["verdicts"].items():
         handover.check_whole(stage, held)
         gates.check(stage, gates.read_gates(held["uri"]))
+    with _without_tensorflow():
+        from tfx.dsl.components.base import base_executor
+        from tfx.types import standard_artifacts  # noqa: F401
     executor_class = imported(executor_class_path)
     inputs, outputs = (
         {name: [_artifact(one) for one in found] for name, found in task[side].items()}
@@ -85,8 +87,10 @@ def execute(
         "tmp_dir": str(root / ".temp"),
         "pipeline_run_id": task["run"].get(parameters.RUN),
     }
-    if issubclass(executor_class, base_beam_executor.BaseBeamExecutor):
-        context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=list(beam_options), **common)
+    # Importing it imports Beam: an executor that runs Beam has done so.
+    runs_beam = sys.modules.get("tfx.dsl.components.base.base_beam_executor")
+    if runs_beam and issubclass(executor_class, runs_beam.BaseBeamExecutor):
+        context = runs_beam.BaseBeamExecutor.Context(beam_pipeline_args=list(beam_options), **common)
     else:
         context = base_executor.BaseExecutor.Context(extra_flags=list(beam_options), **common)
     for found in outputs.values():
@@ -100,6 +104,22 @@ def execute(
         name: [(artifact.uri, _properties(artifact) | handover.identity(artifact.uri)) for artifact in found]
         for name, found in outputs.items()
     }
+
+
+@contextlib.contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Hides TensorFlow, which takes seconds to import: TFX wants it for remote files, and a task's files are local.
+
+    TFX does without where there is none. Executors that compute with it import it all the same.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # how Python marks what cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules["tensorflow"]
 
 
 def imported(path: str) -> Any:

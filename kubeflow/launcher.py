@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from graft.kubeflow import handover, pod
+from graft.kubeflow import handover, local_job, pod
 from graft.models.errors import GraftError
 
 Json = dict[str, Any]
@@ -28,6 +28,9 @@ _PASSED = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "TF_ENABLE_ONEDNN_OPTS", "TF_
 """Of the environment that this process has; all else is the image's, and the image has nothing of this machine."""
 
 _SAMPLE_S = 0.1
+
+_VIEWS = (("unshare", "--mount"), ("unshare", "--mount", "--map-root-user"))
+"""What gives a process a view of the file system of its own: to root, and to any user where all may make namespaces."""
 
 
 class PodFailed(GraftError):
@@ -54,7 +57,8 @@ class Launcher:
         limits: bool,
     ):
         self._store, self._pods, self._logs, self._secrets, self._limits = store, pods, logs, secrets, limits
-        self.isolated = _can_isolate()
+        self._own_view = _own_view()
+        self.isolated = bool(self._own_view)
         self.inside = 0.0
         """Seconds in which a container ran."""
 
@@ -112,6 +116,8 @@ class Launcher:
             "TF_CPP_MIN_LOG_LEVEL": "3",
             handover.ROOT: str(folder),
             pod.TERMINATION_LOG: str(log),
+            local_job.LOCAL: "1",
+            **self._own_fields(platform, folder.name),
             **{pair["name"]: pair["value"] for pair in container.get("env", ())},
             **self._secret_variables(platform),
         }
@@ -149,6 +155,18 @@ class Launcher:
             if most < float("inf") and (taken := _memory(process.pid)) > most:
                 return f"OOMKilled: {taken / 1e6:.0f} MB, limit {most / 1e6:.0f} MB"
 
+    def _own_fields(self, platform: Json, name: str) -> dict[str, str]:
+        fields = {
+            "metadata.name": name,
+            "metadata.uid": name,
+            "metadata.namespace": "default",
+            "metadata.labels['pipeline/runid']": self._pods.name,
+        }
+        wanted = {pair["name"]: pair["fieldPath"] for pair in platform.get("fieldPathAsEnv", ())}
+        if unknown := sorted(set(wanted.values()) - set(fields)):
+            raise PodFailed(f"field {unknown[0]} of a pod has no stand-in here; allowed: {', '.join(fields)}")
+        return {variable: fields[path] for variable, path in wanted.items()}
+
     def _secret_variables(self, platform: Json) -> dict[str, str]:
         found = {}
         for secret in platform.get("secretAsEnv", ()):
@@ -166,13 +184,13 @@ class Launcher:
         """Words before the command, that hide the store and the other tasks' folders from it where they can."""
         if not self.isolated:
             return ()
-        # The own folder is bound elsewhere first, and back into the empty place of all pods.
+        # The own folder is bound over the store first, and from there into the empty place of all pods.
         script = (
-            'mount --bind "$1" /mnt && mount -t tmpfs none "$2" && mkdir -p "$1" && mount --move /mnt "$1" && '
+            'mount --bind "$1" "$3" && mount -t tmpfs none "$2" && mkdir -p "$1" && mount --move "$3" "$1" && '
             'mount -t tmpfs none "$3" && shift 3 && exec "$@"'
         )
         pods = str(self._pods.parent)
-        return ("unshare", "--mount", "sh", "-c", script, "sh", str(folder), pods, str(self._store))
+        return (*self._own_view, "sh", "-c", script, "sh", str(folder), pods, str(self._store))
 
     def _download(self, inputs: Json, folder: pathlib.Path) -> None:
         """Copies input artifacts from the store to where the launcher puts them."""
@@ -236,9 +254,12 @@ def _memory(root: int) -> int:
     return total
 
 
-def _can_isolate() -> bool:
-    """Whether a process may have a view of the file system of its own here."""
+def _own_view() -> Sequence[str]:
+    """Words that start a process with a view of the file system of its own; none where that is impossible."""
     if not all(shutil.which(program) for program in ("unshare", "mount")):
-        return False
-    command = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        return ()
+    for words in _VIEWS:
+        command = [*words, "sh", "-c", "mount -t tmpfs none /mnt"]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return words
+    return ()

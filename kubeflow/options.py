@@ -70,6 +70,16 @@ class PodOptions(_Options):
     memory: str | None = Field(default=None, description="Memory, asked for and at most: `8Gi`.")
     gpus: int = Field(default=0, ge=0, description="Accelerators; for stages that compute with the network only.")
     accelerator: str = Field(default="nvidia.com/gpu", min_length=1, description="Their name in Kubernetes.")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        description="Pods that train together, each with the CPUs, memory and GPUs named here; for `train` only. With "
+        "more than one the stage's task starts a job of Kubeflow Trainer and waits for it.",
+    )
+    job: Literal["trainjob", "tfjob"] = Field(
+        default="trainjob",
+        description="Kind of that job: `trainjob` of Kubeflow Trainer 2, or `tfjob` of the training operator.",
+    )
     node_selector: dict[str, str] = Field(default={}, description="Labels that its node must have.")
     tolerations: tuple[Toleration, ...] = Field(default=(), description="Taints that its node may have.")
     retries: int = Field(default=2, ge=0, le=10, description="How often it is tried again when it fails.")
@@ -145,6 +155,14 @@ class KubeflowOptions(_Options):
         """What the pod of a stage gets: its own keys, and those of `pods` for the rest."""
         own = self.stages.get(stage, PodOptions())
         return PodOptions.model_validate(self.pods.model_dump(exclude_unset=True) | own.model_dump(exclude_unset=True))
+
+    def task(self, stage: str) -> PodOptions:
+        """What the pod of the stage's task gets: where workers do the work, it only waits for them."""
+        pod = self.pod(stage)
+        if pod.workers == 1:
+            return pod
+        waiting = {"retries", "backoff_seconds", "timeout_seconds", "cache"}
+        return PodOptions.model_validate(self.pods.model_dump(exclude_unset=True) | pod.model_dump(include=waiting))
 
 
 def bytes_of(memory: str) -> float:

@@ -4,25 +4,39 @@ Its schema is `kubernetes_executor_config.proto` of kubeflow/pipelines. A server
 a word, so it is checked against that schema when it is written.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 
+from graft.kubeflow import cluster_job, workers
 from graft.kubeflow.options import KubeflowOptions, PodOptions
 from graft.models.errors import GraftError
 
 Json = dict[str, Any]
 
+WHO = {
+    workers.RUN: "metadata.labels['pipeline/runid']",
+    cluster_job.NAMESPACE: "metadata.namespace",
+    cluster_job.POD: "metadata.name",
+    cluster_job.POD_UID: "metadata.uid",
+}
+"""What a pod that starts a job is told of itself: a variable, and the field of the pod that it is taken from."""
 
-def platform_spec(pods: dict[str, PodOptions], options: KubeflowOptions) -> Json:
+
+def platform_spec(pods: dict[str, PodOptions], options: KubeflowOptions, launching: Collection[str] = ()) -> Json:
     """The document; empty where no pod is anything special.
 
     Args:
         pods: what each executor's pod gets, by label of the executor.
         options: the section `kubeflow`, for what they have in common.
+        launching: labels of those that start a job, and must know who they are.
     """
     executors = {label: found for label, pod in pods.items() if (found := _executor(pod, options))}
+    for label in launching:
+        told = [{"name": name, "fieldPath": path} for name, path in sorted(WHO.items())]
+        executors.setdefault(label, {})["fieldPathAsEnv"] = told
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else {}
 
 

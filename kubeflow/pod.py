@@ -1,12 +1,13 @@
 """What each process in a pod does: says why it failed where Kubernetes looks for it, and ends when its node goes."""
 
+import contextlib
 import json
 import logging
 import os
 import pathlib
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from graft.models.durable import write_atomic
@@ -17,6 +18,8 @@ TERMINATION_LOG = "GRAFT_TERMINATION_LOG"
 _DEFAULT_LOG = "/dev/termination-log"
 _LONGEST = 4096
 """Bytes that Kubernetes keeps of it."""
+
+_last_words: list[Callable[[], None]] = []
 
 
 def run(work: Callable[[], None], name: str) -> int:
@@ -45,6 +48,16 @@ def run(work: Callable[[], None], name: str) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def ending(last: Callable[[], None]) -> Iterator[None]:
+    """Within it, SIGTERM calls `last` before it ends the process; it has less than a second."""
+    _last_words.append(last)
+    try:
+        yield
+    finally:
+        _last_words.remove(last)
+
+
 def write_output(path: str, value: Mapping[str, Any]) -> None:
     """Writes the `ExecutorOutput`, what the launcher is to know of the outputs."""
     place = pathlib.Path(path)
@@ -54,7 +67,11 @@ def write_output(path: str, value: Mapping[str, Any]) -> None:
 
 def _ended(number: int, frame: Any) -> None:
     _tell("ended by SIGTERM; tried again, a training goes on from its checkpoint")
-    os._exit(128 + number)
+    try:
+        for last in _last_words:
+            last()
+    finally:
+        os._exit(128 + number)
 
 
 def _tell(line: str) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graft.kubeflow import handover
-from graft.kubeflow.options import KubeflowOptions
+from graft.kubeflow.options import KubeflowOptions, PodOptions
 from graft.models.errors import GraftError
+from graft.models.transfer import in_steps
 from graft.pipeline import stages
 from graft.pipeline.config import Config
+from graft.pipeline.stages.base import Stage
 
 _SECRET = re.compile(r"(?i)secret|token|password|passwd|credential|api_?key|access_key")
 _LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]*@")
@@ -57,17 +59,39 @@ def _check_stages(config: Config, options: KubeflowOptions) -> None:
     able = ", ".join(name for name, stage in found.items() if stage.accelerated)
     if options.pods.gpus:
         raise GraftError(f"kubeflow.pods.gpus: not every stage can use one; allowed: kubeflow.stages.STAGE of {able}")
+    if options.pods.workers > 1:
+        raise GraftError(f"kubeflow.pods.workers: received {options.pods.workers}; allowed: kubeflow.stages.train")
     for name, pod in options.stages.items():
         if pod.gpus and not found[name].accelerated:
             raise GraftError(
                 f"kubeflow.stages.{name}.gpus: received {pod.gpus}; the stage computes nothing on GPUs; those that do: "
                 f"{able}"
             )
+        if pod.workers > 1:
+            _check_workers(config, name, pod, found)
         if pod.cache and "cache" in pod.model_fields_set and found[name].looks_up:
             raise GraftError(
                 f"kubeflow.stages.{name}.cache: received true; the stage looks into the model store, which Kubeflow's "
                 "cache does not know; allowed: false"
             )
+
+
+def _check_workers(config: Config, name: str, pod: PodOptions, found: Mapping[str, Stage]) -> None:
+    key = f"kubeflow.stages.{name}.workers: received {pod.workers}"
+    if not found[name].distributed:
+        able = ", ".join(one for one, stage in found.items() if stage.distributed)
+        raise GraftError(f"{key}; the work of this stage cannot be shared; that of these can: {able}")
+    if not in_steps(config.transfer, config.head):
+        raise GraftError(
+            f"{key}; method {config.transfer.method!r} as it is set here has no batches that workers could share; "
+            "allowed: 1, head.solver adam in place of a head that is solved, or another method (docs/kubeflow.md)"
+        )
+    devices = pod.workers * max(1, pod.gpus)
+    if config.train.batch_size < devices:
+        raise GraftError(
+            f"{key} for {devices} devices; a step has {config.train.batch_size} examples over all of them; allowed: a "
+            "larger train.batch_size, or fewer devices"
+        )
 
 
 def _check_labels(options: KubeflowOptions) -> None:

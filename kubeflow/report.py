@@ -32,6 +32,9 @@ from graft.pipeline.stages.base import Keys
 
 Json = dict[str, Any]
 
+NO_CARD = "There is no model card: what the training left cannot be read. The report says why.\n"
+"""In its place: a task without one of its outputs fails."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the report; returns the exit code."""
@@ -61,9 +64,9 @@ def work(given: Json) -> None:
         page = write_report(config, result, outputs, pathlib.Path(folder), work=executions)
         if page is None:
             raise GraftError("report: could not be written; the lines above say why")
-        for name, source in (("report", page), ("card", pathlib.Path(folder, CARD_FILE))):
-            _place(places[name])
-            shutil.copyfile(source, places[name])
+        shutil.copyfile(page, _place(places["report"]))
+        card = pathlib.Path(folder, CARD_FILE)
+        _place(places["card"]).write_text(card.read_text(encoding="utf-8") if card.exists() else NO_CARD, "utf-8")
     _place(places["run"]).write_text(json.dumps(result.to_json(), indent=1), encoding="utf-8")
     _place(places["lineage"]).write_text(json.dumps(describe_run(executions), indent=1), encoding="utf-8")
     _place(places["metrics"]).touch()

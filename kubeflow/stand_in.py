@@ -70,7 +70,8 @@ class StandIn:
         limits: whether a pod that takes more memory than its limit is killed.
 
     Raises:
-        GraftError: a parameter is none of the pipeline's, or one without a default is not given.
+        GraftError: a parameter is none of the pipeline's, one without a default is not given, or the memory of several
+            workers is to be limited.
     """
 
     def __init__(
@@ -92,6 +93,15 @@ class StandIn:
         store.mkdir(parents=True, exist_ok=True)
         self._launcher = Launcher(store, folder / "pods" / run, folder / "logs" / run, secrets or {}, limits)
         self.isolated = self._launcher.isolated
+        self.shared = sorted(
+            label.removesuffix("_executor") for label, held in self._platform.items() if "fieldPathAsEnv" in held
+        )
+        """Stages with several workers: their tasks are told who they are, to start a job."""
+        if limits and self.shared:
+            raise GraftError(
+                f"--limits: the workers of {self.shared[0]} are processes of its task here, and would count as its "
+                f"memory; leave it out, or compile with kubeflow.stages.{self.shared[0]}.workers=1"
+            )
 
     def run(self, tell: Callable[[TaskRun], None] = lambda task: None) -> list[TaskRun]:
         """Runs all tasks, each after those it needs.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graft.kubeflow import parameters
+from graft.kubeflow import jobs, parameters
 from graft.kubeflow.options import KubeflowOptions, PodOptions, bytes_of
 from graft.pipeline.stages.base import Stage
 
@@ -32,7 +32,7 @@ def dress(
         before: the stages before it.
         options: the section `kubeflow`.
     """
-    task, pod = spec["root"]["dag"]["tasks"][names[stage.name]], options.pod(stage.name)
+    task, pod = spec["root"]["dag"]["tasks"][names[stage.name]], options.task(stage.name)
     component = spec["components"][task["componentRef"]["name"]]
     held = task.setdefault("inputs", {}).setdefault("parameters", {})
     named = {found for given in held.values() for found in parameters.marks(given["runtimeValue"]["constant"])}
@@ -40,6 +40,8 @@ def dress(
         named.add(parameters.SCHEMA)
     if stage.looks_up:
         named.add(parameters.RUN)
+    if (workers := options.pod(stage.name)).workers > 1:
+        jobs.assign(held, workers, options)
     connect(spec, task, component, named)
     manage(task, pod, pod.cache and not stage.looks_up)
     container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]

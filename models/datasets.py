@@ -1,6 +1,7 @@
 """Reading the contents of the Examples that `ingest` wrote, prepared in batches."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -91,13 +92,6 @@ class InputSplit:
         }
         # Not of the files: they also hold names, which differ between sources of the same contents.
         self._buffer = max(1, min(self.count, int(_SHUFFLE_BYTES * self.count / max(size, 1))))
-        records = tf.data.TFRecordDataset(self._shards).enumerate()
-        if self._places is not None:
-            places = tf.constant(self._places)
-            records = records.map(lambda at, record: (places[at], record)).filter(lambda place, _: place >= 0)
-        prepared = records.map(lambda place, record: (self._prepared(record), place), tf.data.AUTOTUNE)
-        batches = prepared.batch(batch_size).map(self._with_columns)
-        self._in_order = _deterministic(batches.repeat().prefetch(2))
         self._next_pass: Iterator[dict[str, tf.Tensor]] | None = None
 
     def ordered(self) -> Iterator[dict[str, tf.Tensor]]:
@@ -146,6 +140,17 @@ class InputSplit:
     def contents(self) -> Contents:
         """The contents of the examples used, in the order of the sorted shards."""
         return _Contents(self._shards, self._places, self.count)
+
+    @functools.cached_property
+    def _in_order(self) -> tf.data.Dataset:
+        """Batches in the order of the sorted shards, without end; made when they are asked for: it takes 0.1 s."""
+        records = tf.data.TFRecordDataset(self._shards).enumerate()
+        if self._places is not None:
+            places = tf.constant(self._places)
+            records = records.map(lambda at, record: (places[at], record)).filter(lambda place, _: place >= 0)
+        prepared = records.map(lambda place, record: (self._prepared(record), place), tf.data.AUTOTUNE)
+        batches = prepared.batch(self._batch_size).map(self._with_columns)
+        return _deterministic(batches.repeat().prefetch(2))
 
     def _count(self, rows: np.ndarray | None, digests: np.ndarray | None) -> tuple[int, int]:
         """Number of Examples used and the bytes of their contents; notes where each shard begins."""

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from graft.models import heads, memory, optimizers, precision, progress, streams
+from graft.models import heads, memory, optimizers, precision, progress, strategy, streams
 from graft.models.errors import GraftError
 from graft.models.history import History
 from graft.models.phase import Batches, Outcome, Pass, Phase
@@ -101,9 +101,14 @@ class _Run:
         started = time.monotonic()
         with self._task.strategy.scope():
             path = phase.solve()
+            figures = path.steps[path.chosen].figures
+            # Each worker has solved for itself: a last bit of difference could make one of them stop before the others.
+            agreed = strategy.agree(self._task.strategy, np.array(list(figures.values()))).tolist()
+            for variable in phase.state:
+                variable.assign(strategy.agree(self._task.strategy, variable.numpy()))
         self._history.path, self._history.chosen = [step.flat for step in path.steps], path.chosen
         self._history.refit = self._task.head_options.refit
-        self._record(phase, path.steps[path.chosen].figures, time.monotonic() - started)
+        self._record(phase, dict(zip(figures, agreed, strict=True)), time.monotonic() - started)
 
     def _run_phase(self, index: int, phase: Phase, stored: tuple[dict, dict[str, np.ndarray]] | None) -> None:
         training = self._task.training
@@ -139,7 +144,8 @@ class _Run:
                 figures |= {f"val_{name}": value for name, value in judged.items()}
                 self._history.steps += -(-phase.learn.main.count // training.batch_size)
                 self._record(phase, figures, time.monotonic() - started, settled=epoch >= (phase.settles or 0))
-                if self._task.checkpoint and time.monotonic() - self._saved_at >= training.checkpoint_seconds:
+                due = time.monotonic() - self._saved_at >= training.checkpoint_seconds
+                if self._task.checkpoint and due and strategy.leads(self._task.strategy):
                     self._save(index, epoch + 1, phase, moved)
             for variable in phase.state:
                 variable.assign(self._best[self._place[id(variable)]])

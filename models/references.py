@@ -19,6 +19,7 @@ import numpy as np
 
 from graft.models import gap, loop, progress
 from graft.models.backbone import Backbone, scratch_backbone
+from graft.models.datasets import InputSplit
 from graft.models.errors import GraftError
 from graft.models.features import check_same_backbone
 from graft.models.heads import build_head
@@ -64,6 +65,7 @@ class Comparison:
     eval: Split
     test: Split
     unit: Target | None = None
+    _opened: list[tuple[Split, InputSplit]] = dataclasses.field(default_factory=list, repr=False)
 
     @classmethod
     def from_config(
@@ -87,6 +89,12 @@ class Comparison:
     def adapts(self) -> bool:
         """Whether the method learns from a source domain only."""
         return adapts(parse_options(self.settings.transfer))
+
+    def test_inputs(self) -> InputSplit:
+        """The test split's examples as the backbone expects them, opened once for all trainings and draws of labels."""
+        if not self._opened or self._opened[0][0] is not self.test:
+            self._opened[:] = [(self.test, inputs(self.test, self.input, self.settings.train.batch_size))]
+        return self._opened[0][1]
 
     def training(self, seed: int) -> TrainOptions:
         """The training settings with another seed."""
@@ -195,7 +203,8 @@ def from_scratch(
     history = loop.run(task, [phase])
 
     def outputs(split: Split) -> np.ndarray:
-        return network_outputs(backbone, task.head, task.inputs(split).ordered())
+        opened = comparison.test_inputs() if split is comparison.test else task.inputs(split)
+        return network_outputs(backbone, task.head, opened.ordered())
 
     return Outcome(_scores(comparison, task, outputs, comparison.test), history)
 

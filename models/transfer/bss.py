@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from graft.models.phase import Outcome
     from graft.models.task import Task
 
-REFITS = False
+REFITS = STEPS = False
 
 
 class Options(MovingOptions):

@@ -136,6 +136,11 @@ def check(options: Options, head: HeadOptions, input: Input, target: BaseModel) 
         )
 
 
+def STEPS(options: Options) -> bool:
+    """Without pairs and triples of a batch, of which a share of it has fewer."""
+    return not (options.distances or options.angles)
+
+
 def fit(task: Task) -> History:
     """Trains the student; it ends with the best eval weights.
 

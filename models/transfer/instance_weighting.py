@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REFITS, UNLABELLED = False, True
+REFITS, UNLABELLED, SOLVES = False, True, True
 LEAST_TARGET, LEAST_EFFECTIVE = 5, 2.0
 _LITTLE, _LITTLE_SHARE = 10.0, 0.01
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graft.models.solved_head import SolvedHead
     from graft.models.task import Task
 
-REFITS = False
+REFITS, SOLVES = False, True
 
 
 class MixedOptions(MethodOptions):

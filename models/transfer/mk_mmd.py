@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from graft.models.objectives import Term
     from graft.models.task import Task
 
-REFITS = False
+REFITS = STEPS = False
 ADAPTS = True
 check = adapting.check
 

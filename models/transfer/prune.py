@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graft.models.phase import Phase
     from graft.models.task import Task
 
-REFITS = False
+REFITS = STEPS = False
 
 
 class Options(MovingOptions):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graft.models.history import History
     from graft.models.task import Task
 
-REFITS = True
+REFITS = SOLVES = True
 ADAPTS = True
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from graft.models.options import HeadOptions
     from graft.models.task import Task
 
-REFITS = False
+REFITS = STEPS = False
 _MARGIN = 0.01
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import sys
 import time
 
 from tfx.dsl.components.base import base_executor
@@ -27,6 +28,7 @@ class Copies(base_executor.BaseExecutor):
             "content": pathlib.Path(examples.uri, "data.txt").read_text(),
             "properties": exec_properties,
             "run": self._context.pipeline_run_id,
+            "imported": sorted({"tensorflow", "apache_beam"} & set(sys.modules)),
         }
         pathlib.Path(model.uri, "seen.json").write_text(json.dumps(seen))
         pathlib.Path(model.uri, "variables").mkdir()

@@ -5,7 +5,13 @@ from typing import Any
 
 from kustomize_for_tests import Objects, templates
 
+from graft.kubeflow import jobs
+
 PLACEHOLDERS = ("MODEL", "CLAIM")
+MADE_BY_KUBEFLOW = ("ServiceAccount", "default-editor")
+"""With a profile (kubeflow/kubeflow, components/profile-controller)."""
+MADE_BY_THE_PIPELINE = {"app.kubernetes.io/name": jobs.APP}
+"""Labels of pods that stand in no manifest."""
 _UNITS = {"Gi": 2**30, "Mi": 2**20, "Ki": 2**10}
 
 
@@ -50,7 +56,8 @@ def _namespaces(objects: Objects) -> Iterator[str]:
 
 
 def _references(objects: Objects, there: Objects) -> Iterator[str]:
-    held = {(one["kind"], one["metadata"]["name"]): one for one in there}
+    held: dict[tuple[str, str], Any] = {(one["kind"], one["metadata"]["name"]): one for one in there}
+    held[MADE_BY_KUBEFLOW] = {}
 
     def missing(kind: str, name: str, where: str, key: str | None = None) -> Iterator[str]:
         if (kind, name) not in held:
@@ -114,7 +121,7 @@ def _selectors(objects: Objects) -> Iterator[str]:
             ],
         }.get(one["kind"], list)()
         for selector in found:
-            if not selector or not _selected(objects, selector):
+            if not selector or not (selector == MADE_BY_THE_PIPELINE or _selected(objects, selector)):
                 yield f"{_named(one)}: {selector} selects no pod"
 
 
@@ -129,7 +136,9 @@ def _ports(objects: Objects) -> Iterator[str]:
         if one["kind"] == "NetworkPolicy":
             names = _open(_selected(objects, spec["podSelector"]["matchLabels"]))
             for rule in spec["ingress"]:
-                yield from (f"{_named(one)}: no port {p['port']}" for p in rule["ports"] if p["port"] not in names)
+                yield from (
+                    f"{_named(one)}: no port {p['port']}" for p in rule.get("ports", []) if p["port"] not in names
+                )
         for template in templates(one):
             names = _open([template])
             for container in _containers(template["spec"]):

@@ -22,6 +22,39 @@ MODELS = {
     ("rbac.authorization.k8s.io/v1", "Role"): "V1Role",
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): "V1RoleBinding",
 }
+# kubeflow/trainer, pkg/apis/trainer/v1alpha1 (trainjob_types.go, trainingruntime_types.go); kubernetes-sigs/jobset,
+# api/jobset/v1alpha2/jobset_types.go; kubeflow/training-operator, pkg/apis/kubeflow.org/v1 (tensorflow_types.go,
+# common_types.go). Only the fields that are used, so that one that is misspelt is unknown. A type of Kubernetes' own
+# stands for its model.
+JOBS: dict[tuple[str, str], dict[str, Any]] = {
+    ("trainer.kubeflow.org/v1alpha1", "TrainingRuntime"): {
+        "mlPolicy": {"numNodes": int},
+        "template": {
+            "spec": {
+                "network": {"enableDNSHostnames": bool, "publishNotReadyAddresses": bool},
+                "failurePolicy": {"maxRestarts": int},
+                "replicatedJobs": [{"name": str, "template": "V1JobTemplateSpec"}],
+            }
+        },
+    },
+    ("trainer.kubeflow.org/v1alpha1", "TrainJob"): {
+        "runtimeRef": {"apiGroup": str, "kind": str, "name": str},
+        "trainer": {"numNodes": int},
+    },
+    ("kubeflow.org/v1", "TFJob"): {
+        "runPolicy": {"cleanPodPolicy": str, "backoffLimit": int, "activeDeadlineSeconds": int},
+        "successPolicy": str,
+        "tfReplicaSpecs": {
+            "Worker": {"replicas": int, "restartPolicy": str, "template": "V1PodTemplateSpec"},
+        },
+    },
+}
+_ALLOWED = {
+    "cleanPodPolicy": ("All", "Running", "None"),
+    "successPolicy": ("", "AllWorkers"),
+    "restartPolicy": ("Always", "OnFailure", "Never", "ExitCode"),
+    "kind": ("TrainingRuntime", "ClusterTrainingRuntime"),
+}
 INFERENCE_SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 
 _PLAIN = {"str": str, "int": int, "bool": bool, "float": float, "datetime": str}
@@ -44,6 +77,8 @@ def faults(one: dict[str, Any]) -> list[str]:
     kind = (one.get("apiVersion"), one.get("kind"))
     if kind == INFERENCE_SERVICE:
         return list(_inference_service(one))
+    if kind in JOBS:
+        return list(_job(one, JOBS[kind]))  # type: ignore[index]
     if kind not in MODELS:
         return [f"{kind}: unknown kind"]
     return list(_model(one, MODELS[kind], str(one["kind"])))  # type: ignore[index]
@@ -91,6 +126,39 @@ def _model(value: Any, kind: str, where: str) -> Iterator[str]:
         model(local_vars_configuration=_STRICT, **given)
     except ValueError as error:  # what is required and missing, or no value of an enumeration
         yield f"{where}: {error}"
+
+
+def _job(one: dict[str, Any], spec: dict[str, Any]) -> Iterator[str]:
+    where = str(one["kind"])
+    yield from (
+        f"{where}: unknown key {key}" for key in set(one) - {"apiVersion", "kind", "metadata", "spec", "status"}
+    )
+    yield from _model(one["metadata"], "V1ObjectMeta", f"{where}.metadata")
+    if not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", one["metadata"].get("name", "")):
+        yield f"{where}.metadata.name: {one['metadata'].get('name')!r} is no DNS label"
+    yield from _fields(one.get("spec"), spec, f"{where}.spec")
+
+
+def _fields(value: Any, kind: Any, where: str) -> Iterator[str]:
+    """Of a type that no model is published of: fields with their types, all of which must be there."""
+    if isinstance(kind, dict):
+        if not isinstance(value, dict):
+            yield f"{where}: {value!r} is no mapping"
+            return
+        yield from (f"{where}: unknown key {key}" for key in set(value) - set(kind))
+        optional = {"activeDeadlineSeconds"}
+        yield from (f"{where}: {key} is missing" for key in set(kind) - set(value) - optional)
+        for key in set(kind) & set(value):
+            yield from _fields(value[key], kind[key], f"{where}.{key}")
+            if value[key] not in _ALLOWED.get(key, (value[key],)):
+                yield f"{where}.{key}: {value[key]!r} is none of {_ALLOWED[key]}"
+    elif isinstance(kind, list):
+        for place, item in enumerate(value):
+            yield from _fields(item, kind[0], f"{where}[{place}]")
+    elif isinstance(kind, str):
+        yield from _model(value, kind, where)
+    elif not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        yield f"{where}: {value!r} is no {kind.__name__}"
 
 
 def _inference_service(one: dict[str, Any]) -> Iterator[str]:

@@ -5,18 +5,21 @@ that is meant: `GRAFT_RENEW_GOLDEN=1 python -m pytest tests/kubeflow`.
 """
 
 import copy
+import json
 import os
 import pathlib
 
 import pytest
 import yaml
 
+from graft.kubeflow import jobs, workers
 from graft.kubeflow.check import check_spec
 from graft.kubeflow.compile import compile_pipeline, name_for_argo
 from graft.kubeflow.handover import title
 from graft.kubeflow.last_tasks import GRAPH
 from graft.kubeflow.tasks import DEFER
 from graft.models.errors import GraftError
+from graft.models.settings import Settings
 from graft.pipeline import config as configs
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "pipeline.yaml"
@@ -107,6 +110,37 @@ def test_equals_the_golden_file(documents):
     if os.environ.get("GRAFT_RENEW_GOLDEN"):
         GOLDEN.write_text(yaml.safe_dump_all(stripped, sort_keys=True))
     assert stripped == list(yaml.safe_load_all(GOLDEN.read_text()))
+
+
+def test_a_training_by_workers_starts_a_job_and_asks_for_no_gpu_itself(tmp_path):
+    section = copy.deepcopy(SECTION) | {"notify": None}
+    section["stages"]["train"] |= {"workers": 2}
+    raw = PLAIN | {"transfer": {"method": "fine_tune"}, "kubeflow": section}
+    raw |= {"data": {"source": "image_folder", "path": "/data/d"}, "root": "/runs", "store": "/store"}
+    compile_pipeline(configs.parse(raw, "test"), tmp_path / "pipeline.yaml")
+    spec, platform = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
+    held = spec["root"]["dag"]["tasks"]["train"]["inputs"]["parameters"]
+    assert held["run_fn"]["runtimeValue"]["constant"] == f"{workers.__name__}.{workers.run_fn.__name__}" == jobs.RUN_FN
+    config = json.loads(held["custom_config"]["runtimeValue"]["constant"])
+    told = config.pop(jobs.KEY)
+    assert (told["count"], told["retries"]) == (2, 1)
+    runtime, _ = jobs.named(told["manifests"], "a", "/b")
+    pod = runtime["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["limits"] == {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "1"}
+    assert pod["nodeSelector"] == {"cloud.example/gpu": "a100"}
+    own = spec["deploymentSpec"]["executors"]["train_executor"]["container"]["resources"]
+    assert own["resourceMemoryLimit"] == "4Gi"
+    assert "accelerator" not in own
+    executor = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["train_executor"]
+    assert "nodeSelector" not in executor
+    assert "tolerations" not in executor
+    assert executor["activeDeadlineSeconds"] == "7200"
+    fields = {one["name"]: one["fieldPath"] for one in executor["fieldPathAsEnv"]}
+    assert fields[workers.RUN] == "metadata.labels['pipeline/runid']"
+    others = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert [label for label, one in others.items() if "fieldPathAsEnv" in one] == ["train_executor"]
+    # What the trainer itself is told is what it is told without workers.
+    Settings.model_validate(config)
 
 
 def test_every_stage_is_a_container_with_a_name_argo_takes(spec):

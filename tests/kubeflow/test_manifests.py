@@ -24,7 +24,7 @@ import pytest
 import schema_for_tests as schema
 import yaml
 
-from graft.kubeflow import cron, refusals
+from graft.kubeflow import cron, jobs, refusals
 from graft.kubeflow.options import KubeflowOptions
 from graft.pipeline import cli, sections
 from graft.pipeline import config as configs
@@ -40,6 +40,7 @@ BESIDE = {
     "volume-kserve": "volume",
     "s3-serving": "s3",
     "s3-kserve": "s3",
+    "workers": "volume",
 }
 """What an overlay is applied beside."""
 FILES = sorted(MANIFESTS.rglob("*.yaml"))
@@ -217,6 +218,9 @@ def test_an_overlay_fits_together(built, name):
         ),
         ("volume", "RoleBinding", at(("roleRef", "name"), "x"), "no Role x"),
         ("volume", "RoleBinding", at(("subjects", 0, "name"), "x"), "no ServiceAccount x"),
+        ("workers", "RoleBinding", at(("subjects", 0, "namespace"), "x"), "in another namespace"),
+        ("workers", "RoleBinding", at(("subjects", 0, "name"), "x"), "no ServiceAccount x"),
+        ("workers", "NetworkPolicy", at(("spec", "podSelector", "matchLabels"), {"a": "b"}), "selects no pod"),
         ("s3-kserve", "ServiceAccount", at(("secrets", 0, "name"), "x"), "no Secret x"),
         ("s3-kserve", "InferenceService", at(("spec", "predictor", "serviceAccountName"), "x"), "no ServiceAccount x"),
         ("volume-kserve", "InferenceService", at(("spec", "predictor", "model", "storageUri"), "pvc://x"), "Claim x"),
@@ -327,6 +331,19 @@ def test_who_submits_may_do_no_more_than_the_commands_do(built):
         "runs": ["get", "list", "create"],
         "jobs": ["get", "list", "create", "delete", "enable", "disable"],
     }
+
+
+def test_a_task_with_workers_may_do_what_it_asks_for(built):
+    """And no more: `cluster_job` makes, looks at and deletes what `jobs` describes."""
+    rights = {name: rule["verbs"] for rule in one(built["workers"], "Role")["rules"] for name in rule["resources"]}
+    assert rights == {name: ["get", "create", "delete"] for name in ("trainjobs", "trainingruntimes", "tfjobs")}
+    for job in ("trainjob", "tfjob"):
+        options = KubeflowOptions.model_validate({"stages": {"train": {"workers": 2, "job": job}}})
+        for manifest in jobs.described(options.pod("train"), options)["manifests"]:
+            group, plural = manifest["apiVersion"].partition("/")[0], f"{manifest['kind'].lower()}s"
+            assert plural in next(
+                r["resources"] for r in one(built["workers"], "Role")["rules"] if group in r["apiGroups"]
+            )
 
 
 def test_the_server_follows_the_store_as_graft_serve_does(built):

@@ -63,6 +63,12 @@ def test_paths_and_logins(changes, message):
         ({"stages": {"ingest": {"gpus": 1}}}, r"stages\.ingest\.gpus: received 1; .* those that do: features, train"),
         ({"pods": {"gpus": 1}}, r"kubeflow\.pods\.gpus: not every stage can use one"),
         ({"stages": {"push": {"cache": True}}}, r"kubeflow\.stages\.push\.cache: received true; .*allowed: false"),
+        ({"pods": {"workers": 2}}, r"kubeflow\.pods\.workers: received 2; allowed: kubeflow\.stages\.train"),
+        ({"stages": {"features": {"workers": 2}}}, r"stages\.features\.workers: received 2; .* these can: train$"),
+        (
+            {"stages": {"train": {"workers": 2}}},
+            r"workers: received 2; method 'frozen' as it is set here has no",
+        ),
         ({"labels": {"team": "a b"}}, r"kubeflow\.labels: received team: 'a b'; allowed: labels of Kubernetes"),
     ],
 )
@@ -70,6 +76,45 @@ def test_the_section(section, message):
     with pytest.raises(GraftError, match=message) as raised:
         check(**section)
     assert "hush" not in str(raised.value)
+
+
+TWO = {"stages": {"train": {"workers": 2, "gpus": 2}}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"transfer": {"method": "fine_tune"}},
+        {"head": {"solver": "adam"}},
+        {"transfer": {"method": "distil", "teacher": "/mnt/t"}},
+        {
+            "transfer": {"method": "joint", "unfreeze": 0.5},
+            "data": RAW["data"] | {"domain": {"column": "d", "target": "a"}},
+        },
+    ],
+    ids=["backbone", "head", "teacher", "both domains"],
+)
+def test_what_is_trained_by_steps_may_have_workers(changes):
+    check(changes, **TWO)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"transfer": {"method": "prune"}}, "method 'prune' as it is set here has no batches that workers could share"),
+        ({"transfer": {"method": "tradaboost"}}, "method 'tradaboost' as it is set here"),
+        ({"transfer": {"method": "bss"}}, "method 'bss' as it is set here"),
+        ({"transfer": {"method": "fine_tune", "mixup": 0.2}}, "method 'fine_tune' as it is set here"),
+        ({"transfer": {"method": "distil", "teacher": "/mnt/t", "angles": 1}}, "method 'distil' as it is set here"),
+        (
+            {"transfer": {"method": "fine_tune"}, "train": {"batch_size": 3}},
+            r"workers: received 2 for 4 devices; a step has 3 examples over all of them; allowed: a larger train\.",
+        ),
+    ],
+)
+def test_what_workers_cannot_share_is_refused(changes, message):
+    with pytest.raises(GraftError, match=message):
+        check(changes, **TWO)
 
 
 def test_a_negative_transfer_gate_that_is_off_has_no_pod():

@@ -1,5 +1,6 @@
 """The stand-in for Kubeflow's driver and launcher: order, copies, retries, cache, isolation, exit tasks, faults."""
 
+import copy
 import errno
 import pathlib
 
@@ -83,6 +84,28 @@ def test_what_one_task_writes_the_next_reads_through_the_store(tmp_path):
     assert not any((tmp_path / "k" / "pods").rglob("*.json")), "pods go when they are done"
 
 
+WHO = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"b": {}}}}}}
+
+
+def test_a_task_that_starts_a_job_is_told_who_it_is(tmp_path):
+    """The run's id is the same when it is tried again, and it knows that there is no cluster."""
+    body = "import os; given['inputs']['parameterValues']['word'] = os.environ['GRAFT_RUN_ID'] + os.environ['X']"
+    platform = copy.deepcopy(WHO)
+    fields = [
+        {"name": "GRAFT_RUN_ID", "fieldPath": "metadata.labels['pipeline/runid']"},
+        {"name": "X", "fieldPath": "metadata.name"},
+    ]
+    platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["b"]["fieldPathAsEnv"] = fields
+    body += "; assert os.environ['GRAFT_LOCAL_WORKERS']"
+    stand_in = StandIn([spec(tmp_path, body), platform], tmp_path / "k", "r")
+    assert stand_in.shared == ["b"]
+    stand_in.run()
+    root = tmp_path / "k" / "store" / "s3" / "bucket" / "root" / "p" / "r"
+    assert (root / "b" / "out" / "x").read_text() == "1rb-0"
+    with pytest.raises(GraftError, match=r"--limits: the workers of b are processes of its task here"):
+        StandIn([spec(tmp_path, body), platform], tmp_path / "k", "r", limits=True)
+
+
 def test_a_task_is_tried_again_at_another_address(tmp_path):
     made = spec(tmp_path, "assert counter.read_text() == 'xx', 'first'")
     made["root"]["dag"]["tasks"]["b"]["retryPolicy"] = {"maxRetryCount": 2}
@@ -109,7 +132,10 @@ def test_the_cache_answers_for_equal_inputs_only_and_only_where_it_may(tmp_path)
     assert [task.state for task in StandIn([made], folder, "five", caching=False).run()] == ["succeeded", "succeeded"]
 
 
-def test_a_task_sees_neither_the_store_nor_another_pod(tmp_path):
+@pytest.mark.parametrize("view", launcher._VIEWS)
+def test_a_task_sees_neither_the_store_nor_another_pod(tmp_path, monkeypatch, view):
+    """As root, and as any other user."""
+    monkeypatch.setattr(launcher, "_VIEWS", (view,))
     folder = tmp_path / "k"
     body = f"word = str(sorted(path.name for path in pathlib.Path({str(folder)!r}, 'store').rglob('*'))); "
     body += "given['inputs']['parameterValues']['word'] = word"

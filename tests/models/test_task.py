@@ -57,3 +57,14 @@ def test_names_of_features_and_target_must_agree(training_input):
     other = make_target(target.options, target.names[::-1])
     with pytest.raises(GraftError, match=r"names\.json: holds \[.*\], but the target's names are"):
         check_same_names(training_input.features, other)
+
+
+def test_a_split_is_opened_once(training_input):
+    task = training_input.task()
+    opened = task.inputs(task.train)
+    assert task.inputs(task.train) is opened and task.inputs(task.eval) is not opened
+    blind = task.inputs(task.train, labelled=False)
+    assert "targets" in opened.spec and "targets" not in blind.spec
+    task.training = task.training.model_copy(update={"batch_size": 3})
+    batch = next(task.inputs(task.train).ordered())
+    assert len(batch["targets"]) == 3 and len(next(opened.ordered())["targets"]) == 8

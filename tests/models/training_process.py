@@ -13,7 +13,7 @@ import types
 
 import tensorflow as tf
 
-from graft.models import progress, trainer
+from graft.models import progress, strategy, trainer
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     progress.set_sink(sink)
-    replicas = trainer.choose_strategy().num_replicas_in_sync
+    replicas = strategy.choose().num_replicas_in_sync
     for path in arguments.fn_args:
         trainer.run_fn(types.SimpleNamespace(**json.loads(path.read_text())))
         print(f"trained on {replicas} replicas")

@@ -43,7 +43,8 @@ def test_plain_rows_are_pixels_and_grey_ones_have_one_channel(png):
     colours = [png((255, 0, 0)), png((0, 0, 255))]
     rows = SMALL.plain({"train": colours, "test": colours[1:]}, "stage")
     assert rows["train"].shape == (2, 16 * 24 * 3) and rows["test"].shape == (1, 16 * 24 * 3)
-    assert rows["train"][0, :3].tolist() == [1.0, 0.0, 0.0]
+    assert rows["train"][:, :3].tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    assert rows["test"][:, :3].tolist() == [[0.0, 0.0, 1.0]]
     grey = SMALL.plain({"train": [png((9, 9, 9))], "test": []}, "stage")
     assert grey["train"].shape == (1, 16 * 24) and grey["test"].shape == (0, 16 * 24)
 

@@ -1,0 +1,48 @@
+"""The task that writes the report, without the stages before it."""
+
+import json
+
+import pytest
+
+from graft.kubeflow import handover, parameters, report
+from graft.models.errors import GraftError
+
+CONFIG = {
+    "name": "shapes",
+    "data": {"source": "image_folder", "path": "/mnt/photos"},
+    "input": {"image_size": [8, 8], "value_range": [0, 1]},
+    "backbone": {"handle": "/mnt/backbone"},
+}
+
+
+@pytest.fixture
+def given(tmp_path, monkeypatch):
+    """An `ExecutorInput` of a run that left nothing; its outputs lie in `tmp_path`."""
+    monkeypatch.setenv(handover.ROOT, str(tmp_path))
+    monkeypatch.setattr(report, "worked", lambda *_: [])
+    names = ("report", "card", "metrics", "run", "lineage")
+    outputs = {name: {"artifacts": [{"uri": f"minio://b/{name}", "metadata": {}}]} for name in names}
+    values = {"config": json.dumps(CONFIG), parameters.PREFIX + parameters.RUN: "run-1"}
+    return {
+        "inputs": {"artifacts": {}, "parameterValues": values},
+        "outputs": {"artifacts": outputs, "outputFile": str(tmp_path / "output.json")},
+    }
+
+
+def test_a_model_without_a_card_leaves_a_line_in_its_place(given, tmp_path, monkeypatch):
+    def page_alone(config, result, outputs, folder, work):
+        page = folder / "report.html"
+        page.write_text("page")
+        return page
+
+    monkeypatch.setattr(report, "write_report", page_alone)
+    report.work(given)
+    assert (tmp_path / "minio" / "b" / "report").read_text() == "page"
+    assert (tmp_path / "minio" / "b" / "card").read_text() == report.NO_CARD
+
+
+def test_a_report_that_cannot_be_written_fails_the_task(given, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "write_report", lambda *_, **__: None)
+    with pytest.raises(GraftError, match="could not be written; the lines above say why"):
+        report.work(given)
+    assert not (tmp_path / "output.json").exists()
