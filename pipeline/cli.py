@@ -286,7 +286,10 @@ def _predict(args: argparse.Namespace) -> int:
             predictions = client.predict_contents(contents)
         except ClientError as error:
             raise (error if error.place is None else GraftError(f"{args.files[error.place]}: {error}")) from None
-    value = [{"file": str(path), **p.outputs} for path, p in zip(args.files, predictions, strict=True)]
+    value = [
+        {"file": str(path), **p.outputs, "request_id": p.request_id, "row": p.row}
+        for path, p in zip(args.files, predictions, strict=True)
+    ]
     answers = [shown(p.outputs) for p in predictions]
     rows = [(path, *answered.values()) for path, answered in zip(args.files, answers, strict=True)]
     answer(args, {"predictions": value}, *table(rows, ("file", *answers[0])))

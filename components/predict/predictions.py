@@ -4,15 +4,17 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from graft.models import progress, targets
 from graft.models.examples import DIGEST, DOMAIN, INPUT, JUDGED, LABEL, read_examples
-from graft.models.predict import SavedModelPredictor
 from graft.models.stored import reading
 from graft.models.targets.base import Target, Value
+
+if TYPE_CHECKING:
+    from graft.models.predict import SavedModelPredictor
 
 FILE = "predictions.npz"
 
@@ -41,6 +43,8 @@ class Predictions:
 
     def save(self, uri: str) -> None:
         """Writes `predictions.npz` and, for TFMA, `Split-test/predictions.tfrecord.gz` under `uri`."""
+        import tensorflow as tf
+
         folder = pathlib.Path(uri)
         examples = folder / "Split-test" / "predictions.tfrecord.gz"
         examples.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +101,8 @@ def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str
     Raises:
         GraftError: the target of an example is none that the model can answer.
     """
+    from graft.models.predict import SavedModelPredictor
+
     truth: list[Value] = []
     hashes: list[bytes] = []
     slices: dict[str, list[str]] = {column: [] for column in columns}
@@ -120,12 +126,14 @@ def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str
 
 def answer(model_path: str, files: list[str], stage: str) -> tuple[Target, np.ndarray]:
     """What another model answers to the same examples; their targets need not be any that it knows."""
+    from graft.models.predict import SavedModelPredictor
+
     rows = read_examples(files, (INPUT,), domain=JUDGED)
     with SavedModelPredictor(model_path) as predictor:
         return predictor.target, _answers(predictor, (row[INPUT] for row in rows), stage)
 
 
-def _answers(predictor: SavedModelPredictor, contents: Iterator[bytes], stage: str) -> np.ndarray:
+def _answers(predictor: "SavedModelPredictor", contents: Iterator[bytes], stage: str) -> np.ndarray:
     done = 0
 
     def report(batch: int) -> None:

@@ -205,6 +205,7 @@ class Stage(abc.ABC):
         shown: names of the outputs that the methods below read, one at the least: where a run's artifacts lie
             elsewhere, as on Kubeflow, these are brought to its report, which has the stage's time from them.
         accelerated: whether it computes with a network, and so may have GPUs.
+        distributed: whether several processes can share its work.
         looks_up: whether it looks into the model store, which no cache key of Kubeflow knows.
         accepts_blessed_only: whether it refuses a model that an earlier gate did not bless, and nothing but such stages
             follows.
@@ -215,6 +216,7 @@ class Stage(abc.ABC):
     needs: ClassVar[str] = ""
     shown: ClassVar[tuple[str, ...]] = ()
     accelerated: ClassVar[bool] = False
+    distributed: ClassVar[bool] = False
     looks_up: ClassVar[bool] = False
     accepts_blessed_only: ClassVar[bool] = False
 

@@ -20,7 +20,7 @@ class Train(base.Stage):
     name = "train"
     needs = "train.batch_size or the sizes in section input"
     shown = ("model_run",)
-    accelerated = True
+    accelerated = distributed = True
 
     def wire(self, wiring):
         from graft.components.train.component import Trainer

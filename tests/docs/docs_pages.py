@@ -19,6 +19,7 @@ MESSAGE_TABLES = (
     "Store",
     "Server",
     "Kubeflow Pipelines",
+    "Several workers",
 )
 _FENCE = re.compile(
     r"(?P<marker><!-- not run: [^\n]+ -->\n)?(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)\n(?P=indent)```\n",
