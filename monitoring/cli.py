@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from graft.models.errors import GraftError
+from graft.monitoring.duration import duration
 
 if TYPE_CHECKING:
     from graft.monitoring.request_log.observer import RequestLog
@@ -30,6 +31,7 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
         metavar="FOLDER|CONFIG",
         help="log requests into this folder, or as section monitoring.request_log of this .yaml file says",
     )
+    _add_metrics(add)
     label = add("label", _label, "join labels that came late to logged requests, by request id")
     label.add_argument("--model", required=True, help="name of the model that answered the requests")
     source = label.add_mutually_exclusive_group(required=True)
@@ -40,6 +42,26 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
     )
     label.add_argument("--log", default="runs/requests", help="folder of the request log (default: runs/requests)")
     label.add_argument("--poll", type=float, default=10.0, help="seconds between two looks at --watch (default: 10)")
+
+
+def _add_metrics(add: Callable) -> None:
+    metrics = add("metrics", _metrics, "series of runs, model store and labels for Prometheus")
+    metrics.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="of the runs (default: runs)")
+    metrics.add_argument("--store", metavar="STORE", help="a model store too: a folder or s3://BUCKET/PREFIX")
+    metrics.add_argument("--log", type=pathlib.Path, metavar="FOLDER", help="labels of this request log too")
+    metrics.add_argument(
+        "--expect-every", type=duration, metavar="TIME", help="a run of each pipeline is expected in 24h, 7d, ..."
+    )
+    metrics.add_argument("--every", type=duration, metavar="TIME", help="collect again each 60s, 5m, ...")
+    metrics.add_argument("--textfile", type=pathlib.Path, metavar="PATH", help="write this file (for node_exporter)")
+    metrics.add_argument("--port", type=int, help="serve /metrics on this port; 0: a free one")
+    metrics.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+
+
+def _metrics(args: argparse.Namespace) -> int:
+    from graft.monitoring import metrics_command
+
+    return metrics_command.run(args)
 
 
 def _label(args: argparse.Namespace) -> int:
