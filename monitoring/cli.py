@@ -10,11 +10,13 @@ from graft.models.errors import GraftError
 from graft.monitoring.duration import duration
 
 if TYPE_CHECKING:
+    from graft.monitoring.access_log import AccessLog
     from graft.monitoring.request_log.observer import RequestLog
+    from graft.monitoring.tracing import Traces
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
-    """Adds `--metrics` and `--request-log` to `graft serve`, and `graft label`; `add` is `pipeline.cli`'s own."""
+    """Adds observers to `graft serve`, and `graft metrics` and `graft label`; `add` is `pipeline.cli`'s own."""
     serve = commands.choices["serve"]
     serve.add_argument(
         "--metrics",
@@ -30,6 +32,22 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
         type=RequestLogPlace,
         metavar="FOLDER|CONFIG",
         help="log requests into this folder, or as section monitoring.request_log of this .yaml file says",
+    )
+    serve.add_argument(
+        "--access-log",
+        action="append",
+        dest="observe",
+        type=AccessLogPlace,
+        metavar="FILE|-",
+        help="write a line of JSON for each request into this file, or on stdout",
+    )
+    serve.add_argument(
+        "--traces",
+        action="append",
+        dest="observe",
+        type=TracesPlace,
+        metavar="URL",
+        help="send OpenTelemetry traces to this collector, http://HOST:4318",
     )
     _add_metrics(add)
     label = add("label", _label, "join labels that came late to logged requests, by request id")
@@ -97,3 +115,39 @@ class RequestLogPlace:
         if options.folder is None:
             raise GraftError(f"{self._path}: monitoring.request_log.folder is null; give the folder of the log")
         return RequestLog(options)
+
+
+class AccessLogPlace:
+    """Makes an access log when the server starts.
+
+    Args:
+        text: a file, or `-`.
+    """
+
+    def __init__(self, text: str):
+        self._place = text
+
+    def __call__(self) -> "AccessLog":
+        """Raises GraftError: it cannot be written to."""
+        from graft.monitoring.access_log import AccessLog
+
+        logging.getLogger("graft.monitoring").setLevel(logging.INFO)
+        return AccessLog(self._place)
+
+
+class TracesPlace:
+    """Makes the traces' observer when the server starts.
+
+    Args:
+        text: address of a collector.
+    """
+
+    def __init__(self, text: str):
+        self._address = text
+
+    def __call__(self) -> "Traces":
+        """Raises GraftError: the address is none, or OpenTelemetry is not installed."""
+        from graft.monitoring.tracing import Traces, exporter_to
+
+        logging.getLogger("graft.monitoring").setLevel(logging.INFO)
+        return Traces(exporter_to(self._address))

@@ -111,7 +111,8 @@ class DataPlane:
             code = error.code
             raise
         finally:
-            seconds = time.monotonic() - start
+            exchange.finished = time.monotonic()
+            seconds = exchange.finished - start
             self._tell(asked, exchange, course, code, seconds, began)
 
     def replay(self, engine: Engine, request: Run) -> dict[str, np.ndarray]:

@@ -31,6 +31,7 @@ class Exchange:
         begun: when its headers had come.
         queued: when it began to wait for a thread.
         started: when a thread took it.
+        finished: when the data plane was done with it.
         ended: when its answer was ready; `Observer.ended` has it.
         received_bytes: of the body or message, as sent.
         sent_bytes: of the answer's body or message.
@@ -49,6 +50,7 @@ class Exchange:
     begun: float = dataclasses.field(default_factory=time.monotonic)
     queued: float | None = None
     started: float | None = None
+    finished: float | None = None
     ended: float | None = None
     received_bytes: int = 0
     sent_bytes: int = 0

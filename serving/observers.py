@@ -115,7 +115,13 @@ class ServerState:
 
 
 class Observer(abc.ABC):
-    """Is told of every served request, when its answer is ready, in the thread that made it."""
+    """Is told of every served request, when its answer is ready, in the thread that made it.
+
+    Attributes:
+        reopens: whether it has files for `reopen`; without any, SIGHUP ends the server as it ends other programs.
+    """
+
+    reopens = False
 
     def attach(self, state: Callable[[], ServerState]) -> None:  # noqa: B027 - not all want to know
         """A server takes the observer; `state` says what it is at. A client's observers have no server."""
@@ -126,9 +132,8 @@ class Observer(abc.ABC):
         As quick as `observe`: it may be called in the thread that all of REST's connections share.
         """
 
-    def reopen(self) -> bool:
-        """SIGHUP: files are opened anew, as after a rotation by another program; whether there are any."""
-        return False
+    def reopen(self) -> None:  # noqa: B027 - most have no file
+        """SIGHUP came: its files are to be opened anew. Runs in a signal handler, so it must only take note."""
 
     @abc.abstractmethod
     def observe(self, served: Served) -> None:
