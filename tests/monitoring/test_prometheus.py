@@ -1,0 +1,146 @@
+"""A real Prometheus scrapes a real server by our example, follows our rules, and is asked by its HTTP API."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from small_models import save_linear
+
+from graft.serving.store import open_store
+
+ROOT = pathlib.Path(__file__).parents[2]
+EXAMPLES = ROOT / "monitoring" / "examples"
+
+
+def _needs(program: str, package: str):
+    return pytest.mark.skipif(
+        shutil.which(program) is None, reason=f"{program} is not on the PATH; Debian's package {package} has it"
+    )
+
+
+def test_the_examples_go_with_the_rules():
+    prometheus = yaml.safe_load((EXAMPLES / "prometheus.yaml").read_text())
+    assert (EXAMPLES / prometheus["rule_files"][0]).resolve() == ROOT / "monitoring" / "rules" / "graft.rules.yaml"
+    assert all(one["job_name"].startswith("graft") for one in prometheus["scrape_configs"])
+    rules = yaml.safe_load((ROOT / "monitoring" / "rules" / "graft.rules.yaml").read_text())
+    alerts = {rule.get("alert") for group in rules["groups"] for rule in group["rules"]}
+    text = (EXAMPLES / "alertmanager.yaml").read_text()
+    named = {part.partition('"')[0] for part in text.split('alertname="')[1:]}
+    assert named and named <= alerts
+    receivers = {one["name"] for one in yaml.safe_load(text)["receivers"]}
+    route = yaml.safe_load(text)["route"]
+    assert {route["receiver"], *(one["receiver"] for one in route["routes"])} == receivers
+
+
+@_needs("promtool", "prometheus")
+def test_promtool_takes_the_example():
+    done = subprocess.run(["promtool", "check", "config", EXAMPLES / "prometheus.yaml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@_needs("amtool", "prometheus-alertmanager")
+def test_amtool_takes_the_example_and_pages_go_where_they_should():
+    config = EXAMPLES / "alertmanager.yaml"
+    assert subprocess.run(["amtool", "check-config", config], capture_output=True).returncode == 0
+    for severity, receiver in (("page", "pages"), ("ticket", "tickets")):
+        command = ["amtool", "config", "routes", "test", f"--config.file={config}", f"severity={severity}"]
+        assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == receiver
+
+
+@contextlib.contextmanager
+def prometheus(folder: pathlib.Path, rest: str) -> Iterator[str]:
+    """Yields its address."""
+    config = yaml.safe_load((EXAMPLES / "prometheus.yaml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(ROOT / "monitoring" / "rules" / "graft.rules.yaml")]
+    del config["alerting"]
+    config["scrape_configs"] = [one for one in config["scrape_configs"] if one["job_name"] == "graft-serve"]
+    config["scrape_configs"][0]["static_configs"] = [{"targets": [urllib.parse.urlsplit(rest).netloc]}]
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [
+        *("prometheus", f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}"),
+        f"--web.listen-address={address}",
+    ]
+    with (folder / "prometheus.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+
+
+def ask(address: str, query: str) -> list[dict]:
+    """What Prometheus answers once it has an answer; it needs two scrapes for a rate."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            parameters = urllib.parse.urlencode({"query": query})
+            with urllib.request.urlopen(f"{address}/api/v1/query?{parameters}", timeout=10) as answer:
+                if found := json.load(answer)["data"]["result"]:
+                    return found
+        time.sleep(0.2)
+    raise AssertionError(f"Prometheus has no answer to {query}")
+
+
+@pytest.mark.slow
+@_needs("prometheus", "prometheus")
+def test_a_real_prometheus_reads_a_real_server(tmp_path):
+    open_store(tmp_path / "store").push("m", save_linear(tmp_path / "model", 0.5, 2.0), {})
+    access = tmp_path / "access.jsonl"
+    options = ["--embedded", "--json", "--grpc-port", "0", "--rest-port", "0", "--log-format", "json"]
+    options += ["--metrics", "--request-log", str(tmp_path / "log"), "--access-log", str(access)]
+    command = [sys.executable, "-m", "graft.pipeline.cli", "serve", str(tmp_path / "store"), *options]
+    with (
+        (tmp_path / "server.log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server,
+    ):
+        try:
+            rest = json.loads(server.stdout.readline())["rest"]
+
+            def predict(request_id: str) -> None:
+                body = json.dumps({"inputs": [1.0]}).encode()
+                headers = {"X-Request-Id": request_id}
+                url = f"{rest}/v1/models/m:predict"
+                urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30).read()
+
+            predict("one")
+            while not access.read_text():
+                time.sleep(0.05)
+            access.rename(tmp_path / "moved.jsonl")
+            server.send_signal(signal.SIGHUP)
+            predict("two")
+            with prometheus(tmp_path, rest) as address:
+                [count] = ask(address, 'graft_requests_total{model="m", status="OK"} == 2')
+                assert count["metric"]["job"] == "graft-serve" and count["metric"]["transport"] == "rest"
+                [version] = ask(address, "graft_model_version_served == graft_model_version_newest")
+                assert version["value"][1] == "1"
+                assert ask(address, "process_resident_memory_bytes > 1e7") and ask(address, "graft_build_info")
+                assert ask(address, "graft_request_log_records_total") and ask(address, "graft_access_log_lines_total")
+                [rate] = ask(address, "job:graft_requests:rate5m")
+                assert rate["metric"] == {"__name__": "job:graft_requests:rate5m", "job": "graft-serve"}
+                with urllib.request.urlopen(f"{address}/api/v1/rules", timeout=10) as answer:
+                    groups = json.load(answer)["data"]["groups"]
+                assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
+                with urllib.request.urlopen(f"{address}/api/v1/alerts", timeout=10) as answer:
+                    assert not [one for one in json.load(answer)["data"]["alerts"] if one["state"] == "firing"]
+        finally:
+            server.terminate()
+    assert server.returncode == 0
+    assert json.loads((tmp_path / "moved.jsonl").read_text().splitlines()[0])["request_id"] == "one"
+    after = [json.loads(line) for line in access.read_text().splitlines()]
+    assert after[0]["request_id"] == "two" and {one["method"] for one in after} == {"predict", "page"}
+    logged = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
+    assert any(one["message"] == "drained" and one["level"] == "INFO" for one in logged)
