@@ -5,7 +5,8 @@
 Both servers are processes of their own on one store and take turns, so that what else the machine does falls on
 both; each round gives one ratio. The log keeps every request with its inputs. Without --model the model is one
 multiplication: no real one leaves less time beside the log. Processor seconds of the server a request are compared too,
-which other programs disturb less. With --options the server is compared that has these, in place of the log. Clients send ready-made bytes, so that the server is what is measured.
+which other programs disturb less. With --options the server that is compared has these, in place of the log. Clients
+send ready-made bytes, so that the server is what is measured.
 """
 
 import argparse

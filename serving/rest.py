@@ -123,15 +123,16 @@ class RestApp:
         if scope["type"] != "http":
             raise RuntimeError(f"only HTTP is served, not {scope['type']}")
         request = Request(scope, receive)
-        exchange = Exchange(
-            "rest", request_ids.chosen(request.headers.getlist(request_ids.HEADER)), code=_Code.CANCELLED
-        )
+        exchange = Exchange("rest", request_ids.chosen(request.headers.getlist(request_ids.HEADER)))
         exchange.trace(request.headers.items())
         REQUEST_ID.set(exchange.request_id)  # of this task
         try:
             response = await self._answer(request, exchange)
             response.headers[request_ids.HEADER] = exchange.request_id
             exchange.http_status, exchange.sent_bytes = response.status_code, len(response.body)
+        except asyncio.CancelledError:
+            exchange.code = _Code.CANCELLED
+            raise
         finally:
             if self._observers:
                 observing.ended(self._observers, exchange)
