@@ -14,6 +14,7 @@ _SERIES = {
     "graft_store_served_version": "The version that the pointer names.",
     "graft_store_pinned": "Whether the pointer is held against pushes.",
     "graft_store_pointer_broken": "Whether the pointer is missing or damaged.",
+    "graft_store_manifest_broken": "Whether the newest version's manifest cannot be read.",
     "graft_store_pushed_timestamp_seconds": "When the newest version was pushed, since 1970.",
     "graft_store_pointer_moved_timestamp_seconds": "When the pointer moved, since 1970.",
 }
@@ -59,16 +60,20 @@ class Store:
         if versions:
             newest = versions[-1]
             values["graft_store_newest_version"] = newest
-            if (model, newest) not in self._pushed:
-                self._pushed[model, newest] = _seconds(store.manifest(model, newest)["time"])
-            values["graft_store_pushed_timestamp_seconds"] = self._pushed[model, newest]
+            values["graft_store_manifest_broken"] = 0
+            try:
+                if (model, newest) not in self._pushed:
+                    self._pushed[model, newest] = _seconds(store.manifest(model, newest).get("time"))
+                values["graft_store_pushed_timestamp_seconds"] = self._pushed[model, newest]
+            except GraftError:  # of one version: it hides no other model
+                values["graft_store_manifest_broken"] = 1
         return values
 
 
-def _seconds(iso: str) -> float:
+def _seconds(iso: str | None) -> float:
     """Raises GraftError: it is no time."""
     try:
-        return datetime.datetime.fromisoformat(iso).timestamp()
+        return datetime.datetime.fromisoformat(iso or "").timestamp()
     except (ValueError, TypeError) as error:
         raise GraftError(f"{iso!r} is no time (ISO 8601)") from error
 

@@ -17,12 +17,11 @@ from collections.abc import Mapping, Sequence
 import anyio.to_thread
 import grpc
 import uvicorn
-from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from graft.models.text import REQUEST_ID
-from graft.serving import json_tensors, request_ids
+from graft.serving import json_tensors, request_ids, rest_messages
 from graft.serving import observers as observing
 from graft.serving.codecs import Json
 from graft.serving.connections import GuardedProtocol, GuardedServer, connections_allowed
@@ -237,11 +236,11 @@ class RestApp:
             raise invalid("Missing model name in request.")
         if metadata:
             request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-            _fill_spec(request.model_spec, name, version, label)
-            return _metadata_json(self._handlers.get_model_metadata(request))
+            rest_messages.fill_spec(request.model_spec, name, version, label)
+            return rest_messages.metadata_json(self._handlers.get_model_metadata(request))
         status = get_model_status_pb2.GetModelStatusRequest()
-        _fill_spec(status.model_spec, name, version, label)
-        return _message_json(self._handlers.get_model_status(status))
+        rest_messages.fill_spec(status.model_spec, name, version, label)
+        return rest_messages.message_json(self._handlers.get_model_status(status))
 
     async def _predict(self, request: Request, match: re.Match, exchange: Exchange) -> str:
         claim = self._budget.claim()
@@ -285,7 +284,7 @@ class RestApp:
         if method.lower() != "predict":
             raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
         label = None if label is None else urllib.parse.unquote(label)
-        asked = Asked(urllib.parse.unquote(name), _version_number(version), label)
+        asked = Asked(urllib.parse.unquote(name), rest_messages.version_number(version), label)
         codec = Json(body, functools.partial(self._charge, claim), end)
         return self._handlers.data_plane.predict(asked, codec, exchange)
 
@@ -382,46 +381,6 @@ class RestServer:
         """Waits for the requests under way, after `refuse`."""
         self._thread.join((self._config.timeout_graceful_shutdown or 0) + 5)
         self._socket.close()
-
-
-def _version_number(text: str | None) -> int | None:
-    if text is None:
-        return None
-    digits = text.lstrip("0") or "0"
-    if len(digits) > 19 or int(digits) >= 2**63:
-        raise invalid(f"Failed to convert version: {text[:40]}{'...' if len(text) > 40 else ''} to numeric.")
-    return int(digits)
-
-
-def _fill_spec(spec, name: str, version: str | None, label: str | None) -> None:
-    spec.name = urllib.parse.unquote(name)
-    number = _version_number(version)
-    if number is not None:
-        spec.version.value = number
-    elif label is not None:
-        spec.version_label = urllib.parse.unquote(label)
-
-
-@functools.cache
-def _print_options() -> dict[str, bool]:
-    # protobuf 5 renamed the option.
-    old, new = "including_default_value_fields", "always_print_fields_with_no_presence"
-    name = new if new in json_format.MessageToDict.__code__.co_varnames else old
-    return {"preserving_proto_field_name": True, name: True}
-
-
-def _message_json(message) -> str:
-    return json_format.MessageToJson(message, indent=1, **_print_options())
-
-
-def _metadata_json(response: get_model_metadata_pb2.GetModelMetadataResponse) -> str:
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    response.metadata["signature_def"].Unpack(signatures)
-    content = {
-        "model_spec": json_format.MessageToDict(response.model_spec, **_print_options()),
-        "metadata": {"signature_def": json_format.MessageToDict(signatures, **_print_options())},
-    }
-    return json.dumps(content, indent=1)
 
 
 def _error(message: str) -> str:

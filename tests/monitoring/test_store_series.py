@@ -47,6 +47,14 @@ def test_a_broken_pointer_is_told_and_the_rest_stays(store, tmp_path):
     assert ("served_version", "flowers") not in found
 
 
+@pytest.mark.parametrize("content", ["{", "{}", '{"time": "yesterday"}'])
+def test_a_broken_manifest_is_told_and_the_rest_stays(store, tmp_path, content):
+    (tmp_path / "store" / "flowers" / "2" / "graft_manifest.json").write_text(content)
+    found = values(Store(str(tmp_path / "store")).lines())
+    assert found["manifest_broken", "flowers"] == 1 and found["served_version", "flowers"] == 2
+    assert ("pushed_timestamp_seconds", "flowers") not in found
+
+
 def test_a_store_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(GraftError, match="no such folder"):
         Store(str(tmp_path / "nowhere")).lines()
