@@ -31,33 +31,16 @@ def _needs(program: str, package: str):
     )
 
 
-def test_the_examples_go_with_the_rules():
+def test_the_example_goes_with_the_rules():
     prometheus = yaml.safe_load((EXAMPLES / "prometheus.yaml").read_text())
     assert (EXAMPLES / prometheus["rule_files"][0]).resolve() == ROOT / "monitoring" / "rules" / "graft.rules.yaml"
     assert all(one["job_name"].startswith("graft") for one in prometheus["scrape_configs"])
-    rules = yaml.safe_load((ROOT / "monitoring" / "rules" / "graft.rules.yaml").read_text())
-    alerts = {rule.get("alert") for group in rules["groups"] for rule in group["rules"]}
-    text = (EXAMPLES / "alertmanager.yaml").read_text()
-    named = {part.partition('"')[0] for part in text.split('alertname="')[1:]}
-    assert named and named <= alerts
-    receivers = {one["name"] for one in yaml.safe_load(text)["receivers"]}
-    route = yaml.safe_load(text)["route"]
-    assert {route["receiver"], *(one["receiver"] for one in route["routes"])} == receivers
 
 
 @_needs("promtool", "prometheus")
 def test_promtool_takes_the_example():
     done = subprocess.run(["promtool", "check", "config", EXAMPLES / "prometheus.yaml"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@_needs("amtool", "prometheus-alertmanager")
-def test_amtool_takes_the_example_and_pages_go_where_they_should():
-    config = EXAMPLES / "alertmanager.yaml"
-    assert subprocess.run(["amtool", "check-config", config], capture_output=True).returncode == 0
-    for severity, receiver in (("page", "pages"), ("ticket", "tickets")):
-        command = ["amtool", "config", "routes", "test", f"--config.file={config}", f"severity={severity}"]
-        assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == receiver
 
 
 @_needs("promtool", "prometheus")
