@@ -11,6 +11,7 @@ import urllib.request
 import grpc
 import pytest
 from small_models import save_linear
+from waiting import until
 
 from graft.models.errors import GraftError
 from graft.monitoring import access_log
@@ -79,8 +80,7 @@ def test_a_file_that_was_moved_is_opened_anew(tmp_path, tell):
     log = AccessLog(str(path))
     log.ended(exchange("before"))
     log._wake.set()
-    while not path.read_text():
-        threading.Event().wait(0.01)
+    until(path.read_text)
     path.rename(moved)
     if tell:
         log.reopen()  # as SIGHUP does

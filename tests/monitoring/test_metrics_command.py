@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 from run_folders import write_run
+from waiting import until
 
 from graft.monitoring.collect import Collector
 from graft.monitoring.duration import duration
@@ -98,8 +99,8 @@ def test_it_serves_and_writes_again_and_again_until_it_is_asked_to_end(root, tmp
             first, media_type = _get(address)
             assert media_type.startswith("text/plain; version=0.0.4") and 'status="failed"} 0\n' in first
             write_run(root, "flowers", "20260102-000000-000", "failed")
-            while 'graft_pipeline_last_run_status{pipeline="flowers",status="failed"} 1\n' not in _get(address)[0]:
-                assert process.poll() is None
+            failed = 'graft_pipeline_last_run_status{pipeline="flowers",status="failed"} 1\n'
+            until(lambda: failed in _get(address)[0])
             with pytest.raises(urllib.error.HTTPError) as caught:
                 _get(address.replace("/metrics", "/"))
             assert caught.value.code == 404

@@ -5,11 +5,11 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 
 import pytest
 from small_models import save_linear
+from waiting import until
 
 from graft.models import entry_points
 from graft.models.errors import GraftError
@@ -62,12 +62,10 @@ def test_the_command_serves_a_page_for_prometheus_and_keeps_an_access_log(tmp_pa
             body = json.dumps({"inputs": [1.0]}).encode()
             with urllib.request.urlopen(f"{rest}/v1/models/m:predict", body, timeout=30) as answer:
                 assert json.load(answer) == {"outputs": [2.5]}
-            while not access.read_text():
-                time.sleep(0.05)
+            until(access.read_text)
             access.rename(tmp_path / "moved.jsonl")
             server.send_signal(signal.SIGHUP)
-            while not access.exists():
-                time.sleep(0.05)
+            until(access.exists)
             with urllib.request.urlopen(f"{rest}/monitoring/prometheus/metrics", timeout=30) as answer:
                 page = answer.read().decode()
         finally:

@@ -21,7 +21,8 @@ from graft.serving.exchange import REASONS
 ROOT = pathlib.Path(__file__).parents[2]
 FILE = ROOT / "monitoring" / "rules" / "graft.rules.yaml"
 DOCS = ROOT / "docs" / "alerts.md"
-RULES = [rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]]
+GROUPS = yaml.safe_load(FILE.read_text())["groups"]
+RULES = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 CASES = yaml.safe_load(pathlib.Path(__file__).with_name("alert_cases.yaml").read_text())
 VALUES = {
@@ -144,7 +145,9 @@ def _tested(folder: pathlib.Path, cases: list[dict]) -> subprocess.CompletedProc
             }
         )
     path = folder / "cases.yaml"
-    path.write_text(yaml.safe_dump({"rule_files": [str(FILE)], "evaluation_interval": interval, "tests": tests}))
+    # Without an order promtool takes any, and a rule would see what was recorded an interval ago, or nothing.
+    order = {"group_eval_order": [group["name"] for group in GROUPS], "evaluation_interval": interval}
+    path.write_text(yaml.safe_dump({"rule_files": [str(FILE)], "tests": tests, **order}))
     return subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True)
 
 
