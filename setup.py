@@ -23,6 +23,7 @@ setup(
     package_data={
         "graft.pipeline": ["templates/*"],
         "graft.monitoring": ["rules/*.yaml", "dashboards/*.json", "examples/*.yaml"],
+        "graft.monitoring.dashboard": ["templates/*"],
     },
     install_requires=[
         "tensorflow>=2.16.2,<2.22",

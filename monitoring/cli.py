@@ -50,6 +50,7 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
         help="send OpenTelemetry traces to this collector, http://HOST:4318",
     )
     _add_metrics(add)
+    _add_dashboard(add)
     label = add("label", _label, "join labels that came late to logged requests, by request id")
     label.add_argument("--model", required=True, help="name of the model that answered the requests")
     source = label.add_mutually_exclusive_group(required=True)
@@ -74,6 +75,24 @@ def _add_metrics(add: Callable) -> None:
     metrics.add_argument("--textfile", type=pathlib.Path, metavar="PATH", help="write this file (for node_exporter)")
     metrics.add_argument("--port", type=int, help="serve /metrics on this port; 0: a free one")
     metrics.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+
+
+def _add_dashboard(add: Callable) -> None:
+    page = add("dashboard", _dashboard, "serve a read-only page over runs, model stores and what the monitor found")
+    page.add_argument("config", nargs="?", help="YAML file of a pipeline, which names all places")
+    page.add_argument("--root", type=pathlib.Path, help="of the runs (default: runs)")
+    page.add_argument(
+        "--store", action="append", metavar="STORE", help="a folder or s3://BUCKET/PREFIX (default: ROOT/store)"
+    )
+    page.add_argument("--log", type=pathlib.Path, metavar="FOLDER", help="a request log")
+    page.add_argument("--port", type=int, default=8080, help="0: a free one (default: 8080)")
+    page.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+
+
+def _dashboard(args: argparse.Namespace) -> int:
+    from graft.monitoring.dashboard import command
+
+    return command.run(args)
 
 
 def _metrics(args: argparse.Namespace) -> int:

@@ -32,13 +32,19 @@ _OF_LAST_RUN = {
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is known of one run; times in seconds since 1970, None where nobody wrote them down."""
+    """What is known of one run; times in seconds since 1970, None where nobody wrote them down.
+
+    `stages` are seconds by name, `metrics` those that are one number, `version` is the pushed one.
+    """
 
     status: str
     started: float | None = None
     ended: float | None = None
     gates_closed: int = 0
     stages: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    reason: str = ""
+    version: int | None = None
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Runs:
@@ -55,19 +61,36 @@ class Runs:
 
     def lines(self) -> list[str]:
         """All series in the text format. Raises GraftError: the folder cannot be read."""
+        found = {name: list(self.of(folder).values()) for name, folder in self.pipelines().items()}
+        return list(_lines(found, self._every))
+
+    def pipelines(self) -> dict[str, pathlib.Path]:
+        """The folder of each pipeline's runs, by name. Raises GraftError: the folder cannot be read."""
         try:
-            found = {path.parent.name: self._runs(path) for path in sorted(self._root.glob("*/runs")) if path.is_dir()}
+            found = {path.parent.name: path for path in sorted(self._root.glob("*/runs")) if path.is_dir()}
             if not found:
                 list(self._root.iterdir())  # a folder that is not there must not look like one without runs
         except OSError as error:
             raise GraftError(f"{self._root}: {error.strerror}") from error
-        return list(_lines(found, self._every))
+        return found
 
-    def _runs(self, folder: pathlib.Path) -> list[Run | None]:
-        """Oldest first: the names are times. None is one whose file says nothing sound."""
-        runs = [self._run(path / FILE_NAME) for path in sorted(folder.iterdir()) if path.is_dir()]
-        if runs and runs[-1] is not None and runs[-1].status == "unfinished" and _is_held(folder.parent / "lock"):
-            runs[-1] = dataclasses.replace(runs[-1], status="running")
+    def of(self, folder: pathlib.Path) -> dict[str, Run | None]:
+        """The runs of a pipeline by id, oldest first: the names are times. None is one whose file says nothing sound.
+
+        Args:
+            folder: of `pipelines`.
+
+        Raises:
+            GraftError: it cannot be read.
+        """
+        try:
+            runs = {path.name: self._run(path / FILE_NAME) for path in sorted(folder.iterdir()) if path.is_dir()}
+        except OSError as error:
+            raise GraftError(f"{folder}: {error.strerror}") from error
+        last = next(reversed(runs), None)
+        run = runs[last] if last is not None else None
+        if last is not None and run is not None and run.status == "unfinished" and _is_held(folder.parent / "lock"):
+            runs[last] = dataclasses.replace(run, status="running")
         return runs
 
     def _run(self, path: pathlib.Path) -> Run | None:
@@ -87,7 +110,7 @@ def _parsed(path: pathlib.Path, changed: float) -> Run | None:
     try:
         value = json.loads(durable.read_small(path, _MOST_BYTES))
         stages = {str(stage["name"]): float(stage["seconds"]) for stage in value["stages"]}
-        status = value["status"]
+        status, metrics = value["status"], value.get("metrics") or {}
         if status not in STATUSES:
             return None
         return Run(
@@ -97,13 +120,20 @@ def _parsed(path: pathlib.Path, changed: float) -> Run | None:
             ended=_time(value.get("ended"), changed),
             gates_closed=sum(not gate["passed"] for gate in value["gates"]),
             stages=stages,
+            reason=str(value.get("reason") or ""),
+            version=version if isinstance(version := value.get("model_version"), int) else None,
+            metrics={str(name): float(held) for name, held in metrics.items() if _is_number(held)},
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
 def _time(value: Any, otherwise: float) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
+    return float(value) if _is_number(value) else otherwise
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_held(lock: pathlib.Path) -> bool:

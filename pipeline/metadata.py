@@ -58,19 +58,21 @@ class Metadata:
 
     Args:
         root: folder of the pipeline (`runs/NAME`).
+        read_only: whether the file must stay as it is. One that a killed run left half-written cannot be read then.
 
     Raises:
         GraftError: there is no metadata store, or the file is none.
     """
 
-    def __init__(self, root: pathlib.Path):
+    def __init__(self, root: pathlib.Path, read_only: bool = False):
         self.path = root / FILE_NAME
         if not self.path.is_file():
             raise GraftError(f"{self.path}: no metadata store; `graft run` makes it")
         config = pb.ConnectionConfig()
         config.sqlite.filename_uri = str(self.path)
-        # Not read-only, though nothing here writes: SQLite must roll back what a killed run left half-written.
-        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
+        modes = pb.SqliteMetadataSourceConfig
+        # As a rule not read-only, though reading writes nothing: SQLite rolls back what a killed run left half-written.
+        config.sqlite.connection_mode = modes.READONLY if read_only else modes.READWRITE
         try:
             self._store = metadata_store.MetadataStore(config)
         except RuntimeError as error:
@@ -140,6 +142,17 @@ class Metadata:
         made = {e.artifact_id: e.execution_id for e in self._events(list(makers), pb.Event.OUTPUT)}
         did = {execution: makers[made[ids[0]]] for execution, ids in outputs.items() if ids[0] in made}
         return [did.get(e.id, e) for e in stages]
+
+    def links(self, executions: Sequence[Execution]) -> list[tuple[int, str, int]]:
+        """Which of some executions took what another made: id of the maker, its output's name, id of the taker."""
+        ids = [e.id for e in executions]
+        made = {
+            e.artifact_id: (e.execution_id, e.path.steps[0].key)
+            for e in self._events(ids, pb.Event.OUTPUT)
+            if e.path.steps
+        }
+        taken = {(e.artifact_id, e.execution_id) for e in self._events(ids, pb.Event.INPUT) if e.artifact_id in made}
+        return sorted((*made[artifact], taker) for artifact, taker in taken)
 
     def lineage(self, version: str, store_id: str | None = None) -> list[Execution]:
         """The executions that made a pushed version, in the order of the stages; the push is the last.
