@@ -1,7 +1,7 @@
 """Makes a reference while examples pass by on their way to the model: none is read or answered a second time."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ ROWS, CALLS = 10_000, 256
 """A reference counts the first examples, at most `ROWS`, and no more once they have cost as much as `CALLS` calls of
 `Input.verify` (images: 4.3 billion pixels, 350 photos of 12 megapixels). Ingestion orders examples by their sha256, so
 they are a random sample. More would take time and say little more: what is compared with them is smaller."""
+
+_ANSWERS = ("yes", "no")
 
 
 class Collector:
@@ -89,8 +91,12 @@ class Collector:
         )
 
 
-def _fitted(name: str, unit: str | None, values: Iterable) -> Signal:
-    return Categories.fit(name, values) if unit is None else Numbers.fit(name, unit, values)
+def _fitted(name: str, unit: str | None, values: list) -> Signal:
+    if unit is not None:
+        return Numbers.fit(name, unit, values)
+    if values and set(values) <= set(_ANSWERS):  # both have a bin, though all were readable
+        return Categories(name, _ANSWERS)
+    return Categories.fit(name, values)
 
 
 def _admitted(values: list) -> dict[str, Any]:
