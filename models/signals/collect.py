@@ -1,7 +1,7 @@
 """Makes a reference while examples pass by on their way to the model: none is read or answered a second time."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ ROWS, CALLS = 10_000, 256
 they are a random sample. More would take time and say little more: what is compared with them is smaller."""
 
 _ANSWERS = ("yes", "no")
+_CLASSES = 1000
+"""The first classes, which have a bin each; those beyond share one."""
 
 
 class Collector:
@@ -74,7 +76,8 @@ class Collector:
         )
         for side, units, values in sides:
             for name, unit in units.items():
-                signals[name] = _fitted(name, unit, values[name])
+                known = target.names if side == "prediction" else ()
+                signals[name] = _fitted(name, unit, values[name], known)
                 counts[name] = signals[name].counts(values[name])
                 group[name] = side
         return Reference(
@@ -91,11 +94,14 @@ class Collector:
         )
 
 
-def _fitted(name: str, unit: str | None, values: list) -> Signal:
+def _fitted(name: str, unit: str | None, values: Sequence, known: Sequence[str]) -> Signal:
+    """What is known to occur has a bin, met or not: bins that are chosen for being full mislead a test."""
     if unit is not None:
         return Numbers.fit(name, unit, values)
-    if values and set(values) <= set(_ANSWERS):  # both have a bin, though all were readable
-        return Categories(name, _ANSWERS)
+    met = set(values) - {None}
+    for closed in (known, _ANSWERS):
+        if met and met <= set(closed):
+            return Categories(name, tuple(closed[:_CLASSES]))
     return Categories.fit(name, values)
 
 

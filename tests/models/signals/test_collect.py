@@ -20,6 +20,7 @@ def test_a_text_is_held_against_what_was_learned():
     held = seen.reference(LABEL, np.array([0, 1]), np.float32([[1, 0], [0, 1]]), {"split": "test"})
     assert held.counts["unknown_words"] == held.signals["unknown_words"].counts([0.0, 0.5])
     assert held.signals["readable"].values == ("yes", "no") and held.counts["readable"] == (2, 0, 0, 0)
+    assert held.signals["predicted"].values == ("no", "yes"), "all classes, in the model's order"
     assert held.group["words"] == "input" and held.group["predicted"] == "prediction"
     assert held.facts["words"] == {"type": "number", "least": 2, "most": 2}
     again = Reference.parse(held.encode(), "x")
