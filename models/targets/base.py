@@ -320,6 +320,24 @@ class Target(abc.ABC):
     def evaluated(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, Sequence[Any]]:
         """Features for TFMA: name -> for each example its texts (list of str) or numbers (list of float)."""
 
+    # Watching: NumPy only. No truth is known of what is served.
+
+    @property
+    def watched(self) -> Mapping[str, str | None]:
+        """The signals of answers by name: the unit of a number (may be empty), None for a category."""
+        return {}
+
+    def signals(self, answers: np.ndarray) -> dict[str, list]:
+        """The values of `watched`, one an answer; None where an answer is no finite number.
+
+        Args:
+            answers: what `answer_name` holds, one row an example.
+        """
+        return {}
+
+    certainty: ClassVar[str | None] = None
+    """The signal that goes with the score of an example, from which quality is estimated without labels."""
+
     # For people: data that a report draws.
 
     @abc.abstractmethod
@@ -356,6 +374,11 @@ class Target(abc.ABC):
 def finite(answers: np.ndarray) -> np.ndarray:
     """bool [n], whether all numbers of an answer are finite."""
     return np.isfinite(answers).all(axis=1)
+
+
+def known(values: np.ndarray, valid: np.ndarray) -> list:
+    """Values [n] as Python has them, None where one is not valid."""
+    return [value if is_valid else None for value, is_valid in zip(values.tolist(), valid.tolist(), strict=True)]
 
 
 def answers_gate(figures: Figures, what: str) -> Gate:
