@@ -4,7 +4,7 @@ Nothing outside of `models/inputs/KIND` knows what the bytes mean.
 """
 
 import abc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 Facts = dict[str, int | str]
 """What is known of one example beside its bytes, by name: an image's width, height and format, a text's length."""
+
+Watcher = Callable[[bytes], dict[str, float | str | None]]
+"""Gives the signals of one content, by the names of `Input.SIGNALS`; None where there is none. It never raises."""
+
+READABLE, UNREADABLE = "yes", "no"
+"""Values of the signal `readable`, which every kind of input has."""
 
 
 class Refused(Exception):
@@ -60,6 +66,9 @@ class Input(abc.ABC):
         suffixes: ends of the names of files that are such contents, in small letters.
         REASONS: codes of `Refused`, each with one line for people.
         FACTS: names of the facts and their types; statistics and schema look at them.
+        SIGNALS: what is watched of contents that are served, `readable` among it: the unit of a number (may be empty),
+            None for a category.
+        LEARNS: number of contents that `learned` wants to see.
     """
 
     kind: ClassVar[str]
@@ -72,6 +81,8 @@ class Input(abc.ABC):
     suffixes: ClassVar[tuple[str, ...]]
     REASONS: ClassVar[Mapping[str, str]]
     FACTS: ClassVar[Mapping[str, type]]
+    SIGNALS: ClassVar[Mapping[str, str | None]] = {"bytes": "bytes", "readable": None}
+    LEARNS: ClassVar[int] = 0
 
     def __init__(self, options: BaseModel):
         self.options: Any = options
@@ -242,3 +253,34 @@ class Input(abc.ABC):
             Refused: no model could use it.
         """
         return content
+
+    # Watching: what requests bring is held against what reference data held. No TensorFlow.
+
+    def violation(self, content: bytes) -> str | None:
+        """Why ingestion would have refused a content, a key of `REASONS`; None where its header is sound."""
+        try:
+            self.admit(content)
+        except Refused as refused:
+            return refused.reason
+        return None
+
+    def learned(self, contents: Iterable[bytes]) -> dict[str, Any]:
+        """What `watcher` needs to know of the data, JSON types of a bounded size.
+
+        Args:
+            contents: at most `LEARNS` of the training split, no matter which. They are not those that the reference
+                counts: of what it was learned from, a watcher would find nothing strange.
+        """
+        return {}
+
+    def watcher(self, learned: Mapping[str, Any] | None = None) -> Watcher:
+        """What is watched of a content as a request carries it; may be called from several threads.
+
+        Args:
+            learned: of `learned`; without it the signals that need it are None.
+        """
+
+        def watch(content: bytes) -> dict[str, float | str | None]:
+            return {"bytes": len(content), "readable": UNREADABLE if self.violation(content) else READABLE}
+
+        return watch

@@ -320,6 +320,24 @@ class Target(abc.ABC):
     def evaluated(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, Sequence[Any]]:
         """Features for TFMA: name -> for each example its texts (list of str) or numbers (list of float)."""
 
+    # Watching: NumPy only. No truth is known of what is served.
+
+    @property
+    def watched(self) -> Mapping[str, str | None]:
+        """The signals of answers by name: the unit of a number (may be empty), None for a category."""
+        return {}
+
+    def signals(self, answers: np.ndarray) -> dict[str, list]:
+        """The values of `watched`, one an answer; None where an answer is no finite number.
+
+        Args:
+            answers: what `answer_name` holds, one row an example.
+        """
+        return {}
+
+    certainty: ClassVar[str | None] = None
+    """The signal that goes with the score of an example, from which quality is estimated without labels."""
+
     # For people: data that a report draws.
 
     @abc.abstractmethod
