@@ -46,7 +46,10 @@ class DriftOptions(BaseModel):
     )
     window: WindowOptions = Field(default_factory=WindowOptions, description="Spans that are judged as one.")
     false_alarms: float = Field(
-        0.05, gt=0, lt=1, description="Largest chance that a version ever has a false alarm, however long it is watched."
+        0.05,
+        gt=0,
+        lt=1,
+        description="Largest chance that a version ever has a false alarm, however long it is watched.",
     )
     least_effect: float = Field(
         0.1,
@@ -57,6 +60,9 @@ class DriftOptions(BaseModel):
     )
     least_loss: float = Field(
         0.02, ge=0, le=1, description="Smallest fall of the mean score of labelled requests that is an alarm."
+    )
+    least_errors: float = Field(
+        0.01, ge=0, le=1, description="Smallest rise of the share of failed requests that is an alarm."
     )
     most_errors: float | None = Field(
         None,

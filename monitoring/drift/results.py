@@ -25,10 +25,11 @@ class Test(_Line):
     Attributes:
         signal: its name; `errors` and `latency` are of the requests, `score` is of their labels.
         group: what it is of.
-        against: the version's reference, the window before, the version's first window, or a limit of the configuration.
+        against: the version's reference, the window before, the version's first window, or a limit of the
+            configuration.
         rows: of the window that have the signal.
-        effect: how large the change is: Jensen-Shannon distance, 0 to 1; of `score` the fall of its mean, of a limit
-            by how much the share exceeds it.
+        effect: how large the change is: Jensen-Shannon distance, 0 to 1; of `errors` the rise of their share, of
+            `score` the fall of its mean, of a limit by how much the share exceeds it.
         least_effect: what it must reach.
         p_value: chance of this or more if nothing changed; exact, or larger than that.
         level: the chance that the window's look had to spend.
@@ -139,7 +140,9 @@ def parse(line: bytes | str, place: str) -> Window:
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(map(str, fault["loc"]))
-        raise GraftError(f"{place}: {where}: {fault['msg']}; it must be a window as `graft monitor` writes it") from error
+        raise GraftError(
+            f"{place}: {where}: {fault['msg']}; it must be a window as `graft monitor` writes it"
+        ) from error
 
 
 def line(window: Window) -> str:

@@ -1,8 +1,8 @@
 """Whether a window's counts differ from others: exact tests, and what keeps many of them honest.
 
-Rows of the reference and of a window that come from one distribution are exchangeable: given how many of all rows lie in
-a part of the bins, the window's share of them is hypergeometric (Fisher, "The Logic of Inductive Inference", JRSS 98,
-1935). So the p-value of each part is exact, however few rows there are and however small it is. That matters: after a
+Rows of the reference and of a window that come from one distribution are exchangeable: given how many of all rows lie
+in a part of the bins, the window's share of them is hypergeometric (Fisher, "The Logic of Inductive Inference", JRSS
+98, 1935). So the p-value of each part is exact, however few rows there are and however small it is. That matters: after a
 hundred looks a test must hold at 1e-6, where asymptotic chi-square is wrong and a permutation test would need millions
 of draws. A signal's p-value is the smallest of its parts' times their number (Bonferroni, conservative): each bin, and
 for ordered bins all below each edge too, which sees a shift that no single bin shows.

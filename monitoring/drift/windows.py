@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from graft.monitoring.drift.options import WindowOptions
-from graft.monitoring.drift.rows import OK, STATUSES, Rows
+from graft.monitoring.drift.rows import NO_INPUTS, NO_OUTPUTS, OK, STATUSES, Rows
 
 AHEAD_S = 300.0
 """A request whose time is further in the future than that came from a clock that had jumped."""
@@ -35,7 +35,6 @@ class Window:
         codes: int [statuses].
         latency: int [bins of LATENCY_S], answered requests.
         slow: answered requests that took longer than the configuration allows.
-        expected: number, sum and sum of squares of the scores that answers give themselves.
     """
 
     first: int
@@ -51,7 +50,6 @@ class Window:
     slow: int = 0
     codes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(len(STATUSES), np.int64))
     latency: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(len(LATENCY_S) + 1, np.int64))
-    expected: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(3))
     unmeasured: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     violations: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
@@ -74,9 +72,10 @@ class Window:
         for column, count in enumerate(self.counts.values()):
             bins = rows.bins[:, column]
             count += np.bincount(bins[bins >= 0], minlength=len(count))
-        known = rows.expected[np.isfinite(rows.expected)]
-        self.expected += (len(known), known.sum(), (known**2).sum())
-        self.unmeasured.update(rows.unmeasured)
+        sizes = np.maximum(rows.examples, 1)
+        for what, flag in (("inputs", NO_INPUTS), ("outputs", NO_OUTPUTS)):
+            if missing := int(sizes[rows.unlogged & flag > 0].sum()):
+                self.unmeasured[what] += missing
         violations = rows.violations[rows.violations >= 0]
         self.violations.update({rows.reasons[code]: int((violations == code).sum()) for code in np.unique(violations)})
 
@@ -86,7 +85,7 @@ class Window:
         self.begin, self.end = min(self.begin, other.begin), max(self.end, other.end)
         for name in ("size", "requests", "rows", "late", "ahead", "slow"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("codes", "latency", "expected"):
+        for name in ("codes", "latency"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.counts = {name: count + other.counts[name] for name, count in self.counts.items()}
         self.unmeasured.update(other.unmeasured)
@@ -96,7 +95,7 @@ class Window:
         """All of it as JSON types."""
         value = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         value["counts"] = {name: count.tolist() for name, count in self.counts.items()}
-        return value | {name: value[name].tolist() for name in ("codes", "latency", "expected")}
+        return value | {name: value[name].tolist() for name in ("codes", "latency")}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -104,7 +103,7 @@ class Window:
         counts = {name: np.array(count, np.int64) for name, count in value["counts"].items()}
         arrays = {name: np.array(value[name], np.int64) for name in ("codes", "latency")}
         counters = {name: collections.Counter(value[name]) for name in ("unmeasured", "violations")}
-        return cls(**{**value, **arrays, **counters, "counts": counts, "expected": np.array(value["expected"], float)})
+        return cls(**{**value, **arrays, **counters, "counts": counts})
 
 
 @dataclasses.dataclass(frozen=True)
