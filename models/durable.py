@@ -7,8 +7,9 @@ import logging
 import os
 import pathlib
 import shutil
+import types
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 from graft.models.errors import GraftError
@@ -118,16 +119,31 @@ def read_small(path: pathlib.Path, limit: int) -> bytes:
     return content
 
 
-def copy_tree(source: pathlib.Path, target: pathlib.Path, files: list[str], folders: list[str]) -> None:
+def copy_tree(
+    source: pathlib.Path,
+    target: pathlib.Path,
+    files: list[str],
+    folders: list[str],
+    beside: Mapping[str, pathlib.Path] = types.MappingProxyType({}),
+) -> None:
     """Copies the relative `files` and `folders` of `source` into the new folder `target` and waits for the disk.
 
     Modes are not copied: a read-only source must not make a version that retention cannot delete. Raises OSError.
+
+    Args:
+        source: a folder.
+        target: a new folder.
+        files: names below both.
+        folders: names below both.
+        beside: files from elsewhere, by their names below `target`; they go before those of `source`.
     """
+    above = {str(parent) for name in beside for parent in pathlib.PurePosixPath(name).parents if parent.name}
+    folders = sorted({*folders, *above})
     target.mkdir()
     for folder in folders:
         (target / folder).mkdir(parents=True, exist_ok=True)
-    for name in files:
-        with (source / name).open("rb") as reader, (target / name).open("xb") as writer:
+    for name in dict.fromkeys([*files, *beside]):
+        with beside.get(name, source / name).open("rb") as reader, (target / name).open("xb") as writer:
             shutil.copyfileobj(reader, writer, _CHUNK)
             writer.flush()
             os.fsync(writer.fileno())

@@ -16,7 +16,7 @@ import logging
 import os
 import pathlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graft.models import durable
@@ -181,13 +181,20 @@ class FolderStore(ModelStore):
         except OSError as error:
             raise StoreError(f"{action} of {model} in {self.path} failed: {error}; {self._serving(model)}") from error
 
-    def _add_version(self, model: str, source: pathlib.Path, files: dict[str, Any], metadata: dict[str, Any]) -> int:
+    def _add_version(
+        self,
+        model: str,
+        source: pathlib.Path,
+        beside: Mapping[str, pathlib.Path],
+        files: dict[str, Any],
+        metadata: dict[str, Any],
+    ) -> int:
         base = self._base(model)
         version = self._next_version(base)
         temporary, target = durable.temporary_path(base), base / str(version)
         try:
             content = manifest.encode(model, version, pointer.now(), files, metadata)
-            durable.copy_tree(source, temporary, *manifest.list_tree(source))
+            durable.copy_tree(source, temporary, *manifest.list_tree(source), beside)
             if manifest.describe(temporary) != files:
                 raise manifest.changed(source)
             durable.write_synced(temporary / manifest.NAME, content)

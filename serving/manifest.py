@@ -40,11 +40,12 @@ def list_tree(folder: pathlib.Path) -> tuple[list[str], list[str]]:
 
 def describe(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
     """`{relative path: {"size": bytes, "sha256": hex}}` of every file below `folder` but the manifest."""
-    described = {}
-    for name in list_tree(folder)[0]:
-        path = folder / name
-        described[name] = {"size": path.stat().st_size, "sha256": hash_file(path)}
-    return described
+    return {name: describe_file(folder / name) for name in list_tree(folder)[0]}
+
+
+def describe_file(path: pathlib.Path) -> dict[str, Any]:
+    """What a manifest says of one file."""
+    return {"size": path.stat().st_size, "sha256": hash_file(path)}
 
 
 def _seal(content: dict[str, Any]) -> str:

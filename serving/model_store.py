@@ -10,6 +10,7 @@ import logging
 import pathlib
 import random
 import time
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -78,7 +79,12 @@ class ModelStore(StoreKind):
     # Writing, the same for all.
 
     def push(
-        self, model: str, saved_model_dir: str | pathlib.Path, metadata: dict[str, Any], protect: Iterable[int] = ()
+        self,
+        model: str,
+        saved_model_dir: str | pathlib.Path,
+        metadata: dict[str, Any],
+        protect: Iterable[int] = (),
+        beside: Mapping[str, pathlib.Path] = types.MappingProxyType({}),
     ) -> int:
         """Stores a SavedModel as the next version and, unless the model is pinned, serves it.
 
@@ -90,6 +96,7 @@ class ModelStore(StoreKind):
             saved_model_dir: folder with saved_model.pb.
             metadata: JSON values to keep in the manifest (run id, config, metrics, ...).
             protect: versions that retention leaves this time, whatever their age.
+            beside: small files that belong to the version, by their names in it; they go before the model's own.
 
         Returns:
             The version. It is served if `current(model).version` says so; a pinned pointer stays where it is, and so
@@ -103,12 +110,14 @@ class ModelStore(StoreKind):
         if not (source / "saved_model.pb").is_file() and not (source / "saved_model.pbtxt").is_file():
             raise StoreError(f"{source}: no saved_model.pb there; a push takes the folder of a SavedModel")
         with self._writing(model, "push", create=True):
-            version = self._push(model, source, metadata)
+            version = self._push(model, source, beside, metadata)
             self._retain(model, protect)
             return version
 
-    def _push(self, model: str, source: pathlib.Path, metadata: dict[str, Any]) -> int:
-        files = manifest.describe(source)
+    def _push(
+        self, model: str, source: pathlib.Path, beside: Mapping[str, pathlib.Path], metadata: dict[str, Any]
+    ) -> int:
+        files = manifest.describe(source) | {name: manifest.describe_file(path) for name, path in beside.items()}
         current, _ = self._recovered(model)
         served = [current.version] if current else []
         for version in dict.fromkeys(served + self.versions(model)[-1:]):
@@ -116,7 +125,7 @@ class ModelStore(StoreKind):
                 logger.info("%s version %d has the same content: not copied again", model, version)
                 self._serve_pushed(model, version, first=current is None)
                 return version
-        version = self._add_version(model, source, files, metadata)
+        version = self._add_version(model, source, beside, files, metadata)
         try:
             self._serve_pushed(model, version, first=current is None)
         except BaseException:

@@ -35,7 +35,7 @@ import logging
 import pathlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graft.models.errors import GraftError
@@ -151,7 +151,14 @@ class S3Store(S3Reading):
                 f"{action} of {model} in {self.address} failed: {error}; {self._serving(model)}"
             ) from error
 
-    def _add_version(self, model: str, source: pathlib.Path, files: dict[str, Any], metadata: dict[str, Any]) -> int:
+    def _add_version(
+        self,
+        model: str,
+        source: pathlib.Path,
+        beside: Mapping[str, pathlib.Path],
+        files: dict[str, Any],
+        metadata: dict[str, Any],
+    ) -> int:
         version, claim = self._claim(model)
         key = manifest_key(model, version)
         try:
@@ -164,7 +171,7 @@ class S3Store(S3Reading):
                 known = here.get(described["sha256"]) if described["size"] >= COPY_BYTES else None
                 if known is not None and self.bucket.copy(known, target, described["sha256"]):
                     return
-                self.bucket.upload(target, source / name, described["size"], described["sha256"])
+                self.bucket.upload(target, beside.get(name, source / name), described["size"], described["sha256"])
 
             # A server that goes by the newest number, not by models.config, cannot load the version before the last.
             last = [name for name in files if name in _MODEL_FILES]
@@ -172,7 +179,7 @@ class S3Store(S3Reading):
             self.bucket.together(store, [name for name in files if name not in (*last, *large)])
             for name in (*large, *last):  # the parts of one go up together
                 store(name)
-            if set(manifest.list_tree(source)[0]) != set(files):
+            if {*manifest.list_tree(source)[0], *beside} != set(files):
                 raise Changed
             try:
                 # Some servers take an If-Match for an object that is gone (minio/minio#21526).

@@ -3,6 +3,7 @@
 import abc
 import contextlib
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from graft.serving.pointer import Pointer, StoreError
@@ -124,8 +125,18 @@ class StoreKind(abc.ABC):
         """Holds the lock, if there is one; starts without leftovers of dead writers; says what is served on failure."""
 
     @abc.abstractmethod
-    def _add_version(self, model: str, source: pathlib.Path, files: dict[str, Any], metadata: dict[str, Any]) -> int:
-        """Stores `source` as the next version, which readers see when it is whole; after an error nothing stays."""
+    def _add_version(
+        self,
+        model: str,
+        source: pathlib.Path,
+        beside: Mapping[str, pathlib.Path],
+        files: dict[str, Any],
+        metadata: dict[str, Any],
+    ) -> int:
+        """Stores `source`, and files `beside` it by their names in the version, as the next version.
+
+        Readers see it when it is whole; after an error nothing stays.
+        """
 
     @abc.abstractmethod
     def _drop_version(self, model: str, version: int) -> None:

@@ -1,7 +1,9 @@
 """Texts: UTF-8 strings, which the backbone takes as they are."""
 
+import collections
 import itertools
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -17,6 +19,11 @@ _PLAIN_BYTES = 512 * 2**20
 _AT_ONCE = 256
 _MOST_COLUMNS, _LEAST_COLUMNS = 2048, 256
 _FEWER = "the number of texts, or leave raw out of gates.negative_transfer.references"
+_WORD = re.compile(r"\w+")
+_VOCABULARY = 5_000
+"""Most words that are kept of reference data, each in at least `_TEXTS` of its texts: about 50 kB."""
+_TEXTS = 2
+_LONGEST_WORD = 40
 _DRAWN = (
     "The parcel came a day early.",
     "Nobody answers the phone, and the form gives an error each time.",
@@ -59,6 +66,15 @@ class Input(base.Input):
     BATCH_COST = 2**20
     """Bytes of the texts verified in one call."""
     MISFIT = "it was not made for such texts"
+    SIGNALS = {
+        "characters": "characters",
+        "words": "words",
+        "unknown_words": "share of words",
+        "non_ascii": "share of characters",
+        "empty": None,
+        "readable": None,
+    }
+    LEARNS = 5_000
 
     def admit(self, content: bytes) -> base.Facts:
         if len(content) > self.options.max_bytes:
@@ -145,6 +161,41 @@ class Input(base.Input):
         except UnicodeDecodeError as error:
             raise _not_utf8(content, error) from error
         return content
+
+    def learned(self, contents: Iterable[bytes]) -> dict[str, Any]:
+        """`vocabulary`: the words of most texts, sorted; of equally frequent ones those that come first."""
+        texts: collections.Counter[str] = collections.Counter()
+        for content in itertools.islice(contents, self.LEARNS):
+            texts.update(set(_words(content.decode("utf-8", "replace"))))
+        known = sorted(
+            (word for word, count in texts.items() if count >= _TEXTS), key=lambda word: (-texts[word], word)
+        )
+        return {"vocabulary": sorted(known[:_VOCABULARY])}
+
+    def watcher(self, learned: Mapping[str, Any] | None = None) -> base.Watcher:
+        """Lengths, the share of words that are not in the vocabulary, and of characters beyond ASCII."""
+        vocabulary = frozenset((learned or {}).get("vocabulary", ()))
+
+        def watch(content: bytes) -> dict[str, float | str | None]:
+            found: dict[str, float | str | None] = dict.fromkeys(self.SIGNALS)
+            found["empty"] = "no" if content.strip() else "yes"
+            try:
+                facts = self.admit(content)
+            except base.Refused:
+                return found | {"readable": base.UNREADABLE}
+            text = content.decode("utf-8")
+            if vocabulary:
+                words = _words(text)
+                found["unknown_words"] = sum(word not in vocabulary for word in words) / len(words) if words else None
+            beyond = sum(character > "\x7f" for character in text) / len(text)
+            return found | dict(facts) | {"non_ascii": beyond, "readable": base.READABLE}
+
+        return watch
+
+
+def _words(text: str) -> list[str]:
+    """Words in small letters; of a very long one the beginning."""
+    return [word[:_LONGEST_WORD] for word in _WORD.findall(text.casefold())]
 
 
 def _not_utf8(content: bytes, error: UnicodeDecodeError) -> base.Refused:

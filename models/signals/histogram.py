@@ -14,7 +14,9 @@ MISSING, OTHER = "missing", "other"
 class _Counting:
     """What both kinds do with their bins."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        raise NotImplementedError
 
     def bin(self, value) -> int:
         raise NotImplementedError

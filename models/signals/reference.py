@@ -4,13 +4,17 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from graft.models import durable
 from graft.models.errors import GraftError, one_line
 from graft.models.signals.histogram import Categories, Numbers, Signal
+
+if TYPE_CHECKING:
+    from graft.models.inputs.base import Input, Watcher
+    from graft.models.targets.base import Target
 
 FILE = "graft_reference.json"
 PLACE = f"assets.extra/{FILE}"
@@ -61,6 +65,22 @@ class Reference:
             counts = self.counts[name]
             if signal.name != name or len(counts) != signal.size or sum(counts) != self.rows:
                 raise ValueError(f"counts of {name!r} are not {self.rows} rows in {signal.size} bins")
+
+    def restored_input(self) -> "Input":
+        """The input that it is of."""
+        from graft.models.inputs import make_input, parse_input
+
+        return make_input(parse_input(self.input))
+
+    def restored_target(self) -> "Target":
+        """The target that it is of."""
+        from graft.models.targets import restore
+
+        return restore(self.target)
+
+    def watcher(self) -> "Watcher":
+        """Gives the signals of a content, as they were read from the reference's."""
+        return self.restored_input().watcher(self.learned)
 
     def encode(self) -> bytes:
         """The file: equal references give equal bytes."""

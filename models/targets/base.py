@@ -376,6 +376,11 @@ def finite(answers: np.ndarray) -> np.ndarray:
     return np.isfinite(answers).all(axis=1)
 
 
+def known(values: np.ndarray, valid: np.ndarray) -> list:
+    """Values [n] as Python has them, None where one is not valid."""
+    return [value if is_valid else None for value, is_valid in zip(values.tolist(), valid.tolist(), strict=True)]
+
+
 def answers_gate(figures: Figures, what: str) -> Gate:
     """Every test example gets numbers; checked whatever the limits are."""
     return at_most("invalid_answers", figures["invalid"], 0, what)

@@ -11,7 +11,7 @@ from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.page import Block, Card, Section, Tile
 from graft.models.targets import calibration, classes, label_page
-from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
 
@@ -316,6 +316,22 @@ class Target(classes.Classes):
             "label": [[self.names[i]] for i in encoded],
             "prediction": [[self.names[i] if i >= 0 else ""] for i in most_probable(answers)],
             "probabilities": answers.tolist(),
+        }
+
+    # Watching.
+
+    watched = {"predicted": None, "confidence": "probability", "margin": "probability"}
+    certainty = "confidence"
+
+    def signals(self, answers: np.ndarray) -> dict[str, list]:
+        """The most probable class, its probability, and by how much it is above the next one."""
+        valid = finite(answers)
+        ranked = np.sort(np.where(valid[:, None], answers, 0.0).astype(np.float64), axis=1)
+        best = most_probable(answers).tolist()
+        return {
+            "predicted": [self.names[place] if place >= 0 else None for place in best],
+            "confidence": known(ranked[:, -1], valid),
+            "margin": known(ranked[:, -1] - ranked[:, -2], valid),
         }
 
     # For people: see `models.targets.label_page`.

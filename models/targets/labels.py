@@ -12,7 +12,7 @@ from graft.models.gates import Gate
 from graft.models.inputs.base import Refused
 from graft.models.natural import natural_key
 from graft.models.targets import calibration, classes, decisions
-from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import MAX_TEXT, index_text, one_text
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from graft.models.options import HeadOptions
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+_WATCHED = 20
+"""Classes whose share is watched one by one: each costs every other one some power to be noticed."""
 
 
 class Options(BaseModel):
@@ -337,6 +340,36 @@ class Target(classes.Classes):
     def evaluated(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, Sequence[Any]]:
         """Zeros and ones, and probabilities, by class; what is no number is 0."""
         return {"label": encoded.tolist(), "prediction": np.where(np.isfinite(answers), answers, 0).tolist()}
+
+    # Watching.
+
+    certainty = "certainty"
+
+    @property
+    def watched(self) -> Mapping[str, str | None]:
+        """Number of classes found, how decided the probabilities are, and each of the first classes."""
+        return {"labels": "classes", "certainty": "probability"} | {
+            f"label {name}": None for name in self._watched_names
+        }
+
+    @property
+    def _watched_names(self) -> tuple[str, ...]:
+        return self.names[:_WATCHED]
+
+    def signals(self, answers: np.ndarray) -> dict[str, list]:
+        """`certainty` is the mean probability of what was decided, over the classes; `label NAME` is yes or no."""
+        valid = finite(answers)
+        given = np.where(valid[:, None], answers, 0.0).astype(np.float64)
+        found = answers >= self.thresholds
+        words = {True: "yes", False: "no", None: None}
+        return {
+            "labels": known(found.sum(axis=1), valid),
+            "certainty": known(np.where(found, given, 1 - given).mean(axis=1), valid),
+            **{
+                f"label {name}": [words[value] for value in known(found[:, place], valid)]
+                for place, name in enumerate(self._watched_names)
+            },
+        }
 
     # For people.
 

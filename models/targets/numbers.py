@@ -12,7 +12,7 @@ from graft.models.errors import GraftError
 from graft.models.gates import Gate, within
 from graft.models.inputs.base import Refused
 from graft.models.targets import residuals
-from graft.models.targets.base import Evaluation, Figures, Finding, Value, answers_gate, finite
+from graft.models.targets.base import Evaluation, Figures, Finding, Value, answers_gate, finite, known
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import one_text
 
@@ -357,6 +357,18 @@ class Target(AnyTarget):
     def evaluated(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, Sequence[Any]]:
         """True and answered numbers; what is no number is 0."""
         return {"label": encoded.tolist(), "prediction": np.where(np.isfinite(answers), answers, 0).tolist()}
+
+    # Watching. Nothing in the numbers tells how right they are: quality is known with labels only.
+
+    @property
+    def watched(self) -> Mapping[str, str | None]:
+        """Each number, in the user's units."""
+        return {f"value {name}": "" for name in self.names}
+
+    def signals(self, answers: np.ndarray) -> dict[str, list]:
+        """Each number."""
+        valid = finite(answers)
+        return {f"value {name}": known(answers[:, place], valid) for place, name in enumerate(self.names)}
 
     # For people.
 

@@ -94,6 +94,15 @@ class Input(Admission, base.Input):
     suffixes = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
     blends = True
     MISFIT = "the value range does not fit"
+    SIGNALS = {
+        "brightness": "mean grey, 0 to 255",
+        "contrast": "standard deviation of grey",
+        "sharpness": "variance of the Laplacian",
+        "megapixels": "MP",
+        "aspect": "width / height",
+        "format": None,
+        "readable": None,
+    }
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -194,3 +203,22 @@ class Input(Admission, base.Input):
             return to_supported(content)
         except ConversionError as error:
             raise base.Refused("unsupported_type" if error.unsupported else "corrupt", str(error)) from error
+
+    def watcher(self, learned: Mapping[str, Any] | None = None) -> base.Watcher:
+        """See `image.signals`; what may not enter is not decoded."""
+        from graft.models.inputs.image.signals import of_header, of_pixels
+
+        nothing: dict[str, float | str | None] = dict.fromkeys(self.SIGNALS) | {"readable": base.UNREADABLE}
+
+        def watch(content: bytes) -> dict[str, float | str | None]:
+            try:
+                facts = self.admit(content)
+            except base.Refused:
+                return dict(nothing)
+            pixels = of_pixels(content)
+            if pixels is None:
+                return dict(nothing)
+            header = of_header(int(facts["width"]), int(facts["height"]), str(facts["format"]))
+            return {**pixels, **header, "readable": base.READABLE}
+
+        return watch

@@ -81,3 +81,30 @@ def test_a_client_sends_no_broken_text():
 def test_drawn_texts_may_enter():
     for content in TEXTS.drawn():
         TEXTS.admit(content)
+
+
+def test_what_is_watched_of_a_text():
+    learned = TEXTS.learned([b"The parcel came", b"the parcel went", b"the rest"])
+    assert learned == {"vocabulary": ["parcel", "the"]}, "words of one text only are not kept"
+    watch = TEXTS.watcher(learned)
+    found = watch("The parcel, \u00fcber".encode())
+    assert found.keys() == TEXTS.SIGNALS.keys()
+    assert found == {
+        **{"characters": 16, "words": 3, "unknown_words": 1 / 3, "non_ascii": 1 / 16, "empty": "no", "readable": "yes"}
+    }
+    assert TEXTS.watcher()(b"word")["unknown_words"] is None and watch(b"?!")["unknown_words"] is None
+
+
+@pytest.mark.parametrize(("content", "reason", "empty"), [(b" ", "empty", "yes"), (b"\xff", "not_utf8", "no")])
+def test_a_text_that_may_not_enter_is_unreadable(content, reason, empty):
+    found = TEXTS.watcher({"vocabulary": ["a"]})(content)
+    assert found == {**dict.fromkeys(TEXTS.SIGNALS), "empty": empty, "readable": "no"}
+    assert TEXTS.violation(content) == reason
+
+
+def test_the_vocabulary_is_bounded_and_does_not_depend_on_the_order():
+    texts = [f"w{number % 7000} {'x' * 99}".encode() for number in range(14_000)]
+    some = make_input(text.Options())
+    some.LEARNS = len(texts)
+    known = some.learned(texts)["vocabulary"]
+    assert len(known) == 5000 and known == some.learned(texts[::-1])["vocabulary"] and "x" * 40 in known

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from graft.models.errors import GraftError
@@ -63,3 +64,25 @@ def test_a_damaged_description_is_told_in_one_line(content, tmp_path):
 def test_a_model_of_another_maker_is_refused(tmp_path):
     with pytest.raises(GraftError, match=r"graft\.json: missing; only models exported by Graft"):
         exported_target(tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_signals_are_those_that_are_watched_and_none_where_an_answer_is_no_number(kind):
+    target = make_target(parse_options({"kind": kind, **SETTINGS.get(kind, {})}), ["a", "b"])
+    found = target.signals(np.array([[0.75, 0.25], [np.nan, 0.5]], np.float32))
+    assert found.keys() == target.watched.keys() and target.certainty in {*found, None}
+    assert all(len(values) == 2 and values[1] is None for values in found.values())
+    for name, unit in target.watched.items():
+        assert isinstance(found[name][0], str if unit is None else (int, float))
+    assert all(values == [] for values in target.signals(np.zeros((0, 2), np.float32)).values())
+
+
+def test_signals_by_hand():
+    answers = np.array([[0.7, 0.3]], np.float32)
+    label, labels, numbers = (
+        make_target(parse_options({"kind": kind, **SETTINGS.get(kind, {})}), ["a", "b"]).signals(answers)
+        for kind in ("label", "labels", "numbers")
+    )
+    assert label == {"predicted": ["a"], "confidence": [pytest.approx(0.7)], "margin": [pytest.approx(0.4)]}
+    assert labels == {"labels": [1], "certainty": [pytest.approx(0.7)], "label a": ["yes"], "label b": ["no"]}
+    assert numbers == {"value a": [pytest.approx(0.7)], "value b": [pytest.approx(0.3)]}

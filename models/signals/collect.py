@@ -1,0 +1,88 @@
+"""Makes a reference while examples pass by on their way to the model: none is read or answered a second time."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from graft.models.inputs.base import Input
+from graft.models.signals import quality
+from graft.models.signals.histogram import Categories, Numbers, Signal
+from graft.models.signals.reference import Group, Reference
+from graft.models.targets.base import Target
+
+
+class Collector:
+    """Watches contents, and puts them and the answers to them together.
+
+    Args:
+        input: of the model, with the settings that decide what may enter.
+        learned: of `Input.learned`.
+    """
+
+    def __init__(self, input: Input, learned: Mapping[str, Any]):
+        self.input, self.learned = input, dict(learned)
+        self._watch = input.watcher(learned)
+        self._values: dict[str, list] = {name: [] for name in input.SIGNALS}
+        self._facts: dict[str, list] = {name: [] for name in input.FACTS}
+
+    def see(self, content: bytes, facts: Mapping[str, Any]) -> None:
+        """Takes the next content.
+
+        Args:
+            content: as a request would carry it.
+            facts: of ingestion, by the names of `Input.FACTS`; texts as bytes.
+        """
+        found = self._watch(content)
+        for name, values in self._values.items():
+            values.append(found[name])
+        for name, values in self._facts.items():
+            values.append(facts[name])
+
+    def reference(
+        self, target: Target, encoded: np.ndarray, answers: np.ndarray, made_by: Mapping[str, Any]
+    ) -> Reference:
+        """What was seen, and the answers to it.
+
+        Args:
+            target: of the model.
+            encoded: the truth, one row a content.
+            answers: what `target.answer_name` holds, one row a content.
+            made_by: see `Reference`.
+        """
+        signals: dict[str, Signal] = {}
+        counts: dict[str, tuple[int, ...]] = {}
+        group: dict[str, Group] = {}
+        sides: tuple[tuple[Group, Mapping[str, str | None], Mapping[str, list]], ...] = (
+            ("input", self.input.SIGNALS, self._values),
+            ("prediction", target.watched, target.signals(answers)),
+        )
+        for side, units, values in sides:
+            for name, unit in units.items():
+                signals[name] = _fitted(name, unit, values[name])
+                counts[name] = signals[name].counts(values[name])
+                group[name] = side
+        return Reference(
+            signals=signals,
+            counts=counts,
+            group=group,
+            rows=len(answers),
+            quality=quality.measured(target, encoded, answers, signals),
+            input=self.input.options.model_dump(mode="json"),
+            target=target.description(),
+            learned=self.learned,
+            facts={name: _admitted(values) for name, values in self._facts.items() if values},
+            made_by=dict(made_by),
+        )
+
+
+def _fitted(name: str, unit: str | None, values: Iterable) -> Signal:
+    return Categories.fit(name, values) if unit is None else Numbers.fit(name, unit, values)
+
+
+def _admitted(values: list) -> dict[str, Any]:
+    """The type and the range of a fact; of texts the values, the most frequent ones."""
+    if isinstance(values[0], bytes):
+        found = Categories.fit("", (value.decode() for value in values))
+        return {"type": "text", "values": sorted(found.values)}
+    return {"type": "number", "least": min(values), "most": max(values)}
