@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from graft.models.errors import GraftError
-from graft.models.signals.histogram import Signal
+from graft.models.signals.histogram import Numbers, Signal
 from graft.models.targets.base import Target
 
 _Z = 1.959964
@@ -42,6 +42,7 @@ def measured(target: Target, encoded: np.ndarray, answers: np.ndarray, signals: 
     | `limits` | the least and the largest score there can be; null where there is none |
     | `by` | the signal that quality is estimated by without labels; null where the target has none |
     | `bins` | for each bin of that signal `count`, `mean` and `deviation` of its scores (null in an empty one) |
+    | `scores` | `edges` of bins of the scores, as of `Numbers`, and `counts`, which late labels are held against |
     | `unestimated` | why there is no estimate, a line; null where there is one |
 
     Args:
@@ -61,6 +62,7 @@ def measured(target: Target, encoded: np.ndarray, answers: np.ndarray, signals: 
         "limits": _limits(scores, target.score_range),
         "by": by,
         "bins": [],
+        "scores": _histogram(scores),
         "unestimated": None,
     }
     if by is None:
@@ -70,6 +72,11 @@ def measured(target: Target, encoded: np.ndarray, answers: np.ndarray, signals: 
     places = np.array([signals[by].bin(value) for value in target.signals(answers)[by]], np.int64)
     parts = [scores[places == place] for place in range(signals[by].size)]
     return held | {"bins": [{"count": len(part), **_moments(part)} for part in parts]}
+
+
+def _histogram(scores: np.ndarray) -> dict[str, list]:
+    bins = Numbers.fit("score", "", scores.tolist())
+    return {"edges": list(bins.edges), "counts": list(bins.counts(scores.tolist()))}
 
 
 def _limits(scores: np.ndarray, span: float | None) -> list[float] | None:

@@ -1,8 +1,8 @@
-"""Quality of a served model by labels that came late: their requests are found again in the log, and the answers scored.
+"""Quality of a served model by labels that came late: their requests are found again in the log, and scored.
 
-Labels come when they come, so they have windows of their own: one is judged when it has `rows` labels, or some time after
-its first one came, with `least`. The window's scores are held against the reference's, whose distribution is known; the
-test is exact for right and wrong answers as for errors of any distribution, and looks for worse scores only.
+Labels come when they come, so they have windows of their own: one is judged when it has `rows` labels or, `hours` after
+its first one came, with `least`. The window's scores are held against the reference's; the test is exact for right and
+wrong answers as for errors of any distribution, and looks for worse scores only.
 """
 
 import collections

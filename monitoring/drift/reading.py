@@ -95,7 +95,7 @@ class LogReader:
 
 
 def put_rows(path: str, model: str, references: References, scratch: str) -> None:
-    """A step of Beam: writes a file's rows to `scratch`, and at last what was met, so that a repetition does no harm."""
+    """A step of Beam: writes a file's rows to `scratch`, at last what was met; a repetition does no harm."""
     place, reading, elsewhere = pathlib.Path(path), Reading(), Elsewhere()
     folder, count = pathlib.Path(scratch), 0
     for rows in rows_of_file(place, model, references, reading, elsewhere):

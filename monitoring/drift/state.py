@@ -2,7 +2,8 @@
 
 Which files of the log it has counted, the ids of their requests, the windows that are open, how many looks each version
 has had. All that a file changes is one transaction, the results that it brings included; these are then added to the
-results' file. Wherever a monitor is killed, the next one goes on as if it had not been: nothing is lost or counted twice.
+results' file. Wherever a monitor is killed, the next one goes on as if it had not been: nothing is lost and nothing is
+counted twice.
 """
 
 import contextlib
@@ -124,11 +125,6 @@ class State:
         statement = "INSERT OR IGNORE INTO ids VALUES (?, ?)"
         return np.array([execute(statement, (key.tobytes(), file)).rowcount == 1 for key in keys], bool)
 
-    def file_of(self, key: bytes) -> int | None:
-        """Number of the file with a request; None if it was not counted."""
-        found = self._database.execute("SELECT file FROM ids WHERE key = ?", (key,)).fetchone()
-        return found[0] if found else None
-
     # Versions.
 
     def memories(self) -> dict[int, dict[str, Any]]:
@@ -143,8 +139,9 @@ class State:
     def add_unknown(self, version: int, requests: int, reason: str) -> None:
         """Counts requests to a version that cannot be watched."""
         self._database.execute(
-            "INSERT INTO unknown VALUES (?, ?, ?) ON CONFLICT (version) DO UPDATE SET requests = requests + ?, reason = ?",
-            (version, requests, reason, requests, reason),
+            "INSERT INTO unknown VALUES (?, ?, ?) ON CONFLICT (version) "
+            "DO UPDATE SET requests = requests + excluded.requests, reason = excluded.reason",
+            (version, requests, reason),
         )
 
     def unknown(self) -> dict[int, tuple[int, str]]:
@@ -165,10 +162,44 @@ class State:
 
     # Labels.
 
-    def is_scored(self, request_id: str, row: int) -> bool:
-        """Whether the label of a row was taken."""
-        found = self._database.execute("SELECT 1 FROM scored WHERE request_id = ? AND row = ?", (request_id, row))
-        return found.fetchone() is not None
+    def pend(self, labels: Iterable[tuple[bytes, str, int, Any]]) -> int:
+        """Puts aside the labels that are to be taken, by the file of their request.
+
+        Args:
+            labels: key of the request, its id, row, label.
+
+        Returns:
+            How many have no request among the files that were counted.
+        """
+        execute, waiting = self._database.execute, 0
+        with self._faults():
+            execute("DROP TABLE IF EXISTS temp.pending")
+            execute("CREATE TEMP TABLE pending (file INTEGER, request_id TEXT, row INTEGER, label TEXT)")
+            execute("BEGIN")
+            for key, request_id, row, label in labels:
+                if execute("SELECT 1 FROM scored WHERE request_id = ? AND row = ?", (request_id, row)).fetchone():
+                    continue
+                found = execute("SELECT file FROM ids WHERE key = ?", (key,)).fetchone()
+                if found is None:
+                    waiting += 1
+                else:
+                    execute("INSERT INTO pending VALUES (?, ?, ?, ?)", (found[0], request_id, row, json.dumps(label)))
+            execute("CREATE INDEX temp.by_file ON pending (file)")
+            execute("COMMIT")
+        return waiting
+
+    def pending_files(self) -> list[int]:
+        """Numbers of the files with requests whose labels `pend` put aside."""
+        found = self._database.execute("SELECT DISTINCT file FROM pending ORDER BY file")
+        return [number for (number,) in found]
+
+    def pending(self, file: int) -> dict[str, dict[int, Any]]:
+        """Labels of a file's requests, by id and row."""
+        found: dict[str, dict[int, Any]] = {}
+        statement = "SELECT request_id, row, label FROM pending WHERE file = ?"
+        for request_id, row, label in self._database.execute(statement, (file,)):
+            found.setdefault(request_id, {})[row] = json.loads(label)
+        return found
 
     def score(self, rows: Sequence[tuple[str, int]]) -> None:
         """Notes that labels were taken."""
@@ -183,8 +214,8 @@ class State:
     def publish(self) -> None:
         """Adds to the results' file what was kept since.
 
-        The file is first cut where the last whole `publish` ended: a monitor that was killed here leaves no torn line, and
-        no line twice. Raises GraftError.
+        The file is first cut where the last whole `publish` ended: a monitor that was killed here leaves no torn line,
+        and no line twice. Raises GraftError.
         """
         with self._faults():
             found = self._database.execute("SELECT id, line FROM results ORDER BY id").fetchall()

@@ -2,9 +2,9 @@
 
 Rows of the reference and of a window that come from one distribution are exchangeable: given how many of all rows lie
 in a part of the bins, the window's share of them is hypergeometric (Fisher, "The Logic of Inductive Inference", JRSS
-98, 1935). So the p-value of each part is exact, however few rows there are and however small it is. That matters: after a
-hundred looks a test must hold at 1e-6, where asymptotic chi-square is wrong and a permutation test would need millions
-of draws. A signal's p-value is the smallest of its parts' times their number (Bonferroni, conservative): each bin, and
+98, 1935). So the p-value of each part is exact, however few rows there are and however small it is. That matters: after
+a hundred looks a test must hold at 1e-6, where the asymptotic chi-square is wrong and a permutation test would need
+millions of draws. A signal's p-value is the smallest of its parts' times their number (Bonferroni, conservative): each bin, and
 for ordered bins all below each edge too, which sees a shift that no single bin shows.
 
 That a histogram's edges are values of the reference itself does no harm: the r-th smallest of m rows has j or fewer of
@@ -104,18 +104,21 @@ def more_than(hits: np.ndarray, drawn: int, marked: np.ndarray, total: int) -> n
 
 
 def distance(reference: Sequence[int], window: Sequence[int]) -> float:
-    """Jensen-Shannon distance of the shares, 0 (alike) to 1 (no value in common); its square is what TFDV limits.
+    """Jensen-Shannon distance of the shares, 0 (alike) to 1 (no value in common), less what luck makes of it.
 
-    Half a row is added to the bins of each side, shared out as both together are (Lin, "Divergence Measures Based on
-    the Shannon Entropy", IEEE Transactions on Information Theory 37, 1991, for the measure). 0 where a side has no row.
+    The square is what TFDV limits (Lin, "Divergence Measures Based on the Shannon Entropy", IEEE Transactions on
+    Information Theory 37, 1991; base 2). Samples of one distribution are apart by (bins - 1) / 8 ln 2 * (1 / n + 1 / m)
+    on average, since 8 n m / (n + m) ln 2 of it is chi-square; that is taken away, so that few rows and many bins are no
+    change. 0 where a side has no row.
     """
     from scipy.spatial.distance import jensenshannon
 
     before, now = np.asarray(reference, float), np.asarray(window, float)
-    if not before.sum() or not now.sum():
+    present = int((before + now > 0).sum())
+    if not before.sum() or not now.sum() or present < 2:
         return 0.0
-    share = (before + now) / (before + now).sum()
-    return float(np.nan_to_num(jensenshannon(before + 0.5 * share, now + 0.5 * share, base=2)))
+    luck = (present - 1) / (8 * np.log(2)) * (1 / before.sum() + 1 / now.sum())
+    return float(np.sqrt(max(0.0, jensenshannon(before, now, base=2) ** 2 - luck)))
 
 
 def spent(false_alarms: float, look: int) -> float:
