@@ -23,7 +23,7 @@ class BulkPredictor(base_component.BaseComponent):
     """Runs `serving_default` over the test split, each example once.
 
     Outputs `predictions` (`Examples` without inputs, for TFMA; beside them the same as arrays, see
-    `components.predict.predictions`).
+    `components.predict.predictions`, and what the served model is watched against, see `models.signals.reference`).
     """
 
     SPEC_CLASS = PredictSpec
@@ -33,7 +33,7 @@ class BulkPredictor(base_component.BaseComponent):
         """Wires the component.
 
         Args:
-            examples: the `Examples` of `ingest`; split test is read.
+            examples: the `Examples` of `ingest`; split test is read, and of train what an input's watcher learns from.
             model: the candidate.
             parameters: what is kept beside the answers.
         """

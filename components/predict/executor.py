@@ -1,5 +1,7 @@
 """Executor of `predict`."""
 
+import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from tfx import types
@@ -9,21 +11,28 @@ from tfx.utils import path_utils
 
 from graft.components.parameters import BaseParameters
 from graft.components.predict.predictions import predict
-from graft.models.examples import split_files
+from graft.models.examples import INPUT, JUDGED, read_examples, split_files
+from graft.models.hashing import hash_folder
+from graft.models.inputs import exported_input
+from graft.models.settings import InputOptions
+from graft.models.signals.collect import Collector
+from graft.models.signals.reference import FILE
 
 
 class Parameters(BaseParameters):
     """Parameters of `BulkPredictor`.
 
     Attributes:
+        input: the settings that decide what may enter; what else there is of the input, the model says.
         slices: the columns to keep for slicing.
     """
 
+    input: InputOptions
     slices: tuple[str, ...] = ()
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes the predictions as arrays and as tf.Examples."""
+    """Writes the predictions as arrays and as tf.Examples, and the reference that a push stores beside the model."""
 
     def Do(
         self,
@@ -37,8 +46,22 @@ class Executor(base_executor.BaseExecutor):
             GraftError: the target of a test example is none that the model can answer.
         """
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
-        found = predict(model_path, files, "predict", Parameters.load(exec_properties).slices)
+        given = Parameters.load(exec_properties)
+        examples = artifact_utils.get_single_uri(input_dict["examples"])
         output = artifact_utils.get_single_instance(output_dict["predictions"])
         output.split_names = artifact_utils.encode_split_names(["test"])
+        takes = exported_input(model_path)
+        takes = type(takes)(
+            takes.options.model_copy(update={key: getattr(given.input, key) for key in takes.options.ENTERS})
+        )
+        seen = Collector(takes, takes.learned(_training(examples)) if takes.LEARNS else {})
+        found = predict(model_path, split_files(examples, "test"), "predict", given.slices, seen)
         found.save(output.uri)
+        # The test split: eval has chosen thresholds and when training ends, so a model is more certain there.
+        made_by = {"split": "test", "model": hash_folder(pathlib.Path(model_path))}
+        seen.reference(found.target, found.encoded, found.answers, made_by).save(pathlib.Path(output.uri, FILE))
+
+
+def _training(examples: str) -> Iterator[bytes]:
+    """Contents of the training split, in the order of their digests."""
+    return (row[INPUT] for row in read_examples(split_files(examples, "train"), (INPUT,), domain=JUDGED))

@@ -15,6 +15,7 @@ from graft.models.targets.base import Target, Value
 
 if TYPE_CHECKING:
     from graft.models.predict import SavedModelPredictor
+    from graft.models.signals.collect import Collector
 
 FILE = "predictions.npz"
 
@@ -87,7 +88,13 @@ def load(uri: str) -> Predictions:
         )
 
 
-def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str] = ()) -> Predictions:
+def predict(
+    model_path: str,
+    files: list[str],
+    stage: str,
+    columns: Sequence[str] = (),
+    seen: "Collector | None" = None,
+) -> Predictions:
     """One pass of a model's `serving_default` over the labelled examples of the target domain.
 
     Where the split has none, over those of the source domain.
@@ -97,6 +104,7 @@ def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str
         files: TFRecords of ingestion's Examples of the test split.
         stage: the stage's name in progress reports.
         columns: features to keep beside the answers.
+        seen: is shown each example on its way.
 
     Raises:
         GraftError: the target of an example is none that the model can answer.
@@ -107,14 +115,17 @@ def predict(model_path: str, files: list[str], stage: str, columns: Sequence[str
     hashes: list[bytes] = []
     slices: dict[str, list[str]] = {column: [] for column in columns}
     domains: set[str] = set()
+    facts = () if seen is None else tuple(seen.input.FACTS)
 
     def contents() -> Iterator[bytes]:
-        for row in read_examples(files, (INPUT, LABEL, DIGEST, DOMAIN, *columns), domain=JUDGED):
+        for row in read_examples(files, (INPUT, LABEL, DIGEST, DOMAIN, *columns, *facts), domain=JUDGED):
             domains.add((row[DOMAIN] or b"").decode())
             truth.append(row[LABEL])
             hashes.append(row[DIGEST])
             for column in columns:
                 slices[column].append(row[column].decode())
+            if seen is not None:
+                seen.see(row[INPUT], row)
             yield row[INPUT]
 
     with SavedModelPredictor(model_path) as predictor:

@@ -14,6 +14,7 @@ class PushSpec(ComponentSpec):
     PARAMETERS = Parameters.declared()
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
+        "predictions": ChannelParameter(type=standard_artifacts.Examples),
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
     }
@@ -33,6 +34,7 @@ class Push(base_component.BaseComponent):
     def __init__(
         self,
         model: types.BaseChannel,
+        predictions: types.BaseChannel,
         model_blessing: types.BaseChannel,
         infra_blessing: types.BaseChannel,
         parameters: Parameters,
@@ -41,6 +43,7 @@ class Push(base_component.BaseComponent):
 
         Args:
             model: the candidate.
+            predictions: of `predict`, with the reference that is stored beside the model.
             model_blessing: blessing of `quality_gate`.
             infra_blessing: blessing of `serving_check`.
             parameters: where to, and what is noted there.
@@ -48,6 +51,7 @@ class Push(base_component.BaseComponent):
         super().__init__(
             PushSpec(
                 model=model,
+                predictions=predictions,
                 model_blessing=model_blessing,
                 infra_blessing=infra_blessing,
                 **parameters.dump(),

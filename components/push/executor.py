@@ -12,6 +12,7 @@ from graft.components import gates
 from graft.components.baseline import BEST, COMPARED, find_baseline, pointer_state, require_unchanged
 from graft.components.parameters import BaseParameters
 from graft.models.saved_model_check import find_faults, require_allowed
+from graft.models.signals.reference import FILE, PLACE, Reference
 from graft.serving.store import open_store
 
 _NOTED = 100
@@ -40,7 +41,7 @@ class Parameters(BaseParameters):
 
 
 class Executor(base_executor.BaseExecutor):
-    """Copies the model into the store and moves its pointer."""
+    """Copies the model and its reference into the store and moves its pointer."""
 
     def Do(
         self,
@@ -53,8 +54,8 @@ class Executor(base_executor.BaseExecutor):
         Raises:
             GateClosed: a gate did not bless the model.
             StoreError: the store cannot take it; the version served before stays.
-            GraftError: the model does more than compute, and its backbone is not trusted; or another version is served
-                than the one that the gates held it against.
+            GraftError: the reference is damaged; the model does more than compute, and its backbone is not trusted; or
+                another version is served than the one that the gates held it against.
         """
         blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
         gates.require_open("quality_gate", blessing)
@@ -72,7 +73,9 @@ class Executor(base_executor.BaseExecutor):
         metadata[BEST] = blessing.get_int_custom_property(BEST)
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         metadata["trusted_operations"] = _trusted_operations(pathlib.Path(model_path), given.trust)
-        version = store.push(name, model_path, metadata, protect=[metadata[BEST]])
+        reference = pathlib.Path(artifact_utils.get_single_uri(input_dict["predictions"]), FILE)
+        Reference.load(reference)  # a damaged one is not pushed
+        version = store.push(name, model_path, metadata, protect=[metadata[BEST]], beside={PLACE: reference})
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         pushed.set_string_custom_property("pushed_destination", store.version_address(name, version))
         pushed.set_string_custom_property("pushed_version", str(version))

@@ -11,6 +11,10 @@ from graft.models.signals.histogram import Categories, Numbers, Signal
 from graft.models.signals.reference import Group, Reference
 from graft.models.targets.base import Target
 
+ROWS = 10_000
+"""Examples that a reference counts: the first ones. Ingestion orders them by their sha256, so they are a random sample.
+More would take time and memory, and say little more: what is compared with them is smaller."""
+
 
 class Collector:
     """Watches contents, and puts them and the answers to them together.
@@ -23,6 +27,7 @@ class Collector:
     def __init__(self, input: Input, learned: Mapping[str, Any]):
         self.input, self.learned = input, dict(learned)
         self._watch = input.watcher(learned)
+        self._rows = 0
         self._values: dict[str, list] = {name: [] for name in input.SIGNALS}
         self._facts: dict[str, list] = {name: [] for name in input.FACTS}
 
@@ -33,6 +38,9 @@ class Collector:
             content: as a request would carry it.
             facts: of ingestion, by the names of `Input.FACTS`; texts as bytes.
         """
+        if self._rows == ROWS:
+            return
+        self._rows += 1
         found = self._watch(content)
         for name, values in self._values.items():
             values.append(found[name])
@@ -50,6 +58,7 @@ class Collector:
             answers: what `target.answer_name` holds, one row a content.
             made_by: see `Reference`.
         """
+        encoded, answers = encoded[: self._rows], answers[: self._rows]
         signals: dict[str, Signal] = {}
         counts: dict[str, tuple[int, ...]] = {}
         group: dict[str, Group] = {}

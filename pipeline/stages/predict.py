@@ -19,7 +19,7 @@ class Predict(base.Stage):
         return BulkPredictor(
             examples=wiring.output("ingest", "examples"),
             model=wiring.output("train", "model"),
-            parameters=Parameters(slices=wiring.config.data.slices, code=wiring.keys.code),
+            parameters=Parameters(input=wiring.entering, slices=wiring.config.data.slices, code=wiring.keys.code),
         )
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:

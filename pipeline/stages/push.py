@@ -22,6 +22,7 @@ class Push(base.Stage):
         config, keys = wiring.config, wiring.keys
         return Component(
             model=wiring.output("train", "model"),
+            predictions=wiring.output("predict", "predictions"),
             model_blessing=wiring.output("quality_gate", "blessing"),
             infra_blessing=wiring.output("serving_check", "blessing"),
             parameters=Parameters(

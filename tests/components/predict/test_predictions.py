@@ -11,7 +11,9 @@ from graft.components.predict import executor
 from graft.components.predict.predictions import Predictions, load
 from graft.models import examples
 from graft.models.errors import GraftError
-from graft.models.inputs import image
+from graft.models.inputs import image, text
+from graft.models.signals.collect import Collector
+from graft.models.signals.reference import FILE, Reference
 from graft.models.targets import make_target, parse_options
 
 LABEL = make_target(parse_options({}), ["café noir", "<b>", "x"])
@@ -103,19 +105,25 @@ def run(tmp_path, monkeypatch):
     """run((label, domain, camera) of each test example) -> the predictions; the model is `Predictor`."""
     monkeypatch.setattr("graft.models.predict.SavedModelPredictor", Predictor)
 
-    def predict(*rows: tuple[str, str | None, str]) -> Predictions:
+    def predict(*rows: tuple[str, str | None, str], contents=(b"x",)) -> Predictions:
         places = {name: tmp_path / name for name in ("examples", "model", "predictions")}
         (places["examples"] / "Split-test").mkdir(parents=True)
         with tf.io.TFRecordWriter(str(places["examples"] / "Split-test" / "shard")) as writer:
             for number, (label, domain, camera) in enumerate(rows):
                 told = {"camera": camera}
-                writer.write(examples.build(b"x", (label,), "file", bytes([number]) * 32, {}, told, domain=domain))
+                facts = {"width": 5 + number, "height": 7, "format": "PNG"}
+                content, digest = contents[number % len(contents)], bytes([number]) * 32
+                writer.write(examples.build(content, (label,), "file", digest, facts, told, domain=domain))
+        extra = places["model"] / "Format-Serving" / "assets.extra"
+        extra.mkdir(parents=True)
+        extra.joinpath("graft.json").write_text(json.dumps({"input": Predictor.input.prepared_by}))
         held = {"examples": standard_artifacts.Examples(), "model": standard_artifacts.Model()}
         output = standard_artifacts.Examples()
         for name, artifact in (*held.items(), ("predictions", output)):
             artifact.uri = str(places[name])
         inputs = {name: [artifact] for name, artifact in held.items()}
-        executor.Executor().Do(inputs, {"predictions": [output]}, {"slices": json.dumps(["camera"])})
+        given = executor.Parameters(input=image.Options(max_pixels=123), slices=["camera"])
+        executor.Executor().Do(inputs, {"predictions": [output]}, given.dump())
         assert artifact_utils.decode_split_names(output.split_names) == ["test"]
         return load(output.uri)
 
@@ -136,3 +144,39 @@ def test_only_the_target_domain_is_judged(run):
 def test_a_label_that_is_no_class_of_the_model_is_refused(run):
     with pytest.raises(GraftError, match="test split: label 'glass' is not one of the classes cat, dog"):
         run(("cat", None, ""), ("glass", None, ""))
+
+
+PIXELS = tf.io.encode_png(np.full((9, 11, 3), 50, np.uint8)).numpy()
+
+
+def test_the_same_pass_makes_the_reference(run, tmp_path):
+    run(("dog", None, ""), ("cat", None, ""), ("cat", None, ""), contents=(PIXELS, b"x"))
+    held = Reference.load(tmp_path / "predictions" / FILE)
+    assert (held.rows, held.input["max_pixels"], held.made_by["split"]) == (3, 123, "test")
+    assert held.signals.keys() == {*Predictor.input.SIGNALS, *Predictor.target.watched}
+    assert held.signals["readable"].values == ("yes", "no") and held.counts["readable"] == (2, 1, 0, 0)
+    assert held.counts["brightness"] == held.signals["brightness"].counts([50, 50, None])
+    assert held.counts["predicted"] == (3, 0, 0) and held.group["predicted"] == "prediction"
+    assert (held.quality["mean"], held.quality["rows"]) == (pytest.approx(2 / 3), 3)
+    assert held.facts["width"] == {"type": "number", "least": 5, "most": 7}
+    assert held.facts["format"] == {"type": "text", "values": ["PNG"]}
+    assert held.watcher()(PIXELS)["brightness"] == 50
+    assert held.restored_target().description() == Predictor.target.description()
+
+
+def test_the_reference_does_not_grow_with_the_data(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("graft.models.signals.collect.ROWS", 2)
+    found = run(("dog", None, ""), ("cat", None, ""), ("dog", None, ""))
+    held = Reference.load(tmp_path / "predictions" / FILE)
+    assert len(found.answers) == 3 and held.rows == held.quality["rows"] == 2 and held.quality["mean"] == 0.5
+    assert held.facts["width"]["most"] == 6, "the first ones"
+
+
+def test_a_text_watcher_learns_from_the_training_split():
+    texts = text.Input(text.Options())
+    seen = Collector(texts, texts.learned([b"known word"] * 2))
+    for content in (b"known word", b"strange word"):
+        seen.see(content, {"characters": 10, "words": 2})
+    held = seen.reference(Predictor.target, np.array([0, 1]), np.float32([[1, 0], [0, 1]]), {})
+    assert held.counts["unknown_words"] == held.signals["unknown_words"].counts([0.0, 0.5])
+    assert Reference.parse(held.encode(), "x").watcher()(b"strange word")["unknown_words"] == 0.5

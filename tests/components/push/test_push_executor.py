@@ -11,6 +11,7 @@ from graft.components import gates
 from graft.components.baseline import BEST, COMPARED, NOTHING, find_baseline, pointer_state
 from graft.components.push.executor import Executor, Parameters
 from graft.models.errors import GraftError
+from graft.models.signals.reference import FILE, PLACE, Reference
 from graft.serving.store import ModelStore, open_store
 
 
@@ -33,6 +34,7 @@ def push(tmp_path, store):
         trust=0,
         compared: str = "",
         run: str | None = None,
+        reference: bytes = Reference({}, {}, {}, 0, {}, {}, {}).encode(),
     ) -> dict:
         model = standard_artifacts.Model()
         model.uri = str(tmp_path / f"model-{content}")
@@ -43,6 +45,10 @@ def push(tmp_path, store):
         for operation in operations:
             graph.meta_graphs[0].graph_def.node.add(name=operation[0], op=operation)
         (serving / "saved_model.pb").write_bytes(graph.SerializeToString())
+        predictions = standard_artifacts.Examples()
+        predictions.uri = str(tmp_path / f"predictions-{content}")
+        pathlib.Path(predictions.uri).mkdir(exist_ok=True)
+        pathlib.Path(predictions.uri, FILE).write_bytes(reference)
         blessings = []
         for kind, blessed in ((standard_artifacts.ModelBlessing, quality), (standard_artifacts.InfraBlessing, infra)):
             blessing = kind()
@@ -53,7 +59,8 @@ def push(tmp_path, store):
         blessings[0].set_string_custom_property(COMPARED, compared)
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(tmp_path / "pushed")
-        inputs = {"model": [model], "model_blessing": [blessings[0]], "infra_blessing": [blessings[1]]}
+        inputs = {"model": [model], "predictions": [predictions]}
+        inputs |= {"model_blessing": [blessings[0]], "infra_blessing": [blessings[1]]}
         given = Parameters(
             model_name="birds",
             store=store.address,
@@ -75,6 +82,23 @@ def test_a_blessed_model_is_served(push, store):
     assert store.served("birds") == 1
     metadata = store.manifest("birds", 1)["metadata"]
     assert metadata["run_key"] == "key" and metadata["trusted_operations"] == []
+
+
+def test_the_reference_is_stored_beside_the_model_and_covered_by_the_manifest(push, store):
+    push("one")
+    place = store.version_path("birds", 1) / PLACE
+    assert Reference.load(place).rows == 0 and PLACE in store.manifest("birds", 1)["files"]
+    assert store.verify("birds") == []
+    assert push("one")["pushed_version"] == "1", "the same content is not copied again"
+    assert push("one", reference=Reference({}, {}, {}, 1, {}, {}, {}).encode())["pushed_version"] == "2"
+    (Files if store.is_local else Objects)(store.address).write(f"birds/2/{PLACE}", b"{}")
+    assert [fault.partition(":")[0] for fault in store.verify("birds")] == [f"birds/2/{PLACE}"]
+
+
+def test_a_damaged_reference_is_not_pushed(push, store):
+    with pytest.raises(GraftError, match=r"graft_reference.json: damaged"):
+        push("one", reference=b"{")
+    assert store.versions("birds") == []
 
 
 def test_a_model_that_does_more_than_compute_is_pushed_only_if_trusted(push, store):
