@@ -1,6 +1,6 @@
 """Makes a reference while examples pass by on their way to the model: none is read or answered a second time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from graft.models.targets.base import Target
 ROWS = 10_000
 """Examples that a reference counts: the first ones. Ingestion orders them by their sha256, so they are a random sample.
 More would take time and memory, and say little more: what is compared with them is smaller."""
+
+_CLASSES = 1000
+"""The first classes, which have a bin each; those beyond share one."""
 
 
 class Collector:
@@ -68,7 +71,8 @@ class Collector:
         )
         for side, units, values in sides:
             for name, unit in units.items():
-                signals[name] = _fitted(name, unit, values[name])
+                known = target.names if side == "prediction" else ()
+                signals[name] = _fitted(name, unit, values[name], known)
                 counts[name] = signals[name].counts(values[name])
                 group[name] = side
         return Reference(
@@ -85,8 +89,13 @@ class Collector:
         )
 
 
-def _fitted(name: str, unit: str | None, values: Iterable) -> Signal:
-    return Categories.fit(name, values) if unit is None else Numbers.fit(name, unit, values)
+def _fitted(name: str, unit: str | None, values: Sequence, known: Sequence[str]) -> Signal:
+    """Classes that the model knows have a bin, met or not: bins that are chosen for being full mislead a test."""
+    if unit is not None:
+        return Numbers.fit(name, unit, values)
+    if known and {value for value in values if value is not None} <= set(known):
+        return Categories(name, tuple(known[:_CLASSES]))
+    return Categories.fit(name, values)
 
 
 def _admitted(values: list) -> dict[str, Any]:

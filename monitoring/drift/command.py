@@ -140,4 +140,12 @@ def _row(window: results.Window) -> tuple:
             f"{test.signal} {test.effect:.2f} ({test.against}, p {test.p_value:.1g})" for test in window.alarms
         )
     )
-    return window.version, window.number, window.kind, end, window.rows, "yes" if window.drifted else "no", moved
+    return (
+        window.version,
+        window.number,
+        window.kind,
+        end,
+        window.rows,
+        "yes" if window.drifted else "moved" if window.changed else "no",
+        moved,
+    )

@@ -1,7 +1,7 @@
 """What a full window says: all its comparisons as one look, and whether one of them is an alarm."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,9 +61,13 @@ def judged(compared: list[Compared], memory: Memory, false_alarms: float) -> tup
         for one, found in zip(compared, significant, strict=True)
     )
     for group in {test.group for test in tests}:
-        drifted = any(test.alarm for test in tests if test.group == group)
-        memory.in_row[group] = memory.in_row.get(group, 0) + 1 if drifted else 0
+        memory.in_row[group] = memory.in_row.get(group, 0) + 1 if has_drifted(tests, group) else 0
     return tests
+
+
+def has_drifted(tests: Iterable[results.Test], group: results.Group | None = None) -> bool:
+    """Whether a window is not as it should be. That it is not as the one before may also mean that it is so again."""
+    return any(test.alarm and test.against != "previous" for test in tests if group in (None, test.group))
 
 
 def of_requests(
@@ -108,7 +112,8 @@ def of_requests(
         counts={name: tuple(count) for name, count in counts.items()},
         tests=tests,
         estimate=_estimate(counts, watched),
-        drifted=any(test.alarm for test in tests),
+        drifted=has_drifted(tests),
+        changed=any(test.alarm and test.against == "previous" for test in tests),
         in_row=dict(sorted(memory.in_row.items())),
         reference_time=watched.pushed,
     )

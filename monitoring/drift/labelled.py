@@ -17,7 +17,7 @@ from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
 from graft.models.signals.histogram import Numbers
 from graft.monitoring.drift import results
-from graft.monitoring.drift.judging import Compared, Memory, judged
+from graft.monitoring.drift.judging import Compared, Memory, has_drifted, judged
 from graft.monitoring.drift.options import DriftOptions
 from graft.monitoring.drift.rows import answers_of
 from graft.monitoring.drift.statistics import Form, mean_interval, p_value, share_interval
@@ -141,7 +141,7 @@ def of_labels(
         counts={"score": tuple(window.counts)},
         tests=tests,
         quality=interval(window, watched.reference.quality["limits"]),
-        drifted=any(test.alarm for test in tests),
+        drifted=has_drifted(tests),
         in_row=dict(sorted(memory.in_row.items())),
         reference_time=watched.pushed,
     )

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from graft.models.durable import write_atomic
+from graft.models.errors import GraftError
 from graft.monitoring.drift.rows import Elsewhere, Rows, rows_of_file
 from graft.monitoring.drift.watched import References
 from graft.monitoring.request_log.reader import Reading
@@ -85,13 +86,17 @@ class LogReader:
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
 
-        with beam.Pipeline(options=PipelineOptions(list(self.beam))) as pipeline:
-            _ = (
-                pipeline
-                | "files" >> beam.Create([str(path) for path in paths])
-                | "spread" >> beam.Reshuffle()
-                | "rows" >> beam.Map(put_rows, self.model, self.references, str(scratch))
-            )
+        pipeline = beam.Pipeline(options=PipelineOptions(list(self.beam)))
+        _ = (
+            pipeline
+            | "files" >> beam.Create([str(path) for path in paths])
+            | "spread" >> beam.Reshuffle()
+            | "rows" >> beam.Map(put_rows, self.model, self.references, str(scratch))
+        )
+        try:
+            pipeline.run().wait_until_finish()
+        except GraftError as error:  # Beam adds to the message which of its steps ran; that helps nobody
+            raise GraftError(str(error).partition(" [while running")[0]) from error
 
 
 def put_rows(path: str, model: str, references: References, scratch: str) -> None:

@@ -81,7 +81,8 @@ class Window(_Line):
         tests: all comparisons.
         quality: of labels, the mean score.
         estimate: of requests, how good the answers probably are, from the answers alone.
-        drifted: whether a test is an alarm.
+        drifted: whether a test is an alarm, other than one against the window before.
+        changed: whether one against the window before is: something moved, away or back.
         in_row: windows that drifted one after the other, this one included, by group.
         reference_time: seconds since 1970, when the version was pushed.
     """
@@ -107,6 +108,7 @@ class Window(_Line):
     quality: Mean | None = None
     estimate: Mean | None = None
     drifted: bool
+    changed: bool = False
     in_row: Mapping[str, int] = {}
     reference_time: float | None = None
 

@@ -56,6 +56,8 @@ def text(windows: Iterable[Window], health: Health) -> str:
     lines += head("graft_drift_windows_drifted", "gauge", "Windows in a row that drifted, the last one included.")
     for kind, count in (newest.in_row if newest else {}).items():
         lines.append(line("graft_drift_windows_drifted", [model, ("kind", kind)], count))
+    lines += head("graft_drift_changed", "gauge", "Whether the last window of requests differs from the one before.")
+    lines += [line("graft_drift_changed", [model], int(w.changed)) for w in found if w.kind == "requests"]
     times = {
         "last_window_end": ([model], max((window.end for window in found), default=None)),
         "last_pass": ([model], health.last_pass),
@@ -84,9 +86,9 @@ def text(windows: Iterable[Window], health: Health) -> str:
 
 
 def _shown(window: Window) -> Iterable[Test]:
-    """Of the comparisons of a signal the first, and in its place one that is an alarm."""
+    """Of the comparisons of a signal with what it should be the first, and in its place one that is an alarm."""
     chosen: dict[str, Test] = {}
-    for test in window.tests:
+    for test in (test for test in window.tests if test.against != "previous"):
         if test.signal not in chosen or (test.alarm and not chosen[test.signal].alarm):
             chosen[test.signal] = test
     return chosen.values()

@@ -4,8 +4,8 @@ Rows of the reference and of a window that come from one distribution are exchan
 in a part of the bins, the window's share of them is hypergeometric (Fisher, "The Logic of Inductive Inference", JRSS
 98, 1935). So the p-value of each part is exact, however few rows there are and however small it is. That matters: after
 a hundred looks a test must hold at 1e-6, where the asymptotic chi-square is wrong and a permutation test would need
-millions of draws. A signal's p-value is the smallest of its parts' times their number (Bonferroni, conservative): each bin, and
-for ordered bins all below each edge too, which sees a shift that no single bin shows.
+millions of draws. A signal's p-value is the smallest of its parts' times their number (Bonferroni, conservative). Parts
+are the bins and, where bins are ordered, all below each edge too, which sees a shift that no single bin shows.
 
 That a histogram's edges are values of the reference itself does no harm: the r-th smallest of m rows has j or fewer of
 n others below it exactly with the hypergeometric probability, and j or more with less than that of j (Wilks,
@@ -21,6 +21,8 @@ import numpy as np
 _NEGLIGIBLE = 1e-10
 _ROUNDING = 1 + 1e-6
 """What is neglected of a tail is less than that."""
+_AT_ONCE = 32
+"""Terms of a tail."""
 
 
 class Form(enum.Enum):
@@ -93,12 +95,14 @@ def more_than(hits: np.ndarray, drawn: int, marked: np.ndarray, total: int) -> n
     above = np.flatnonzero(hits * float(total) > drawn * marked.astype(float))
     x, k = hits[above].astype(float), marked[above].astype(float)
     first = np.exp(ways(k, x) + ways(total - k, drawn - x) - ways(total, drawn))
-    term, tail = np.ones(len(x)), np.ones(len(x))
+    term, tail, steps = np.ones(len(x)), np.ones(len(x)), np.arange(_AT_ONCE)
     while len(x) and (term > _NEGLIGIBLE * tail).any():
-        # Above the mean each term is the one before times this, which falls and ends in 0.
-        term = term * (k - x) * (drawn - x) / ((x + 1) * (total - k - drawn + x + 1))
-        tail += term
-        x = x + 1
+        at = x[:, None] + steps
+        # Each term is the one before times a ratio, which falls above the mean and ends in 0.
+        ratios = (k[:, None] - at) * (drawn - at) / ((at + 1) * (total - k[:, None] - drawn + at + 1))
+        terms = term[:, None] * np.cumprod(ratios, axis=1)
+        tail += terms.sum(axis=1)
+        term, x = terms[:, -1], x + _AT_ONCE
     p[above] = np.minimum(1.0, first * tail * _ROUNDING)
     return p
 
@@ -108,8 +112,8 @@ def distance(reference: Sequence[int], window: Sequence[int]) -> float:
 
     The square is what TFDV limits (Lin, "Divergence Measures Based on the Shannon Entropy", IEEE Transactions on
     Information Theory 37, 1991; base 2). Samples of one distribution are apart by (bins - 1) / 8 ln 2 * (1 / n + 1 / m)
-    on average, since 8 n m / (n + m) ln 2 of it is chi-square; that is taken away, so that few rows and many bins are no
-    change. 0 where a side has no row.
+    on average, since 8 n m / (n + m) ln 2 of it is nearly chi-square; that is taken away, so that few rows and many
+    bins are no change. 0 where a side has no row.
     """
     from scipy.spatial.distance import jensenshannon
 
