@@ -172,6 +172,16 @@ def test_the_reference_does_not_grow_with_the_data(run, tmp_path, monkeypatch):
     assert held.facts["width"]["most"] == 6, "the first ones"
 
 
+def test_costly_examples_are_fewer(monkeypatch):
+    monkeypatch.setattr("graft.models.signals.collect.CALLS", 2)
+    monkeypatch.setattr(image.Input, "BATCH_COST", 99)
+    seen = Collector(Predictor.input, {})
+    for _ in range(5):
+        seen.see(PIXELS, {"width": 11, "height": 9, "format": b"PNG"})
+    rows = np.float32([[1, 0]] * 5)
+    assert seen.reference(Predictor.target, np.zeros(5, int), rows, {}).rows == 2
+
+
 def test_a_text_watcher_learns_from_the_training_split():
     texts = text.Input(text.Options())
     seen = Collector(texts, texts.learned([b"known word"] * 2))
