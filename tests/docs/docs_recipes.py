@@ -101,6 +101,8 @@ def entering() -> None:
     count = targets.make_target(targets.parse_options({"kind": "counts", "columns": ["n"]}))
     assert row.admit(b"1,2.5,-3e2") == {} and row.verify([b"1,2,3"], [{}]) == [b"1,2,3"]
     assert count.parse({"n": "3"}) == (3.0,)
+    assert row.watcher()(b"1,2,6") == {"mean": 3.0, "largest": 6.0, "readable": "yes"}
+    assert row.watcher()(b"1,2") == {"mean": None, "largest": None, "readable": "no"}
     assert row.plain({"a": [b"1,2,3", b"4,5,6"]}, "x")["a"].tolist() == [[1, 2, 3], [4, 5, 6]]
     wrong = [(row.admit, content) for content in (b"1,2", b"1,2,nan", b"1,2,x", b"", b"\xff,1,2", b"0" * 200_000)]
     wrong += [(count.parse, {"n": value}) for value in ("-1", "0.5", "many", "", None)]

@@ -21,6 +21,7 @@ import yaml
 from graft.kubeflow import submission
 from graft.kubeflow.compile import compile_pipeline
 from graft.kubeflow.stand_in import StandIn, TaskRun, read_documents
+from graft.models.signals.reference import PLACE, Reference
 from graft.pipeline import cli
 from graft.pipeline import config as configs
 from graft.pipeline.metadata import Metadata
@@ -122,10 +123,13 @@ def test_the_model_and_the_report_are_those_of_a_local_run(cluster, workshop, fi
     )
     assert here["candidate"] == there["candidate"]
     pictures = [path.read_bytes() for path in sorted((workshop.folder / "data").glob("*.png"))[:8]]
-    answers = []
+    answers, references = [], []
     for store, version in ((workshop.store, first_run.value["model_version"]), (cluster.folder / "models", 1)):
         model = tf.saved_model.load(str(store / "shapes" / str(version)))
         answers.append(model.signatures["serving_default"](image_bytes=tf.constant(pictures)))
+        reference = Reference.load(store / "shapes" / str(version) / PLACE)
+        references.append(dataclasses.replace(reference, made_by={}))
+    assert references[0] == references[1] and references[0].rows == 36
     for name in answers[0]:
         np.testing.assert_array_equal(answers[0][name].numpy(), answers[1][name].numpy())
     ours, theirs = (

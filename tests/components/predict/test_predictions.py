@@ -11,8 +11,7 @@ from graft.components.predict import executor
 from graft.components.predict.predictions import Predictions, load
 from graft.models import examples
 from graft.models.errors import GraftError
-from graft.models.inputs import image, text
-from graft.models.signals.collect import Collector
+from graft.models.inputs import image
 from graft.models.signals.reference import FILE, Reference
 from graft.models.targets import make_target, parse_options
 
@@ -170,23 +169,3 @@ def test_the_reference_does_not_grow_with_the_data(run, tmp_path, monkeypatch):
     held = Reference.load(tmp_path / "predictions" / FILE)
     assert len(found.answers) == 3 and held.rows == held.quality["rows"] == 2 and held.quality["mean"] == 0.5
     assert held.facts["width"]["most"] == 6, "the first ones"
-
-
-def test_costly_examples_are_fewer(monkeypatch):
-    monkeypatch.setattr("graft.models.signals.collect.CALLS", 2)
-    monkeypatch.setattr(image.Input, "BATCH_COST", 99)
-    seen = Collector(Predictor.input, {})
-    for _ in range(5):
-        seen.see(PIXELS, {"width": 11, "height": 9, "format": b"PNG"})
-    rows = np.float32([[1, 0]] * 5)
-    assert seen.reference(Predictor.target, np.zeros(5, int), rows, {}).rows == 2
-
-
-def test_a_text_watcher_learns_from_the_training_split():
-    texts = text.Input(text.Options())
-    seen = Collector(texts, texts.learned([b"known word"] * 2))
-    for content in (b"known word", b"strange word"):
-        seen.see(content, {"characters": 10, "words": 2})
-    held = seen.reference(Predictor.target, np.array([0, 1]), np.float32([[1, 0], [0, 1]]), {})
-    assert held.counts["unknown_words"] == held.signals["unknown_words"].counts([0.0, 0.5])
-    assert Reference.parse(held.encode(), "x").watcher()(b"strange word")["unknown_words"] == 0.5
