@@ -182,15 +182,14 @@ class Windows:
         while self.open and self.open[0].last < current:
             window = self.open[0]
             if window.size >= self._options.least:
-                self.judged = max(window.last, window.last if self.judged is None else self.judged)
+                self.judged = window.last if self.judged is None else max(window.last, self.judged)
                 yield Full(self.open.pop(0), "time")
                 continue
-            following = self.open[1] if len(self.open) > 1 else None
-            window.last = current if following is None else min(current, following.first)
-            if following is not None and following.first <= window.last:
-                window.merge(self.open.pop(1))
-                if window.size >= self._options.rows:
-                    yield Full(self.open.pop(0), "rows")
+            if len(self.open) == 1:
+                return  # it waits for the requests of a later span
+            window.merge(self.open.pop(1))
+            if window.size >= self._options.rows:
+                yield Full(self.open.pop(0), "rows")
 
     def _window(self, span: int) -> Window:
         """The window that is open for a span; made if there is none."""
