@@ -187,7 +187,7 @@ class Input(base.Input):
             if vocabulary:
                 words = _words(text)
                 found["unknown_words"] = sum(word not in vocabulary for word in words) / len(words) if words else None
-            beyond = sum(character > "\x7f" for character in text) / len(text)
+            beyond = (len(text) - len(text.encode("ascii", "ignore"))) / len(text)
             return found | dict(facts) | {"non_ascii": beyond, "readable": base.READABLE}
 
         return watch
