@@ -76,10 +76,11 @@ def _serve(args: argparse.Namespace, monitor: Monitor, place: Place, every: floa
                 logger.error("%s", error)
             else:
                 health = series.Health(place.model, time.time(), False, found.totals, found.waiting_labels)
-                for fault in found.faults:
+                faults = [*found.faults, *(f"not watched: {reason}" for _, reason in found.unknown.values())]
+                for fault in faults:
                     if fault not in told:
                         logger.warning("%s", fault)
-                told = set(found.faults)
+                told = set(faults)
                 windows = [window for window in found.windows if args.version in (None, window.version)]
                 for window in windows:
                     answer(args, window.model_dump(mode="json"), *table([_row(window)]))

@@ -62,7 +62,7 @@ class Pass:
         open: examples in the open windows by version.
         log: what was met in the files of this pass.
         waiting_labels: labels without a request in the log.
-        faults: the first faults of this pass, a line each.
+        faults: the first faults of the files of this pass, a line each.
     """
 
     windows: list[results.Window]
@@ -149,9 +149,6 @@ class Monitor:
             self._end_spans()
             waiting = self._take_labels(ended)
         self._state.publish()
-        faults = met.faults + [
-            f"{reason}: its requests are not watched" for reason in self._references.missing.values()
-        ]
         return Pass(
             windows=self._judged,
             totals=self._state.totals(),
@@ -159,7 +156,7 @@ class Monitor:
             open={v: sum(w["size"] for w in kept["windows"]["open"]) for v, kept in self._state.memories().items()},
             log=met,
             waiting_labels=waiting,
-            faults=faults[:_SHOWN_FAULTS],
+            faults=met.faults[:_SHOWN_FAULTS],
         )
 
     def _refuse(self, _file: Any) -> None:

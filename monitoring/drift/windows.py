@@ -131,11 +131,9 @@ class Windows:
     def __init__(self, options: WindowOptions, sizes: Mapping[str, int], slow_s: float | None = None):
         self._options, self._sizes, self._slow_s = options, dict(sizes), slow_s
         self._span_s, self._grace_s = options.hours * 3600, options.grace_minutes * 60
-        self.newest, self.judged = -math.inf, None
+        self.newest = -math.inf
+        self.judged: int | None = None
         self.open: list[Window] = []
-
-    newest: float
-    judged: int | None
 
     def add(self, rows: Rows, now: float) -> Iterator[Full]:
         """Counts requests, and gives the windows that are full with them; must be used up.
