@@ -17,6 +17,7 @@ ROWS, CALLS = 10_000, 256
 `Input.verify` (images: 4.3 billion pixels, 350 photos of 12 megapixels). Ingestion orders examples by their sha256, so
 they are a random sample. More would take time and say little more: what is compared with them is smaller."""
 
+_ANSWERS = ("yes", "no")
 _CLASSES = 1000
 """The first classes, which have a bin each; those beyond share one."""
 
@@ -94,11 +95,13 @@ class Collector:
 
 
 def _fitted(name: str, unit: str | None, values: Sequence, known: Sequence[str]) -> Signal:
-    """Classes that the model knows have a bin, met or not: bins that are chosen for being full mislead a test."""
+    """What is known to occur has a bin, met or not: bins that are chosen for being full mislead a test."""
     if unit is not None:
         return Numbers.fit(name, unit, values)
-    if known and {value for value in values if value is not None} <= set(known):
-        return Categories(name, tuple(known[:_CLASSES]))
+    met = set(values) - {None}
+    for closed in (known, _ANSWERS):
+        if met and met <= set(closed):
+            return Categories(name, tuple(closed[:_CLASSES]))
     return Categories.fit(name, values)
 
 

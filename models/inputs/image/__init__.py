@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from graft.models.inputs import base
 from graft.models.inputs.image.admission import Admission
-from graft.models.inputs.image.convert import ConversionError, to_supported
+from graft.models.inputs.image.convert import FORMATS, ConversionError, to_supported
 from graft.models.inputs.image.guard import PixelGuard, announced_pixels
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Input(Admission, base.Input):
             raise base.Refused("unsupported_type" if error.unsupported else "corrupt", str(error)) from error
 
     def watcher(self, learned: Mapping[str, Any] | None = None) -> base.Watcher:
-        """See `image.signals`; what may not enter is not decoded."""
+        """See `image.signals`; what may not enter, or only converted, no model can read, and is not decoded."""
         from graft.models.inputs.image.signals import of_header, of_pixels
 
         nothing: dict[str, float | str | None] = dict.fromkeys(self.SIGNALS) | {"readable": base.UNREADABLE}
@@ -215,7 +215,7 @@ class Input(Admission, base.Input):
                 facts = self.admit(content)
             except base.Refused:
                 return dict(nothing)
-            pixels = of_pixels(content)
+            pixels = None if facts["format"] in FORMATS else of_pixels(content)
             if pixels is None:
                 return dict(nothing)
             header = of_header(int(facts["width"]), int(facts["height"]), str(facts["format"]))

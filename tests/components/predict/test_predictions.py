@@ -155,7 +155,7 @@ def test_the_same_pass_makes_the_reference(run, tmp_path):
     assert held.signals.keys() == {*Predictor.input.SIGNALS, *Predictor.target.watched}
     assert held.signals["readable"].values == ("yes", "no") and held.counts["readable"] == (2, 1, 0, 0)
     assert held.counts["brightness"] == held.signals["brightness"].counts([50, 50, None])
-    assert held.counts["predicted"] == (3, 0, 0) and held.group["predicted"] == "prediction"
+    assert held.counts["predicted"] == (3, 0, 0, 0) and held.group["predicted"] == "prediction"
     assert (held.quality["mean"], held.quality["rows"]) == (pytest.approx(2 / 3), 3)
     assert held.facts["width"] == {"type": "number", "least": 5, "most": 7}
     assert held.facts["format"] == {"type": "text", "values": ["PNG"]}

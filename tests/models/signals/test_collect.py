@@ -19,6 +19,8 @@ def test_a_text_is_held_against_what_was_learned():
         seen.see(content, FACTS)
     held = seen.reference(LABEL, np.array([0, 1]), np.float32([[1, 0], [0, 1]]), {"split": "test"})
     assert held.counts["unknown_words"] == held.signals["unknown_words"].counts([0.0, 0.5])
+    assert held.signals["readable"].values == ("yes", "no") and held.counts["readable"] == (2, 0, 0, 0)
+    assert held.signals["predicted"].values == ("no", "yes"), "all classes, in the model's order"
     assert held.group["words"] == "input" and held.group["predicted"] == "prediction"
     assert held.facts["words"] == {"type": "number", "least": 2, "most": 2}
     again = Reference.parse(held.encode(), "x")
@@ -44,7 +46,7 @@ def test_a_kind_without_signals_of_its_own_is_watched_too(kind, monkeypatch):
     seen.see(plain.drawn()[0], dict.fromkeys(plain.FACTS, 1))
     values = make_target(numbers.Options(columns=("x",)), ["x"], {"mean": [0.0], "std": [1.0]})
     held = seen.reference(values, np.float32([[2]]), np.float32([[3]]), {})
-    assert held.counts["readable"] == (1, 0, 0) and set(held.signals) == {"bytes", "readable", "value x"}
+    assert held.counts["readable"] == (1, 0, 0, 0) and set(held.signals) == {"bytes", "readable", "value x"}
     assert held.quality["by"] is None and held.quality["mean"] == -1
 
 

@@ -33,6 +33,8 @@ def test_what_is_kept_of_the_reference():
     assert (kept["by"], kept["limits"], kept["headline"]) == ("confidence", [0.0, 1.0], "accuracy")
     assert [part["count"] for part in kept["bins"]] == [200] * 10 + [0] and len(kept["bins"]) == bins.size
     assert kept["bins"][-1]["mean"] is None
+    right = Numbers("score", "", tuple(kept["scores"]["edges"])).bin(1.0)
+    assert kept["scores"]["counts"][right] == 2000 * kept["mean"] and sum(kept["scores"]["counts"]) == 2000
 
 
 def test_the_estimate_follows_inputs_that_become_harder_and_its_interval_holds_the_truth():
