@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
-    """Adds observers to `graft serve`, and `graft metrics` and `graft label`; `add` is `pipeline.cli`'s own."""
+    """Adds observers to `graft serve`, and `graft metrics`, `label` and `monitor`; `add` is `pipeline.cli`'s own."""
     serve = commands.choices["serve"]
     serve.add_argument(
         "--metrics",
@@ -61,6 +61,18 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
     )
     label.add_argument("--log", default="runs/requests", help="folder of the request log (default: runs/requests)")
     label.add_argument("--poll", type=float, default=10.0, help="seconds between two looks at --watch (default: 10)")
+
+    monitor = add("monitor", _monitor, "judge what a served model was asked and answered against its reference")
+    monitor.add_argument("config", help="YAML file of the pipeline that pushed the model")
+    monitor.add_argument("--every", type=duration, metavar="TIME", help="go on, with a pass every 90s, 10m, 1h or 1d")
+    monitor.add_argument("--version", type=int, help="tell of the windows of this version only")
+    monitor.add_argument("--textfile", type=pathlib.Path, metavar="PATH", help="write series for Prometheus there")
+
+
+def _monitor(args: argparse.Namespace) -> int:
+    from graft.monitoring.drift import command
+
+    return command.run(args)
 
 
 def _add_metrics(add: Callable) -> None:

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from graft.monitoring.drift.options import DriftOptions
 from graft.monitoring.request_log.options import Options as RequestLogOptions
 
 
@@ -12,4 +13,7 @@ class MonitoringOptions(BaseModel):
 
     request_log: RequestLogOptions = Field(
         default_factory=RequestLogOptions, description="Log of served requests: graft serve --request-log CONFIG."
+    )
+    drift: DriftOptions = Field(
+        default_factory=DriftOptions, description="What is an alarm, and when: graft monitor CONFIG."
     )

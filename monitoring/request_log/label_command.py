@@ -1,19 +1,16 @@
 """`graft label`: takes labels that came late, from files or from a folder that is watched."""
 
 import argparse
-import contextlib
 import dataclasses
 import difflib
 import logging
 import os
 import pathlib
-import signal
 import stat
-import threading
-from collections.abc import Iterator
 
 from graft.models.errors import GraftError
 from graft.models.text import say
+from graft.monitoring.ending import asked_to_end
 from graft.monitoring.request_log.label_files import SUFFIXES
 from graft.monitoring.request_log.labels import Added, LabelStore
 from graft.monitoring.request_log.reader import Reading
@@ -70,7 +67,7 @@ def _watch(args: argparse.Namespace, store: LabelStore, columns: tuple[str, ...]
     _check_model(args.model, store.models())
     total, refused = Added(), 0
     seen: dict[pathlib.Path, tuple[int, int]] = {}
-    with _asked_to_end() as ended:
+    with asked_to_end() as ended:
         while True:
             now = _states(folder)
             # What changed since the last look may still be written.
@@ -124,15 +121,3 @@ def _states(folder: pathlib.Path) -> dict[pathlib.Path, tuple[int, int]]:
     except OSError as error:
         logger.error("%s: %s", folder, error.strerror)
     return found
-
-
-@contextlib.contextmanager
-def _asked_to_end() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set."""
-    ended = threading.Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield ended
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

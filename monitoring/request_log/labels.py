@@ -185,6 +185,13 @@ class LabelStore:
             place = (model, str(path.absolute()), size, modified)
             self._database.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?)", place)
 
+    def given(self, model: str) -> Iterator[tuple[str, int, Label]]:
+        """All labels of a model: id of the request, row, label; requests in the order of their ids."""
+        with self._faults():
+            statement = "SELECT request_id, row, label FROM labels WHERE model = ? ORDER BY request_id, row"
+            for request_id, row, label in self._database.execute(statement, (model,)):
+                yield request_id, row, json.loads(label)
+
     def join(
         self, model: str, records: Iterable[Record], joining: Joining
     ) -> Iterator[tuple[Record, dict[int, Label]]]:

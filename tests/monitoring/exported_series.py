@@ -9,6 +9,8 @@ from run_folders import write_run
 
 from graft.monitoring.access_log import AccessLog
 from graft.monitoring.collect import Collector
+from graft.monitoring.drift import results
+from graft.monitoring.drift import series as drift_series
 from graft.monitoring.label_series import Labels
 from graft.monitoring.metrics import Metrics
 from graft.monitoring.request_log.counts import Counts
@@ -19,13 +21,6 @@ from graft.serving.exchange import PREDICT, Exchange
 from graft.serving.observers import ModelState, Served, ServerState
 from graft.serving.store import open_store
 
-DECLARED_BY_GRAFT_MONITOR = {
-    "graft_drift_statistic": {"model", "kind", "feature"},
-    "graft_drift_threshold": {"model", "kind", "feature"},
-    "graft_drift_windows_drifted": {"model", "kind"},
-    "graft_drift_last_window_end_timestamp_seconds": {"model"},
-    "graft_drift_reference_timestamp_seconds": {"model", "version"},
-}
 BY_PROMETHEUS = {"up": set()}
 OF_TARGETS = {"job", "instance"}
 STATE = ServerState({"m": ModelState((1, 2), 2, 3, True, 1, 1, 4, 0.5), "none": ModelState(())}, 1, 2, 128, 3, 4)
@@ -67,11 +62,26 @@ def collector(folder: pathlib.Path) -> Collector:
     )
 
 
+def judged_window() -> results.Window:
+    """Of `graft monitor`, with something in every series."""
+    test = results.Test(
+        **{"signal": "words", "group": "input", "against": "reference", "rows": 9, "effect": 0.2, "least_effect": 0.1},
+        **{"p_value": 0.5, "level": 0.01, "alarm": False},
+    )
+    mean = results.Mean(mean=0.5, low=0.4, high=0.6, miss=0.05, rows=9)
+    return results.Window(
+        **{"kind": "requests", "model": "m", "version": 1, "number": 1, "begin": 1.0, "end": 2.0, "closed": 3.0},
+        **{"reason": "rows", "requests": 9, "rows": 9, "drifted": False, "tests": (test,), "in_row": {"input": 0}},
+        **{"quality": mean, "estimate": mean, "reference_time": 0.5},
+    )
+
+
 def exported(folder: pathlib.Path) -> dict[str, set[str]]:
     """Labels by series."""
     access_log = AccessLog(str(folder / "access.jsonl"))
     access_log.close()
-    pages = [server_metrics().text(), Counts().text(), access_log.text(), collector(folder).page()]
+    monitor = drift_series.text([judged_window()], drift_series.Health("m", 1.0, totals={"requests": 9}))
+    pages = [server_metrics().text(), Counts().text(), access_log.text(), collector(folder).page(), monitor]
     found: dict[str, set[str]] = {}
     for page in pages:
         for family in text_string_to_metric_families(page):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from exported_series import DECLARED_BY_GRAFT_MONITOR, OF_TARGETS, exported
+from exported_series import OF_TARGETS, exported
 from promql_names import groupings, selectors
 
 from graft.monitoring import grafana
@@ -24,7 +24,7 @@ QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]] + 
 def series(tmp_path_factory) -> dict[str, set[str]]:
     rules = yaml.safe_load((FOLDER / "rules" / "graft.rules.yaml").read_text())
     recorded = {rule["record"]: {"job"} for group in rules["groups"] for rule in group["rules"] if "record" in rule}
-    return exported(tmp_path_factory.mktemp("exported")) | DECLARED_BY_GRAFT_MONITOR | recorded
+    return exported(tmp_path_factory.mktemp("exported")) | recorded
 
 
 def test_the_file_is_what_the_module_makes():

@@ -9,7 +9,7 @@ import typing
 import grpc
 import pytest
 import yaml
-from exported_series import BY_PROMETHEUS, DECLARED_BY_GRAFT_MONITOR, OF_TARGETS, exported
+from exported_series import BY_PROMETHEUS, OF_TARGETS, exported
 from promql_names import groupings, selectors
 
 from graft.monitoring import access_log
@@ -39,7 +39,7 @@ needs_promtool = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def series(tmp_path_factory) -> dict[str, set[str]]:
     recorded = {rule["record"]: set() for rule in RULES if "record" in rule}
-    return exported(tmp_path_factory.mktemp("exported")) | DECLARED_BY_GRAFT_MONITOR | BY_PROMETHEUS | recorded
+    return exported(tmp_path_factory.mktemp("exported")) | BY_PROMETHEUS | recorded
 
 
 def faults(expression: str, series: dict[str, set[str]]) -> list[str]:
