@@ -4,12 +4,12 @@ import argparse
 import ipaddress
 import logging
 import pathlib
-import signal
 import threading
 
 from graft.models.errors import GraftError
 from graft.monitoring.dashboard.places import Places
 from graft.monitoring.dashboard.server import Server
+from graft.monitoring.ending import asked_to_end
 from graft.pipeline.output import answer
 
 DEFAULT_ROOT, DEFAULT_PORT = "runs", 8080
@@ -23,27 +23,22 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("graft.monitoring").setLevel(logging.INFO)
     places = _asked(args)
     places.check()
-    ended = threading.Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    server = None
-    try:
-        try:
-            server = Server(args.host, args.port, places)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise GraftError(f"--port {args.port} on {args.host} cannot be opened: {reason}; give another") from error
+    with asked_to_end() as ended, _opened(args, places) as server:
         if not is_loopback(args.host):
             logger.warning("--host %s: whoever reaches this address reads runs, models and drift", args.host)
         threading.Thread(target=server.serve_forever, args=(0.1,), name="dashboard", daemon=True).start()
         answer(args, {"dashboard": server.address}, f"ready: {server.address}")
         ended.wait()
         server.shutdown()
-    finally:
-        if server is not None:
-            server.server_close()
-        for number, old in before.items():
-            signal.signal(number, old)
     return 0
+
+
+def _opened(args: argparse.Namespace, places: Places) -> Server:
+    try:
+        return Server(args.host, args.port, places)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise GraftError(f"--port {args.port} on {args.host} cannot be opened: {reason}; give another") from error
 
 
 def is_loopback(host: str) -> bool:
@@ -72,5 +67,11 @@ def _of_config(args: argparse.Namespace) -> Places:
     if given:
         raise GraftError(f"{', '.join(given)}: given beside {args.config}, which names the places; leave one out")
     config = configs.load(args.config)
-    log = section(config, "monitoring", MonitoringOptions).request_log.folder
-    return Places(pathlib.Path(config.root), (config.store,), pathlib.Path(log) if log else None)
+    options = section(config, "monitoring", MonitoringOptions)
+    log, drift = options.request_log.folder, options.drift.folder
+    return Places(
+        pathlib.Path(config.root),
+        (config.store,),
+        pathlib.Path(log) if log else None,
+        {config.name: pathlib.Path(drift)} if drift else {},
+    )

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from graft.models.errors import GraftError
 from graft.models.text import printable
 from graft.monitoring.dashboard import links
+from graft.monitoring.dashboard.drift_view import DriftView
 from graft.monitoring.dashboard.places import Places
 from graft.monitoring.dashboard.run_view import RunView
 from graft.monitoring.dashboard.store_view import StoreView
@@ -46,6 +47,7 @@ class Pages:
         self._places = places
         self._runs = RunView(places.root)
         self._stores = StoreView(places.stores)
+        self._drift = DriftView(places.root, places.drift)
         self._style = (_TEMPLATES / "dashboard.css").read_bytes()
         self._environment = _environment()
 
@@ -82,11 +84,18 @@ class Pages:
                 return None if detail is None else ("run", {"pipeline": pipeline, "detail": detail})
             case ["models", store, name]:
                 model = self._stores.model(store, name, before)
-                return None if model is None else ("model", {"model": model})
+                if model is None:
+                    return None
+                ids = {name: self._runs.ids(name) for name in {version.pipeline for version in model.versions}}
+                return "model", {"model": model, "ids": ids}
+            case ["drift", pipeline]:
+                shown = self._drift.windows(pipeline, before)
+                return None if shown is None else ("drift", {"pipeline": pipeline, "shown": shown})
         return None
 
     def _overview(self) -> dict[str, Any]:
         shown: dict[str, Any] = {"places": self._places, "stores": self._stores.stores(), "runs_fault": ""}
+        shown["watched"] = self._drift.watched()
         try:
             shown["pipelines"] = self._runs.pipelines()
         except GraftError as error:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 
 from graft.models.errors import GraftError
 from graft.serving.store_kind import S3
@@ -21,7 +22,7 @@ class Places:
     root: pathlib.Path
     stores: tuple[str, ...] = ()
     log: pathlib.Path | None = None
-    drift: tuple[tuple[str, pathlib.Path], ...] = ()
+    drift: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
 
     def check(self) -> None:
         """Raises GraftError: a folder is not there. A mistyped name must not look like a place without anything."""

@@ -111,6 +111,14 @@ class RunView:
         known = {name: run for name in ids[-PLOTTED:] if (run := found[name]) is not None}
         return Listing(rows, shown[0] if len(ids) > len(shown) else None, _plots(pipeline, known))
 
+    def ids(self, pipeline: str) -> set[str]:
+        """Of a pipeline's runs; none where nothing can be read."""
+        try:
+            folder = self.runs.pipelines().get(pipeline)
+            return set(self.runs.of(folder)) if folder is not None else set()
+        except GraftError:
+            return set()
+
     def detail(self, pipeline: str, run_id: str) -> Detail | None:
         """One run; None: there is no such one."""
         folder = self.runs.pipelines().get(pipeline)

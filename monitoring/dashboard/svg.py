@@ -38,6 +38,7 @@ class Point:
 
 def plot(points: Sequence[Point], title: str, limit: float | None = None) -> Markup:
     """Values over time, joined, with a dashed line at `limit`; `title` is for those who do not see it."""
+    points = sorted(points, key=lambda p: p.x)
     heights = [y for p in points for y in (p.y, p.low, p.high) if y is not None]
     ticks = _ticks(min([*heights, *_given(limit)]), max([*heights, *_given(limit)]))
     low, high = ticks[0], ticks[-1]
