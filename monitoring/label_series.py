@@ -39,22 +39,26 @@ class Labels:
 
     def lines(self) -> list[str]:
         """All series in the text format; of a log without labels none. Raises GraftError: it cannot be read."""
-        if not self._path.parent.is_dir():
-            raise GraftError(f"{self._path.parent}: no such folder; it must be the folder of a request log")
-        counted: dict[str, dict[str, int]] = {}
-        if self._path.exists():
-            try:
-                place = f"file:{urllib.parse.quote(str(self._path.absolute()))}?mode=ro"
-                database = sqlite3.connect(place, uri=True, timeout=5)
-                try:
-                    counted = {name: dict(database.execute(query).fetchall()) for name, (_, query) in _QUERIES.items()}
-                finally:
-                    database.close()
-            except sqlite3.Error as error:
-                raise GraftError(f"{self._path}: {error}") from error
+        counted = self.counted()
         models = sorted({model for of_model in counted.values() for model in of_model})
         lines = []
         for name, (text, _) in _QUERIES.items():
             lines += head(name, "gauge", text)
             lines += [line(name, [("model", model)], counted[name].get(model, 0)) for model in models]
         return lines
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        """Counts by series and model; of a log without labels none. Raises GraftError: it cannot be read."""
+        if not self._path.parent.is_dir():
+            raise GraftError(f"{self._path.parent}: no such folder; it must be the folder of a request log")
+        if not self._path.exists():
+            return {}
+        try:
+            place = f"file:{urllib.parse.quote(str(self._path.absolute()))}?mode=ro"
+            database = sqlite3.connect(place, uri=True, timeout=5)
+            try:
+                return {name: dict(database.execute(query).fetchall()) for name, (_, query) in _QUERIES.items()}
+            finally:
+                database.close()
+        except sqlite3.Error as error:
+            raise GraftError(f"{self._path}: {error}") from error

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from graft.models.errors import GraftError
 from graft.models.text import printable
-from graft.monitoring.dashboard import links
+from graft.monitoring.dashboard import links, log_view
 from graft.monitoring.dashboard.drift_view import DriftView
 from graft.monitoring.dashboard.places import Places
 from graft.monitoring.dashboard.run_view import RunView
@@ -96,6 +96,7 @@ class Pages:
     def _overview(self) -> dict[str, Any]:
         shown: dict[str, Any] = {"places": self._places, "stores": self._stores.stores(), "runs_fault": ""}
         shown["watched"] = self._drift.watched()
+        shown["log"] = None if self._places.log is None else log_view.look(self._places.log)
         try:
             shown["pipelines"] = self._runs.pipelines()
         except GraftError as error:
@@ -116,7 +117,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(time=_time, iso=_iso, took=_took, general=_general)
+    environment.filters.update(time=_time, iso=_iso, took=_took, general=_general, size=_size)
     environment.globals["links"] = {
         name: getattr(links, name) for name in ("pipeline", "run", "model", "drift")
     } | {"style": links.STYLE}  # fmt: skip
@@ -155,3 +156,7 @@ def _took(seconds: float | None) -> str:
 
 def _general(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"

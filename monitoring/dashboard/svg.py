@@ -11,7 +11,7 @@ from graft.models.text import printable
 
 _WIDTH, _HEIGHT = 340, 168
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 10, 28
-_DAY_S = 86400
+_DAY_S, _CROWD = 86400, 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +75,7 @@ def plot(points: Sequence[Point], title: str, limit: float | None = None) -> Mar
         )
     line = " ".join(f"{across(p.x):.1f},{down(p.y):.1f}" for p in points)
     parts.append(Markup('<polyline class="line" points="{}"/>').format(line))
+    radius = 3 if len(points) <= _CROWD else 2
     for p in points:
         if p.low is not None and p.high is not None:
             parts.append(
@@ -83,7 +84,7 @@ def plot(points: Sequence[Point], title: str, limit: float | None = None) -> Mar
                 )
             )
         dot = Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>').format(
-            "dot marked" if p.marked else "dot", across(p.x), down(p.y), 4 if p.marked else 3, printable(p.text)
+            "dot marked" if p.marked else "dot", across(p.x), down(p.y), radius + p.marked, printable(p.text)
         )
         parts.append(Markup('<a href="{}">{}</a>').format(p.href, dot) if p.href else dot)
     return Markup("").join([*parts, Markup("</svg>")])
