@@ -151,11 +151,14 @@ def _lineage(
         metadata = Metadata(root, read_only=True)
         work = metadata.work(run_id)
         made = metadata.links(work)
+        described = describe_run(work)
+        rows = lineage_rows(described)
     except errors.StatusError as error:
         raise GraftError(f"{root}: the metadata store cannot be read: {' '.join(str(error).split())}") from None
-    described = describe_run(work)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # what stages wrote is not as they write it
+        raise GraftError(f"{root}: the metadata of {run_id} is damaged: {type(error).__name__}: {error}") from error
     facts: list[tuple[str, list[str]]] = []
-    for title, line in lineage_rows(described):
+    for title, line in rows:
         if title or not facts:
             facts.append((title, [line]))
         else:

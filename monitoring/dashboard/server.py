@@ -79,6 +79,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = _STALL_S
     server: Server
     server_version, sys_version = "graft", ""
+    default_request_version = "HTTP/1.0"  # what is no request gets a status, too
 
     def do_GET(self) -> None:
         self._give(self._page())

@@ -52,11 +52,13 @@ def _write_lineage(pipeline: pathlib.Path, folder: pathlib.Path) -> None:
     rejected = folder / "rejected"
     rejected.mkdir()
     counts = {split: {ATTACK: 3} for split in ("train", "eval", "test")}
-    (rejected / "summary.json").write_text(json.dumps({"counts": counts, "examples": {}, "rejected": 0}))
+    (rejected / "summary.json").write_text(json.dumps({"used": counts, "rejected_count": 0}))
     writer = MetadataWriter(pipeline, "flowers")
     examples = writer.artifact("Examples", f"/artifacts/{ATTACK}")
-    writer.execution(FIRST, "ingest", {"examples": examples})
-    writer.execution(SECOND, "ingest", {"examples": examples}, state="CACHED")
+    made = {"examples": examples, "rejected": writer.artifact("Rejected", str(rejected))}
+    data = {"source": "image_folder", "path": ATTACK}
+    writer.execution(FIRST, "ingest", made, data=data, fingerprint="f" * 64, code="c" * 64)
+    writer.execution(SECOND, "ingest", made, state="CACHED", data=data, fingerprint="f" * 64, code="c" * 64)
     for run in (FIRST, SECOND):
         model = writer.artifact("Model", f"/artifacts/model/{run}")
         writer.execution(run, "train", {"model": model}, {"examples": examples})

@@ -10,10 +10,12 @@ import sys
 import pytest
 from dashboard_places import ATTACK, FIRST, HOSTILE, LAST, SECOND, make_places, write_windows
 from markupsafe import escape
+from metadata_writer import MetadataWriter
 from run_folders import write_run
 
 from graft.monitoring.dashboard import drift_view, run_view, store_view
 from graft.monitoring.dashboard.pages import Pages
+from graft.monitoring.dashboard.places import Places
 from graft.serving.store import open_store
 
 ADDRESSES = (
@@ -28,8 +30,14 @@ def places(tmp_path):
 
 
 @pytest.fixture
-def pages(places):
+def own(places):
+    """Of places that the test changes."""
     return Pages(places)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    return Pages(make_places(tmp_path_factory.mktemp("places")))
 
 
 def text(pages: Pages, address: str, status: int = 200) -> str:
@@ -54,6 +62,7 @@ def test_a_run_tells_its_stages_gates_and_lineage(pages):
         assert part in shown
     assert f'<a href="/runs/flowers/{FIRST}">{FIRST}</a>' in shown  # it did the work of the cached stage
     rails = re.findall(r"<path [^>]*><title>([^<]*)</title>", shown)
+    assert f"classes: {escape(ATTACK)}" in shown
     assert rails == ["examples of ingest to train, push", "model of train to push"]
 
 
@@ -63,15 +72,15 @@ def test_metrics_are_drawn_over_time_and_lead_to_their_runs(pages):
     assert f'<a href="/runs/flowers/{FIRST}"><circle' in shown and f"{SECOND}: 0.4" in shown
 
 
-def test_versions_have_a_command_that_serves_them(places, pages, capsys):
+def test_versions_have_a_command_that_serves_them(places, own, capsys):
     from graft.pipeline.cli import main
 
     store = open_store(places.stores[0])
     assert store.current("flowers").version == 2
-    [command] = re.findall(r"<code class=\"copy\">(graft models rollback flowers 1 [^<]*)</code>", _model(pages))
+    [command] = re.findall(r"<code class=\"copy\">(graft models rollback flowers 1 [^<]*)</code>", _model(own))
     assert main(command.split()[1:]) == 0
     assert store.current("flowers").version == 1
-    assert "graft models unpin flowers" in _model(pages)
+    assert "graft models unpin flowers" in _model(own)
     with pytest.raises(SystemExit):
         main([*command.split()[1:-2], "--no-store"])
 
@@ -103,7 +112,8 @@ def test_nothing_from_outside_becomes_markup(pages):
         "/runs", "/runs/", "/nowhere", "/runs/../flowers", "/runs/..", "/runs/flowers/..", "/runs/flowers/../..",
         "/runs/%2e%2e/flowers", "/runs/..%2f..%2fetc/passwd", "/runs/flowers/..%2f..%2fflowers", "//runs/flowers",
         "/runs/flowers/%00", "/runs/flowers?before=x", "/models/1/flowers", "/models/-1/flowers", "/models/0/..",
-        "/models/0/STORE", "/models/0/flowers?before=9", "/models/\u00b2/flowers", "/drift/..", "/drift/flowers?before=-1",
+        "/models/0/STORE", "/models/0/flowers?before=9", "/models/\u00b2/flowers", "/drift/..",
+        "/drift/flowers?before=-1",
         "/drift/flowers?before=1.5", "/templates/dashboard.css", "/style.css/", "/%ff", "/?a=1&b=2&c=3&d=4&e=5",
     ],
 )  # fmt: skip
@@ -113,44 +123,53 @@ def test_what_was_not_listed_is_not_found(pages, address):
 
 def digest(folder: pathlib.Path) -> dict[str, str]:
     return {
-        str(path): f"{path.stat().st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ''}"
+        str(
+            path
+        ): f"{path.stat().st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ''}"
         for path in sorted(folder.rglob("*"))
     }
 
 
-def test_looking_changes_nothing(tmp_path, pages):
+def test_looking_changes_nothing(tmp_path, own):
     before = digest(tmp_path)
     for address in ADDRESSES:
-        text(pages, address)
+        text(own, address)
     assert digest(tmp_path) == before
     (tmp_path / "export1" / "saved_model.pb").write_bytes(b"other")
     assert digest(tmp_path) != before
 
 
-def test_what_is_damaged_is_told_and_hides_nothing_else(places, pages):
+def test_what_is_damaged_is_told_and_hides_nothing_else(places, own):
     store = pathlib.Path(places.stores[0])
     (store / "flowers" / "CURRENT").write_text("{")
     (store / "flowers" / "2" / "graft_manifest.json").write_text("{")
     (places.root / "flowers" / "metadata.sqlite").write_bytes(b"no database" * 100)
     (places.root / "flowers" / "drift" / "windows.jsonl").open("a").write("{}\n")
     (places.log / "labels.sqlite").write_bytes(b"no database" * 100)
-    first = text(pages, "/")
+    first = text(own, "/")
     for part in ("pointer damaged", "manifest damaged", "1 damaged", "labels.sqlite: ", "must be a window as"):
         assert part in first
-    model = text(pages, "/models/0/flowers")
+    model = text(own, "/models/0/flowers")
     assert "manifest damaged" in model and "rollback flowers 1 " in model and "rollback flowers 2 " not in model
-    run = text(pages, f"/runs/flowers/{FIRST}")
+    run = text(own, f"/runs/flowers/{FIRST}")
     assert "Cannot be read" in run and "metadata" in run and "60.0" in run
-    assert "run.json: damaged" in text(pages, f"/runs/flowers/{LAST}")
-    drift = text(pages, "/drift/flowers")
+    assert "run.json: damaged" in text(own, f"/runs/flowers/{LAST}")
+    drift = text(own, "/drift/flowers")
     assert "must be a window as" in drift and 'class="dot marked"' in drift
 
 
-def test_a_place_that_went_away_fails_alone(places, pages):
+def test_metadata_of_something_else_leave_the_rest_of_a_run(tmp_path):
+    write_run(tmp_path, "flowers", FIRST)
+    MetadataWriter(tmp_path / "flowers").execution(FIRST, "ingest", {})
+    shown = text(Pages(Places(tmp_path)), f"/runs/flowers/{FIRST}")
+    assert "is damaged: KeyError" in shown and "60.0" in shown
+
+
+def test_a_place_that_went_away_fails_alone(places, own):
     places.root.rename(places.root.with_name("moved"))
-    first = text(pages, "/")
+    first = text(own, "/")
     assert "Cannot be read" in first and "1 file" not in first and "labels" in first
-    assert "No such file or directory" in text(pages, "/runs/flowers", 500)
+    assert "No such file or directory" in text(own, "/runs/flowers", 500)
 
 
 def test_lists_are_bounded_and_older_ones_one_link_away(tmp_path, monkeypatch):
@@ -175,7 +194,7 @@ def test_lists_are_bounded_and_older_ones_one_link_away(tmp_path, monkeypatch):
 def test_a_run_under_way_and_one_of_a_killed_process(tmp_path):
     write_run(tmp_path, "flowers", FIRST)
     (tmp_path / "flowers" / "runs" / SECOND).mkdir()
-    pages = Pages(type(make_places(tmp_path / "other"))(tmp_path))
+    pages = Pages(Places(tmp_path))
     assert "unfinished" in text(pages, "/runs/flowers")
     shown = text(pages, f"/runs/flowers/{SECOND}")
     assert "This run has written no result" in shown and "no metadata store" in shown
@@ -183,8 +202,6 @@ def test_a_run_under_way_and_one_of_a_killed_process(tmp_path):
 
 
 def test_names_that_are_not_utf8_have_an_address(tmp_path):
-    from graft.monitoring.dashboard.places import Places
-
     (tmp_path / "caf\udce9" / "runs").mkdir(parents=True)
     pages = Pages(Places(tmp_path))
     [address] = re.findall(r'href="(/runs/[^"]*)"', text(pages, "/"))
