@@ -76,6 +76,8 @@ class Metadata:
         try:
             self._store = metadata_store.MetadataStore(config)
         except RuntimeError as error:
+            if read_only and self.path.with_name(f"{FILE_NAME}-journal").exists():
+                raise GraftError(f"{self.path}: half-written by a run that died; `graft runs` mends it") from None
             raise GraftError(f"{self.path}: not a metadata store: {' '.join(str(error).split())}") from None
 
     def runs(self) -> list[str]:

@@ -57,15 +57,15 @@ class Pages:
         Args:
             target: path and query as they came.
         """
-        split = urllib.parse.urlsplit(target)
-        if split.path == links.STYLE:
-            return Page(http.HTTPStatus.OK, _CSS, self._style)
         try:
+            split = urllib.parse.urlsplit(target)
+            if split.path == links.STYLE:
+                return Page(http.HTTPStatus.OK, _CSS, self._style)
             query = dict(urllib.parse.parse_qsl(split.query, errors="surrogateescape", max_num_fields=4))
             found = self._found(links.steps(split.path), query.get("before"))
         except GraftError as error:
             return self._shown(http.HTTPStatus.INTERNAL_SERVER_ERROR, "fault", {"fault": str(error)})
-        except ValueError:  # of a query with too many fields
+        except ValueError:  # of an address that is none, or a query with too many fields
             found = None
         if found is None:
             return self._shown(http.HTTPStatus.NOT_FOUND, "fault", {"fault": "There is no such page."})

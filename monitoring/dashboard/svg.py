@@ -12,6 +12,7 @@ from graft.models.text import printable
 _WIDTH, _HEIGHT = 340, 168
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 10, 28
 _DAY_S, _CROWD = 86400, 50
+_MOST, _LATEST = 1e150, 2**37  # the latter within the years that `datetime` knows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +38,13 @@ class Point:
 
 
 def plot(points: Sequence[Point], title: str, limit: float | None = None) -> Markup:
-    """Values over time, joined, with a dashed line at `limit`; `title` is for those who do not see it."""
-    points = sorted(points, key=lambda p: p.x)
+    """Values over time, joined, with a dashed line at `limit`; `title` is for those who do not see it.
+
+    What is no number, or beyond what can be drawn, is left out; nothing is drawn where nothing is left.
+    """
+    points = sorted((p for p in points if _can_be_drawn(p)), key=lambda p: p.x)
+    if not points:
+        return Markup("")
     heights = [y for p in points for y in (p.y, p.low, p.high) if y is not None]
     ticks = _ticks(min([*heights, *_given(limit)]), max([*heights, *_given(limit)]))
     low, high = ticks[0], ticks[-1]
@@ -116,3 +122,8 @@ def _day(seconds: float) -> str:
 
 def _time(seconds: float, form: str) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime(form)
+
+
+def _can_be_drawn(point: Point) -> bool:
+    heights = (point.y, *_given(point.low), *_given(point.high))
+    return all(abs(y) <= _MOST for y in heights) and 0 <= point.x <= _LATEST

@@ -24,7 +24,7 @@ _SIDE = 224
 _VERBS = ("init", "run", "predict", "models", "runs", "lineage", "kubeflow", "backbone", "label", "metrics")
 
 
-_LONG = [["graft", "demo"], ["graft", "rank"], ["graft", "curve"], ["graft", "monitor"]]
+_LONG = [["graft", "demo"], ["graft", "rank"], ["graft", "curve"], ["graft", "monitor"], ["graft", "dashboard"]]
 
 
 class Kind(enum.Enum):

@@ -114,7 +114,7 @@ def test_nothing_from_outside_becomes_markup(pages):
         "/runs/flowers/%00", "/runs/flowers?before=x", "/models/1/flowers", "/models/-1/flowers", "/models/0/..",
         "/models/0/STORE", "/models/0/flowers?before=9", "/models/\u00b2/flowers", "/drift/..",
         "/drift/flowers?before=-1",
-        "/drift/flowers?before=1.5", "/templates/dashboard.css", "/style.css/", "/%ff", "/?a=1&b=2&c=3&d=4&e=5",
+        "/drift/flowers?before=1.5", "/templates/dashboard.css", "/style.css/", "/%ff", "//[", "/?a=1&b=2&c=3&d=4&e=5",
     ],
 )  # fmt: skip
 def test_what_was_not_listed_is_not_found(pages, address):

@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -51,6 +53,30 @@ def test_executions_tell_stage_state_and_outputs(root):
     assert ingest.outputs["examples"].properties["split_names"] == ["train", "test"]
     assert ingest.started.utcoffset() == datetime.timedelta(0)
     assert datetime.timedelta(0) <= before - ingest.started < datetime.timedelta(minutes=5)
+
+
+def test_links_say_who_took_what_another_made(root):
+    metadata = Metadata(root)
+    ingest, train, push = metadata.work("run-2")
+    assert metadata.links([ingest, train, push]) == [(ingest.id, "examples", train.id), (train.id, "model", push.id)]
+    assert metadata.links([ingest, push]) == [] == metadata.links([])
+
+
+def test_a_reader_may_leave_a_half_written_store_as_it_is(root, tmp_path_factory):
+    killed = tmp_path_factory.mktemp("killed")
+    writer = sqlite3.connect(root / FILE_NAME, isolation_level=None)
+    writer.execute("PRAGMA cache_size = 1")  # so that it writes before it commits
+    writer.execute("BEGIN")
+    writer.execute("UPDATE ExecutionProperty SET string_value = hex(randomblob(9000))")
+    for name in (FILE_NAME, f"{FILE_NAME}-journal"):
+        shutil.copy(root / name, killed)
+    writer.execute("ROLLBACK")
+    writer.close()
+    before = {path.name: path.read_bytes() for path in killed.iterdir()}
+    with pytest.raises(GraftError, match="half-written by a run that died; `graft runs` mends it"):
+        Metadata(killed, read_only=True)
+    assert {path.name: path.read_bytes() for path in killed.iterdir()} == before
+    assert Metadata(killed).runs() == ["run-1", "run-2"] == Metadata(killed, read_only=True).runs()
 
 
 def test_time_is_utc_whatever_the_zone_of_the_machine(root):
