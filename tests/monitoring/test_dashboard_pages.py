@@ -12,6 +12,7 @@ from dashboard_places import ATTACK, FIRST, HOSTILE, LAST, SECOND, make_places, 
 from markupsafe import escape
 from metadata_writer import MetadataWriter
 from run_folders import write_run
+from workshop import STAGES
 
 from graft.monitoring.dashboard import drift_view, run_view, store_view
 from graft.monitoring.dashboard.pages import Pages
@@ -219,3 +220,13 @@ def test_pages_load_no_heavy_package(places):
     )
     run = [sys.executable, "-c", code, str(places.root), places.stores[0]]
     assert json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout) == []
+
+
+@pytest.mark.slow
+def test_a_real_run_and_what_it_pushed(workshop, first_run):
+    pages = Pages(Places(workshop.folder / "runs", (str(workshop.store),)))
+    run = first_run.value["run_id"]
+    shown = text(pages, f"/runs/shapes/{run}")
+    assert re.findall(r'<text class="stage"[^>]*>([^<]*)</text>', shown) == list(STAGES)
+    assert "classes: brick, grass, sea" in shown and "Cannot be read" not in shown
+    assert f'<a href="/runs/shapes/{run}">{run}</a>' in text(pages, "/models/0/shapes")
