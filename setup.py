@@ -20,7 +20,7 @@ setup(
         "graft",
         *(f"graft.{name}" for name in find_packages(include=[*PACKAGES, *(f"{p}.*" for p in PACKAGES)])),
     ],
-    package_data={"graft.pipeline": ["templates/*"]},
+    package_data={"graft.pipeline": ["templates/*"], "graft.monitoring.report": ["templates/*"]},
     install_requires=[
         "tensorflow>=2.16.2,<2.22",
         "keras>=3.15,<3.16",
