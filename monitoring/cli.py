@@ -50,7 +50,11 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
     monitor.add_argument("--version", type=int, help="tell of the windows of this version only")
     monitor.add_argument("--textfile", type=pathlib.Path, metavar="PATH", help="write series for Prometheus there")
     monitor.add_argument(
-        "-o", "--output", type=pathlib.Path, metavar="PATH", help="of report (default: drift_report.html beside results)"
+        "-o",
+        "--output",
+        type=pathlib.Path,
+        metavar="PATH",
+        help="of report (default: drift_report.html beside results)",
     )
 
 
@@ -58,7 +62,9 @@ def _monitor(args: argparse.Namespace) -> int:
     unused = ("every", "version", "textfile") if args.report else ("output",)
     for name in unused:
         if getattr(args, name) is not None:
-            takes = "a pass, not a report; see `graft monitor CONFIG`" if args.report else "`graft monitor report CONFIG`"
+            takes = (
+                "a pass, not a report; see `graft monitor CONFIG`" if args.report else "`graft monitor report CONFIG`"
+            )
             raise GraftError(f"--{name} {getattr(args, name)}: allowed with {takes}")
     if args.report:
         from graft.monitoring.report import command as report_command

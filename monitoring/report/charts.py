@@ -11,6 +11,7 @@ from graft.monitoring.report.words import share
 
 WIDTH = 360
 _LABEL, _FIGURES, _ROW = 116, 84, 26
+_NAMES = 92
 _LETTERS = 18
 _MOST_VALUES = 10
 _MOST_CELLS = 60
@@ -66,7 +67,8 @@ def histograms(found: Findings, most: int = 6) -> list[Histogram]:
         signal, before = _reference(found, test.signal)
         now = window.counts.get(test.signal, ()) if window else ()
         bars = None
-        if signal is not None and len(before) == len(now) == signal.size and sum(before) and sum(now):
+        fits = signal is not None and len(before) == len(now) == signal.size
+        if signal is not None and fits and min(sum(before), sum(now)) > 0:
             bars = compared(signal, before, now)
         shown.append(Histogram(test, getattr(signal, "unit", ""), bars))
     return shown
@@ -84,7 +86,8 @@ def _reference(found: Findings, name: str) -> tuple[Signal | None, Sequence[int]
 def compared(signal: Signal, before: Sequence[int], now: Sequence[int]) -> Bars:
     """The bins of a signal; of many values of a category those that changed most, the others as one."""
     rows = [(name, b / sum(before), n / sum(now)) for name, b, n in zip(signal.labels, before, now, strict=True)]
-    rows = [row for place, row in enumerate(rows) if row[1] or row[2] or place < len(rows) - _extra(signal)]
+    held = [place for place, row in enumerate(rows) if row[1] or row[2]]
+    rows = rows[held[0] : held[-1] + 1] if isinstance(signal, Numbers) else [rows[place] for place in held]
     rest = ""
     if isinstance(signal, Categories) and len(rows) > _MOST_VALUES + 1:
         kept = sorted(rows, key=lambda row: (-abs(row[2] - row[1]), row[0]))[:_MOST_VALUES]
@@ -111,11 +114,6 @@ def compared(signal: Signal, before: Sequence[int], now: Sequence[int]) -> Bars:
         f"{share(most[2])}."
     )
     return Bars(bars, _ROW * len(bars), alt, rest)
-
-
-def _extra(signal: Signal) -> int:
-    """Bins at the end that are no values, and are not shown where they are empty: missing, and other."""
-    return 1 if isinstance(signal, Numbers) else 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +144,7 @@ class Timeline:
     end: float
     left_out: int
     alt: str
+    left: int = _NAMES
     width: int = WIDTH
 
 
@@ -157,7 +156,7 @@ def timeline(found: Findings) -> Timeline | None:
     windows = found.windows[-_MOST_CELLS:]
     if not windows:
         return None
-    size = min(18.0, WIDTH / len(windows))
+    size = min(18.0, (WIDTH - _NAMES) / len(windows))
     lanes = []
     for name, group in _LANES:
         cells = []
@@ -166,13 +165,15 @@ def timeline(found: Findings) -> Timeline | None:
             if tests:
                 alarms = [test.signal for test in tests if test.alarm]
                 words = f"window {window.number} of version {window.version}: {', '.join(alarms) or 'no alarm'}"
-                cells.append(Cell(round(place * size, 1), "alarm" if alarms else "calm", words))
+                cells.append(Cell(round(_NAMES + place * size, 1), "alarm" if alarms else "calm", words))
         lanes.append((name, cells))
-    marks = [
-        (round(place * size, 1), f"v{window.version}")
-        for place, window in enumerate(windows)
-        if not place or windows[place - 1].version != window.version
-    ]
+    marks: list[tuple[float, str]] = []
+    free = 0.0
+    for place, window in enumerate(windows):
+        if not place or windows[place - 1].version != window.version:
+            x = round(_NAMES + place * size, 1)
+            marks.append((x, f"v{window.version}" if x >= free else ""))
+            free = x + 8 + 6 * len(marks[-1][1]) if marks[-1][1] else free
     drifted = sum(window.drifted for window in windows)
     return Timeline(
         lanes=lanes,

@@ -16,12 +16,13 @@ from graft.pipeline import config as configs
 from graft.pipeline.output import answer
 
 DEFAULT = "drift_report.html"
+_now = time.time
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status, 0 whatever the page says."""
     place, options = asked(args)
-    found = find(place, options, time.time())
+    found = find(place, options, _now())
     state = verdict(found)
     text = page.render(found, state, examples(found, configs.load(args.config).run_root))
     path: pathlib.Path = args.output or place.folder / DEFAULT

@@ -1,9 +1,11 @@
 """Example inputs before and now: some of the reference's run, some that the log keeps of the last window."""
 
 import dataclasses
+import datetime
 import hashlib
 import heapq
 import itertools
+import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from graft.models.errors import GraftError, one_line
@@ -12,12 +14,15 @@ from graft.monitoring.drift.results import Window
 from graft.monitoring.drift.rows import contents_of
 from graft.monitoring.drift.watched import Watched
 from graft.monitoring.report.findings import Findings
+from graft.monitoring.request_log import log_file
 from graft.monitoring.request_log.reader import Reading, files, read_file
-from graft.monitoring.request_log.record import ForeignRecord
+from graft.monitoring.request_log.record import ForeignRecord, Record
 
 EACH = 8
-_MOST_RECORDS = 4000
+_MOST_RECORDS = 20_000
 _MOST_FILES = 16
+_BEHIND_S = 3600.0
+"""A file is begun when its first request is written, which is after its time."""
 _MOST_READ = 1000
 _REFERENCE_STAGE, _EXAMPLES = "ingest", "examples"
 
@@ -41,7 +46,7 @@ class Shown:
     faults: list[str] = dataclasses.field(default_factory=list)
 
 
-def examples(found: Findings, root) -> Shown:
+def examples(found: Findings, root: pathlib.Path) -> Shown:
     """Chooses by the hash of an id or a content, so that the same ones are shown each time.
 
     Args:
@@ -81,25 +86,25 @@ def preview(input: Input, content: bytes) -> Mapping[str, str]:
 
 
 def _now(found: Findings, watched: Watched, window: Window, reading: Reading) -> list[bytes]:
-    """Of the newest files of the log that have requests of the window."""
-    newest = reversed(files(found.place.log, reading))
-    chosen: Iterable[tuple[bytes, bytes]] = ()
-    left, of_window = _MOST_RECORDS, itertools.count()
-    for path in itertools.islice(newest, _MOST_FILES):
-        mine = _of_window(path, found, watched, window, reading, of_window)
-        chosen = heapq.nsmallest(EACH, itertools.chain(chosen, mine), key=lambda one: one[0])
-        left -= reading.records
-        if next(of_window) >= _MOST_RECORDS or left <= 0:
-            break
-    return [content for _, content in chosen]
+    """Of the newest files of the log that may have requests of the window."""
+    end = datetime.datetime.fromtimestamp(window.end + _BEHIND_S, datetime.UTC)
+    begun = [path for path in files(found.place.log, reading) if log_file.begun(path) <= end]
+    newest = itertools.islice(reversed(begun), _MOST_FILES)
+    records = itertools.islice(
+        itertools.chain.from_iterable(read_file(path, reading) for path in newest), _MOST_RECORDS
+    )
+    contents = _of_window(records, found.place.model, watched, window)
+    return [content for _, content in heapq.nsmallest(EACH, contents, key=lambda one: one[0])]
 
 
-def _of_window(path, found, watched, window, reading, counted) -> Iterator[tuple[bytes, bytes]]:
-    for record in itertools.islice(read_file(path, reading), _MOST_RECORDS):
-        ours = record.model == found.place.model and record.version == watched.version
+def _of_window(
+    records: Iterable[Record], model: str, watched: Watched, window: Window
+) -> Iterator[tuple[bytes, bytes]]:
+    """Hash and content of each example of the window."""
+    for record in records:
+        ours = record.model == model and record.version == watched.version
         if not ours or not window.begin <= record.time <= window.end:
             continue
-        next(counted)
         try:
             contents = contents_of(record, watched) or ()
         except ForeignRecord:
@@ -108,7 +113,7 @@ def _of_window(path, found, watched, window, reading, counted) -> Iterator[tuple
             yield hashlib.sha256(f"{record.request_id} {row}".encode()).digest(), content
 
 
-def _before(watched: Watched, root) -> list[bytes]:
+def _before(watched: Watched, root: pathlib.Path) -> list[bytes]:
     """Raises GraftError: the metadata store does not know the version's run, or its examples are gone."""
     from graft.models.examples import DIGEST, INPUT, read_examples, split_files
     from graft.pipeline.metadata import Metadata

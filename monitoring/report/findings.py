@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from graft.models.errors import GraftError
 from graft.monitoring.drift import results, state
 from graft.monitoring.drift.options import DriftOptions
-from graft.monitoring.drift.watched import References, Watched
 from graft.monitoring.drift.results import Test, Window
+from graft.monitoring.drift.watched import References, Watched
 
 if TYPE_CHECKING:
     from graft.monitoring.drift.monitor import Place

@@ -52,7 +52,7 @@ def _last_known(found: Findings, requests: Window, labels: Window | None) -> Ver
     if labels is not None and labels.drifted:
         state = "quality"
         begins.append(since(found, "quality"))
-        parts.append(f"quality fell{_quality(found, labels.quality)}, since {moment(begins[-1])}")
+        parts.append(f"quality fell{_quality(found, labels.quality)} since {moment(begins[-1])}")
     moved = _alarms(requests, "input", "prediction")
     if moved:
         state = "drift" if state == "well" else state
@@ -71,7 +71,9 @@ def _last_known(found: Findings, requests: Window, labels: Window | None) -> Ver
         why = ", ".join(f"{rows:,} without {name}" for name, rows in requests.unmeasured.items())
         return Verdict("unknown", f"Cannot tell: no signal could be compared{f' ({why})' if why else ''}.")
     of = f"the last {count(requests.rows, 'example')}, until {moment(requests.end)}, are as the reference's"
-    known = f"; labels show no fall{_quality(found, labels.quality)}" if labels else "; no labels came to check quality by"
+    known = (
+        f"; labels show no fall{_quality(found, labels.quality)}" if labels else "; no labels came to check quality by"
+    )
     return Verdict("well", f"All well: {of}{known}.")
 
 

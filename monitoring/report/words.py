@@ -24,18 +24,18 @@ def share(value: float) -> str:
     """Per cent; a trace is no nothing."""
     if 0 < value < 0.001:
         return "< 0.1 %"
-    return f"{100 * value:.0f} %" if value >= 0.0995 or value == 0 else f"{100 * value:.1f} %"
+    return f"{100 * value:.{0 if value >= 0.0995 else 1}f}".removesuffix(".0") + " %"
 
 
 def luck(p_value: float) -> str:
-    """How often luck alone brings as much."""
+    """How often luck alone brings as much in a window."""
     if p_value >= 0.2:
-        return "as luck has it"
+        return "often"
     if p_value < 1e-9:
-        return "never in a billion windows"
+        return "under once in a billion"
     count = 1 / p_value
     digits = 10 ** max(0, math.floor(math.log10(count)) - 1)
-    return f"once in {math.floor(count / digits) * digits:,.0f} windows"
+    return f"once in {math.floor(count / digits) * digits:,.0f}"
 
 
 def named(names: list[str], most: int = 3) -> str:
