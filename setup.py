@@ -20,7 +20,11 @@ setup(
         "graft",
         *(f"graft.{name}" for name in find_packages(include=[*PACKAGES, *(f"{p}.*" for p in PACKAGES)])),
     ],
-    package_data={"graft.pipeline": ["templates/*"], "graft.monitoring.report": ["templates/*"]},
+    package_data={
+        "graft.pipeline": ["templates/*"],
+        "graft.monitoring": ["rules/*.yaml", "dashboards/*.json", "examples/*.yaml"],
+        "graft.monitoring.report": ["templates/*"],
+    },
     install_requires=[
         "tensorflow>=2.16.2,<2.22",
         "keras>=3.15,<3.16",
@@ -52,6 +56,7 @@ setup(
         "uvicorn",
     ],
     extras_require={
+        "traces": ["opentelemetry-sdk", "opentelemetry-exporter-otlp-json-http"],  # for `graft serve --traces`
         "gpu": ["tensorflow[and-cuda]"],  # CUDA's libraries, for the image with GPU=1
         "dev": [
             "flask",

@@ -1,11 +1,12 @@
 """Requests a second of `graft serve` over gRPC with a request log and without.
 
-    python -m benchmarks.request_log [--model DIR] [--rounds 15] [--seconds 3] [--clients 8]
+    python -m benchmarks.request_log [--model DIR] [--rounds 15] [--seconds 3] [--clients 8] [--options="--metrics"]
 
 Both servers are processes of their own on one store and take turns, so that what else the machine does falls on
 both; each round gives one ratio. The log keeps every request with its inputs. Without --model the model is one
 multiplication: no real one leaves less time beside the log. Processor seconds of the server a request are compared too,
-which other programs disturb less. Clients send ready-made bytes, so that the server is what is measured.
+which other programs disturb less. With --options the server that is compared has these, in place of the log. Clients
+send ready-made bytes, so that the server is what is measured.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -105,7 +107,9 @@ def _load(server: _Server, request: bytes, seconds: float, clients: int) -> tupl
         return count / (time.monotonic() - start), (server.cpu_s() - cpu) / count
 
 
-def measure(model: pathlib.Path | None, rounds: int, seconds: float, batch: int, clients: int) -> dict:
+def measure(
+    model: pathlib.Path | None, rounds: int, seconds: float, batch: int, clients: int, options: list[str] | None = None
+) -> dict:
     """Figures of both servers and their ratios, each as min, median, max over the rounds."""
     from graft.monitoring.request_log.reader import Reading, read
     from graft.serving.store import open_store
@@ -116,7 +120,7 @@ def measure(model: pathlib.Path | None, rounds: int, seconds: float, batch: int,
         log = folder / "log"
         with (
             _serving(folder / "store") as without,
-            _serving(folder / "store", "--request-log", str(log)) as logging,
+            _serving(folder / "store", *(["--request-log", str(log)] if options is None else options)) as logging,
         ):
             request = _request(without, batch)
             found: dict[str, list[tuple[float, float]]] = {"without": [], "with": []}
@@ -125,7 +129,7 @@ def measure(model: pathlib.Path | None, rounds: int, seconds: float, batch: int,
                 for name, server in turns if number % 2 else turns[::-1]:
                     found[name].append(_load(server, request, seconds, clients))
         reading = Reading()
-        logged = sum(1 for _ in read(log, reading))
+        logged = sum(1 for _ in read(log, reading)) if log.is_dir() else 0
     pairs = list(zip(found["with"], found["without"], strict=True))
     return {
         "model": "y = 2 x" if model is None else str(model),
@@ -151,13 +155,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="a round and server")
     parser.add_argument("--batch", type=int, default=1, help="rows in a request")
     parser.add_argument("--clients", type=int, default=8, help="requests under way at once")
+    parser.add_argument("--options", type=shlex.split, help="of the server that is compared, in place of --request-log")
     parser.add_argument("--json", action="store_true", help="one JSON object in place of a table")
     options = parser.parse_args(arguments)
     model = pathlib.Path(os.path.expandvars(options.model)) if options.model else None
     if model is not None and not (model / "saved_model.pb").is_file():
         print(f"{model}: no SavedModel there", file=sys.stderr)
         return 1
-    result = measure(model, options.rounds, options.seconds, options.batch, options.clients)
+    result = measure(model, options.rounds, options.seconds, options.batch, options.clients, options.options)
     if options.json:
         print(json.dumps(result))
         return 0

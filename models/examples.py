@@ -192,18 +192,28 @@ def read_examples(files: Iterable[str], features: Iterable[str], domain: str | N
             return
 
 
-def _batches(path: str) -> Iterator[list[bytes]]:
-    batch: list[bytes] = []
-    size = 0
+def read_serialized(path: str) -> Iterator[bytes]:
+    """The Examples of one file as they stand there.
+
+    Raises:
+        GraftError: the file is damaged.
+    """
     with reading(path, "ingest"):
         for record in read_records(path, _LONGEST):
             if isinstance(record, TooLong):
                 raise GraftError(f"{path}: a record of {record.length} bytes; at most {_LONGEST} are read")
-            if batch and (len(batch) == _BATCH_RECORDS or size + len(record) > _BATCH_BYTES):
-                yield batch
-                batch, size = [], 0
-            batch.append(record)
-            size += len(record)
+            yield record
+
+
+def _batches(path: str) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for record in read_serialized(path):
+        if batch and (len(batch) == _BATCH_RECORDS or size + len(record) > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += len(record)
     if batch:
         yield batch
 

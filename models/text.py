@@ -1,10 +1,14 @@
 """Text from outside (file names, class names, keys, messages of libraries) in terminals, HTML and Markdown."""
 
+import contextvars
 import logging
 import re
 import sys
 import traceback
 from typing import TextIO
+
+REQUEST_ID: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
+"""Id of the request that a thread or task of a server is at: log lines name it."""
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 
@@ -40,7 +44,9 @@ class LogFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text."""
-        clean = logging.makeLogRecord(record.__dict__ | {"msg": printable(record.getMessage()), "args": None})
+        request_id = REQUEST_ID.get()
+        message = record.getMessage() + (f" (request {request_id})" if request_id else "")
+        clean = logging.makeLogRecord(record.__dict__ | {"msg": printable(message), "args": None})
         return super().format(clean)
 
     def formatException(self, ei) -> str:

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from graft.models.errors import GraftError
+from graft.monitoring.duration import duration
 
 if TYPE_CHECKING:
+    from graft.monitoring.access_log import AccessLog
     from graft.monitoring.request_log.observer import RequestLog
+    from graft.monitoring.tracing import Traces
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
-    """Adds `--metrics` and `--request-log` to `graft serve`, and two commands; `add` is `pipeline.cli`'s own."""
+    """Adds observers to `graft serve`, and `graft metrics`, `label` and `monitor`; `add` is `pipeline.cli`'s own."""
     serve = commands.choices["serve"]
     serve.add_argument(
         "--metrics",
@@ -30,6 +33,23 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
         metavar="FOLDER|CONFIG",
         help="log requests into this folder, or as section monitoring.request_log of this .yaml file says",
     )
+    serve.add_argument(
+        "--access-log",
+        action="append",
+        dest="observe",
+        type=AccessLogPlace,
+        metavar="FILE|-",
+        help="write a line of JSON for each request into this file, or on stdout",
+    )
+    serve.add_argument(
+        "--traces",
+        action="append",
+        dest="observe",
+        type=TracesPlace,
+        metavar="URL",
+        help="send OpenTelemetry traces to this collector, http://HOST:4318",
+    )
+    _add_metrics(add)
     label = add("label", _label, "join labels that came late to logged requests, by request id")
     label.add_argument("--model", required=True, help="name of the model that answered the requests")
     source = label.add_mutually_exclusive_group(required=True)
@@ -46,7 +66,7 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
         "report", nargs="?", choices=("report",), help="judge nothing, write what was found as one HTML page"
     )
     monitor.add_argument("config", help="YAML file of the pipeline that pushed the model")
-    monitor.add_argument("--every", metavar="TIME", help="go on, with a pass every 90s, 10m, 1h or 1d")
+    monitor.add_argument("--every", type=duration, metavar="TIME", help="go on, with a pass every 90s, 10m, 1h or 1d")
     monitor.add_argument("--version", type=int, help="tell of the windows of this version only")
     monitor.add_argument("--textfile", type=pathlib.Path, metavar="PATH", help="write series for Prometheus there")
     monitor.add_argument(
@@ -59,13 +79,10 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
 
 
 def _monitor(args: argparse.Namespace) -> int:
-    unused = ("every", "version", "textfile") if args.report else ("output",)
-    for name in unused:
+    for name in ("every", "textfile") if args.report else ("output",):
         if getattr(args, name) is not None:
-            takes = (
-                "a pass, not a report; see `graft monitor CONFIG`" if args.report else "`graft monitor report CONFIG`"
-            )
-            raise GraftError(f"--{name} {getattr(args, name)}: allowed with {takes}")
+            allowed = "`graft monitor CONFIG`, which makes a pass" if args.report else "`graft monitor report CONFIG`"
+            raise GraftError(f"--{name} was given; it is allowed with {allowed}")
     if args.report:
         from graft.monitoring.report import command as report_command
 
@@ -73,6 +90,26 @@ def _monitor(args: argparse.Namespace) -> int:
     from graft.monitoring.drift import command
 
     return command.run(args)
+
+
+def _add_metrics(add: Callable) -> None:
+    metrics = add("metrics", _metrics, "series of runs, model store and labels for Prometheus")
+    metrics.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="of the runs (default: runs)")
+    metrics.add_argument("--store", metavar="STORE", help="a model store too: a folder or s3://BUCKET/PREFIX")
+    metrics.add_argument("--log", type=pathlib.Path, metavar="FOLDER", help="labels of this request log too")
+    metrics.add_argument(
+        "--expect-every", type=duration, metavar="TIME", help="a run of each pipeline is expected in 24h, 7d, ..."
+    )
+    metrics.add_argument("--every", type=duration, metavar="TIME", help="collect again each 60s, 5m, ...")
+    metrics.add_argument("--textfile", type=pathlib.Path, metavar="PATH", help="write this file (for node_exporter)")
+    metrics.add_argument("--port", type=int, help="serve /metrics on this port; 0: a free one")
+    metrics.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+
+
+def _metrics(args: argparse.Namespace) -> int:
+    from graft.monitoring import metrics_command
+
+    return metrics_command.run(args)
 
 
 def _label(args: argparse.Namespace) -> int:
@@ -108,3 +145,39 @@ class RequestLogPlace:
         if options.folder is None:
             raise GraftError(f"{self._path}: monitoring.request_log.folder is null; give the folder of the log")
         return RequestLog(options)
+
+
+class AccessLogPlace:
+    """Makes an access log when the server starts.
+
+    Args:
+        text: a file, or `-`.
+    """
+
+    def __init__(self, text: str):
+        self._place = text
+
+    def __call__(self) -> "AccessLog":
+        """Raises GraftError: it cannot be written to."""
+        from graft.monitoring.access_log import AccessLog
+
+        logging.getLogger("graft.monitoring").setLevel(logging.INFO)
+        return AccessLog(self._place)
+
+
+class TracesPlace:
+    """Makes the traces' observer when the server starts.
+
+    Args:
+        text: address of a collector.
+    """
+
+    def __init__(self, text: str):
+        self._address = text
+
+    def __call__(self) -> "Traces":
+        """Raises GraftError: the address is none, or OpenTelemetry is not installed."""
+        from graft.monitoring.tracing import Traces, exporter_to
+
+        logging.getLogger("graft.monitoring").setLevel(logging.INFO)
+        return Traces(exporter_to(self._address))

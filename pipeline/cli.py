@@ -15,6 +15,7 @@ import absl.logging
 
 from graft.models import entry_points
 from graft.models.errors import GraftError
+from graft.models.log_format import JsonFormatter
 from graft.models.text import LogFormatter, printable, say, traceback_lines
 from graft.pipeline import backbone_command, curve_command, rank_command
 from graft.pipeline.output import EXIT_FAULT, answer, show_run, table
@@ -123,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
         "--observe", action="append", default=[], metavar="NAME", help="tell this installed observer of every request"
     )
     serve.add_argument("--timeout", type=float, help="seconds a request may run (default: 30 by REST, 120 by gRPC)")
+
+    serve.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="how the server logs on stderr (default: text)"
+    )
 
     predict = add("predict", _predict, "ask a running server about files")
     predict.add_argument(
@@ -251,6 +256,8 @@ def _serve(args: argparse.Namespace) -> int:
     logging.getLogger("graft.serving").setLevel(logging.INFO)
     for handler in logging.getLogger().handlers:
         handler.removeFilter(_is_ours)  # what the transports say counts here
+        if args.log_format == "json":
+            handler.setFormatter(JsonFormatter())
 
     def ready(grpc: str, rest: str | None) -> None:
         answer(args, {"grpc": grpc, "rest": rest}, f"ready: gRPC {grpc}" + (f", REST {rest}" if rest else ""))

@@ -261,6 +261,8 @@ class Ending:
 
     def _say(self, value: dict[str, Any], folder: pathlib.Path | None, status: str, reason: str) -> None:
         value |= {"status": status, "reason": reason}
+        if "ended" in value:
+            value["ended"] = time.time()
         for stage in value.get("stages", ()):
             if stage["status"] == "running":
                 stage["status"] = status

@@ -1,6 +1,7 @@
 """How a run went: what it shows, writes to `run.json` and gives to the report."""
 
 import dataclasses
+import time
 from typing import Any
 
 from graft.models.gates import Gate
@@ -23,6 +24,7 @@ class RunResult:
         report: path of the HTML report, None where it could not be written.
         failure: the exception of a failed or interrupted run.
         exit_code: of the command, as docs/errors.md lists them.
+        started: seconds since 1970.
     """
 
     run_id: str
@@ -36,6 +38,7 @@ class RunResult:
     report: str | None = None
     failure: BaseException | None = None
     exit_code: int = 0
+    started: float = dataclasses.field(default_factory=time.time)
 
     @property
     def stage(self) -> str:
@@ -43,7 +46,7 @@ class RunResult:
         return self.stages[-1].name if self.stages else ""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types; the reason stands for the failure."""
+        """JSON types; the reason stands for the failure, and `ended` is now."""
         value = dataclasses.asdict(dataclasses.replace(self, failure=None))
         del value["failure"], value["exit_code"]
-        return value
+        return value | {"ended": time.time()}

@@ -16,6 +16,7 @@ from graft.models.inputs.guards import Guard
 from graft.serving import observers as observing
 from graft.serving import request_ids
 from graft.serving.engine import Engine
+from graft.serving.exchange import PREDICT, Exchange
 from graft.serving.observers import Observer, Served
 from graft.serving.registry import ModelRegistry, Version
 from graft.serving.status import ServingError, invalid
@@ -83,13 +84,13 @@ class DataPlane:
         self._announced = announced or {}
         self._observers = tuple(observers)
 
-    def predict(self, asked: Asked, codec: Codec[Answer], request_id: str | None = None) -> Answer:
+    def predict(self, asked: Asked, codec: Codec[Answer], exchange: Exchange | None = None) -> Answer:
         """Answers one request of a client.
 
         Args:
             asked: what of.
             codec: the request.
-            request_id: what the caller knows it by; a new one if None.
+            exchange: what is noted of it; a new one if None.
 
         Raises:
             ServingError: NOT_FOUND for a model or version that is not available; what the codec finds wrong;
@@ -97,6 +98,8 @@ class DataPlane:
         """
         if not self._observers:
             return self._answer(asked, codec, None)
+        exchange = exchange or Exchange(codec.transport, request_ids.made(), PREDICT)
+        exchange.reached = True
         course = _Course()
         began, start = time.time(), time.monotonic()
         code = grpc.StatusCode.INTERNAL  # what the transports call a fault of ours
@@ -108,8 +111,9 @@ class DataPlane:
             code = error.code
             raise
         finally:
-            seconds = time.monotonic() - start
-            self._tell(asked, codec.transport, course, code, seconds, began, request_id or request_ids.made())
+            exchange.finished = time.monotonic()
+            seconds = exchange.finished - start
+            self._tell(asked, exchange, course, code, seconds, began)
 
     def replay(self, engine: Engine, request: Run) -> dict[str, np.ndarray]:
         """Runs one request of a warm-up file, on a version that does not serve yet; observers are not told.
@@ -157,30 +161,32 @@ class DataPlane:
     def _tell(
         self,
         asked: Asked,
-        transport: str,
+        exchange: Exchange,
         course: "_Course",
         code: grpc.StatusCode,
         seconds: float,
         began: float,
-        request_id: str,
     ) -> None:
         version, request = course.version, course.request
         # What a client named may be anything, and there is no end of it: only what the server knows is told.
         known = version is not None or asked.model in self._registry.models()
         signature = request.signature if request is not None else None
+        exchange.model = asked.model if known else None
+        exchange.version = None if version is None else version.number
+        exchange.signature = signature if signature in course.signatures else None
         observing.tell(
             self._observers,
             Served(
-                model=asked.model if known else None,
-                version=None if version is None else version.number,
-                signature=signature if signature in course.signatures else None,
+                model=exchange.model,
+                version=exchange.version,
+                signature=exchange.signature,
                 inputs=request.inputs if request is not None else {},
                 outputs=course.outputs,
                 code=code,
                 seconds=seconds,
-                transport=transport,
+                transport=exchange.transport,
                 time=began,
-                request_id=request_id,
+                request_id=exchange.request_id,
             ),
         )
 

@@ -6,7 +6,7 @@ Calls that are not served yet (Classify, Regress, MultiInference, HandleReloadCo
 import functools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from graft.serving.connections import connections_allowed
 from graft.serving.handlers import Handlers
 from graft.serving.limits import ByteBudget, Limits
+from graft.serving.observers import Observer
 from graft.serving.prediction_pool import PredictionPool
 from graft.serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 from graft.serving.reception import Reception
@@ -47,14 +48,14 @@ def _answering(call: Callable) -> Callable:
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata; the contexts are those of `serving.reception`, which know the request's id."""
+    """Predict and GetModelMetadata; the contexts are those of `serving.reception`, which know the exchange."""
 
     def __init__(self, handlers: Handlers):
         self._handlers = handlers
 
     @_answering
     def Predict(self, request, context):
-        return self._handlers.predict(request, context.time_remaining(), context.request_id)
+        return self._handlers.predict(request, context.time_remaining(), context.exchange)
 
     @_answering
     def GetModelMetadata(self, request, context):
@@ -83,6 +84,7 @@ class GrpcServer:
         limits: for connections, calls and messages under way.
         budget: of bytes, shared with REST.
         timeout_s: a call that takes longer is stopped, whatever its own deadline.
+        observers: who is told of each call that has ended.
 
     Attributes:
         port: the port it listens on.
@@ -100,8 +102,9 @@ class GrpcServer:
         limits: Limits,
         budget: ByteBudget,
         timeout_s: float,
+        observers: Sequence[Observer] = (),
     ):
-        self._reception = Reception(_PREDICT, pool, limits, budget, timeout_s)
+        self._reception = Reception(_PREDICT, pool, limits, budget, timeout_s, observers)
         self._server = grpc.server(
             self._reception.threads,
             interceptors=[self._reception],

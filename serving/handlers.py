@@ -2,6 +2,7 @@
 
 from graft.serving.codecs import Messages, model_spec
 from graft.serving.data_plane import Asked, DataPlane
+from graft.serving.exchange import Exchange
 from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 from graft.serving.registry import ModelRegistry
 from graft.serving.status import invalid
@@ -22,11 +23,11 @@ class Handlers:
         self._tensor_content = tensor_content
 
     def predict(
-        self, request: predict_pb2.PredictRequest, timeout_s: float | None = None, request_id: str | None = None
+        self, request: predict_pb2.PredictRequest, timeout_s: float | None = None, exchange: Exchange | None = None
     ) -> predict_pb2.PredictResponse:
         """Runs one signature of one model. Raises ServingError."""
         codec = Messages(request, timeout_s, self._tensor_content)
-        return self.data_plane.predict(_asked(request), codec, request_id)
+        return self.data_plane.predict(_asked(request), codec, exchange)
 
     def get_model_metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest

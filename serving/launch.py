@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BINARY = "tensorflow_model_server"
 CONFIG_POLL_S = 1
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ def _run_real(command: list[str]) -> int:
         for server in servers:
             server.send_signal(number)
 
-    with _handling(forward):
+    with _handling(forward, *_ENDING):
         servers.append(subprocess.Popen(command))
         for number in came:  # while it was being started
             servers[0].send_signal(number)
@@ -182,7 +183,11 @@ def _run_embedded(
         asked.set()
         server.interrupt()
 
-    with _handling(end):
+    def reopen(*_) -> None:
+        for observer in made:
+            observer.reopen()
+
+    with _handling(end, *_ENDING), _handling(reopen, *([signal.SIGHUP] if any(one.reopens for one in made) else [])):
         if not server.start(wait_s=None):
             return 0
         if on_ready is not None:
@@ -198,9 +203,9 @@ def _run_embedded(
 
 
 @contextlib.contextmanager
-def _handling(handler: Callable) -> Iterator[None]:
-    """SIGTERM and SIGINT go to `handler` inside the `with` block."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+def _handling(handler: Callable, *numbers: signal.Signals) -> Iterator[None]:
+    """These signals go to `handler` inside the `with` block."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ import abc
 import dataclasses
 import difflib
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import grpc
@@ -14,6 +15,7 @@ import numpy as np
 
 from graft.models import entry_points
 from graft.models.errors import GraftError
+from graft.serving.exchange import Exchange
 
 GROUP = "graft.observers"
 
@@ -66,8 +68,72 @@ class Served:
     request_id: str
 
 
+@dataclasses.dataclass(frozen=True)
+class ModelState:
+    """What a server has of one model.
+
+    Attributes:
+        available: versions that can serve, rising.
+        wanted: the version that should be served (the pointer of a store), None without one.
+        newest: the newest version that lies there, None without one.
+        pinned: whether somebody holds the served version against newer ones.
+        loading: versions that are being loaded.
+        failed: versions that should be there, or stand in for one, and could not be loaded.
+        load_failures: attempts to load that have failed since the start.
+        load_seconds: of the newest available version, its warm-up included.
+    """
+
+    available: tuple[int, ...]
+    wanted: int | None = None
+    newest: int | None = None
+    pinned: bool = False
+    loading: int = 0
+    failed: int = 0
+    load_failures: int = 0
+    load_seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerState:
+    """What a server is at.
+
+    Attributes:
+        models: by name.
+        running: predictions that are worked on.
+        waiting: predictions that wait for a thread.
+        most_predictions: that may run or wait; more are refused.
+        held_bytes: of bodies and messages under way.
+        most_bytes: that may be held.
+    """
+
+    models: Mapping[str, ModelState]
+    running: int
+    waiting: int
+    most_predictions: int
+    held_bytes: int
+    most_bytes: int
+
+
 class Observer(abc.ABC):
-    """Is told of every served request, when its answer is ready, in the thread that made it."""
+    """Is told of every served request, when its answer is ready, in the thread that made it.
+
+    Attributes:
+        reopens: whether it has files for `reopen`; without any, SIGHUP ends the server as it ends other programs.
+    """
+
+    reopens = False
+
+    def attach(self, state: Callable[[], ServerState]) -> None:  # noqa: B027 - not all want to know
+        """A server takes the observer; `state` says what it is at. A client's observers have no server."""
+
+    def ended(self, exchange: Exchange) -> None:  # noqa: B027 - not all want to know
+        """A request of whatever method has its answer, or was refused; after `observe`, unless it was given up before.
+
+        As quick as `observe`: it may be called in the thread that all of REST's connections share.
+        """
+
+    def reopen(self) -> None:  # noqa: B027 - most have no file
+        """SIGHUP came: its files are to be opened anew. Runs in a signal handler, so it must only take note."""
 
     @abc.abstractmethod
     def observe(self, served: Served) -> None:
@@ -154,6 +220,16 @@ def tell(observers: Sequence[Observer], served: Served) -> None:
             observer.observe(served)
         except Exception:
             # Rate-limited by `serving.log_rate`: it may come with every request.
+            logger.exception("the observer %s failed", type(observer).__name__)
+
+
+def ended(observers: Sequence[Observer], exchange: Exchange) -> None:
+    """Tells each of a request that has its answer, as `tell`."""
+    exchange.ended = time.monotonic()
+    for observer in observers:
+        try:
+            observer.ended(exchange)
+        except Exception:
             logger.exception("the observer %s failed", type(observer).__name__)
 
 

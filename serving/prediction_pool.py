@@ -25,8 +25,19 @@ class PredictionPool(concurrent.futures.ThreadPoolExecutor):
         threads = threads or 4 * (os.cpu_count() or 1)
         super().__init__(threads, thread_name_prefix="predict")
         self.max_calls = max_calls or (1 + _WAITING_PER_THREAD) * threads
-        self._calls = 0
+        self._calls = self._running = 0
         self._counting = threading.Lock()
+
+    @property
+    def running(self) -> int:
+        """Predictions that are worked on."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """Predictions that wait for a thread."""
+        with self._counting:
+            return self._calls - self._running
 
     @property
     def full(self) -> bool:
@@ -39,6 +50,7 @@ class PredictionPool(concurrent.futures.ThreadPoolExecutor):
         return ServingError(
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             f"{self.max_calls} predictions are running or waiting, which is the most that this server takes",
+            refusal="queue_full",
         )
 
     def submit(self, fn, /, *args, **kwargs) -> concurrent.futures.Future:
@@ -48,12 +60,21 @@ class PredictionPool(concurrent.futures.ThreadPoolExecutor):
                 raise self.refusal()
             self._calls += 1
         try:
-            future = super().submit(fn, *args, **kwargs)
+            future = super().submit(self._run, fn, *args, **kwargs)
         except BaseException:
             self._ended(None)
             raise
         future.add_done_callback(self._ended)
         return future
+
+    def _run(self, fn, /, *args, **kwargs):
+        with self._counting:
+            self._running += 1
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            with self._counting:
+                self._running -= 1
 
     def _ended(self, _) -> None:
         with self._counting:

@@ -11,14 +11,18 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grpc
 from google.protobuf import message
 
+from graft.models.text import REQUEST_ID
+from graft.serving import observers as observing
 from graft.serving import request_ids, screening
+from graft.serving.exchange import PREDICT, Exchange
 from graft.serving.limits import ByteBudget, Claim, Limits
+from graft.serving.observers import Observer
 from graft.serving.prediction_pool import PredictionPool
 from graft.serving.status import ServingError
 
@@ -28,6 +32,7 @@ _GRACE_S = 1.0
 # What a run that is stopped at its time limit gets to say so itself.
 _STOPPING_S = 1.0
 _CONTROL_THREADS = 32
+_METHODS = {"GetModelStatus": "status", "GetModelMetadata": "metadata"}
 
 logger = logging.getLogger(__name__)
 
@@ -41,15 +46,24 @@ class Reception(grpc.ServerInterceptor):
         limits: for messages under way.
         budget: of bytes, shared with REST.
         timeout_s: from the message to the answer; an earlier deadline of the caller counts.
+        observers: who is told of each call that has ended.
 
     Attributes:
         threads: where calls are received and wait for their prediction.
         most_calls: calls that may be open at once.
     """
 
-    def __init__(self, predict: str, pool: PredictionPool, limits: Limits, budget: ByteBudget, timeout_s: float):
+    def __init__(
+        self,
+        predict: str,
+        pool: PredictionPool,
+        limits: Limits,
+        budget: ByteBudget,
+        timeout_s: float,
+        observers: Sequence[Observer] = (),
+    ):
         self._predict, self._pool, self._limits = predict, pool, limits
-        self._budget, self._timeout_s = budget, timeout_s
+        self._budget, self._timeout_s, self._observers = budget, timeout_s, tuple(observers)
         most = pool.max_calls + limits.receiving + _CONTROL_THREADS
         self.threads = concurrent.futures.ThreadPoolExecutor(most, thread_name_prefix="grpc")
         self.most_calls = 2 * most  # as many again may be waiting for their answer to be taken
@@ -77,18 +91,33 @@ class Reception(grpc.ServerInterceptor):
             if handler is None or handler.request_streaming or handler.response_streaming:
                 return None  # UNIMPLEMENTED; a stream, as of the health service's Watch, would stay open for ever
             self._wrapped[method] = grpc.stream_unary_rpc_method_handler(
-                functools.partial(self._answer, handler, method == self._predict),
-                response_serializer=handler.response_serializer,
+                functools.partial(self._answer, handler, PREDICT if method == self._predict else _named(method))
             )
         return self._wrapped[method]
 
     def _refuse(self, _, context: grpc.ServicerContext) -> None:
-        _name(context)
-        error = self._pool.refusal()
-        context.abort(error.code, error.message)
+        exchange = _begun(context, PREDICT)
+        try:
+            _abort(context, exchange, self._pool.refusal())
+        finally:
+            self._tell(context, exchange)
 
-    def _answer(self, handler, in_pool: bool, messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
-        request_id = _name(context)
+    def _answer(self, handler, method: str, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        exchange = _begun(context, method)
+        try:
+            answer = handler.response_serializer(self._worked(handler, exchange, messages, context))
+            exchange.sent_bytes, exchange.code = len(answer), grpc.StatusCode.OK
+            return answer
+        finally:
+            self._tell(context, exchange)
+
+    def _tell(self, context: grpc.ServicerContext, exchange: Exchange) -> None:
+        if self._observers:
+            exchange.code = context.code() or exchange.code
+            observing.ended(self._observers, exchange)
+
+    def _worked(self, handler, exchange: Exchange, messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+        in_pool = exchange.method == PREDICT
         call = _Call(context, self._budget.claim())
         with self._lock:
             self._calls[call] = None
@@ -100,13 +129,15 @@ class Reception(grpc.ServerInterceptor):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the call ended without a message")
         call.received = time.monotonic()
         try:
+            exchange.received_bytes = len(content)
             if not call.claim.grow(len(content)):
+                exchange.refuse("no_room")
                 context.abort(
                     grpc.StatusCode.RESOURCE_EXHAUSTED,
                     f"the requests under way hold {self._budget.held} bytes; this server holds at most "
                     f"{self._budget.total}",
                 )
-            bounded = _Bounded(context, call.received + self._timeout_s, request_id)
+            bounded = _Bounded(context, call.received + self._timeout_s, exchange)
             if not in_pool and len(content) > screening.SMALL:
                 context.abort(
                     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -118,10 +149,11 @@ class Reception(grpc.ServerInterceptor):
                 answer = work()
                 call.claim.release()
                 return answer
+            exchange.queued = time.monotonic()
             running = self._pool.submit(work)
         except ServingError as error:
             call.claim.release()
-            context.abort(error.code, error.message)
+            _abort(context, exchange, error)
         except BaseException:
             call.claim.release()
             raise
@@ -173,10 +205,10 @@ class _Call:
 
 
 class _Bounded:
-    """A call's context whose time is up at `end`, if not before; it knows the call's id."""
+    """A call's context whose time is up at `end`, if not before; it knows the call's exchange."""
 
-    def __init__(self, context: grpc.ServicerContext, end: float, request_id: str):
-        self._context, self._end, self.request_id = context, end, request_id
+    def __init__(self, context: grpc.ServicerContext, end: float, exchange: Exchange):
+        self._context, self._end, self.exchange = context, end, exchange
 
     def time_remaining(self) -> float:
         """Seconds left, never less than 0."""
@@ -186,16 +218,32 @@ class _Bounded:
         return getattr(self._context, name)
 
 
-def _name(context: grpc.ServicerContext) -> str:
-    """The id of a call. It goes back as trailing metadata, which a call that fails has too."""
-    brought = (value for key, value in context.invocation_metadata() if key == request_ids.HEADER)
-    request_id = request_ids.chosen(brought)
+def _named(method: str) -> str:
+    """`Exchange.method` of a full method's name, other than Predict."""
+    return _METHODS.get(method.rpartition("/")[2], "other")
+
+
+def _begun(context: grpc.ServicerContext, method: str) -> Exchange:
+    """Names the call. Its id goes back as trailing metadata, which a call that fails has too."""
+    metadata = context.invocation_metadata()
+    request_id = request_ids.chosen(value for key, value in metadata if key == request_ids.HEADER)
     context.set_trailing_metadata(((request_ids.HEADER, request_id),))
-    return request_id
+    exchange = Exchange("grpc", request_id, method)
+    exchange.trace(metadata)
+    REQUEST_ID.set(request_id)  # of this thread until its next call
+    return exchange
+
+
+def _abort(context: grpc.ServicerContext, exchange: Exchange, error: ServingError) -> None:
+    exchange.refuse(error.refusal)
+    context.abort(error.code, error.message)
 
 
 def _work(handler: grpc.RpcMethodHandler, content: list[bytes], context: _Bounded) -> Any:
     """Reads the message and answers it; `content` is emptied, so that the bytes go when they are read."""
+    exchange = context.exchange
+    exchange.started = time.monotonic()
+    REQUEST_ID.set(exchange.request_id)
     if not context.time_remaining():
         context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out before the run could start")
     try:

@@ -4,6 +4,7 @@ Follows TensorFlow Serving's availability-preserving policy: a version that is n
 a wanted one can serve, and only after the calls it is answering have ended.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 import grpc
 
 from graft.serving.engine import Engine
+from graft.serving.observers import ModelState
 from graft.serving.status import ServingError, invalid
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,12 @@ class Version:
     calls: int = 0
     attempts: int = 0
     retry_at: float = 0.0
+    load_s: float = 0.0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its load failed; one that nobody wanted any more did not."""
+        return self.error is not None and self.error.code is not grpc.StatusCode.CANCELLED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +64,12 @@ class Wanted:
     Attributes:
         versions: the versions to serve, with their folders.
         fallbacks: versions that may serve while none of `versions` can be loaded; the newest loadable is taken.
+        pinned: whether `versions` are held against newer ones.
     """
 
     versions: Mapping[int, pathlib.Path]
     fallbacks: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
+    pinned: bool = False
 
 
 class ModelRegistry:
@@ -79,6 +89,7 @@ class ModelRegistry:
         self._changed = threading.Condition()
         self._models: dict[str, dict[int, Version]] = {}
         self._wanted: dict[str, Wanted] = {}
+        self._load_failures: collections.Counter[str] = collections.Counter()
         self._threads = concurrent.futures.ThreadPoolExecutor(load_threads, thread_name_prefix="load")
         self._unloading: set[threading.Thread] = set()
         self._closing = False
@@ -131,6 +142,11 @@ class ModelRegistry:
         with self._changed:
             return sorted(self._models)
 
+    def states(self) -> dict[str, ModelState]:
+        """What there is of each model, for observers."""
+        with self._changed:
+            return {model: self._state(model) for model in sorted(self._models)}
+
     def available(self, model: str) -> bool:
         """Whether some version of `model` can serve."""
         with self._changed:
@@ -179,6 +195,22 @@ class ModelRegistry:
 
     # Below, the lock is held by the caller.
 
+    def _state(self, model: str) -> ModelState:
+        known, wanted = self._models[model], self._wanted[model]
+        ready = sorted(number for number, version in known.items() if version.state is State.AVAILABLE)
+        there = {*wanted.versions, *wanted.fallbacks}
+        failed = [number for number in there & known.keys() if known[number].has_failed]
+        return ModelState(
+            available=tuple(ready),
+            wanted=max(wanted.versions, default=None),
+            newest=max(there, default=None),
+            pinned=wanted.pinned,
+            loading=sum(version.state in (State.START, State.LOADING) for version in known.values()),
+            failed=len(failed),
+            load_failures=self._load_failures[model],
+            load_seconds=known[ready[-1]].load_s if ready else None,
+        )
+
     def _reconcile(self, model: str) -> None:
         known, wanted = self._models[model], self._wanted[model]
         for number, path in wanted.versions.items():
@@ -207,8 +239,7 @@ class ModelRegistry:
         if known is not None:
             if known.state is not State.END:
                 return
-            failed = known.error is not None and known.error.code is not grpc.StatusCode.CANCELLED
-            if failed and known.path == path:
+            if known.has_failed and known.path == path:
                 # What cannot be fetched now says nothing about the model.
                 lasting = known.error is not None and known.error.code is not grpc.StatusCode.UNAVAILABLE
                 if (lasting and known.attempts >= self._attempts) or time.monotonic() < known.retry_at:
@@ -239,11 +270,12 @@ class ModelRegistry:
             error = ServingError(grpc.StatusCode.UNKNOWN, f"{type(failure).__name__}: {failure}")
         with self._changed:
             if error is None:
-                version.engine, version.state = engine, State.AVAILABLE
-                logger.info("%s available, loaded in %.1f s from %s", label, time.monotonic() - start, version.path)
+                version.engine, version.state, version.load_s = engine, State.AVAILABLE, time.monotonic() - start
+                logger.info("%s available, loaded in %.1f s from %s", label, version.load_s, version.path)
             else:
                 version.error, version.state = error, State.END
                 version.retry_at = time.monotonic() + self._retry_s
+                self._load_failures[version.model] += version.has_failed
                 logger.error("%s could not be loaded: %s", label, error)
             self._reconcile(version.model)
             self._changed.notify_all()

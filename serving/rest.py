@@ -12,22 +12,24 @@ import threading
 import time
 import urllib.parse
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import anyio.to_thread
 import grpc
 import uvicorn
-from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from graft.serving import json_tensors, request_ids
+from graft.models.text import REQUEST_ID
+from graft.serving import json_tensors, request_ids, rest_messages
+from graft.serving import observers as observing
 from graft.serving.codecs import Json
 from graft.serving.connections import GuardedProtocol, GuardedServer, connections_allowed
 from graft.serving.data_plane import Asked
+from graft.serving.exchange import PREDICT, Exchange
 from graft.serving.handlers import Handlers
 from graft.serving.limits import ByteBudget, Claim, Limits
-from graft.serving.observers import Page
+from graft.serving.observers import Observer, Page
 from graft.serving.prediction_pool import PredictionPool
 from graft.serving.protos import get_model_metadata_pb2, get_model_status_pb2
 from graft.serving.status import ServingError, invalid
@@ -72,8 +74,8 @@ logger = logging.getLogger(__name__)
 class _Refused(ServingError):
     """A request that HTTP has a status of its own for."""
 
-    def __init__(self, status: int, message: str):
-        super().__init__(_Code.RESOURCE_EXHAUSTED, message)
+    def __init__(self, status: int, message: str, refusal: str | None = None):
+        super().__init__(_Code.RESOURCE_EXHAUSTED, message, refusal)
         self.status = status
 
 
@@ -88,6 +90,7 @@ class RestApp:
         budget: of bytes that the bodies of all requests share.
         timeout_s: a prediction that takes longer, its wait for a thread included, is stopped.
         pages: what observers show, by path.
+        observers: who is told of each request that has its answer.
         cors: add the CORS headers to every answer.
 
     Attributes:
@@ -103,10 +106,11 @@ class RestApp:
         budget: ByteBudget,
         timeout_s: float,
         pages: Mapping[str, Page],
+        observers: Sequence[Observer] = (),
         cors: bool = False,
     ):
         self.ending = False
-        self._pages = pages
+        self._pages, self._observers = pages, tuple(observers)
         self._handlers = handlers
         self._pool = pool
         self._max_body_bytes = max_body_bytes
@@ -118,15 +122,27 @@ class RestApp:
         if scope["type"] != "http":
             raise RuntimeError(f"only HTTP is served, not {scope['type']}")
         request = Request(scope, receive)
-        request_id = request_ids.chosen(request.headers.getlist(request_ids.HEADER))
-        response = await self._answer(request, request_id)
-        response.headers[request_ids.HEADER] = request_id
+        exchange = Exchange("rest", request_ids.chosen(request.headers.getlist(request_ids.HEADER)))
+        exchange.trace(request.headers.items())
+        REQUEST_ID.set(exchange.request_id)  # of this task
+        try:
+            response = await self._answer(request, exchange)
+            response.headers[request_ids.HEADER] = exchange.request_id
+            exchange.http_status, exchange.sent_bytes = response.status_code, len(response.body)
+        except asyncio.CancelledError:
+            exchange.code = _Code.CANCELLED
+            raise
+        finally:
+            if self._observers:
+                observing.ended(self._observers, exchange)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, request_id: str) -> Response:
+    async def _answer(self, request: Request, exchange: Exchange) -> Response:
+        exchange.code = _Code.OK
         path = request.scope["raw_path"].decode("latin-1")
         page = self._pages.get(path)
         if page is None and not path.lower().startswith("/v1/"):
+            exchange.code = _Code.NOT_FOUND
             return self._json(404, _error("Not Found"))
         if request.method == "OPTIONS":
             known = request.headers.get("origin", "").startswith(("http://", "https://"))
@@ -135,26 +151,36 @@ class RestApp:
             # Upstream matches path and query as one string.
             path = f"{path}?{request.url.query}"
         try:
+            if request.method == "POST" and path.lower().endswith(":predict"):
+                exchange.method = PREDICT
             if self.ending:
-                raise ServingError(_Code.UNAVAILABLE, "the server is ending and takes no new requests")
+                raise ServingError(_Code.UNAVAILABLE, "the server is ending and takes no new requests", "ending")
             if len(request.scope["headers"]) > self._limits.headers:
                 sent = len(request.scope["headers"])
                 raise _Refused(431, f"the request has {sent} header lines; this server takes {self._limits.headers}")
             if page is not None:
+                exchange.method = "page"
                 return await self._page(request, page, path)
             if request.method == "GET" and (match := _GET.fullmatch(path)):
+                exchange.method = "metadata" if match[4] else "status"
                 return self._json(200, await anyio.to_thread.run_sync(functools.partial(self._get, *match.groups())))
             if request.method == "POST" and (match := _POST.fullmatch(path)):
-                return self._json(200, await self._predict(request, match, request_id))
+                return self._json(200, await self._predict(request, match, exchange))
             raise invalid(f"Malformed request: {request.method} {path}")
         except _Refused as error:
+            exchange.code = error.code
+            exchange.refuse(error.refusal)
             return self._json(error.status, _error(error.message))
         except ServingError as error:
+            exchange.code = error.code
+            exchange.refuse(error.refusal)
             return self._json(HTTP_STATUS[error.code], _error(error.message))
         except ClientDisconnect:
+            exchange.code = _Code.CANCELLED
             return self._json(499, _error("the client closed the connection"))
         except Exception as error:
             # A fault of ours: the client still gets the API's error body, the log the trace.
+            exchange.code = _Code.INTERNAL
             logger.exception("%s %s failed", request.method, path)
             return self._json(500, _error(f"Internal error: {type(error).__name__}"))
 
@@ -169,7 +195,7 @@ class RestApp:
     def _json(self, status: int, body: str) -> Response:
         return Response(body, status, headers=self._headers, media_type="application/json")
 
-    async def _body(self, request: Request, claim: Claim) -> bytearray:
+    async def _body(self, request: Request, claim: Claim, exchange: Exchange) -> bytearray:
         packed = "gzip" in request.headers.get("content-encoding", "").lower()
         inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if packed else None
         announced = request.headers.get("content-length", "0")
@@ -180,6 +206,7 @@ class RestApp:
         body, sent = bytearray(), 0
         async for chunk in request.stream():
             sent += len(chunk)
+            exchange.received_bytes = sent
             if inflater is not None:
                 try:
                     chunk = inflater.decompress(chunk, self._max_body_bytes - len(body) + 1)
@@ -195,12 +222,13 @@ class RestApp:
         return body
 
     def _too_large(self) -> _Refused:
-        return _Refused(413, f"the request body is larger than {self._max_body_bytes} bytes")
+        return _Refused(413, f"the request body is larger than {self._max_body_bytes} bytes", "too_large")
 
     def _no_room(self) -> ServingError:
         return ServingError(
             _Code.UNAVAILABLE,
             f"the requests under way hold {self._budget.held} bytes; this server holds at most {self._budget.total}",
+            refusal="no_room",
         )
 
     def _get(self, name: str | None, version: str | None, label: str | None, metadata: str | None) -> str:
@@ -208,18 +236,19 @@ class RestApp:
             raise invalid("Missing model name in request.")
         if metadata:
             request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-            _fill_spec(request.model_spec, name, version, label)
-            return _metadata_json(self._handlers.get_model_metadata(request))
+            rest_messages.fill_spec(request.model_spec, name, version, label)
+            return rest_messages.metadata_json(self._handlers.get_model_metadata(request))
         status = get_model_status_pb2.GetModelStatusRequest()
-        _fill_spec(status.model_spec, name, version, label)
-        return _message_json(self._handlers.get_model_status(status))
+        rest_messages.fill_spec(status.model_spec, name, version, label)
+        return rest_messages.message_json(self._handlers.get_model_status(status))
 
-    async def _predict(self, request: Request, match: re.Match, request_id: str) -> str:
+    async def _predict(self, request: Request, match: re.Match, exchange: Exchange) -> str:
         claim = self._budget.claim()
         try:
-            body = await self._body(request, claim)
-            end = time.monotonic() + self._timeout_s
-            post = functools.partial(self._post, body, *match.groups(), claim=claim, end=end, request_id=request_id)
+            body = await self._body(request, claim, exchange)
+            exchange.queued = time.monotonic()
+            end = exchange.queued + self._timeout_s
+            post = functools.partial(self._post, body, *match.groups(), claim=claim, end=end, exchange=exchange)
             running = self._pool.submit(post)
             del post  # it holds the body
         except BaseException:
@@ -246,16 +275,18 @@ class RestApp:
         *,
         claim: Claim,
         end: float,
-        request_id: str,
+        exchange: Exchange,
     ) -> str:
+        exchange.started = time.monotonic()
+        REQUEST_ID.set(exchange.request_id)  # of this thread until its next prediction
         if time.monotonic() > end:
             raise ServingError(_Code.DEADLINE_EXCEEDED, "Timed out before the run could start")
         if method.lower() != "predict":
             raise ServingError(_Code.UNIMPLEMENTED, f":{method} is not served by this server; :predict is")
         label = None if label is None else urllib.parse.unquote(label)
-        asked = Asked(urllib.parse.unquote(name), _version_number(version), label)
+        asked = Asked(urllib.parse.unquote(name), rest_messages.version_number(version), label)
         codec = Json(body, functools.partial(self._charge, claim), end)
-        return self._handlers.data_plane.predict(asked, codec, request_id)
+        return self._handlers.data_plane.predict(asked, codec, exchange)
 
     def _charge(self, claim: Claim, values: int, what: str) -> None:
         """Takes what `values` of JSON need as objects, before there are any: 64 KB of gzip may hold 30 million.
@@ -277,7 +308,7 @@ class RestServer:
     """The application listening in a thread of its own.
 
     Args:
-        handlers, pool, max_body_bytes, limits, budget, timeout_s, pages, cors: as for `RestApp`.
+        handlers, pool, max_body_bytes, limits, budget, timeout_s, pages, observers, cors: as for `RestApp`.
         host: address to listen on.
         port: 0 takes a free one.
 
@@ -300,6 +331,7 @@ class RestServer:
         budget: ByteBudget,
         timeout_s: float,
         pages: Mapping[str, Page],
+        observers: Sequence[Observer] = (),
         cors: bool = False,
     ):
         limits = dataclasses.replace(limits, connections=connections_allowed(limits.connections))
@@ -316,7 +348,7 @@ class RestServer:
             raise
         self.port = self._socket.getsockname()[1]
         self._socket.setblocking(False)
-        self._app = RestApp(handlers, pool, max_body_bytes, limits, budget, timeout_s, pages, cors)
+        self._app = RestApp(handlers, pool, max_body_bytes, limits, budget, timeout_s, pages, observers, cors)
         # An upgrade to WebSocket is answered as the plain request it is, like upstream's server does.
         config = uvicorn.Config(
             self._app,
@@ -349,46 +381,6 @@ class RestServer:
         """Waits for the requests under way, after `refuse`."""
         self._thread.join((self._config.timeout_graceful_shutdown or 0) + 5)
         self._socket.close()
-
-
-def _version_number(text: str | None) -> int | None:
-    if text is None:
-        return None
-    digits = text.lstrip("0") or "0"
-    if len(digits) > 19 or int(digits) >= 2**63:
-        raise invalid(f"Failed to convert version: {text[:40]}{'...' if len(text) > 40 else ''} to numeric.")
-    return int(digits)
-
-
-def _fill_spec(spec, name: str, version: str | None, label: str | None) -> None:
-    spec.name = urllib.parse.unquote(name)
-    number = _version_number(version)
-    if number is not None:
-        spec.version.value = number
-    elif label is not None:
-        spec.version_label = urllib.parse.unquote(label)
-
-
-@functools.cache
-def _print_options() -> dict[str, bool]:
-    # protobuf 5 renamed the option.
-    old, new = "including_default_value_fields", "always_print_fields_with_no_presence"
-    name = new if new in json_format.MessageToDict.__code__.co_varnames else old
-    return {"preserving_proto_field_name": True, name: True}
-
-
-def _message_json(message) -> str:
-    return json_format.MessageToJson(message, indent=1, **_print_options())
-
-
-def _metadata_json(response: get_model_metadata_pb2.GetModelMetadataResponse) -> str:
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    response.metadata["signature_def"].Unpack(signatures)
-    content = {
-        "model_spec": json_format.MessageToDict(response.model_spec, **_print_options()),
-        "metadata": {"signature_def": json_format.MessageToDict(signatures, **_print_options())},
-    }
-    return json.dumps(content, indent=1)
 
 
 def _error(message: str) -> str:

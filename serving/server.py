@@ -20,7 +20,7 @@ from graft.serving.engine import Engine
 from graft.serving.grpc_service import GrpcServer
 from graft.serving.handlers import Handlers
 from graft.serving.limits import GRPC_TIMEOUT_S, REST_TIMEOUT_S, ByteBudget, Limits
-from graft.serving.observers import Observer
+from graft.serving.observers import Observer, ServerState
 from graft.serving.pointer import Unreachable
 from graft.serving.prediction_pool import PredictionPool
 from graft.serving.registry import ModelRegistry
@@ -117,6 +117,8 @@ class EmbeddedServer:
         self._reported: set[str] = set()
         self.registry = ModelRegistry(self._load, retry_s=retry_s)
         self._data_plane = DataPlane(self.registry, max_batch, limits.announced, self._observers)
+        for observer in self._observers:
+            observer.attach(self.state)
         self.handlers = Handlers(self.registry, self._data_plane, tensor_content)
         self._ending = threading.Event()
         self._stopped = False
@@ -147,6 +149,17 @@ class EmbeddedServer:
     def _bracketed(self) -> str:
         """The host as an address writes it: an IPv6 one in brackets."""
         return f"[{self._host}]" if ":" in self._host else self._host
+
+    def state(self) -> ServerState:
+        """What the server is at."""
+        return ServerState(
+            self.registry.states(),
+            self._pool.running,
+            self._pool.waiting,
+            self._pool.max_calls,
+            self._budget.held,
+            self._budget.total,
+        )
 
     def start(self, wait_s: float | None = 300.0) -> bool:
         """Loads the models, then opens the ports: an open port means ready.
@@ -228,6 +241,7 @@ class EmbeddedServer:
                 self._limits,
                 self._budget,
                 self._grpc_timeout_s,
+                self._observers,
             )
         except RuntimeError as error:
             raise ServerError(f"gRPC port {self._port} on {self._host} cannot be opened: {error}") from error
@@ -254,6 +268,7 @@ class EmbeddedServer:
                 budget=self._budget,
                 timeout_s=self._rest_timeout_s,
                 pages=self._pages,
+                observers=self._observers,
             )
         except OSError as error:
             raise ServerError(f"REST port {port} on {self._host} cannot be opened: {error.strerror}") from error

@@ -59,7 +59,7 @@ class StoreSource:
         for name in names:
             try:
                 # The pointer first: a push between the two must not name a version that the list lacks.
-                served = self._served(name)
+                served, pinned = self._served(name)
                 versions = self.store.places(name)
                 if served is None:
                     # None is whole: the load of the newest fails, and its status says why.
@@ -75,17 +75,18 @@ class StoreSource:
                 continue
             self._known.add(name)
             others = {number: path for number, path in versions.items() if number != served}
-            wanted[name] = Wanted({served: versions[served]}, others)
+            wanted[name] = Wanted({served: versions[served]}, others, pinned)
         return wanted
 
-    def _served(self, name: str) -> int | None:
+    def _served(self, name: str) -> tuple[int | None, bool]:
+        """The version, and whether it is pinned."""
         try:
             pointer = self.store.current(name)
         except PointerError:
             if name in self._known:
                 raise
-            return self.store.served(name)
-        return pointer.version if pointer else None
+            return self.store.served(name), False
+        return (pointer.version, pointer.pinned) if pointer else (None, False)
 
     def _log_once(self, name: str, error: Exception) -> None:
         if self._faults.get(name) != str(error):

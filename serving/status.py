@@ -12,12 +12,14 @@ class ServingError(Exception):
     Attributes:
         code: the gRPC status code the client sees (REST maps it to an HTTP status).
         message: what was wrong, in the words TensorFlow Serving uses where it has words for it.
+        refusal: one of `serving.exchange.REASONS`, where the request was refused before a model was asked.
     """
 
-    def __init__(self, code: grpc.StatusCode, message: str):
+    def __init__(self, code: grpc.StatusCode, message: str, refusal: str | None = None):
         super().__init__(f"{code.name}: {message}")
         self.code = code
         self.message = message
+        self.refusal = refusal
 
 
 def invalid(message: str) -> ServingError:

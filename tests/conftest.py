@@ -18,6 +18,12 @@ from workshop import first_run, workshop  # noqa: F401 - fixtures
 gc.disable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests begin first: one of minutes that begins last keeps one worker, and the others idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_collection_finish() -> None:
     """What the tests import (TensorFlow, TFX, Beam) stays to the end: the collector shall not walk through it again."""
     gc.collect()

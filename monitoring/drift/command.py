@@ -5,7 +5,6 @@ import dataclasses
 import datetime
 import logging
 import pathlib
-import re
 import time
 
 from graft.models.durable import write_atomic
@@ -17,7 +16,6 @@ from graft.monitoring.ending import asked_to_end
 from graft.pipeline.output import answer, table
 
 EXIT_DRIFT = 1
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +23,9 @@ logger = logging.getLogger(__name__)
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status: 1 if a window that it judged drifted, as a service 0."""
     place, options = asked(args)
-    every = None if args.every is None else seconds(args.every)
     with Monitor(place, options) as monitor:
-        if every is not None:
-            return _serve(args, monitor, place, every)
+        if args.every is not None:
+            return _serve(args, monitor, place)
         found = monitor.look()
         _put_series(args, place, series.Health(place.model, time.time(), False, found.totals, found.waiting_labels))
     windows = [window for window in found.windows if args.version in (None, window.version)]
@@ -54,15 +51,7 @@ def asked(args: argparse.Namespace) -> tuple[Place, DriftOptions]:
     return Place(config.name, config.store, log, folder, wanted.request_log.rotate_seconds), wanted.drift
 
 
-def seconds(text: str) -> float:
-    """`90s`, `10m`, `1h`, `1d`, or a number of seconds. Raises GraftError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if found is None or not float(found[1]):
-        raise GraftError(f"--every {text!r}: must be a number above 0 with s, m, h or d behind it, for instance 10m")
-    return float(found[1]) * _UNITS[found[2] or "s"]
-
-
-def _serve(args: argparse.Namespace, monitor: Monitor, place: Place, every: float) -> int:
+def _serve(args: argparse.Namespace, monitor: Monitor, place: Place) -> int:
     """Makes passes until SIGTERM or SIGINT; one that fails is logged, and the next tries again."""
     logging.getLogger("graft.monitoring").setLevel(logging.INFO)
     health = series.Health(place.model)
@@ -85,7 +74,7 @@ def _serve(args: argparse.Namespace, monitor: Monitor, place: Place, every: floa
                 for window in windows:
                     answer(args, window.model_dump(mode="json"), *table([_row(window)]))
             _put_series(args, place, health)
-            if ended.wait(every):
+            if ended.wait(args.every):
                 return 0
 
 

@@ -22,7 +22,7 @@ _now = time.time
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status, 0 whatever the page says."""
     place, options = asked(args)
-    found = find(place, options, _now())
+    found = find(place, options, _now(), args.version)
     state = verdict(found)
     text = page.render(found, state, examples(found, configs.load(args.config).run_root))
     path: pathlib.Path = args.output or place.folder / DEFAULT
@@ -38,7 +38,8 @@ def summary(found: Findings, state: Verdict, path: pathlib.Path) -> dict[str, An
     """What the page says, as JSON types."""
     requests, labels = found.last("requests"), found.last("labels")
     return {
-        "status": state.state,
+        "status": "written",
+        "state": state.state,
         "sentence": state.sentence,
         "since": None if state.since is None else words.moment(state.since),
         "model": found.place.model,

@@ -43,6 +43,7 @@ class Findings:
         place: what is watched.
         options: of the monitor.
         now: seconds since 1970.
+        asked: the version that the report is to be of; None for the newest one with a window.
         windows: the newest, in the order in which they were judged.
         dropped: windows before those.
         seen: what the monitor has counted; None where its state is gone.
@@ -54,6 +55,7 @@ class Findings:
     place: "Place"
     options: DriftOptions
     now: float
+    asked: int | None = None
     windows: list[Window] = dataclasses.field(default_factory=list)
     dropped: int = 0
     seen: state.Seen | None = None
@@ -63,7 +65,9 @@ class Findings:
 
     @property
     def version(self) -> int | None:
-        """The version that the report is of: the newest one with a window."""
+        """The version that the report is of."""
+        if self.asked is not None:
+            return self.asked
         return max((window.version for window in self.windows), default=None)
 
     def of(self, kind: str) -> list[Window]:
@@ -99,9 +103,19 @@ class Findings:
         return sorted(chosen.values(), key=lambda test: (not test.alarm, -test.effect, test.signal))
 
 
-def find(place: "Place", options: DriftOptions, now: float) -> Findings:
-    """Reads everything. Raises GraftError: there are no results yet, or they are damaged."""
-    found = Findings(place, options, now)
+def find(place: "Place", options: DriftOptions, now: float, version: int | None = None) -> Findings:
+    """Reads everything.
+
+    Args:
+        place: what is watched.
+        options: of the monitor.
+        now: seconds since 1970.
+        version: to report of; None for the newest one with a window.
+
+    Raises:
+        GraftError: there are no results yet, none of that version, or they are damaged.
+    """
+    found = Findings(place, options, now, version)
     if not (place.folder / results.NAME).exists() and not (place.folder / state.NAME).exists():
         raise GraftError(f"{place.folder}: no results yet; `graft monitor CONFIG` makes them")
     kept: collections.deque[Window] = collections.deque(maxlen=MOST_WINDOWS)
@@ -109,6 +123,9 @@ def find(place: "Place", options: DriftOptions, now: float) -> Findings:
         found.dropped += len(kept) == MOST_WINDOWS
         kept.append(window)
     found.windows = list(kept)
+    if version is not None and not any(window.version == version for window in kept):
+        listed = ", ".join(map(str, sorted({window.version for window in kept}))) or "none"
+        raise GraftError(f"--version {version}: no window of it was judged lately; there are: {listed}")
     try:
         found.seen = state.peek(place.folder)
     except GraftError as error:

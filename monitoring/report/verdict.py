@@ -35,7 +35,7 @@ def verdict(found: Findings) -> Verdict:
         return Verdict("unknown", f"Cannot tell: {_why_none(found)}.")
     before = _last_known(found, requests, labels)
     served = found.pointer.version if found.pointer else None
-    if served is not None and served > found.version:
+    if found.asked is None and served is not None and served > found.version:
         why = f"version {served} is served, and {_why_none(found, served)}"
         return Verdict("unknown", f"Cannot tell: {why}. Version {found.version} before it: {_lowered(before.sentence)}")
     age = found.now - requests.end

@@ -42,7 +42,7 @@ def test_pictures_that_become_dark_are_an_alarm_and_usual_ones_are_not(workshop,
     page = tmp_path / "report.html"
     found = workshop.graft("monitor", "report", str(path), "-o", str(page))
     assert (found.code, found.value["version"]) == (0, 1), found.value
-    assert found.value["status"] in ("drift", "quality") and "brightness" in found.value["sentence"]
+    assert found.value["state"] in ("drift", "quality") and "brightness" in found.value["sentence"]
     shown = page.read_text()
     assert 'alt="Reference: images, 8 of 8"' in shown and 'alt="Last window: images, 8 of 8"' in shown
 

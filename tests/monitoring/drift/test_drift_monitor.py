@@ -59,7 +59,6 @@ def test_windows_are_judged_and_what_moved_is_named(root):
     put(root, *traffic(400, 3, NOON - 3000))
     [back] = look(root).windows
     assert back.changed and not back.drifted and back.in_row["input"] == 0, "as it should be again"
-    assert "tensorflow" not in sys.modules
 
 
 def test_a_pass_without_new_files_does_nothing(root):
@@ -235,6 +234,7 @@ from graft.monitoring.drift import state
 import pathlib
 at, root = sys.argv[2], pathlib.Path(sys.argv[3])
 def die(*_, **__):
+    assert "tensorflow" not in sys.modules
     os.kill(os.getpid(), signal.SIGKILL)
 if at == "mid_file":
     real, calls = state.State.add_result, []

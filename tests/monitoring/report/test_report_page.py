@@ -104,9 +104,15 @@ def test_the_same_results_give_the_same_page(page, watched, capsys):
 def test_the_summary_is_one_object(watched, capsys):
     code, _, printed = report(watched, capsys, "--json")
     found = json.loads(printed)
-    assert (code, found["status"], found["version"], found["windows"]) == (0, "quality", 2, 8)
+    assert (code, found["status"], found["state"]) == (0, "written", "quality")
+    assert (found["version"], found["served"], found["windows"]) == (2, 2, 8)
     assert [test["signal"] for test in found["moved"]] == ["brightness", "contrast", "predicted", "score"]
     assert {"count": 12, "what": "records of a request that was counted already"} in found["unread"]
+
+
+def test_an_older_versions_page_is_of_that_version(watched, capsys):
+    code, text, printed = report(watched, capsys, "--version", "1")
+    assert code == 0 and "version 1" in Page(text).text.split("Made")[0] and "Cannot tell how it is now" in printed
 
 
 @pytest.fixture
@@ -151,11 +157,15 @@ def test_inputs_that_were_not_logged_or_are_no_pictures_are_said(own, capsys):
 
 
 def test_without_results_and_with_wrong_options_one_line_says_why(own, capsys):
-    for arguments in (["--every", "1h"], ["--version", "1"], ["--textfile", "x"]):
+    for arguments in (["--every", "1h"], ["--textfile", "x"]):
         code, text, printed = report(own, capsys, *arguments)
-        assert (code, text) == (2, "") and f"{arguments[0]} {arguments[1]}: allowed with a pass" in printed
+        assert (code, text) == (2, "") and f"{arguments[0]} was given; it is allowed with `graft monitor C" in printed
+    assert report(own, capsys, "--version", "7")[::2] == (
+        2,
+        "graft: --version 7: no window of it was judged lately; there are: 1, 2\n",
+    )
     assert cli.main(["monitor", str(own), "-o", "x"]) == 2
-    assert "--output x: allowed with `graft monitor report CONFIG`" in capsys.readouterr().err
+    assert "--output was given; it is allowed with `graft monitor report CONFIG`" in capsys.readouterr().err
     assert cli.main(["monitor", "report", str(own), "-o", str(own.parent / "none" / "x.html")]) == 2
     assert "its folder must be there" in capsys.readouterr().err
     shutil.rmtree(own.parent / "runs")
