@@ -172,8 +172,10 @@ def timeline(found: Findings) -> Timeline | None:
     for place, window in enumerate(windows):
         if not place or windows[place - 1].version != window.version:
             x = round(_NAMES + place * size, 1)
-            marks.append((x, f"v{window.version}" if x >= free else ""))
-            free = x + 8 + 6 * len(marks[-1][1]) if marks[-1][1] else free
+            if marks and x < free:  # no room for both names: the newer one stays
+                marks[-1] = (marks[-1][0], "")
+            marks.append((x, f"v{window.version}"))
+            free = x + 8 + 6 * len(marks[-1][1])
     drifted = sum(window.drifted for window in windows)
     return Timeline(
         lanes=lanes,
