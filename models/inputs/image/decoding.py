@@ -40,15 +40,16 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
             a limit of `inputs.image.limits`.
     """
     head = _bytes_at(encoded, 0, _HEADER_BYTES)
-    image = tf.case(
-        [
-            (_starts_with(head, b"\xff\xd8"), lambda: _decode_jpeg(encoded)),
-            (_starts_with(head, b"\x89PNG\r\n\x1a\n"), lambda: _decode_png(encoded, head)),
-            (_starts_with(head, b"GIF8"), lambda: _decode_gif(encoded, head)),
-            (_starts_with(head, b"BM"), lambda: _decode_bmp(encoded, head)),
-        ],
-        default=lambda: _refuse(head),
-    )
+    begins = [_starts_with(head, mark) for mark in (b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")]
+    branches = [
+        lambda: _decode_jpeg(encoded),
+        lambda: _decode_png(encoded, head),
+        lambda: _decode_gif(encoded, head),
+        lambda: _decode_bmp(encoded, head),
+        lambda: _refuse(head),
+    ]
+    # One switch: Grappler copies each of the nested branches of a `tf.case` into all those around it.
+    image = tf.switch_case(tf.argmax(tf.cast(tf.stack([*begins, True]), tf.int32), output_type=tf.int32), branches)
     return tf.ensure_shape(image, [None, None, 3])
 
 
@@ -159,7 +160,7 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     shape = tf.cast(tf.io.extract_jpeg_shape(encoded), tf.int64)
     data = tf.io.decode_raw(encoded, tf.uint8)
     scans = tf.math.count_nonzero((data[:-1] == 0xFF) & (data[1:] == 0xDA), dtype=tf.int32)
-    few = tf.debugging.Assert(scans <= MAX_SCANS, [f"JPEG must have at most {MAX_SCANS} scans; scans:", scans])
+    few = _require(scans <= MAX_SCANS, [f"JPEG must have at most {MAX_SCANS} scans; scans:", scans])
     with tf.control_dependencies([_check_pixels(shape[1], shape[0]), few]):
         image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
     orientation = exif_orientation(encoded)
@@ -186,7 +187,7 @@ def _decode_gif(encoded: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
     width, height = _little_endian(head[6:8]), _little_endian(head[8:10])
     pixels, blocks = _gif_frames(encoded, head[10])
     pixels = tf.maximum(pixels, width * height)
-    check = tf.debugging.Assert(
+    check = _require(
         (width > 0) & (height > 0) & (pixels <= MAX_PIXELS) & (blocks <= MAX_GIF_BLOCKS),
         [
             f"GIF must have 1 to {MAX_PIXELS} pixels in all frames and at most {MAX_GIF_BLOCKS} blocks; "
@@ -257,7 +258,7 @@ def _decode_bmp(encoded: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
     bit_fields = (compression == 3) & (depth == 32)
     checks = [
         _check_pixels(width, height),
-        tf.debugging.Assert(
+        _require(
             (header_size >= 40) & ((compression == 0) | bit_fields),
             ["BMP must be uncompressed with a BITMAPINFOHEADER; header size, compression:", header_size, compression],
         ),
@@ -279,13 +280,18 @@ def _decode_bmp(encoded: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
 def _refuse(head: tf.Tensor) -> tf.Tensor:
     # Numbers, because Python cannot raise an error whose message is not UTF-8.
     message = f"not an image: the bytes are none of {', '.join(FORMATS)}; the first are"
-    check = tf.debugging.Assert(False, [message, head[:8]], summarize=8)
+    check = _require(False, [message, head[:8]])
     with tf.control_dependencies([check]):
         return tf.zeros([0, 0, 3], tf.uint8)
 
 
+def _require(condition: tf.Tensor, data: list) -> tf.Operation:
+    # `tf.debugging.Assert` puts a branch around the kernel, for data that are costly to make.
+    return tf.raw_ops.Assert(condition=condition, data=data, summarize=8)
+
+
 def _check_pixels(width: tf.Tensor, height: tf.Tensor) -> tf.Operation:
-    return tf.debugging.Assert(
+    return _require(
         (width > 0) & (height > 0) & (width * height <= MAX_PIXELS),
         [f"image must have 1 to {MAX_PIXELS} pixels; width, height:", width, height],
     )
