@@ -1,6 +1,7 @@
 """Geometry of the report's charts: what the template draws as SVG inside the page, in the page's own colours."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 from graft.models.signals.histogram import Categories, Numbers, Signal
@@ -10,9 +11,10 @@ from graft.monitoring.report.findings import Findings
 from graft.monitoring.report.words import share
 
 WIDTH = 360
-_LABEL, _FIGURES, _ROW = 116, 84, 26
+_LABEL, _FIGURES, _ROW = 112, 96, 26
 _NAMES = 92
-_LETTERS = 18
+_LETTERS = 16
+_THOUSANDS = re.compile(r"\d(\.\d+)?e\+0[3-6]")
 _MOST_VALUES = 10
 _MOST_CELLS = 60
 
@@ -85,7 +87,10 @@ def _reference(found: Findings, name: str) -> tuple[Signal | None, Sequence[int]
 
 def compared(signal: Signal, before: Sequence[int], now: Sequence[int]) -> Bars:
     """The bins of a signal; of many values of a category those that changed most, the others as one."""
-    rows = [(name, b / sum(before), n / sum(now)) for name, b, n in zip(signal.labels, before, now, strict=True)]
+    names = signal.labels
+    if isinstance(signal, Numbers):
+        names = tuple(_THOUSANDS.sub(lambda found: f"{float(found[0]):,.0f}", name) for name in names)
+    rows = [(name, b / sum(before), n / sum(now)) for name, b, n in zip(names, before, now, strict=True)]
     held = [place for place, row in enumerate(rows) if row[1] or row[2]]
     rows = rows[held[0] : held[-1] + 1] if isinstance(signal, Numbers) else [rows[place] for place in held]
     rest = ""
