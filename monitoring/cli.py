@@ -63,13 +63,31 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
     label.add_argument("--poll", type=float, default=10.0, help="seconds between two looks at --watch (default: 10)")
 
     monitor = add("monitor", _monitor, "judge what a served model was asked and answered against its reference")
+    monitor.add_argument(
+        "report", nargs="?", choices=("report",), help="judge nothing, write what was found as one HTML page"
+    )
     monitor.add_argument("config", help="YAML file of the pipeline that pushed the model")
     monitor.add_argument("--every", type=duration, metavar="TIME", help="go on, with a pass every 90s, 10m, 1h or 1d")
     monitor.add_argument("--version", type=int, help="tell of the windows of this version only")
     monitor.add_argument("--textfile", type=pathlib.Path, metavar="PATH", help="write series for Prometheus there")
+    monitor.add_argument(
+        "-o",
+        "--output",
+        type=pathlib.Path,
+        metavar="PATH",
+        help="of report (default: drift_report.html beside results)",
+    )
 
 
 def _monitor(args: argparse.Namespace) -> int:
+    for name in ("every", "textfile") if args.report else ("output",):
+        if getattr(args, name) is not None:
+            allowed = "`graft monitor CONFIG`, which makes a pass" if args.report else "`graft monitor report CONFIG`"
+            raise GraftError(f"--{name} was given; it is allowed with {allowed}")
+    if args.report:
+        from graft.monitoring.report import command as report_command
+
+        return report_command.run(args)
     from graft.monitoring.drift import command
 
     return command.run(args)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status: 1 if a window that it judged drifted, as a service 0."""
-    place, options = _asked(args)
+    place, options = asked(args)
     with Monitor(place, options) as monitor:
         if args.every is not None:
             return _serve(args, monitor, place)
@@ -34,21 +34,21 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_DRIFT if drifted else 0
 
 
-def _asked(args: argparse.Namespace) -> tuple[Place, DriftOptions]:
+def asked(args: argparse.Namespace) -> tuple[Place, DriftOptions]:
     """Raises GraftError: the configuration is not sound, or names no log."""
     from graft.monitoring.options import MonitoringOptions
     from graft.pipeline import config as configs
     from graft.pipeline.sections import section
 
     config = configs.load(args.config)
-    asked = section(config, "monitoring", MonitoringOptions)
-    if asked.request_log.folder is None:
+    wanted = section(config, "monitoring", MonitoringOptions)
+    if wanted.request_log.folder is None:
         raise GraftError(f"{args.config}: monitoring.request_log.folder is null; give the folder of the log to watch")
-    folder = pathlib.Path(asked.drift.folder) if asked.drift.folder else config.run_root / "drift"
-    log = pathlib.Path(asked.request_log.folder)
+    folder = pathlib.Path(wanted.drift.folder) if wanted.drift.folder else config.run_root / "drift"
+    log = pathlib.Path(wanted.request_log.folder)
     if folder.resolve() == log.resolve():
         raise GraftError(f"{args.config}: monitoring.drift.folder is the folder of the log, {log}; it needs its own")
-    return Place(config.name, config.store, log, folder, asked.request_log.rotate_seconds), asked.drift
+    return Place(config.name, config.store, log, folder, wanted.request_log.rotate_seconds), wanted.drift
 
 
 def _serve(args: argparse.Namespace, monitor: Monitor, place: Place) -> int:

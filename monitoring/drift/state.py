@@ -7,6 +7,7 @@ counted twice.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -247,3 +248,30 @@ class State:
             raise GraftError(
                 f"{self._path}: {error}; it must be the state of a monitor, on a local disk with room"
             ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a monitor has counted, as `monitor.Pass` has it."""
+
+    totals: dict[str, int]
+    unknown: dict[int, tuple[int, str]]
+    open: dict[int, int]
+
+
+def peek(folder: pathlib.Path) -> Seen | None:
+    """What the monitor of a folder has counted, while it may be at work; None where none was. Raises GraftError."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            execute = database.execute
+            memories = execute("SELECT version, memory FROM versions ORDER BY version").fetchall()
+            return Seen(
+                totals=dict(execute("SELECT name, count FROM totals ORDER BY name")),
+                unknown={v: (n, why) for v, n, why in execute("SELECT version, requests, reason FROM unknown")},
+                open={v: sum(w["size"] for w in json.loads(kept)["windows"]["open"]) for v, kept in memories},
+            )
+    except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+        raise GraftError(f"{path}: cannot be read ({error}); it must be the state of a monitor") from error

@@ -35,6 +35,11 @@ def is_ours(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def begun(path: pathlib.Path) -> datetime.datetime:
+    """When a file of a log was begun, as its name says."""
+    return datetime.datetime.strptime(path.name.split("-")[1], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=datetime.UTC)
+
+
 class LogFile:
     """A file that is being written.
 

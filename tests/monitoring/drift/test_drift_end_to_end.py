@@ -39,6 +39,12 @@ def test_pictures_that_become_dark_are_an_alarm_and_usual_ones_are_not(workshop,
     requests = [window for window in found.value["windows"] if window["kind"] == "requests"]
     assert "brightness" in {test["signal"] for test in requests[0]["tests"] if test["alarm"]}
     assert found.value["totals"]["labels_scored"] == 2 * ASKED
+    page = tmp_path / "report.html"
+    found = workshop.graft("monitor", "report", str(path), "-o", str(page))
+    assert (found.code, found.value["version"]) == (0, 1), found.value
+    assert found.value["state"] in ("drift", "quality") and "brightness" in found.value["sentence"]
+    shown = page.read_text()
+    assert 'alt="Reference: images, 8 of 8"' in shown and 'alt="Last window: images, 8 of 8"' in shown
 
 
 def ask(workshop: Workshop, root, darker: float, seed: int = 0) -> float:
