@@ -25,6 +25,7 @@ class RunResult:
         failure: the exception of a failed or interrupted run.
         exit_code: of the command, as docs/errors.md lists them.
         started: seconds since 1970.
+        ended: likewise; None before.
     """
 
     run_id: str
@@ -39,6 +40,7 @@ class RunResult:
     failure: BaseException | None = None
     exit_code: int = 0
     started: float = dataclasses.field(default_factory=time.time)
+    ended: float | None = None
 
     @property
     def stage(self) -> str:
@@ -46,7 +48,7 @@ class RunResult:
         return self.stages[-1].name if self.stages else ""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types; the reason stands for the failure, and `ended` is now."""
+        """JSON types; the reason stands for the failure, and now for an end that is yet to come."""
         value = dataclasses.asdict(dataclasses.replace(self, failure=None))
         del value["failure"], value["exit_code"]
-        return value | {"ended": time.time()}
+        return value | {"ended": self.ended or time.time()}

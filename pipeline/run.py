@@ -5,6 +5,7 @@ import json
 import logging
 import pathlib
 import signal
+import time
 from collections.abc import Callable, Collection
 
 from graft.components import gates
@@ -151,6 +152,7 @@ def run(
         except BaseException as error:
             _judge(result, error, end, root)
         end.closing()
+        result.ended = time.time()
         progress.set_sink(sink)
         _write(config, root, result, follower.outputs, folder)
         return result
