@@ -9,6 +9,10 @@ only. They are loaded on first use, because TFX takes seconds.
 import importlib
 from typing import Any
 
+from graft.models import deferred
+
+deferred.defer()  # before anything imports TensorFlow
+
 
 def __getattr__(name: str) -> Any:
     # Classes only: a submodule is asked for here too, before it is imported.

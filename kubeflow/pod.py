@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from graft.models import deferred
 from graft.models.durable import write_atomic
 
 TERMINATION_LOG = "GRAFT_TERMINATION_LOG"
@@ -33,6 +34,7 @@ def run(work: Callable[[], None], name: str) -> int:
         work: what to do.
         name: of the stage, for the line.
     """
+    deferred.own_process()
     signal.signal(signal.SIGTERM, _ended)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     os.environ["TF_USE_LEGACY_KERAS"] = "0"

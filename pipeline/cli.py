@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import absl.logging
 
-from graft.models import entry_points
+from graft.models import deferred, entry_points
 from graft.models.errors import GraftError
 from graft.models.log_format import JsonFormatter
 from graft.models.text import LogFormatter, printable, say, traceback_lines
@@ -34,12 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all went well, 1 if a gate closed or a check found a fault, 2 for an error the user can mend, 3 for a
         fault of Graft itself, 128 and its number for a signal.
     """
+    if argv is None:  # else a program calls, which goes on
+        deferred.own_process()
     try:
         args = _parser().parse_args(argv)
     except GraftError as error:  # of a package that registers commands
         say(f"graft: {error}", file=sys.stderr)
         return EXIT_ERROR
-    args.process = argv is None  # else a program calls, which goes on
+    args.process = argv is None
     _quiet(args.verbose)
     try:
         return args.command(args)

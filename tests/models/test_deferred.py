@@ -1,0 +1,145 @@
+"""What takes long to import: loaded when asked for, whole, once, and without a search for garbage."""
+
+import gc
+import importlib
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from graft.models import deferred
+
+
+@pytest.fixture
+def modules(tmp_path, monkeypatch):
+    """`modules(name=code, package__in__part=code)` writes modules; `late` and `late_package` are deferred."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(deferred, "NAMES", frozenset({"late", "late_package"}))
+    monkeypatch.setattr(deferred._Finder, "uncollected", frozenset({"large", "large_within"}))
+    before = set(sys.modules)
+
+    def write(**code: str) -> None:
+        for name, lines in code.items():
+            path = tmp_path / (name.replace("__in__", "/") + ".py")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(textwrap.dedent(lines))
+        importlib.invalidate_caches()
+
+    yield write
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_module_is_executed_when_a_name_is_asked_for(modules, monkeypatch):
+    executed = []
+    monkeypatch.setattr(sys, "executed", executed, raising=False)
+    modules(late='import sys\nsys.executed.append(__name__)\n__version__ = "3"\nvalue = 1')
+    late = importlib.import_module("late")
+    # What `inspect` and `warnings` ask of every module.
+    assert late.__file__.endswith("late.py") and not hasattr(late, "__warningregistry__")
+    assert "value = 1" in importlib.import_module("inspect").getsource(late) and not executed
+    assert late.__version__ == "3" and late.value == 1 and executed == ["late"]
+    assert not hasattr(late, "nothing") and executed == ["late"]
+    assert late.__loader__ is late.__spec__.loader and not isinstance(late.__loader__, deferred._Loader)
+
+
+def test_a_module_that_is_not_there_is_missed_at_once(modules):
+    with pytest.raises(ModuleNotFoundError, match="late"):
+        importlib.import_module("late")
+
+
+def test_a_module_that_fails_says_so_each_time(modules):
+    modules(late="raise ImportError('needs more')")
+    late = importlib.import_module("late")
+    for _ in range(2):
+        with pytest.raises(ImportError, match="needs more"):
+            _ = late.value
+
+
+def test_another_thread_finds_the_whole_module(modules, monkeypatch):
+    half_way, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(sys, "events", (half_way, go_on), raising=False)
+    modules(late="import sys\nfirst = 1\nsys.events[0].set()\nassert sys.events[1].wait(60)\nlast = 2")
+    late, found = importlib.import_module("late"), []
+    threads = [
+        threading.Thread(target=lambda name=name: found.append(getattr(late, name))) for name in ("first", "last")
+    ]
+    threads[0].start()
+    assert half_way.wait(60)
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [1, 2]
+
+
+def test_a_part_begins_with_its_whole(modules, monkeypatch):
+    """As requests does: the package imports its parts, which need names of the package; each is executed once."""
+    executed = []
+    monkeypatch.setattr(sys, "executed", executed, raising=False)
+    modules(
+        late_package__in____init__="import sys\nsys.executed.append(__name__)\nbase = 1\nfrom late_package import part",
+        late_package__in__part="""
+            import sys
+            sys.executed.append(__name__)
+            from late_package import base
+            value = base + 1
+            """,
+        late_package__in__other="other = 5",
+    )
+    importlib.import_module("late_package")
+    assert not executed
+    part = importlib.import_module("late_package.part")
+    assert part.value == 2 and part is sys.modules["late_package"].part
+    assert executed == ["late_package", "late_package.part"] and part.__spec__.loader is part.__loader__
+    assert importlib.import_module("late_package.other").other == 5
+
+
+def test_large_packages_are_imported_without_a_search_for_garbage(modules, monkeypatch):
+    seen = []
+    monkeypatch.setattr(sys, "seen", seen, raising=False)
+    modules(
+        large="import gc, sys\nsys.seen.append(gc.isenabled())\nimport large_within\n"
+        "sys.seen.append(gc.isenabled())\nkept = [[]]",
+        large_within="import gc, sys\nsys.seen.append(gc.isenabled())",
+    )
+    try:
+        large = importlib.import_module("large")
+        assert seen == [False, False, False] and gc.isenabled()
+        assert gc.get_freeze_count() and not any(found is large.kept for found in gc.get_objects())
+    finally:
+        gc.unfreeze()
+
+
+def test_the_search_goes_on_after_an_import_that_fails(modules):
+    modules(large="raise ImportError('no')")
+    with pytest.raises(ImportError, match="no"):
+        importlib.import_module("large")
+    assert gc.isenabled()
+
+
+def test_tensorflow_comes_without_what_graft_does_not_call(tmp_path):
+    """And what was left out is there when it is called."""
+    code = """
+    import gc, sys
+    from graft.models import deferred
+    deferred.own_process()
+    import tensorflow as tf
+    early = ("IPython.core", "googleapiclient.http", "matplotlib.figure", "requests.adapters", "sklearn.base")
+    assert not [name for name in early if name in sys.modules], sys.modules.keys() & set(early)
+    assert gc.isenabled() and gc.get_freeze_count() > 100_000
+    @tf.function
+    def traced(x):
+        if x > 0:
+            return x + 1.0
+        return x
+    assert traced(tf.constant(1.0)) == 2.0
+    assert not [name for name in early if name in sys.modules]
+    import keras, matplotlib.pyplot, requests
+    assert isinstance(keras.wrappers.SKLearnClassifier, type) and "sklearn.base" in sys.modules
+    assert callable(matplotlib.pyplot.figure) and requests.Session().adapters
+    """
+    (tmp_path / "program.py").write_text(textwrap.dedent(code))
+    subprocess.run([sys.executable, tmp_path / "program.py"], check=True)
