@@ -113,7 +113,9 @@ def find(
     """
     reading, left_out = Reading(), collections.Counter[str]()
     labels = arrived(folder, model, labelled_until)
-    asked, failed, seen = {}, set(), set()
+    asked: dict[str, _Asked] = {}
+    failed: set[str] = set()
+    unlabelled: set[bytes] = set()  # 16 bytes a request: there may be millions
     for path in files(folder, reading):
         for record in read_file(path, reading):
             if record.model != model:
@@ -121,23 +123,23 @@ def find(
             if not record.answered:
                 failed.add(record.request_id)
             elif record.request_id in labels:
-                one = _asked(record, input_name, str(path))
-                asked[record.request_id] = min(one, asked.get(record.request_id, one), key=_first)
-                left_out[NO_LABEL] += 0 if record.request_id in seen else _unlabelled(record, labels)
-                seen.add(record.request_id)
-            elif (key := hashlib.blake2b(record.request_id.encode(), digest_size=16).digest()) not in seen:
+                one, before = _asked(record, input_name, str(path)), asked.get(record.request_id)
+                asked[record.request_id] = one if before is None else min(before, one, key=_first)
+                left_out[NO_LABEL] += 0 if before else _unlabelled(record, labels)
+            elif (key := hashlib.blake2b(record.request_id.encode(), digest_size=16).digest()) not in unlabelled:
                 left_out[NO_LABEL] += record.examples
-                seen.add(key)
+                unlabelled.add(key)
     rows = []
     for request_id, given in labels.items():
-        one = asked.get(request_id)
+        found = asked.get(request_id)
         for row, label in given.items():
-            if one is None:
+            if found is None:
                 left_out[NOT_ANSWERED if request_id in failed else NO_REQUEST] += 1
-            elif fault := _fault(one, row, label, target, since, until):
+            elif fault := _fault(found, row, label, target, since, until):
                 left_out[fault] += 1
             else:
-                rows.append(Row(request_id, row, one.time, label.time, one.file, one.contents[row], label.label))
+                content = found.contents[row]
+                rows.append(Row(request_id, row, found.time, label.time, found.file, content, label.label))
     rows.sort(key=lambda row: (row.time, row.request_id, row.row))
     if most is not None and len(rows) > most:
         left_out[OVER_MOST] += len(rows) - most
