@@ -6,17 +6,18 @@ import json
 import math
 import pathlib
 import sqlite3
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from graft.models.errors import GraftError
-from graft.monitoring.request_log.label_files import Label
-from graft.monitoring.request_log.labels import NAME
+
+if TYPE_CHECKING:
+    from graft.monitoring.request_log.label_files import Label
 
 
 class Arrived(NamedTuple):
     """A label, and when it was brought, seconds since 1970."""
 
-    label: Label
+    label: "Label"
     time: float
 
 
@@ -31,6 +32,9 @@ def arrived(folder: pathlib.Path, model: str, until: float = math.inf) -> dict[s
     Raises:
         GraftError: the database cannot be read.
     """
+    # Imported here: it brings gRPC, and a configuration is read without.
+    from graft.monitoring.request_log.labels import NAME
+
     path = folder / NAME
     if not path.is_file():
         return {}

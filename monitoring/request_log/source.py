@@ -10,7 +10,7 @@ import itertools
 import operator
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,9 +21,10 @@ from graft.components.ingest.request import Request
 from graft.components.ingest.sources import base
 from graft.components.ingest.sources.base import About, Chunk, Item
 from graft.components.ingest.sources.columns import read_row
-from graft.monitoring.request_log import label_spans, labelled_rows
-from graft.monitoring.request_log.labelled_rows import Found, Row
-from graft.monitoring.request_log.reader import Reading, read_file
+from graft.monitoring.request_log import label_spans
+
+if TYPE_CHECKING:
+    from graft.monitoring.request_log.labelled_rows import Found, Row
 
 NAME = "request_log"
 
@@ -101,7 +102,7 @@ class LogChunk(Chunk):
     """Rows of one file of the log."""
 
     path: str
-    rows: tuple[Row, ...]
+    rows: tuple["Row", ...]
     request: Request
     prefix: str
 
@@ -110,7 +111,10 @@ class LogChunk(Chunk):
         return len(self.rows)
 
     def read(self) -> Iterator[Item]:
-        wanted: dict[str, list[Row]] = {}
+        from graft.monitoring.request_log import labelled_rows
+        from graft.monitoring.request_log.reader import Reading, read_file
+
+        wanted: dict[str, list["Row"]] = {}
         for row in self.rows:
             wanted.setdefault(row.request_id, []).append(row)
         name = input_name(self.request)
@@ -128,7 +132,7 @@ class LogChunk(Chunk):
             item.reason, item.detail = Reason.UNREADABLE, f"{self.path} does not hold it any more"
             yield item
 
-    def _item(self, row: Row, content: bytes) -> Item:
+    def _item(self, row: "Row", content: bytes) -> Item:
         return Item(f"{self.prefix}{row.request_id}#{row.row}", about(row, self.request), content)
 
 
@@ -142,7 +146,9 @@ class Source(base.Source):
         return (row.digest for row in self._found.rows)
 
     def left_out(self) -> Mapping[str, tuple[int, str]]:
-        return {code: (count, labelled_rows.MEANINGS[code]) for code, count in self._found.left_out.items()}
+        from graft.monitoring.request_log.labelled_rows import MEANINGS
+
+        return {code: (count, MEANINGS[code]) for code, count in self._found.left_out.items()}
 
     def entries(self) -> Iterator[About]:
         return (about(row, self.request) for row in self._found.rows)
@@ -153,15 +159,18 @@ class Source(base.Source):
             yield LogChunk(path, tuple(sorted(rows)), self.request, self.prefix)
 
     @functools.cached_property
-    def _found(self) -> Found:
+    def _found(self) -> "Found":
         return rows_of(self.request)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_found"}  # read again where it is needed
 
 
-def rows_of(request: Request) -> Found:
+def rows_of(request: Request) -> "Found":
     """The rows that a request for this source means, and what is left out. Raises GraftError."""
+    # Imported here: it brings gRPC, and a configuration is read without.
+    from graft.monitoring.request_log import labelled_rows
+
     data: Options = request.data
     times = {name: getattr(data, name) for name in ("since", "until", "labelled_until")}
     given = {name: label_spans.seconds(text) for name, text in times.items() if text is not None}
@@ -174,10 +183,12 @@ def input_name(request: Request) -> str:
     return request.data.columns.input or request.input.signature_name
 
 
-def about(row: Row, request: Request) -> About:
+def about(row: "Row", request: Request) -> About:
     """What is said of a row. Where its label has no column for it, a request is of the target domain and weighs 1."""
+    from graft.monitoring.request_log.labelled_rows import by_column
+
     data: Options = request.data
     given: dict[str, Any] = {} if data.weight is None else {data.weight: 1.0}
     given |= {} if data.domain is None else {data.domain.column: data.domain.target}
-    given |= labelled_rows.by_column(row.label, request.target.columns)
+    given |= by_column(row.label, request.target.columns)
     return read_row(given, request, extra={name: given[name] for name in data.slices if name in given})
