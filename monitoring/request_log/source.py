@@ -114,7 +114,7 @@ class LogChunk(Chunk):
         from graft.monitoring.request_log import labelled_rows
         from graft.monitoring.request_log.reader import Reading, read_file
 
-        wanted: dict[str, list["Row"]] = {}
+        wanted: dict[str, list[Row]] = {}
         for row in self.rows:
             wanted.setdefault(row.request_id, []).append(row)
         name = input_name(self.request)
