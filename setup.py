@@ -82,6 +82,7 @@ setup(
             "monitoring = graft.monitoring.cli:add_commands",
         ],
         "graft.observers": ["metrics = graft.monitoring.metrics:Metrics"],
+        "graft.sources": ["request_log = graft.monitoring.request_log.source"],
         "graft.sections": [
             "kubeflow = graft.kubeflow.options:KubeflowOptions",
             "monitoring = graft.monitoring.options:MonitoringOptions",

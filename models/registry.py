@@ -5,13 +5,16 @@ the discriminator: `kind: Literal["image"] = "image"`.
 """
 
 import difflib
+import functools
 import importlib
+import importlib.metadata
 from collections.abc import Collection, Iterator, Mapping
 from types import ModuleType
 from typing import Annotated, Any, TypeVar, Union
 
 from pydantic import BaseModel, Discriminator, Tag
 
+from graft.models import entry_points
 from graft.models.errors import GraftError
 
 UNKNOWN_KIND = "unknown_kind"
@@ -28,11 +31,12 @@ class Registry(Mapping[str, str]):
         key: of the configuration that holds the name, for instance `input.kind`; its last part is the discriminator.
         modules: by name, in the order that people see.
         default: the name where the configuration gives none; None if it must.
+        group: of the entry points by which the layers above add modules; they are looked up at the first use.
     """
 
-    def __init__(self, key: str, modules: Mapping[str, str], default: str | None = None):
+    def __init__(self, key: str, modules: Mapping[str, str], default: str | None = None, group: str | None = None):
         self.key, self.default = key, default
-        self._modules = dict(modules)
+        self._own, self._group = dict(modules), group
 
     def __getitem__(self, name: str) -> str:
         return self._modules[name]
@@ -43,35 +47,60 @@ class Registry(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._modules)
 
+    @functools.cached_property
+    def _added(self) -> dict[str, importlib.metadata.EntryPoint]:
+        found = entry_points.find(self._group, self.key) if self._group else {}
+        for name in self._own.keys() & found.keys():
+            raise entry_points.RegistrationError(
+                f"{self.key} {name!r} of {entry_points.origin(found[name])}: is a name of Graft's own; "
+                "allowed: another name"
+            )
+        return found
+
+    @functools.cached_property
+    def _modules(self) -> dict[str, str]:
+        return self._own | {name: entry.value for name, entry in self._added.items()}
+
     def module(self, name: str) -> ModuleType:
         """The module called `name`.
 
         Raises:
-            GraftError: there is none; the message gives the nearest one.
+            GraftError: there is none, and the message gives the nearest one; or an added one cannot be imported.
         """
         if name not in self._modules:
             near = difflib.get_close_matches(str(name), self._modules, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ";"
             raise GraftError(f"{self.key}: received {name!r}{hint} allowed: {', '.join(self._modules)}")
+        if name in self._added:
+            return entry_points.load(self._added[name], self.key)
         return importlib.import_module(self._modules[name])
 
     def options(self, name: str) -> type[BaseModel]:
         """The settings of a kind. Raises as `module` does."""
         return self.module(name).Options
 
-    def union(self) -> Any:
-        """The discriminated union of all settings, for a field of a pydantic model."""
+    def union(self, but: Collection[str] = (), or_null: bool = False) -> Any:
+        """The discriminated union of all settings, for a field of a pydantic model.
+
+        Args:
+            but: names that are not allowed there.
+            or_null: whether None is allowed too.
+        """
+        names = [name for name in self if name not in but]
         field = self.key.rpartition(".")[2]
 
         def tag(value: Any) -> Any:
+            if value is None:
+                return "null"
             return value.get(field, self.default) if isinstance(value, dict) else getattr(value, field, None)
 
-        kinds = tuple(Annotated[self.options(name), Tag(name)] for name in self._modules)
+        kinds: tuple[Any, ...] = tuple(Annotated[self.options(name), Tag(name)] for name in names)
+        kinds += (Annotated[None, Tag("null")],) if or_null else ()
         unknown = Discriminator(
             tag,
             custom_error_type=UNKNOWN_KIND,
-            custom_error_message=f"must be one of {', '.join(self._modules)}",
-            custom_error_context={"field": field, "allowed": ", ".join(self._modules)},
+            custom_error_message=f"must be one of {', '.join(names)}",
+            custom_error_context={"field": field, "allowed": ", ".join(names)},
         )
         return Annotated[Union[kinds], unknown]  # noqa: UP007 - of a tuple made here
 

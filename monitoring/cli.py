@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
-    """Adds observers to `graft serve`, and `graft metrics`, `label` and `monitor`; `add` is `pipeline.cli`'s own."""
+    """Adds observers to `graft serve`, and this layer's commands; `add` is `pipeline.cli`'s own."""
     serve = commands.choices["serve"]
     serve.add_argument(
         "--metrics",
@@ -77,6 +77,7 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
         metavar="PATH",
         help="of report (default: drift_report.html beside results)",
     )
+    _add_retrain(add)
 
 
 def _monitor(args: argparse.Namespace) -> int:
@@ -89,6 +90,25 @@ def _monitor(args: argparse.Namespace) -> int:
 
         return report_command.run(args)
     from graft.monitoring.drift import command
+
+    return command.run(args)
+
+
+def _add_retrain(add: Callable) -> None:
+    retrain = add("retrain", _retrain, "train the model anew on labelled requests, if drift or new labels ask for it")
+    retrain.add_argument("config", help="YAML file of the pipeline")
+    what = retrain.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    what.add_argument("--kubeflow", action="store_true", help="print the command that submits the run, do nothing")
+    what.add_argument("--pause", metavar="REASON", help="let none start until --resume")
+    what.add_argument("--resume", action="store_true", help="end the pause")
+    what.add_argument("--every", type=duration, metavar="TIME", help="go on, with a look every 10m, 1h or 1d")
+    retrain.add_argument("--force", action="store_true", help="ask for one; cool-down and triggers do not count")
+    retrain.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key")
+
+
+def _retrain(args: argparse.Namespace) -> int:
+    from graft.monitoring.retrain import command
 
     return command.run(args)
 

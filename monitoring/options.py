@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from graft.monitoring.drift.options import DriftOptions
 from graft.monitoring.request_log.options import Options as RequestLogOptions
+from graft.monitoring.retrain.options import RetrainOptions
 
 
 class MonitoringOptions(BaseModel):
@@ -16,4 +17,7 @@ class MonitoringOptions(BaseModel):
     )
     drift: DriftOptions = Field(
         default_factory=DriftOptions, description="What is an alarm, and when: graft monitor CONFIG."
+    )
+    retrain: RetrainOptions = Field(
+        default_factory=RetrainOptions, description="When it is trained anew, and on what: graft retrain CONFIG."
     )

@@ -90,6 +90,8 @@ def _sections(
         below = f"{key}.{name}".lstrip(".")
         if kinds := _kinds(field.annotation):
             yield from _by_kind(below, field, kinds)
+        elif _or_null(field.annotation):  # the same kinds once more, which are told where they must be given
+            continue
         else:
             for suffix, nested in _nested(field.annotation):
                 yield from _sections(below + suffix, nested)
@@ -149,15 +151,24 @@ def _fields(model: type[pydantic.BaseModel]) -> list[tuple[str, FieldInfo]]:
 
 
 def _kinds(annotation: Any) -> dict[str, type[pydantic.BaseModel]]:
-    """The members of a discriminated union by name; empty for another type."""
+    """The members of a discriminated union by name; empty for another type, and where null is one of them."""
+    return {} if _or_null(annotation) else _tagged(annotation)
+
+
+def _tagged(annotation: Any) -> dict[str, Any]:
     members = typing.get_args(annotation) if typing.get_origin(annotation) in (typing.Union, types.UnionType) else ()
     tags = {tag.tag: typing.get_args(member)[0] for member in members for tag in _metadata(member, pydantic.Tag)}
     return tags if len(tags) == len(members) else {}
 
 
+def _or_null(annotation: Any) -> bool:
+    """Whether it is a discriminated union that allows null."""
+    return type(None) in _tagged(annotation).values()
+
+
 def _discriminator(union: Any) -> str:
     """The key that tells the kinds of a discriminated union apart: their first field."""
-    return next(name for member in _kinds(union).values() for name in member.model_fields)
+    return next(name for member in _tagged(union).values() for name in member.model_fields)
 
 
 def _metadata(annotation: Any, wanted: type) -> list[Any]:
@@ -185,11 +196,14 @@ def _table(key: str, model: type[pydantic.BaseModel]) -> str:
     rows = ["| key | type, allowed | default | meaning |", "|---|---|---|---|"]
     for name, field in _fields(model):
         full = f"{key}.{name}".lstrip(".")
-        kind = _kind(field.annotation, field.metadata)
         kinds = _kinds(field.annotation)
         suffixes = [suffix for suffix, _ in _nested(field.annotation)]
-        if kinds:
+        if _or_null(field.annotation):
+            kind, suffixes = f"section like `{key}`, by `{_discriminator(field.annotation)}`, or null", []
+        elif kinds:
             kind, suffixes = f"section, by `{_discriminator(field.annotation)}`", [""]
+        else:
+            kind = _kind(field.annotation, field.metadata)
         kind = "; ".join([kind, *(f"see [{full}{suffix}](#{_anchor(full + suffix)})" for suffix in suffixes)])
         default = "required" if field.is_required() else _default(field)
         rows.append("| " + " | ".join(_cell(text) for text in (f"`{full}`", kind, default, _meaning(field))) + " |")

@@ -22,14 +22,18 @@ def fingerprint(request: Request) -> str:
       Hex sha256 over the files, sorted; the options themselves are no part of it. A file counts with its span, its path
       relative to the source and, in mode `fast`, size in bytes, modification and change time in ns; in mode `content`,
       the sha256 of its content. The change time moves with every write, whatever sets the modification time back, and
-      with every copy.
+      with every copy. A source that knows its examples by identity counts with those, whatever files they lie in.
 
     Raises:
       GraftError: The path is missing, or holds no span.
     """
-    look = _content if request.data.fingerprint == "content" else _size_and_times
     rows = []
     for span, source in open_sources(request):
+        asked = source.request.main or source.request.data
+        look = _content if asked.fingerprint == "content" else _size_and_times
+        if (digests := source.digests()) is not None:
+            rows += [b"%s\0%s\n" % (str(span).encode(), digest.hex().encode()) for digest in digests]
+            continue
         root = source.path if os.path.isdir(source.path) else os.path.dirname(source.path)
         for path in source.files():
             name = os.fsencode(os.path.relpath(path, root))

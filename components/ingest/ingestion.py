@@ -71,7 +71,8 @@ def ingest(
     for note in shards.read_notes(folder, "error-"):
         raise GraftError(note["message"])
     span = spans[-1][0]
-    summary = write_rejected(request, folder, rejected_uri, span=span, seconds=time.monotonic() - start)
+    seconds, left_out = time.monotonic() - start, [source.left_out() for _, source in spans]
+    summary = write_rejected(request, folder, rejected_uri, span=span, seconds=seconds, left_out=left_out)
     check_counts(summary, request)
     parts = shards.list_parts(folder)
     check_disjoint({split: [part.digests for part in found] for split, found in parts.items()})

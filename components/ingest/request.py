@@ -85,6 +85,13 @@ class Request:
             found.append(dataclasses.replace(self, data=options, place=place, main=self.data))
         return found
 
+    def base(self) -> "Request | None":
+        """What is asked of the source that `data.base` names beside the data itself; None where there is none."""
+        base = getattr(self.data, "base", None)
+        if base is None:
+            return None
+        return dataclasses.replace(self, data=base.model_copy(update={"target": self.data.target}))
+
     @property
     def two_domains(self) -> bool:
         """Whether the data tells two domains apart, or what has a label from what has none."""

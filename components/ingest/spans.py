@@ -49,20 +49,27 @@ def resolve_spans(path: str, window: int) -> list[tuple[int | None, str]]:
 
 
 def open_sources(request: Request) -> list[tuple[int | None, Source]]:
-    """The sources to read: the places of the target domain, then one a span, oldest first.
+    """The sources to read: the places of the target domain, those of `data.base`, then one a span, oldest first.
 
-    Names of files start with the folder of the place or the span.
+    Names of files start with the folder of the place or the span, those of `data.base` with `base/`.
     """
-    options = request.data
     opened: list[tuple[int | None, Source]] = []
     for place in request.places():
         name = os.path.basename(os.path.normpath(place.data.path))  # noqa: PTH119
         opened.append((None, load(place, place.data.path, as_text(name) + "/")))
+    if (base := request.base()) is not None:
+        opened += _by_span(base, "base/")
+    return opened + _by_span(request, "")
+
+
+def _by_span(request: Request, before: str) -> list[tuple[int | None, Source]]:
+    options = request.data
+    opened: list[tuple[int | None, Source]] = []
     for span, path in resolve_spans(options.path, options.window):
-        prefix = ""
+        prefix = before
         if span is not None:
             folder = path if os.path.isdir(path) else os.path.dirname(path)
-            prefix = as_text(os.path.relpath(folder, _parts(options.path)[0])) + "/"
+            prefix += as_text(os.path.relpath(folder, _parts(options.path)[0])) + "/"
         opened.append((span, load(request, path, prefix)))
     return opened
 

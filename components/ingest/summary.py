@@ -6,6 +6,7 @@ import json
 import logging
 import pathlib
 import resource
+from collections.abc import Iterable, Mapping
 
 from graft.components.ingest import shards
 from graft.components.ingest.domains import check_domains, check_target_classes, judged_strata
@@ -31,7 +32,7 @@ class Summary:
       counts: split -> number of examples.
       domains: split -> domain -> number of examples; empty where there are no domains.
       rejected: reason code -> number of examples.
-      reasons: reason code -> one line for people, of those in `rejected`.
+      reasons: code -> one line for people, of those in `rejected` and `left_out`.
       duplicates: Examples whose bytes were already there: those with the same label and split are used, those without a
         label beside one that has one are not.
       bytes: Bytes of the contents that passed the checks.
@@ -42,6 +43,7 @@ class Summary:
       judged: As `used`, of the domains only that are learned from (train) or judged on, see
         `components.ingest.domains.judged_strata`; None where there are no domains.
       strata: split -> domain -> class -> number of examples; empty where there are no domains.
+      left_out: code -> number of examples that a source holds and did not give; not held against the data.
     """
 
     unit: str
@@ -58,6 +60,7 @@ class Summary:
     span: int | None = None
     judged: dict[str, dict[str, int]] | None = None
     strata: dict[str, dict[str, dict[str, int]]] = dataclasses.field(default_factory=dict)
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def used_count(self) -> int:
@@ -103,7 +106,15 @@ class Summary:
         return sorted(found, key=natural_key)
 
 
-def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: int | None, seconds: float) -> Summary:
+def write_rejected(
+    request: Request,
+    folder: str,
+    rejected_uri: str,
+    *,
+    span: int | None,
+    seconds: float,
+    left_out: Iterable[Mapping[str, tuple[int, str]]] = (),
+) -> Summary:
     """Gathers the workers' notes into `rejected.jsonl` and `summary.json`.
 
     Args:
@@ -112,6 +123,7 @@ def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: in
       rejected_uri: Where to write.
       span: The newest span that was read.
       seconds: Wall time so far.
+      left_out: Of each source, see `sources.base.Source.left_out`.
     """
     used: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
     strata: dict[str, dict[str, collections.Counter[str]]] = {split: {} for split in SPLITS}
@@ -133,13 +145,20 @@ def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: in
                     strata[split].setdefault(domain, collections.Counter()).update(counts)
             duplicates += note["duplicates"]
             _write_lines(file, note["rejected"], rejected)
+    missing: collections.Counter[str] = collections.Counter()
+    meanings: dict[str, str] = {}
+    for found in left_out:
+        for code, (count, meaning) in found.items():
+            missing[code] += count
+            meanings[code] = meaning
     summary = Summary(
         unit=request.input.unit,
         used={split: dict(sorted(labels.items())) for split, labels in used.items()},
         counts={split: by_domain.total() for split, by_domain in domains.items()},
         domains={split: dict(sorted(found.items())) for split, found in domains.items()} if request.two_domains else {},
         rejected=dict(sorted(rejected.items())),
-        reasons={code: request.explanations.get(code, code) for code in sorted(rejected)},
+        reasons={code: request.explanations.get(code, code) for code in sorted(rejected)}
+        | dict(sorted(meanings.items())),
         duplicates=duplicates,
         bytes=size,
         seconds=seconds,
@@ -153,6 +172,7 @@ def write_rejected(request: Request, folder: str, rejected_uri: str, *, span: in
         }
         if request.two_domains
         else {},
+        left_out=dict(sorted(missing.items())),
     )
     figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate", "unmeasured")
     derived = {name: getattr(summary, name) for name in figures}
@@ -179,6 +199,7 @@ def read_summary(rejected_uri: str) -> Summary:
         values.setdefault("reasons", {})
         values.setdefault("judged", None)
         values.setdefault("strata", {})
+        values.setdefault("left_out", {})
         return Summary(**{field.name: values[field.name] for field in dataclasses.fields(Summary)})
 
 

@@ -23,6 +23,7 @@ from graft.monitoring.drift.rows import answers_of
 from graft.monitoring.drift.statistics import Form, mean_interval, p_value, share_interval
 from graft.monitoring.drift.watched import Watched
 from graft.monitoring.request_log.label_files import Label
+from graft.monitoring.request_log.labelled_rows import by_column
 from graft.monitoring.request_log.record import Record
 
 MISS = 0.05
@@ -101,19 +102,12 @@ def scores(
             found["beyond"] += 1
             continue
         try:
-            encoded = target.encode([target.parse(_columns(label, target.columns))])
+            encoded = target.encode([target.parse(by_column(label, target.columns))])
         except (Refused, GraftError):
             found["unusable"] += 1
             continue
         scored.append(target.scores(encoded, answers[row : row + 1]))
     return np.concatenate([np.zeros(0), *scored])
-
-
-def _columns(label: Label, columns: Sequence[str]) -> Mapping[str, Any]:
-    """A single value is the target's single column, whatever either is called."""
-    if len(label) == len(columns) == 1:
-        return {columns[0]: next(iter(label.values()))}
-    return label
 
 
 def is_full(window: Scored, options: DriftOptions, now: float) -> bool:

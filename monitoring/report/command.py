@@ -12,6 +12,7 @@ from graft.monitoring.report import page, words
 from graft.monitoring.report.examples import examples
 from graft.monitoring.report.findings import Findings, find
 from graft.monitoring.report.verdict import Verdict, verdict
+from graft.monitoring.retrain.audit import FOLDER as RETRAIN
 from graft.pipeline import config as configs
 from graft.pipeline.output import answer
 
@@ -22,9 +23,10 @@ _now = time.time
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status, 0 whatever the page says."""
     place, options = asked(args)
-    found = find(place, options, _now(), args.version)
+    root = configs.load(args.config).run_root
+    found = find(place, options, _now(), args.version, root / RETRAIN)
     state = verdict(found)
-    text = page.render(found, state, examples(found, configs.load(args.config).run_root))
+    text = page.render(found, state, examples(found, root))
     path: pathlib.Path = args.output or place.folder / DEFAULT
     try:
         write_atomic(path, text.encode(errors="backslashreplace"))

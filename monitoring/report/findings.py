@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import datetime
 import functools
+import pathlib
 from typing import TYPE_CHECKING
 
 from graft.models.errors import GraftError
@@ -11,6 +12,7 @@ from graft.monitoring.drift import results, state
 from graft.monitoring.drift.options import DriftOptions
 from graft.monitoring.drift.results import Test, Window
 from graft.monitoring.drift.watched import References, Watched
+from graft.monitoring.retrain import audit
 
 if TYPE_CHECKING:
     from graft.monitoring.drift.monitor import Place
@@ -49,6 +51,7 @@ class Findings:
         seen: what the monitor has counted; None where its state is gone.
         pushes: versions in the store.
         pointer: what is served; None where nothing is or the store does not say.
+        actions: events of retraining, oldest first.
         faults: what could not be read, a line each.
     """
 
@@ -61,6 +64,7 @@ class Findings:
     seen: state.Seen | None = None
     pushes: list[Push] = dataclasses.field(default_factory=list)
     pointer: "Pointer | None" = None
+    actions: list[audit.Event] = dataclasses.field(default_factory=list)
     faults: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -103,7 +107,9 @@ class Findings:
         return sorted(chosen.values(), key=lambda test: (not test.alarm, -test.effect, test.signal))
 
 
-def find(place: "Place", options: DriftOptions, now: float, version: int | None = None) -> Findings:
+def find(
+    place: "Place", options: DriftOptions, now: float, version: int | None = None, retrain: pathlib.Path | None = None
+) -> Findings:
     """Reads everything.
 
     Args:
@@ -111,6 +117,7 @@ def find(place: "Place", options: DriftOptions, now: float, version: int | None 
         options: of the monitor.
         now: seconds since 1970.
         version: to report of; None for the newest one with a window.
+        retrain: folder of the audit of retraining; None: it is not looked at.
 
     Raises:
         GraftError: there are no results yet, none of that version, or they are damaged.
@@ -126,6 +133,10 @@ def find(place: "Place", options: DriftOptions, now: float, version: int | None 
     if version is not None and not any(window.version == version for window in kept):
         listed = ", ".join(map(str, sorted({window.version for window in kept}))) or "none"
         raise GraftError(f"--version {version}: no window of it was judged lately; there are: {listed}")
+    try:
+        found.actions = audit.read(retrain) if retrain is not None else []
+    except GraftError as error:
+        found.faults.append(str(error))
     try:
         found.seen = state.peek(place.folder)
     except GraftError as error:

@@ -54,7 +54,9 @@ def render(found: Findings, state: Verdict, shown: Shown) -> str:
 
 
 def events(found: Findings) -> Iterator[tuple[float, str, str]]:
-    """What happened: time, kind (`push`, `served`, `alarm`, `calm`, `change`) and words."""
+    """What happened: time, kind (`push`, `served`, `alarm`, `calm`, `retrain`) and words."""
+    for action in found.actions:
+        yield action.time, "retrain", action.words
     for push in found.pushes:
         if push.time is not None:
             yield push.time, "push", f"version {push.version} pushed{f' by run {push.run}' if push.run else ''}"

@@ -131,6 +131,12 @@ class Record:
         return _arrays(self._log.response.outputs)
 
     @property
+    def examples(self) -> int:
+        """How many it asked about, by the shapes of its answers; nothing of them is read."""
+        shapes = (proto.tensor_shape.dim for proto in self._log.response.outputs.values())
+        return max((int(dimensions[0].size) for dimensions in shapes if dimensions), default=1)
+
+    @property
     def answered(self) -> bool:
         """Whether the request did not fail."""
         return self.status == "OK"

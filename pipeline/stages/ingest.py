@@ -53,7 +53,8 @@ class Ingest(base.Stage):
             if summary.unmeasured
             else ""
         )
-        return f"{counts}; {summary.rejected_count} rejected{few}"
+        left_out = f"; {sum(summary.left_out.values())} left out" if summary.left_out else ""
+        return f"{counts}; {summary.rejected_count} rejected{left_out}{few}"
 
     def describe(self, execution: Execution | None) -> dict[str, Any]:
         """`data` (source, path, fingerprint, counts by split and class, rejected) and `code` (sha256 of the source)."""
@@ -71,6 +72,7 @@ class Ingest(base.Stage):
             # One of several classes counts in each.
             "examples": summary.get("counts") or (used and {split: sum(n.values()) for split, n in used.items()}),
             "rejected": summary.get("rejected_count"),
+            "left_out": summary.get("left_out") or {},
         }
         return {"data": data, "code": execution.parameters["code"]}
 
@@ -80,12 +82,14 @@ class Ingest(base.Stage):
             return ()
         counts, strata = data["counts"], []
         used = ", ".join(f"{split} {count}" for split, count in (data["examples"] or {}).items())
+        left_out = ", ".join(f"{count} {code}" for code, count in data["left_out"].items())
         if counts is not None:
             strata = sorted({name for by_name in counts.values() for name in by_name if name}, key=natural_key)
         return [
             ("data", f"{data['source']} {data['path']}"),
             ("", f"fingerprint {data['fingerprint']}"),
             ("", f"{used}; {data['rejected']} rejected" if used else f"counts {base.GONE}"),
+            *([("", f"left out by the source: {left_out}")] if left_out else []),
             *([] if counts is not None and not strata else [("", f"classes: {', '.join(strata) or base.GONE}")]),
             ("code", lineage["code"]),
         ]
@@ -140,7 +144,12 @@ def _data(ran: base.Ran) -> Sequence[Block]:
             for split, counts in summary.domains.items()
         )
         blocks.append(Text(f"By domain: {by_split}."))
-    return [*blocks, _counts(summary, ran.target.stratum, with_sums=True)]
+    blocks.append(_counts(summary, ran.target.stratum, with_sums=True))
+    if summary.left_out:
+        rows = [(code, count, summary.reasons.get(code, code)) for code, count in summary.left_out.items()]
+        columns = [Column("left out"), Column("number", "number"), Column("meaning")]
+        blocks += [Text("What the source holds and did not give:"), Table(columns, rows)]
+    return blocks
 
 
 def _unmeasured(summary: "Summary", ran: base.Ran) -> str:

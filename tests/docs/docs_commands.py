@@ -24,7 +24,7 @@ _SIDE = 224
 _VERBS = ("init", "run", "predict", "models", "runs", "lineage", "kubeflow", "backbone", "label", "metrics")
 
 
-_LONG = [["graft", "demo"], ["graft", "rank"], ["graft", "curve"], ["graft", "monitor"], ["graft", "dashboard"]]
+_LONG = [["graft", verb] for verb in ("demo", "rank", "curve", "monitor", "dashboard", "retrain")]
 
 
 class Kind(enum.Enum):

@@ -66,6 +66,7 @@ def test_value_tells_what_made_the_version(root):
         "counts": SUMMARY["used"],
         "examples": {"train": 7, "test": 2},
         "rejected": 2,
+        "left_out": {},
     }
     assert value["code"] == "c" * 64
     assert value["backbone"] == {"handle": "/backbones/b", "identity": "b" * 64}

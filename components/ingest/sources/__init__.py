@@ -1,4 +1,5 @@
-"""Sources of examples. A new one is a file beside this and an entry here.
+"""Sources of examples. A new one is a file beside this and an entry here; one of a layer above is an entry point of the
+group `graft.sources` (setup.py).
 
 Its module holds `Options`, a pydantic model with its own `source`, and `Source`, a subclass of
 `sources.base.Source`; it imports neither TensorFlow nor pyarrow before something is read.
@@ -21,6 +22,7 @@ REGISTRY = Registry(
         "tfds": "graft.components.ingest.sources.tfds",
         "idx": "graft.components.ingest.sources.idx",
     },
+    group="graft.sources",
 )
 
 

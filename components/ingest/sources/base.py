@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from graft.components.ingest.reasons import Reason
@@ -90,6 +90,17 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def files(self) -> Iterator[str]:
         """Paths of all files that the source reads, for the fingerprint; in any order."""
+
+    def digests(self) -> Iterator[bytes] | None:
+        """Identities of the examples, for the fingerprint in place of the files; in any order.
+
+        For sources whose examples may lie in other files without being others. None: the files tell.
+        """
+        return None
+
+    def left_out(self) -> Mapping[str, tuple[int, str]]:
+        """What the source holds and does not give: code -> how many, and why in one line. Not held against the data."""
+        return {}
 
     @abc.abstractmethod
     def entries(self) -> Iterator[About]:

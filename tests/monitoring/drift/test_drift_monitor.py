@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import drift_samples
 import numpy as np
 import pytest
 from drift_samples import MODEL, NOON, failed, look, make_store, options, place, reference, request, traffic, write_log
@@ -263,7 +264,7 @@ def test_a_monitor_that_is_killed_loses_and_repeats_nothing(root, at, tmp_path):
         shutil.rmtree(root / "drift")
         (root / "drift").mkdir()
         shutil.copytree(root / "kept", root / "drift" / "references")
-    folders = json.dumps([str(pathlib.Path(__file__).parent)])
+    folders = json.dumps([str(pathlib.Path(drift_samples.__file__).parent)])
     process = subprocess.run([sys.executable, "-c", KILLED, folders, at, str(root)], capture_output=True, text=True)
     assert process.returncode == -signal.SIGKILL, process.stderr
     found = look(root)

@@ -9,6 +9,7 @@ import pytest
 import report_samples as samples
 
 from graft.monitoring.report import command, words
+from graft.monitoring.retrain import audit
 from graft.pipeline import cli
 
 
@@ -196,3 +197,17 @@ def test_without_results_and_with_wrong_options_one_line_says_why(own, capsys):
 )
 def test_figures_are_words(made, expected):
     assert made == expected
+
+
+def test_retrainings_are_among_what_was_done(watched, tmp_path, capsys):
+    root = tmp_path / "copy"
+    shutil.copytree(watched.parent, root)
+    config = root / watched.name
+    config.write_text(watched.read_text().replace(str(watched.parent), str(root)))
+    assert "retraining" not in Page(report(config, capsys)[1]).text.partition("What was done")[2].partition("newest")[2]
+    folder = root / "runs" / samples.MODEL / audit.FOLDER
+    done = {"time": samples.BEGIN, "model": samples.MODEL, "kind": "finished", "run": "r9", "status": "passed"}
+    audit.append(folder, audit.Event(**done, version=3))
+    assert "retraining ended: run r9 passed, version 3 pushed" in Page(report(config, capsys)[1]).text
+    (folder / audit.NAME).write_text("no event\n")
+    assert "it must be an event as" in Page(report(config, capsys)[1]).text
