@@ -5,9 +5,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
-# Two files of tests at a time, in the order of tests/conftest.py; the tests of one file share its fixtures.
-SHARED := -n 2 --dist loadfile --no-loadscope-reorder
-# A kernel runs in its caller's thread: two workers whose kernels each want both cores wait for one another.
+# Three files of tests at a time, as a quarter of the time is waiting (for processes, locks, disks), in the order of
+# tests/conftest.py; the tests of one file share its fixtures.
+SHARED := -n 3 --dist loadfile --no-loadscope-reorder
+# A kernel runs in its caller's thread: workers whose kernels each want all cores wait for one another.
 ALONE := TF_NUM_INTRAOP_THREADS=1
 # TensorFlow turns oneDNN on by itself on newer CPUs, with other kernels: no result of a test shall depend on that.
 NO_ONEDNN := TF_ENABLE_ONEDNN_OPTS=0 $(ALONE)

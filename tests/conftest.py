@@ -4,6 +4,7 @@ import gc
 import os
 import pathlib
 import signal
+import sys
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -47,6 +48,18 @@ def graft_data() -> pathlib.Path:
         if (pathlib.Path(candidate) / "MANIFEST.tsv").is_file():
             return pathlib.Path(candidate)
     pytest.skip(f"needs the data folder: set GRAFT_DATA (looked at {', '.join(candidates)})")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_beam(request):
+    """Beam looks at each piece of code once, where a file has imported it."""
+    if "apache_beam" not in sys.modules or request.module.__name__ == "test_beam_introspection":
+        yield
+        return
+    from beam_introspection import remembered
+
+    with remembered():
+        yield
 
 
 @pytest.fixture
