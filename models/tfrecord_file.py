@@ -75,15 +75,31 @@ def read_records(path: str | os.PathLike, most: int) -> Iterator[bytes | TooLong
                 raise DamagedError(f"truncated or corrupted gzip: {error}") from error
 
 
+def record_at(path: str | os.PathLike, offset: int, most: int) -> bytes | TooLong:
+    """The record that begins at `offset` bytes of a plain file.
+
+    Raises:
+      OSError: It cannot be opened or read.
+      DamagedError: None begins there, or it is cut or corrupted.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(offset)
+        for record in _records(file, most, size, offset):
+            return record
+    raise DamagedError(f"no record at {offset}: the file has {size} bytes")
+
+
 def framed(record: bytes) -> bytes:
     """A record as it stands in the file, `FRAME` bytes longer."""
     length = len(record).to_bytes(8, "little")
     return b"".join((length, _masked(length).to_bytes(4, "little"), record, _masked(record).to_bytes(4, "little")))
 
 
-def _records(file: BinaryIO | gzip.GzipFile, most: int, size: int | None) -> Iterator[bytes | TooLong]:
-    """`size` is that of the whole file, or None where only unpacking tells."""
-    position = 0
+def _records(
+    file: BinaryIO | gzip.GzipFile, most: int, size: int | None, position: int = 0
+) -> Iterator[bytes | TooLong]:
+    """`size` is that of the whole file, or None where only unpacking tells; `position` is where reading begins."""
     while header := file.read(_HEADER):
         if len(header) < _HEADER:
             raise DamagedError(f"truncated record at {position}: {len(header)} bytes of its header")

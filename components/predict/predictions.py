@@ -104,7 +104,7 @@ def predict(
         files: TFRecords of ingestion's Examples of the test split.
         stage: the stage's name in progress reports.
         columns: features to keep beside the answers.
-        seen: is shown each example on its way.
+        seen: is shown each example on its way, and its feature vector.
 
     Raises:
         GraftError: the target of an example is none that the model can answer.
@@ -128,8 +128,8 @@ def predict(
                 seen.see(row[INPUT], row)
             yield row[INPUT]
 
-    with SavedModelPredictor(model_path) as predictor:
-        answers = _answers(predictor, contents(), stage)
+    with SavedModelPredictor(model_path, embeds=seen is not None) as predictor:
+        answers = _answers(predictor, contents(), stage, seen)
         encoded = predictor.target.encode(truth, "test split: ")
         rate, domain = predictor.examples_per_second, max(domains, default="")
         return Predictions(predictor.target, encoded, answers, hashes, slices, rate, domain)
@@ -144,7 +144,9 @@ def answer(model_path: str, files: list[str], stage: str) -> tuple[Target, np.nd
         return predictor.target, _answers(predictor, (row[INPUT] for row in rows), stage)
 
 
-def _answers(predictor: "SavedModelPredictor", contents: Iterator[bytes], stage: str) -> np.ndarray:
+def _answers(
+    predictor: "SavedModelPredictor", contents: Iterator[bytes], stage: str, seen: "Collector | None" = None
+) -> np.ndarray:
     done = 0
 
     def report(batch: int) -> None:
@@ -152,4 +154,4 @@ def _answers(predictor: "SavedModelPredictor", contents: Iterator[bytes], stage:
         done += batch
         progress.report(stage, done, None, predictor.input.unit)
 
-    return predictor.predict(contents, progress=report)
+    return predictor.predict(contents, progress=report, embedded=None if seen is None else seen.embed)

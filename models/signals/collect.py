@@ -10,6 +10,8 @@ from graft.models.inputs.base import Input, Refused
 from graft.models.signals import quality
 from graft.models.signals.histogram import Categories, Numbers, Signal
 from graft.models.signals.reference import Group, Reference
+from graft.models.signals.vectors import ROWS as VECTORS
+from graft.models.signals.vectors import Vectors
 from graft.models.targets.base import Target
 
 ROWS, CALLS = 10_000, 256
@@ -36,6 +38,8 @@ class Collector:
         self._rows = self._cost = 0
         self._values: dict[str, list] = {name: [] for name in input.SIGNALS}
         self._facts: dict[str, list] = {name: [] for name in input.FACTS}
+        self._vectors: list[np.ndarray] = []
+        self._embedded = 0
 
     def see(self, content: bytes, facts: Mapping[str, Any]) -> None:
         """Takes the next content.
@@ -54,6 +58,12 @@ class Collector:
             values.append(found[name])
         for name, values in self._facts.items():
             values.append(facts[name])
+
+    def embed(self, vectors: np.ndarray) -> None:
+        """Takes the feature vectors float [n, d] of the next contents, in the order of `see`."""
+        if self._embedded < VECTORS:
+            self._vectors.append(vectors)
+            self._embedded += len(vectors)
 
     def reference(
         self, target: Target, encoded: np.ndarray, answers: np.ndarray, made_by: Mapping[str, Any]
@@ -91,6 +101,7 @@ class Collector:
             learned=self.learned,
             facts={name: _admitted(values) for name, values in self._facts.items() if values},
             made_by=dict(made_by),
+            vectors=Vectors.of(np.concatenate(self._vectors)[: self._rows]) if self._vectors else None,
         )
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from graft.models import durable
 from graft.models.errors import GraftError, one_line
 from graft.models.signals.histogram import Categories, Numbers, Signal
+from graft.models.signals.vectors import Vectors
 
 if TYPE_CHECKING:
     from graft.models.inputs.base import Input, Watcher
@@ -42,6 +43,7 @@ class Reference:
         learned: what the input's watcher needs to know of reference data, see `models.inputs.base.Input.learned`.
         facts: of admitted contents, by name: `type`, and `least` and `most`, or `values`.
         made_by: what made it: `model`, the sha256 of the export; `split`, of which the examples are.
+        vectors: feature vectors of some of the examples; None where they were not kept.
         schema: of the file.
     """
 
@@ -55,6 +57,7 @@ class Reference:
     learned: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     made_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    vectors: Vectors | None = None
     schema: int = SCHEMA
 
     def __post_init__(self):
@@ -86,6 +89,7 @@ class Reference:
         """The file: equal references give equal bytes."""
         content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         content["signals"] = {name: _as_json(signal) for name, signal in self.signals.items()}
+        content["vectors"] = self.vectors.to_json() if self.vectors else None
         text = json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
         return f"{text}\n".encode()
 
@@ -130,6 +134,7 @@ class Reference:
             held = dict(_File.model_validate(content))
             held["schema"] = held.pop("written_as")
             held["signals"] = {name: signal.made(name) for name, signal in held["signals"].items()}
+            held["vectors"] = Vectors.from_json(dict(held["vectors"])) if held["vectors"] else None
             return cls(**held)
         except ValidationError as error:
             fault = error.errors(include_url=False, include_context=False)[0]
@@ -159,6 +164,14 @@ class _Signal(BaseModel):
         return Categories(name, tuple(self.values))
 
 
+class _Vectors(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    width: int
+    rows: int
+    data: str
+
+
 class _File(BaseModel):
     """What the file holds."""
 
@@ -174,4 +187,5 @@ class _File(BaseModel):
     learned: dict[str, Any]
     facts: dict[str, Any]
     made_by: dict[str, Any]
+    vectors: _Vectors | None = None
     written_as: int = Field(alias="schema")

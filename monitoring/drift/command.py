@@ -66,6 +66,7 @@ def _serve(args: argparse.Namespace, monitor: Monitor, place: Place) -> int:
             else:
                 health = series.Health(place.model, time.time(), False, found.totals, found.waiting_labels)
                 faults = [*found.faults, *(f"not watched: {reason}" for _, reason in found.unknown.values())]
+                faults += _unwatched(found.windows)
                 for fault in faults:
                     if fault not in told:
                         logger.warning("%s", fault)
@@ -109,6 +110,7 @@ def _lines(found: Pass, windows: list[results.Window]) -> list[str]:
     lines.append(
         f"examples in open windows: {waiting or 'none'}; labels that wait for their request: {found.waiting_labels}"
     )
+    lines += _unwatched(windows)
     for version, (count, reason) in found.unknown.items():
         lines.append(f"{count} requests to version {version} are not watched: {reason}")
     told = {name: count for name, count in found.totals.items() if name not in ("files", "records", "requests")}
@@ -116,11 +118,17 @@ def _lines(found: Pass, windows: list[results.Window]) -> list[str]:
     return [*lines, *found.faults]
 
 
+def _unwatched(windows: list[results.Window]) -> list[str]:
+    """Why feature vectors were not compared, each reason once."""
+    reasons = {window.vectors.unwatched: window for window in windows if window.vectors and window.vectors.unwatched}
+    return [f"feature vectors are not watched (version {w.version}): {why}" for why, w in reasons.items()]
+
+
 def _base(found: Pass) -> dict[str, int]:
     return {name: found.totals.get(name, 0) for name in ("files", "records", "requests")}
 
 
-_HEADER = ("version", "window", "of", "until", "rows", "drift", "what moved")
+_HEADER = ("version", "window", "of", "until", "rows", "AUC", "drift", "what moved")
 
 
 def _row(window: results.Window) -> tuple:
@@ -136,6 +144,7 @@ def _row(window: results.Window) -> tuple:
         window.kind,
         end,
         window.rows,
+        f"{window.vectors.auc.mean:.2f}" if window.vectors and window.vectors.auc else "-",
         "yes" if window.drifted else "moved" if window.changed else "no",
         moved,
     )

@@ -15,6 +15,8 @@ from graft.monitoring.drift.statistics import Form, beyond, distance, holm, p_va
 from graft.monitoring.drift.watched import Watched
 from graft.monitoring.drift.windows import LATENCY_S, Full, Window
 
+VECTORS = "feature_vector"
+"""The signal that is all of the input, as the model sees it."""
 SLOW_SHARE = 0.05
 """Share of requests that may take longer than `latency_ms`."""
 _ESTIMATE_MISSES = 0.05
@@ -71,7 +73,13 @@ def has_drifted(tests: Iterable[results.Test], group: results.Group | None = Non
 
 
 def of_requests(
-    full: Full, model: str, watched: Watched, memory: Memory, options: DriftOptions, now: float
+    full: Full,
+    model: str,
+    watched: Watched,
+    memory: Memory,
+    options: DriftOptions,
+    now: float,
+    vectors: results.Vectors | None = None,
 ) -> results.Window:
     """Judges a window of requests.
 
@@ -82,10 +90,12 @@ def of_requests(
         memory: of the version; it is brought up to date.
         options: what is an alarm.
         now: seconds since 1970.
+        vectors: of the window; None where they are not asked for.
     """
     window = full.window
     counts = {name: count.tolist() for name, count in window.counts.items()}
     compared = [*_signals(counts, watched, memory, options), *_service(window, memory, options)]
+    compared += _vectors(vectors, options)
     tests = judged(compared, memory, options.false_alarms)
     if memory.first is None:
         memory.first = {"errors": _errors(window), "latency": window.latency.tolist()}
@@ -112,6 +122,7 @@ def of_requests(
         counts={name: tuple(count) for name, count in counts.items()},
         tests=tests,
         estimate=_estimate(counts, watched),
+        vectors=vectors,
         drifted=has_drifted(tests),
         changed=any(test.alarm and test.against == "previous" for test in tests),
         in_row=dict(sorted(memory.in_row.items())),
@@ -139,6 +150,19 @@ def _signals(
                     least_effect=options.least_effect,
                     p_value=p_value(before[name], counts[name], form),
                 )
+
+
+def _vectors(vectors: results.Vectors | None, options: DriftOptions) -> Iterator[Compared]:
+    if vectors is not None and vectors.auc is not None:
+        yield Compared(
+            signal=VECTORS,
+            group="input",
+            against="reference",
+            rows=vectors.rows,
+            effect=max(0.0, 2 * vectors.auc.mean - 1),
+            least_effect=2 * options.vectors.least_auc - 1,
+            p_value=vectors.p_value,
+        )
 
 
 def _service(window: Window, memory: Memory, options: DriftOptions) -> Iterator[Compared]:

@@ -21,8 +21,9 @@ from graft.monitoring.drift.options import DriftOptions
 from graft.monitoring.drift.reading import LogReader, Part
 from graft.monitoring.drift.rows import NO_VERSION, Rows, key_of
 from graft.monitoring.drift.state import State
+from graft.monitoring.drift.vectors import FeatureVectors
 from graft.monitoring.drift.watched import References, Watched
-from graft.monitoring.drift.windows import Windows
+from graft.monitoring.drift.windows import Full, Windows
 from graft.monitoring.request_log import labels as label_store
 from graft.monitoring.request_log.reader import Reading, files, read_file
 
@@ -128,7 +129,10 @@ class Monitor:
         Raises:
             GraftError: log, store, a reference or the state is at fault; what was counted before stays counted.
         """
-        ended = ended or threading.Event()
+        with FeatureVectors(self._place.store, self._place.model) as self._vectors:
+            return self._look(ended or threading.Event())
+
+    def _look(self, ended: threading.Event) -> Pass:
         self._references = References(self._place.folder, self._place.store, self._place.model)
         self._state.publish()  # of a monitor that was killed
         self._references.check()
@@ -190,7 +194,7 @@ class Monitor:
     def _add(self, rows: Rows, file: int) -> None:
         new = self._state.first_seen(rows.keys, file)
         self._state.count(repeated=int((~new).sum()), requests=int(new.sum()))
-        rows = rows.taken(np.flatnonzero(new))
+        rows = dataclasses.replace(rows.taken(np.flatnonzero(new)), log_file=file)
         if rows.version == NO_VERSION:
             self._state.count(no_version=len(rows.times))
             return
@@ -200,21 +204,25 @@ class Monitor:
             self._state.add_unknown(rows.version, len(rows.times), reason)
             return
         for full in version.windows.add(rows, self._clock()):
-            self._note(
-                judging.of_requests(
-                    full, self._place.model, version.watched, version.memory, self._options, self._clock()
-                )
-            )
+            self._judge_requests(version, full)
 
     def _judge(self, due: float | None) -> None:
         """Judges the windows whose time is over."""
         for version in self._versions.values():
             for full in version.windows.due(due):
-                self._note(
-                    judging.of_requests(
-                        full, self._place.model, version.watched, version.memory, self._options, self._clock()
-                    )
-                )
+                self._judge_requests(version, full)
+
+    def _judge_requests(self, version: _Version, full: Full) -> None:
+        vectors = None
+        if self._options.vectors.watch:
+            files = {number: self._place.log / name for name, number in self._state.files().items()}
+            vectors = self._vectors.compared(full.window, version.watched, files)
+        self._note(
+            judging.of_requests(
+                *(full, self._place.model, version.watched, version.memory, self._options),
+                *(self._clock(), vectors),
+            )
+        )
 
     def _end_spans(self) -> None:
         """All files are counted: what was served longer ago than a file may stay open has come."""
@@ -236,7 +244,9 @@ class Monitor:
                 return None
             sizes = {name: signal.size for name, signal in watched.reference.signals.items()}
             slow_s = None if self._options.latency_ms is None else self._options.latency_ms / 1000
-            version = _Version(watched, Windows(self._options.window, sizes, slow_s), Memory())
+            asked = self._options.vectors
+            sampled = asked.sample if asked.watch else 0
+            version = _Version(watched, Windows(self._options.window, sizes, slow_s, sampled), Memory())
             if kept := self._state.memories().get(number):
                 version.windows.restore(kept["windows"])
                 version.memory = Memory(**kept["memory"])

@@ -36,6 +36,30 @@ class WindowOptions(BaseModel):
         return self
 
 
+class VectorOptions(BaseModel):
+    """Feature vectors: a classifier tries to tell the window's from the reference's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    watch: bool = Field(
+        True,
+        description="The monitor loads the version that answered and embeds logged inputs with it; false: it does not.",
+    )
+    sample: int = Field(
+        500,
+        ge=40,
+        le=1000,
+        description="Most examples of a window that are embedded, drawn by the hash of their request.",
+    )
+    least_auc: float = Field(
+        0.6,
+        ge=0.5,
+        lt=1,
+        description="Smallest AUC that is an alarm: 0.5 is guessing, 1 tells every pair apart, 0.6 is what a mean that "
+        "moves by about a third of a standard deviation allows.",
+    )
+
+
 class DriftOptions(BaseModel):
     """The monitor of a served model: `graft monitor CONFIG`."""
 
@@ -57,6 +81,9 @@ class DriftOptions(BaseModel):
         lt=1,
         description="Smallest change that is an alarm, as Jensen-Shannon distance: 0 is no change, 1 is nothing in "
         "common, 0.1 a mean that moves by a quarter of a standard deviation.",
+    )
+    vectors: VectorOptions = Field(
+        default_factory=VectorOptions, description="What is watched of the model's feature vectors."
     )
     least_loss: float = Field(
         0.02, ge=0, le=1, description="Smallest fall of the mean score of labelled requests that is an alarm."

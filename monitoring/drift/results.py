@@ -23,13 +23,15 @@ class Test(_Line):
     """One comparison.
 
     Attributes:
-        signal: its name; `errors` and `latency` are of the requests, `score` is of their labels.
+        signal: its name; `feature_vector` is all of the input as the model sees it, `errors` and `latency` are of the
+            requests, `score` is of their labels.
         group: what it is of.
         against: the version's reference, the window before, the version's first window, or a limit of the
             configuration.
         rows: of the window that have the signal.
-        effect: how large the change is: Jensen-Shannon distance, 0 to 1; of `errors` the rise of their share, of
-            `score` the fall of its mean, of a limit by how much the share exceeds it.
+        effect: how large the change is: Jensen-Shannon distance, 0 to 1; of `feature_vector` 2 AUC - 1, 0 to 1; of
+            `errors` the rise of their share, of `score` the fall of its mean, of a limit by how much the share
+            exceeds it.
         least_effect: what it must reach.
         p_value: chance of this or more if nothing changed; exact, or larger than that.
         level: the chance that the window's look had to spend.
@@ -59,6 +61,25 @@ class Mean(_Line):
     rows: int
 
 
+class Vectors(_Line):
+    """Feature vectors of a window beside those of the reference.
+
+    Attributes:
+        rows: of the window that were embedded.
+        reference_rows: of the reference.
+        auc: how well a domain classifier tells new ones apart, 0.5 by guessing; its `rows` are those that it was
+            measured on. None where they were not compared.
+        p_value: chance of this AUC or a larger one if nothing changed; exact.
+        unwatched: why they were not compared; empty where they were.
+    """
+
+    rows: int
+    reference_rows: int
+    auc: Mean | None = None
+    p_value: float = 1.0
+    unwatched: str = ""
+
+
 class Window(_Line):
     """A span of requests to one version, or of labels that came for them.
 
@@ -81,6 +102,7 @@ class Window(_Line):
         tests: all comparisons.
         quality: of labels, the mean score.
         estimate: of requests, how good the answers probably are, from the answers alone.
+        vectors: of requests, their feature vectors; None where these are not asked for.
         drifted: whether a test is an alarm, other than one against the window before.
         changed: whether one against the window before is: something moved, away or back.
         in_row: windows that drifted one after the other, this one included, by group.
@@ -107,6 +129,7 @@ class Window(_Line):
     tests: tuple[Test, ...] = ()
     quality: Mean | None = None
     estimate: Mean | None = None
+    vectors: Vectors | None = None
     drifted: bool
     changed: bool = False
     in_row: Mapping[str, int] = {}

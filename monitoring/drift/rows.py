@@ -43,6 +43,8 @@ class Rows:
         bins: int16 [examples, signals], `UNMEASURED` where the log does not have what it takes.
         violations: int16 [examples], places in `reasons`, -1 for none.
         reasons: why ingestion would have refused an example, see `Input.violation`.
+        offsets: int64 [requests], where their records begin in the file.
+        log_file: number of the file; 0 where that is not known yet.
     """
 
     version: int
@@ -55,6 +57,8 @@ class Rows:
     bins: np.ndarray
     violations: np.ndarray
     reasons: tuple[str, ...]
+    offsets: np.ndarray
+    log_file: int = 0
 
     def taken(self, places: np.ndarray) -> "Rows":
         """Some of the requests, int [k], rising."""
@@ -63,7 +67,7 @@ class Rows:
         chosen = np.zeros(len(self.times), bool)
         chosen[places] = True
         within = np.repeat(chosen, self.examples)
-        of_requests = ("keys", "times", "seconds", "statuses", "unlogged", "examples")
+        of_requests = ("keys", "times", "seconds", "statuses", "unlogged", "examples", "offsets")
         changed = {name: getattr(self, name)[chosen] for name in of_requests}
         return dataclasses.replace(self, **changed, bins=self.bins[within], violations=self.violations[within])
 
@@ -76,7 +80,8 @@ class Rows:
         """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             held = dict(arrays)
-        return cls(**held | {"version": int(held["version"]), "reasons": tuple(map(str, held["reasons"]))})
+        changed = {name: int(held[name]) for name in ("version", "log_file")}
+        return cls(**held | changed | {"reasons": tuple(map(str, held["reasons"]))})
 
 
 @dataclasses.dataclass
@@ -157,7 +162,7 @@ class _Gathered:
 
     def __init__(self, version: int, watched: Watched | None):
         self._version, self._watched = version, watched
-        self._requests: list[tuple[bytes, float, float, int, int, int]] = []
+        self._requests: list[tuple[bytes, float, float, int, int, int, int]] = []
         self._inputs: list[tuple[int, dict[str, float | str | None]]] = []
         self._violations: list[tuple[int, str]] = []
         self._answers: list[tuple[int, np.ndarray]] = []
@@ -183,12 +188,12 @@ class _Gathered:
             examples = max(len(contents or ()), 0 if answers is None else len(answers))
         status = STATUSES.index(record.status) if record.status in STATUSES else UNKNOWN_STATUS
         key = key_of(record.request_id, record.answered)
-        self._requests.append((key, record.time, record.seconds, status, unlogged, examples))
+        self._requests.append((key, record.time, record.seconds, status, unlogged, examples, record.offset))
         self._examples += examples
 
     def rows(self) -> Rows:
         """Everything that was added, at least one request."""
-        keys, times, seconds, statuses, unlogged, examples = zip(*self._requests, strict=True)
+        keys, times, seconds, statuses, unlogged, examples, offsets = zip(*self._requests, strict=True)
         reasons = tuple(dict.fromkeys(reason for _, reason in self._violations))
         violations = np.full(self._examples, -1, np.int16)
         for place, reason in self._violations:
@@ -204,6 +209,7 @@ class _Gathered:
             bins=self._bins(),
             violations=violations,
             reasons=reasons,
+            offsets=np.array(offsets, np.int64),
         )
 
     def _bins(self) -> np.ndarray:

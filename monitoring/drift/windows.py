@@ -15,6 +15,7 @@ import numpy as np
 
 from graft.monitoring.drift.options import WindowOptions
 from graft.monitoring.drift.rows import NO_INPUTS, NO_OUTPUTS, OK, STATUSES, Rows
+from graft.monitoring.drift.sample import Place, drawn, smallest
 
 AHEAD_S = 300.0
 """A request whose time is further in the future than that came from a clock that had jumped."""
@@ -35,6 +36,7 @@ class Window:
         codes: int [statuses].
         latency: int [bins of LATENCY_S], answered requests.
         slow: answered requests that took longer than the configuration allows.
+        sample: some of its examples, see `sample`.
     """
 
     first: int
@@ -52,9 +54,18 @@ class Window:
     latency: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(len(LATENCY_S) + 1, np.int64))
     unmeasured: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     violations: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    sample: list[Place] = dataclasses.field(default_factory=list)
 
-    def add(self, rows: Rows, late: np.ndarray, ahead: np.ndarray, slow_s: float | None) -> None:
-        """Counts requests; `late` and `ahead` are bool [requests]."""
+    def add(self, rows: Rows, late: np.ndarray, ahead: np.ndarray, slow_s: float | None, sampled: int = 0) -> None:
+        """Counts requests.
+
+        Args:
+            rows: the requests.
+            late, ahead: bool [requests].
+            slow_s: as `Windows` has it.
+            sampled: most examples of `sample`.
+        """
+        self.sample = smallest(self.sample, drawn(rows, sampled), sampled)
         answered = rows.statuses == OK
         self.size += int(np.maximum(rows.examples, 1).sum())
         self.requests += len(rows.times)
@@ -79,8 +90,9 @@ class Window:
         violations = rows.violations[rows.violations >= 0]
         self.violations.update({rows.reasons[code]: int((violations == code).sum()) for code in np.unique(violations)})
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: Self, sampled: int = 0) -> None:
         """Takes up a later window."""
+        self.sample = smallest(self.sample, other.sample, sampled)
         self.last = max(self.last, other.last)
         self.begin, self.end = min(self.begin, other.begin), max(self.end, other.end)
         for name in ("size", "requests", "rows", "late", "ahead", "slow"):
@@ -103,7 +115,8 @@ class Window:
         counts = {name: np.array(count, np.int64) for name, count in value["counts"].items()}
         arrays = {name: np.array(value[name], np.int64) for name in ("codes", "latency")}
         counters = {name: collections.Counter(value[name]) for name in ("unmeasured", "violations")}
-        return cls(**{**value, **arrays, **counters, "counts": counts})
+        sample = [Place(*place) for place in value.get("sample", ())]
+        return cls(**{**value, **arrays, **counters, "counts": counts, "sample": sample})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +134,7 @@ class Windows:
         options: when one is full.
         sizes: bins of each signal, in the order of the columns of `Rows.bins`.
         slow_s: as `monitoring.drift.latency_ms`, in seconds.
+        sampled: examples of a window whose places are kept.
 
     Attributes:
         newest: the latest time of a request that was believed, seconds since 1970.
@@ -128,8 +142,8 @@ class Windows:
         open: in the order of their spans, which do not overlap.
     """
 
-    def __init__(self, options: WindowOptions, sizes: Mapping[str, int], slow_s: float | None = None):
-        self._options, self._sizes, self._slow_s = options, dict(sizes), slow_s
+    def __init__(self, options: WindowOptions, sizes: Mapping[str, int], slow_s: float | None = None, sampled: int = 0):
+        self._options, self._sizes, self._slow_s, self._sampled = options, dict(sizes), slow_s, sampled
         self._span_s, self._grace_s = options.hours * 3600, options.grace_minutes * 60
         self.newest = -math.inf
         self.judged: int | None = None
@@ -162,7 +176,7 @@ class Windows:
                 left = self._options.rows - window.size
                 end = int(np.searchsorted(np.cumsum(sizes[places]), left)) + 1
                 some, places = places[:end], places[end:]
-                window.add(rows.taken(some), late[some], ahead[some], self._slow_s)
+                window.add(rows.taken(some), late[some], ahead[some], self._slow_s, self._sampled)
                 if window.size >= self._options.rows:
                     self.open.remove(window)
                     yield Full(window, "rows")
@@ -185,7 +199,7 @@ class Windows:
                 continue
             if len(self.open) == 1:
                 return  # it waits for the requests of a later span
-            window.merge(self.open.pop(1))
+            window.merge(self.open.pop(1), self._sampled)
             if window.size >= self._options.rows:
                 yield Full(self.open.pop(0), "rows")
 

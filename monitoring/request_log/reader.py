@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Iterator
 
 from graft.models.errors import GraftError
-from graft.models.tfrecord_file import DamagedError, TooLong, read_records
+from graft.models.tfrecord_file import FRAME, DamagedError, TooLong, read_records, record_at
 from graft.monitoring.request_log import log_file
 from graft.monitoring.request_log.record import ForeignRecord, Record
 
@@ -66,13 +66,15 @@ def read(folder: pathlib.Path, reading: Reading) -> Iterator[Record]:
 
 def read_file(path: pathlib.Path, reading: Reading) -> Iterator[Record]:
     """The sound records of one file; adds to `reading`. Raises GraftError if it cannot be opened or read."""
-    foreign = 0
+    foreign = end = 0
     try:
         for content in read_records(path, log_file.MOST_BYTES):
+            begin = end
+            end += FRAME + (content.length if isinstance(content, TooLong) else len(content))
             try:
                 if isinstance(content, TooLong):
                     raise ForeignRecord(f"{content.length} bytes; at most {log_file.MOST_BYTES} are read")
-                record = Record(content)
+                record = Record(content, begin)
             except ForeignRecord as error:
                 foreign += 1
                 if foreign == 1:
@@ -91,6 +93,17 @@ def read_file(path: pathlib.Path, reading: Reading) -> Iterator[Record]:
     finally:
         reading.foreign_records += foreign
     reading.files += 1
+
+
+def read_again(path: pathlib.Path, offset: int) -> Record | None:
+    """A record that `read_file` gave, by its `offset`; None where it is there no more. Raises GraftError."""
+    try:
+        content = record_at(path, offset, log_file.MOST_BYTES)
+        return None if isinstance(content, TooLong) else Record(content, offset)
+    except (FileNotFoundError, DamagedError, ForeignRecord):
+        return None
+    except OSError as error:
+        raise GraftError(f"{path}: {error.strerror}") from error
 
 
 def once(records: Iterable[Record], reading: Reading) -> Iterator[Record]:

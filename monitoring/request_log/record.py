@@ -91,9 +91,10 @@ class Record:
         sample: share of requests that was written.
         left_out, hashed: names of inputs and outputs that were not written, or as hashes.
         shortened: the inputs were left out because the record was too long.
+        offset: where it begins in its file, bytes.
     """
 
-    def __init__(self, content: bytes):
+    def __init__(self, content: bytes, offset: int = 0):
         """Raises ForeignRecord: the bytes are no PredictionLog, or one of somebody else's."""
         log = prediction_log_pb2.PredictionLog()
         try:
@@ -101,7 +102,7 @@ class Record:
             facts = json.loads(log.log_metadata.request_origin or "null")
         except (message.DecodeError, ValueError, RecursionError) as error:
             raise ForeignRecord(f"no PredictionLog of Graft's: {' '.join(str(error).split())[:200]}") from error
-        self._log = log.predict_log
+        self._log, self.offset = log.predict_log, offset
         try:
             self.request_id: str = facts["request_id"]
             self.time, self.seconds = float(facts["time"]), float(facts["seconds"])

@@ -84,8 +84,8 @@ class Predictor:
     input = image.Input(image.Options())
     examples_per_second = 2.0
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, embeds=False):
+        self.path, self.embeds = path, embeds
 
     def __enter__(self):
         return self
@@ -93,9 +93,11 @@ class Predictor:
     def __exit__(self, *_):
         pass
 
-    def predict(self, contents, progress):
+    def predict(self, contents, progress, embedded):
         rows = [[0.75, 0.25] for _ in contents]
         progress(len(rows))
+        if self.embeds:
+            embedded(np.arange(3.0 * len(rows)).reshape(-1, 3))
         return np.float32(rows)
 
 
@@ -169,3 +171,4 @@ def test_the_reference_does_not_grow_with_the_data(run, tmp_path, monkeypatch):
     held = Reference.load(tmp_path / "predictions" / FILE)
     assert len(found.answers) == 3 and held.rows == held.quality["rows"] == 2 and held.quality["mean"] == 0.5
     assert held.facts["width"]["most"] == 6, "the first ones"
+    assert held.vectors.values.tolist() == [[0, 1, 2], [3, 4, 5]]

@@ -22,7 +22,7 @@ ASKED = 120
 def test_pictures_that_become_dark_are_an_alarm_and_usual_ones_are_not(workshop, first_run, tmp_path):
     assert first_run.code == 0, first_run.stderr
     config = yaml.safe_load(workshop.config.read_text())
-    drift = {"folder": str(tmp_path / "drift"), "window": {"rows": ASKED, "least": 50}}
+    drift = {"folder": str(tmp_path / "drift"), "window": {"rows": ASKED, "least": 50}, "vectors": {"sample": 100}}
     config["monitoring"] = {"request_log": {"folder": str(tmp_path / "log")}, "drift": drift}
     path = tmp_path / "shapes.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -31,13 +31,16 @@ def test_pictures_that_become_dark_are_an_alarm_and_usual_ones_are_not(workshop,
     assert (found.code, found.value["status"]) == (0, "no_drift"), found.value
     [window, labels] = found.value["windows"]
     assert window["rows"] == ASKED and not window["unmeasured"] and not found.value["faults"]
+    calm = window["vectors"]
+    assert (calm["rows"], calm["reference_rows"], calm["unwatched"]) == (100, 36, "") and calm["p_value"] > 1e-3
     assert labels["kind"] == "labels" and labels["quality"]["mean"] == pytest.approx(usual)
     assert window["estimate"]["low"] < usual + 0.1 and window["estimate"]["high"] > usual - 0.1
     ask(workshop, tmp_path, darker=0.3, seed=1)
     found = workshop.graft("monitor", str(path))
     assert (found.code, found.value["status"]) == (1, "drift")
     requests = [window for window in found.value["windows"] if window["kind"] == "requests"]
-    assert "brightness" in {test["signal"] for test in requests[0]["tests"] if test["alarm"]}
+    assert {"brightness", "feature_vector"} <= {test["signal"] for test in requests[0]["tests"] if test["alarm"]}
+    assert requests[0]["vectors"]["auc"]["mean"] > 0.9 > calm["auc"]["mean"]
     assert found.value["totals"]["labels_scored"] == 2 * ASKED
     page = tmp_path / "report.html"
     found = workshop.graft("monitor", "report", str(path), "-o", str(page))

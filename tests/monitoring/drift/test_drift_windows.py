@@ -34,6 +34,7 @@ def rows(times, **changes) -> Rows:
         "bins": np.zeros((examples, 1), np.int16),
         "violations": np.full(examples, -1, np.int16),
         "reasons": (),
+        "offsets": np.arange(count),
     }
     return Rows(**values | changes)
 
