@@ -48,8 +48,6 @@ class Embedder:
 
         try:
             path = open_store(store).version_path(model, version)
-            if not path.is_dir():
-                raise Unwatched(f"version {version} has left the store {store}")
             if faults := find_faults(path):
                 raise Unwatched(f"{path} {summary(faults)}: a monitor runs no such model")
         except GraftError as error:
@@ -125,7 +123,10 @@ class FeatureVectors:
             if kept.rows < _LEAST:
                 raise Unwatched(f"the reference of version {watched.version} has {kept.rows}; it takes {_LEAST}")
             if not window.sample:
-                raise Unwatched("the log has no inputs of answered requests (left out, hashed or dropped)")
+                raise Unwatched(
+                    "the log has no inputs of answered requests (left out, hashed or dropped), or an older Graft "
+                    "counted them"
+                )
             vectors = self._embedder(watched.version)(_contents(window.sample, watched, files))
             vectors = vectors[np.isfinite(vectors).all(axis=1)]
             rows = len(vectors)

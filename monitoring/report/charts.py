@@ -5,10 +5,11 @@ import re
 from collections.abc import Sequence
 
 from graft.models.signals.histogram import Categories, Numbers, Signal
+from graft.monitoring.drift.judging import VECTORS
 from graft.monitoring.drift.labelled import score_bins
 from graft.monitoring.drift.results import Test, Window
 from graft.monitoring.report.findings import Findings
-from graft.monitoring.report.words import share
+from graft.monitoring.report.words import share, vectors
 
 WIDTH = 360
 _LABEL, _FIGURES, _ROW = 112, 96, 26
@@ -52,11 +53,13 @@ class Histogram:
         test: its comparison.
         unit: of its values.
         bars: None where the reference or the window has no counts of it.
+        note: in place of bars, where it is no histogram.
     """
 
     test: Test
     unit: str
     bars: Bars | None
+    note: str = ""
 
 
 def histograms(found: Findings, most: int = 6) -> list[Histogram]:
@@ -72,7 +75,8 @@ def histograms(found: Findings, most: int = 6) -> list[Histogram]:
         fits = signal is not None and len(before) == len(now) == signal.size
         if signal is not None and fits and min(sum(before), sum(now)) > 0:
             bars = compared(signal, before, now)
-        shown.append(Histogram(test, getattr(signal, "unit", ""), bars))
+        note = vectors(window.vectors) if window and window.vectors and test.signal == VECTORS else ""
+        shown.append(Histogram(test, getattr(signal, "unit", ""), bars, note))
     return shown
 
 

@@ -103,6 +103,7 @@ def _environment() -> jinja2.Environment:
         "share": words.share,
         "luck": words.luck,
         "count": words.count,
+        "vectors": words.vectors,
     }
     environment.filters.update(filters)
     return environment

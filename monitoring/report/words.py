@@ -2,6 +2,10 @@
 
 import datetime
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graft.monitoring.drift.results import Vectors
 
 
 def moment(seconds: float) -> str:
@@ -48,3 +52,16 @@ def named(names: list[str], most: int = 3) -> str:
 def count(number: int, one: str, several: str = "") -> str:
     """`1 window`, `2,000 windows`."""
     return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def vectors(found: "Vectors") -> str:
+    """How well a window's feature vectors are told from the reference's, or why that is not known, as sentences."""
+    if found.auc is None:
+        return f"not compared: {found.unwatched}."
+    auc = found.auc
+    learned = f"half of {count(found.rows, 'example')} of the window and of {found.reference_rows:,} of the reference"
+    interval = f"{share(1 - auc.miss)} interval {auc.low:.2f} to {auc.high:.2f}"
+    return (
+        f"a classifier learned from {learned} to tell them apart. Of the other half it tells one of the window from "
+        f"one of the reference in {share(auc.mean)} of pairs (AUC {auc.mean:.2f}, {interval}); guessing does in 50 %."
+    )

@@ -72,6 +72,19 @@ def test_all_test_images_get_the_answers_of_the_model_in_memory(exported, loaded
 
 
 @pytest.mark.slow
+def test_bulk_answers_and_vectors_of_one_pass_are_those_of_the_signatures(exported, loaded, training_input):
+    _, path = exported
+    images = training_input.images["test"]
+    vectors = []
+    with SavedModelPredictor(path, embeds=True) as predictor:
+        answers = predictor.predict(images, embedded=vectors.append)
+    signatures, given = loaded.signatures, tf.constant(images)
+    np.testing.assert_allclose(answers, signatures["serving_default"](image_bytes=given)["probabilities"], atol=1e-6)
+    expected = signatures["features"](image_bytes=given)["feature_vector"]
+    np.testing.assert_allclose(np.concatenate(vectors), expected, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_batch_of_none(loaded):
     none = tf.constant([], tf.string)
     answer = loaded.signatures["serving_default"](image_bytes=none)

@@ -3,11 +3,13 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from graft.models.errors import GraftError
 from graft.models.signals.histogram import Categories, Numbers
 from graft.models.signals.reference import FILE, Reference
+from graft.models.signals.vectors import Vectors
 
 
 def made() -> Reference:
@@ -27,6 +29,21 @@ def made() -> Reference:
         input={"kind": "text"},
         target={"options": {"kind": "label"}, "names": ["caf\u00e9", "tea"], "facts": {}},
     )
+
+
+def test_vectors_go_with_it_and_older_files_have_none(tmp_path):
+    path = tmp_path / FILE
+    with_vectors = dataclasses.replace(made(), vectors=Vectors.of(np.float32([[1.5, -2], [0, 3e-8]])))
+    with_vectors.save(path)
+    assert Reference.load(path) == with_vectors and path.read_bytes() == Reference.load(path).encode()
+    held = json.loads(made().encode())
+    del held["vectors"]
+    path.write_text(json.dumps(held))
+    assert Reference.load(path) == made()
+    held["vectors"] = with_vectors.vectors.to_json() | {"rows": 3}
+    path.write_text(json.dumps(held))
+    with pytest.raises(GraftError, match="damaged: vectors are not 3 rows of 2 columns"):
+        Reference.load(path)
 
 
 def test_what_is_saved_is_loaded_and_equal_ones_have_equal_bytes(tmp_path):

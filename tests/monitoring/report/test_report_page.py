@@ -8,6 +8,7 @@ import shutil
 import pytest
 import report_samples as samples
 
+from graft.monitoring.drift import results
 from graft.monitoring.report import command, words
 from graft.monitoring.retrain import audit
 from graft.pipeline import cli
@@ -144,6 +145,27 @@ def test_what_is_gone_is_said_in_its_place(own, capsys):
     code, text, _ = report(own, capsys)
     text = Page(text).text
     assert code == 0 and "No histogram" in text and "drift in brightness" in text
+
+
+def test_feature_vectors_are_told_in_words(own, capsys):
+    drift = own.parent / "runs" / samples.MODEL / "drift"
+    [*before, labels] = results.read(drift)
+    auc = results.Mean(mean=0.92, low=0.83, high=1.0, miss=0.05, rows=500)
+    test = before[-1].alarms[0].model_copy(update={"signal": "feature_vector", "effect": 0.84})
+    for vectors, told in (
+        (
+            results.Vectors(rows=500, reference_rows=512, auc=auc, p_value=1e-9),
+            "(AUC 0.92, 95 % interval 0.83 to 1.00)",
+        ),
+        (results.Vectors(rows=0, reference_rows=0, unwatched=f"it is {samples.HOSTILE}"), f"it is {samples.HOSTILE}."),
+    ):
+        for tests in (before[-1].tests, (*before[-1].tests, test)):
+            last = before[-1].model_copy(update={"vectors": vectors, "tests": tests})
+            (drift / results.NAME).unlink()
+            samples.put(drift, [*before[:-1], last, labels])
+            text = re.sub(r"\s+", " ", Page(report(own, capsys)[1]).text)
+            assert text.count("All that the model sees of an input") + text.count("Feature vectors, all that") == 1
+            assert told in text or re.sub(r"\s+", " ", told) in text
 
 
 def test_inputs_that_were_not_logged_or_are_no_pictures_are_said(own, capsys):
