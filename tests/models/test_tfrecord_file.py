@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tfrecords import header
 
-from graft.models.tfrecord_file import DamagedError, TooLong, read_records
+from graft.models.tfrecord_file import FRAME, DamagedError, TooLong, framed, read_records, record_at
 
 RECORDS = [b"", b"a", b"words " * 50, bytes(3000)]
 
@@ -32,6 +32,18 @@ def test_what_tensorflow_writes_is_read(path, compression):
     assert list(read_records(path, 10_000)) == RECORDS
     assert list(read_records(path, 300)) == [*RECORDS[:3], TooLong(3000)]
     assert list(read_records(path, 299)) == [*RECORDS[:2], TooLong(300), TooLong(3000)]
+
+
+def test_a_record_is_read_where_it_begins(path):
+    put(path, b"".join(framed(record) for record in RECORDS))
+    begin = 0
+    for record in RECORDS:
+        assert record_at(path, begin, 10_000) == record
+        begin += FRAME + len(record)
+    assert record_at(path, begin - FRAME - 3000, 2999) == TooLong(3000)
+    for wrong, said in ((1, "corrupted record at 1"), (begin, f"no record at {begin}"), (begin - 2, "truncated")):
+        with pytest.raises(DamagedError, match=said):
+            record_at(path, wrong, 10_000)
 
 
 @pytest.mark.parametrize("length", [0x8B1F, 0x8B1F + 2**16, 0x088B1F])

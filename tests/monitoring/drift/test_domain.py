@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from benchmarks.drift_power import told
 from graft.monitoring.drift import domain
 from graft.monitoring.drift.domain import told_apart, u_tail
+from graft.monitoring.drift.statistics import spent
 
 
 def samples(seed: int, rows: int = 60, columns: int = 8, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +61,13 @@ def test_a_shift_is_seen_and_says_how_far():
     assert apart == told_apart(*samples(1, rows=400, shift=1.0))
     less = told_apart(*samples(1, rows=400, shift=0.5))
     assert 0.5 < less.auc < apart.auc and less.p_value < 0.01
+
+
+def test_of_known_shifts_the_larger_is_an_alarm_at_a_late_look():
+    level = spent(0.05, 11) / 20
+    auc, p_values = told(4, 200, 2.0, seed=1)
+    assert (p_values <= level).all() and (auc > 0.8).all()
+    assert not (told(4, 200, 0.0, seed=1)[1] <= level).any()
 
 
 def test_equal_rows_are_no_change():

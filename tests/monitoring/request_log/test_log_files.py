@@ -20,7 +20,7 @@ from graft.monitoring.request_log.fields import Fields
 from graft.monitoring.request_log.log_file import LogFile, recover
 from graft.monitoring.request_log.observer import RequestLog
 from graft.monitoring.request_log.options import Options
-from graft.monitoring.request_log.reader import Reading, once, read
+from graft.monitoring.request_log.reader import Reading, once, read, read_again
 from graft.monitoring.request_log.record import encode
 from graft.monitoring.request_log.retention import WallClock, expire
 
@@ -122,6 +122,18 @@ def test_damaged_and_foreign_files_are_counted_and_the_rest_is_read(tmp_path):
     assert found == ["a", "c", "d"]
     assert (reading.files, reading.records, reading.damaged, reading.foreign_records) == (3, 3, 2, 1)
     assert [fault.split(":")[0] for fault in reading.faults] == [str(first), str(second), str(third)]
+
+
+def test_a_record_is_found_again_until_its_file_is_gone(tmp_path):
+    with RequestLog(Options(folder=str(tmp_path))) as log:
+        for name in ("a", "longer", "c"):
+            log.observe(served(name))
+    records = list(read(tmp_path, Reading()))
+    [path] = log_file.files(tmp_path)
+    assert [read_again(path, record.offset).request_id for record in records] == ["a", "longer", "c"]
+    assert read_again(path, records[1].offset + 1) is None and read_again(path, 10**9) is None
+    path.unlink()
+    assert read_again(path, 0) is None
 
 
 def test_no_folder_is_one_line(tmp_path):
