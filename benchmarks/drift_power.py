@@ -19,11 +19,11 @@ import sys
 import numpy as np
 
 from benchmarks import spread
+from graft.models.signals.domain import told_apart
 from graft.models.signals.histogram import Categories, Numbers, Signal
 from graft.models.signals.reference import Reference
 from graft.models.signals.vectors import COLUMNS, ROWS
 from graft.monitoring.drift import judging, results
-from graft.monitoring.drift.domain import told_apart
 from graft.monitoring.drift.judging import Memory
 from graft.monitoring.drift.options import DriftOptions
 from graft.monitoring.drift.statistics import share_interval, spent

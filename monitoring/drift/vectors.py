@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from graft.models.errors import GraftError, one_line
+from graft.models.signals.domain import FEWEST, SURE, told_apart
 from graft.models.signals.vectors import projected
 from graft.monitoring.drift import results
-from graft.monitoring.drift.domain import FEWEST, SURE, told_apart
 from graft.monitoring.drift.rows import contents_of
 from graft.monitoring.drift.sample import Place
 from graft.monitoring.drift.watched import Watched
@@ -57,13 +57,13 @@ class Embedder:
         from graft.models.frozen import FrozenRunner
 
         try:
-            model = tf.saved_model.load(str(path))
+            loaded = tf.saved_model.load(str(path))
         except Exception as error:  # TensorFlow's loader raises whatever comes of a damaged file
             raise Unwatched(f"{path} cannot be read as a SavedModel: {one_line(error)}") from error
-        if "features" not in model.signatures:
+        if "features" not in loaded.signatures:
             raise Unwatched(f"{path} has no signature `features`: an older Graft or another program exported it")
         self._errors = tf.errors.OpError
-        self._runner = FrozenRunner(model.signatures["features"])
+        self._runner = FrozenRunner(loaded.signatures["features"])
 
     def __call__(self, contents: Iterator[bytes]) -> np.ndarray:
         """Their feature vectors in the columns of a reference, float32 [n, k]; reads a few batches ahead.

@@ -8,8 +8,8 @@ import pytest
 import scipy.stats
 
 from benchmarks.drift_power import told
-from graft.monitoring.drift import domain
-from graft.monitoring.drift.domain import told_apart, u_tail
+from graft.models.signals import domain
+from graft.models.signals.domain import told_apart, u_tail
 from graft.monitoring.drift.statistics import spent
 
 
