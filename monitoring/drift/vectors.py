@@ -23,6 +23,7 @@ from graft.monitoring.request_log.reader import read_again
 from graft.monitoring.request_log.record import ForeignRecord
 
 _BATCH = 8
+_OUTPUT = "feature_vector"
 _LEAST = 2 * FEWEST
 
 
@@ -63,7 +64,13 @@ class Embedder:
         if "features" not in loaded.signatures:
             raise Unwatched(f"{path} has no signature `features`: an older Graft or another program exported it")
         self._errors = tf.errors.OpError
-        self._runner = FrozenRunner(loaded.signatures["features"])
+        try:
+            self._runner = FrozenRunner(loaded.signatures["features"])
+        except GraftError as error:
+            raise Unwatched(f"{path}: {error}") from error
+        if len(self._runner.input_names) != 1 or _OUTPUT not in self._runner.output_names:
+            self.close()
+            raise Unwatched(f"{path}: its signature `features` does not make `{_OUTPUT}` of one input")
 
     def __call__(self, contents: Iterator[bytes]) -> np.ndarray:
         """Their feature vectors in the columns of a reference, float32 [n, k]; reads a few batches ahead.
@@ -75,7 +82,7 @@ class Embedder:
         batches = iter(lambda: list(itertools.islice(contents, _BATCH)), [])
         feeds = ({name: np.array(batch, dtype=object)} for batch in batches)
         try:
-            parts = [projected(found["feature_vector"]) for found in self._runner.map(feeds)]
+            parts = [projected(found[_OUTPUT]) for found in self._runner.map(feeds)]
         except self._errors as error:
             raise Unwatched(f"the model fails on what was logged as answered: {one_line(error)}") from error
         return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)

@@ -136,21 +136,48 @@ def test_a_model_that_cannot_be_run_is_told(root):
     assert "saved_model.pb" in unwatched(root)
 
 
+def push_other(root, model, compute, name: str = "features") -> None:
+    """Version 2, whose signature of that name computes something else, of a text; requests to it are logged."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.f = tf.function(compute, input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False)
+    shutil.copytree(model[0], root / "foreign")
+    tf.saved_model.save(module, str(root / "foreign"), signatures={name: module.f})
+    push(root, (root / "foreign", model[1]), name="other")
+    put(root, *traffic(400, 1, NOON - 9000, version=2))
+
+
 def test_a_model_that_writes_files_is_not_run(root, model):
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
     def features(text):
-        tf.io.write_file(str(root / "written"), "x")
-        return {"feature_vector": tf.ones([tf.size(text), WIDTH])}
+        with tf.control_dependencies([tf.io.write_file(str(root / "written"), "x")]):
+            return {"feature_vector": tf.ones([tf.size(text), WIDTH])}
 
-    module = tf.Module()
-    module.features = features
-    shutil.copytree(model[0], root / "hostile")
-    tf.saved_model.save(module, str(root / "hostile"), signatures={"features": features})
-    push(root, (root / "hostile", model[1]), name="other")
-    put(root, *traffic(400, 1, NOON - 9000, version=2))
+    push_other(root, model, features)
     assert "does more than compute: " in unwatched(root) and not (root / "written").exists()
+
+
+@pytest.mark.parametrize(
+    ("signature", "output", "said"),
+    [
+        ("serving_default", "feature_vector", "has no signature `features`: an older Graft or another program"),
+        ("features", "other", "its signature `features` does not make `feature_vector` of one input"),
+    ],
+)
+def test_a_model_of_another_program_is_told(root, model, signature, output, said):
+    import tensorflow as tf
+
+    push_other(root, model, lambda text: {output: tf.ones([tf.size(text), WIDTH])}, signature)
+    assert said in unwatched(root)
+
+
+def test_a_model_that_fails_on_what_was_answered_is_told(root, model):
+    import tensorflow as tf
+
+    push_other(root, model, lambda text: {"feature_vector": tf.strings.to_number(text)[:, None]})
+    assert "the model fails on what was logged as answered: " in unwatched(root)
 
 
 def test_the_command_says_what_it_found(root, capsys):
