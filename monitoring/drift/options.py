@@ -47,7 +47,7 @@ class VectorOptions(BaseModel):
     )
     sample: int = Field(
         500,
-        ge=40,
+        ge=20,
         le=1000,
         description="Most examples of a window that are embedded, drawn by the hash of their request.",
     )
