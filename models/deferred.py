@@ -14,6 +14,7 @@ again in what they left, which stays to the end: a fifth of what remains.
 """
 
 import gc
+import importlib.abc
 import importlib.machinery
 import sys
 import threading
@@ -51,7 +52,7 @@ class _Deferred(types.ModuleType):
         return types.ModuleType.__getattribute__(self, name)
 
 
-class _Loader:
+class _Loader(importlib.abc.Loader):
     """Puts off what the `real` loader does."""
 
     def __init__(self, real: Any) -> None:
@@ -90,7 +91,7 @@ class _Loader:
         return getattr(self.real, name)  # `get_source` and the like
 
 
-class _Present:
+class _Present(importlib.abc.Loader):
     """For an import of `package.part` that loaded the deferred package, which has imported `package.part` itself."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
@@ -103,7 +104,7 @@ class _Present:
         module.__spec__ = self._was
 
 
-class _Uncollected:
+class _Uncollected(importlib.abc.Loader):
     """Imports without a search for garbage; what was imported is left out of later ones."""
 
     def __init__(self, real: Any) -> None:
