@@ -1,9 +1,9 @@
 """Keeps what native libraries log out of what a command says.
 
 TensorFlow's C++ writes to descriptor 2 by a logger of Abseil that no variable of the environment and nothing in Python
-silences before it is set up (`W0000 00:00:... op_level_cost_estimator.cc`). A small process reads that descriptor, leaves
-out what is information or a warning, and hands on all else: errors, the last words of an abort. It ends with the last
-process that has the descriptor. What Python writes goes past it.
+silences before it is set up (`W0000 00:00:... op_level_cost_estimator.cc`). A small process reads that descriptor,
+leaves out what is information or a warning, and hands on all else: errors, the last words of an abort. It ends with the
+last process that has the descriptor. What Python writes goes past it.
 """
 
 import os

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 _ADVICE = {
     "http1.x server": "this port speaks HTTP, as REST does; give the gRPC port (of `graft serve`: 8500)",
+    "parsing HTTP/2": "what listens there speaks no gRPC; give the gRPC port (of `graft serve`: 8500)",
     "Connection refused": "no server listens there; `graft serve` starts one",
     "DNS resolution failed": "no machine of that name is known",
     "Servable not found": "the server has no such model; `graft models list` names those of a store",
