@@ -13,6 +13,7 @@ from typing import Any
 
 from graft.models import durable
 from graft.models.errors import GraftError
+from graft.models.text import located
 from graft.monitoring.exposition import head, line
 from graft.pipeline import holder
 from graft.pipeline.result_file import FILE_NAME
@@ -70,7 +71,7 @@ class Runs:
             if not found:
                 list(self._root.iterdir())  # a folder that is not there must not look like one without runs
         except OSError as error:
-            raise GraftError(f"{self._root}: {error.strerror}") from error
+            raise GraftError(f"{located(self._root)}: {error.strerror}") from error
         return found
 
     def of(self, folder: pathlib.Path) -> dict[str, Run | None]:

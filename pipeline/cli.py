@@ -18,7 +18,8 @@ from graft.models.log_format import JsonFormatter
 from graft.models.text import LogFormatter, located, printable, say, traceback_lines
 from graft.pipeline import backbone_command, curve_command, rank_command
 from graft.pipeline.native_log import leave_out_chatter
-from graft.pipeline.output import EXIT_FAULT, answer, fitted, show_run, table, to_json
+from graft.pipeline.output import EXIT_FAULT, answer, fitted, show_run, table
+from graft.pipeline.strict_json import to_json
 
 if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
@@ -220,6 +221,8 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if sys.stderr.isatty():  # a person waits for the imports below; for others an error in the file is one line
+        say(f"reading {args.config}", file=sys.stderr)
     from graft.pipeline.ending import Ending
 
     with Ending(args.json, args.process) as end:

@@ -22,8 +22,8 @@ import psutil
 from graft.models.text import printable
 from graft.pipeline import failures
 from graft.pipeline.companion import Companion
-from graft.pipeline.output import to_json
 from graft.pipeline.result_file import save
+from graft.pipeline.strict_json import to_json
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = "interrupted"

@@ -1,18 +1,17 @@
 """What commands print: one JSON object with `--json`, else lines for a person."""
 
 import argparse
-import json
-import math
 import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
 from graft.models.text import printable, say, traceback_lines
+from graft.pipeline.strict_json import to_json
 
 if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
@@ -28,21 +27,6 @@ def answer(args: argparse.Namespace, value: Any, *lines: str) -> None:
         say(to_json(value))
     else:
         say(*lines)
-
-
-def to_json(value: Any, indent: int | None = None) -> str:
-    """`value` as strict JSON: NumPy's numbers are numbers, what is not finite is null, a path is its text."""
-    return json.dumps(_plain(value), default=str, allow_nan=False, indent=indent)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(held) for key, held in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(held) for held in value]
-    if type(value).__module__ == "numpy":  # a scalar or an array; NumPy is not imported for those that have none
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> list[str]:

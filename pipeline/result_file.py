@@ -4,7 +4,7 @@ import pathlib
 from typing import Any
 
 from graft.models.durable import write_atomic
-from graft.pipeline.output import to_json
+from graft.pipeline.strict_json import to_json
 
 FILE_NAME = "run.json"
 

@@ -17,8 +17,8 @@ from graft.models.text import say
 from graft.pipeline.config import Config, parse
 from graft.pipeline.demo import data
 from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
-from graft.pipeline.output import to_json
 from graft.pipeline.progress_view import ProgressView
+from graft.pipeline.strict_json import to_json
 
 MNIST, RAW = "mnist", "digits-raw"
 LABELS = (1, 5, 20, 50)

@@ -1,12 +1,10 @@
 """What commands print."""
 
 import argparse
-import pathlib
 
-import numpy as np
 import pytest
 
-from graft.pipeline.output import answer, fitted, table, to_json
+from graft.pipeline.output import answer, fitted, table
 
 
 def test_columns_are_aligned_as_a_screen_shows_them():
@@ -54,13 +52,3 @@ def test_on_a_narrow_terminal_nothing_is_torn(monkeypatch):
     ]
     monkeypatch.delenv("COLUMNS")
     assert len(table(ROWS, ("stage", "seconds", "result"))) == 3, "a pipe bounds no line"
-
-
-def test_numbers_are_numbers_and_what_is_none_is_null():
-    value = {
-        "a": np.float32("nan"),
-        "b": [float("inf"), np.int64(3)],
-        "c": np.array([0.5, np.nan]),
-        "d": pathlib.Path("x"),
-    }
-    assert to_json(value) == '{"a": null, "b": [null, 3], "c": [0.5, null], "d": "x"}'
