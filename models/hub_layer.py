@@ -17,6 +17,7 @@ from graft.models.download import REMOTE, fetch
 from graft.models.errors import GraftError, one_line
 from graft.models.hashing import backbone_hash, require_identity
 from graft.models.saved_model_check import require_allowed
+from graft.models.text import located
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +41,13 @@ def resolve_handle(handle: str, allow_http: bool = False) -> pathlib.Path:
         return fetch(handle, allow_http)
     path = pathlib.Path(handle)
     if not path.exists():
-        raise GraftError(f"backbone {handle!r} does not exist")
+        raise GraftError(f"backbone {located(handle)} does not exist")
     if not (path / "saved_model.pb").is_file():
         nested = sorted(str(p.parent) for p in path.glob("*/saved_model.pb")) if path.is_dir() else []
         hint = f"; did you mean {' or '.join(nested)}?" if nested else ""
-        raise GraftError(f"backbone {handle!r} is not a SavedModel: there is no saved_model.pb in that folder{hint}")
+        raise GraftError(
+            f"backbone {located(handle)} is not a SavedModel: there is no saved_model.pb in that folder{hint}"
+        )
     return path
 
 

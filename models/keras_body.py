@@ -9,6 +9,7 @@ import keras
 from graft.models.errors import GraftError, one_line
 from graft.models.hashing import backbone_hash, require_identity
 from graft.models.keras_archive import require_plain_layers
+from graft.models.text import located
 
 CLASSIFIER_NAMES = "logits|predictions|probabilities|softmax|classifier"
 """What the outputs of published classifiers are called, as a regular expression."""
@@ -33,7 +34,7 @@ def load_keras_file(handle: str, sha256: str | None = None, trust: bool = False)
     if not path.is_file():
         beside = sorted(p.name for p in path.parent.glob("*.keras")) if path.parent.is_dir() else []
         hint = f"; that folder holds {', '.join(beside)}" if beside else ""
-        raise GraftError(f"backbone {handle!r} does not exist{hint}")
+        raise GraftError(f"backbone {located(handle)} does not exist{hint}")
     identity = backbone_hash(path)
     if sha256 is not None:
         require_identity(handle, identity, sha256)

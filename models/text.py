@@ -2,6 +2,7 @@
 
 import contextvars
 import logging
+import os
 import re
 import sys
 import traceback
@@ -16,6 +17,13 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 def printable(text: str) -> str:
     """One visible line: control characters, line breaks and marks that turn the direction of writing are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def located(path: str | os.PathLike[str]) -> str:
+    """A path as it was given and, where it is relative, in brackets where that is; valid Unicode."""
+    given = os.fspath(path)
+    where = given if os.path.isabs(given) or "://" in given else f"{given} ({os.path.abspath(given)})"  # noqa: PTH100, PTH117 - any bytes
+    return os.fsencode(where).decode("utf-8", "backslashreplace")
 
 
 def markdown(text: str) -> str:

@@ -3,13 +3,13 @@
 import argparse
 import http.server
 import logging
-import signal
 import threading
 from collections.abc import Callable
 
 from graft.models import durable
 from graft.models.errors import GraftError
 from graft.monitoring.collect import Collector
+from graft.monitoring.ending import asked_to_end
 from graft.monitoring.exposition import MEDIA_TYPE
 from graft.pipeline.output import answer
 
@@ -51,24 +51,21 @@ def run(args: argparse.Namespace) -> int:
 def _serve(args: argparse.Namespace, collector: Collector) -> int:
     """Collects again and again until SIGTERM or SIGINT."""
     logging.getLogger("graft.monitoring").setLevel(logging.INFO)
-    ended = threading.Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     server = None
-    try:
-        pages = [_collected(args, collector)]
-        if args.port is not None:
-            server = _opened(args, pages)
-            threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-            address = f"http://{args.host}:{server.server_port}{PATH}"
-            answer(args, {"metrics": address}, f"ready: {address}")
-        while not ended.wait(args.every or 60.0):
-            pages[0] = _collected(args, collector)
-    finally:
-        if server is not None:
-            server.shutdown()
-            server.server_close()
-        for number, old in before.items():
-            signal.signal(number, old)
+    with asked_to_end() as ended:
+        try:
+            pages = [_collected(args, collector)]
+            if args.port is not None:
+                server = _opened(args, pages)
+                threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+                address = f"http://{args.host}:{server.server_port}{PATH}"
+                answer(args, {"metrics": address}, f"ready: {address}")
+            while not ended.wait(args.every or 60.0):
+                pages[0] = _collected(args, collector)
+        finally:
+            if server is not None:
+                server.shutdown()
+                server.server_close()
     return 0
 
 

@@ -11,11 +11,11 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import psutil
-
 from graft.models import durable
 from graft.models.errors import GraftError
+from graft.models.text import located
 from graft.monitoring.exposition import head, line
+from graft.pipeline import holder
 from graft.pipeline.result_file import FILE_NAME
 
 STATUSES = ("passed", "gate_closed", "failed", "interrupted", "running", "unfinished")
@@ -71,7 +71,7 @@ class Runs:
             if not found:
                 list(self._root.iterdir())  # a folder that is not there must not look like one without runs
         except OSError as error:
-            raise GraftError(f"{self._root}: {error.strerror}") from error
+            raise GraftError(f"{located(self._root)}: {error.strerror}") from error
         return found
 
     def of(self, folder: pathlib.Path) -> dict[str, Run | None]:
@@ -87,10 +87,11 @@ class Runs:
             runs = {path.name: self._run(path / FILE_NAME) for path in sorted(folder.iterdir()) if path.is_dir()}
         except OSError as error:
             raise GraftError(f"{folder}: {error.strerror}") from error
-        last = next(reversed(runs), None)
-        run = runs[last] if last is not None else None
-        if last is not None and run is not None and run.status == "unfinished" and _is_held(folder.parent / "lock"):
-            runs[last] = dataclasses.replace(run, status="running")
+        found = holder.read(folder.parent)
+        run = runs.get(found.run) if found is not None else None
+        # Of one on another machine nobody here can tell; it is not called dead.
+        if found is not None and run is not None and run.status == "unfinished" and (found.lives or found.elsewhere):
+            runs[found.run] = dataclasses.replace(run, status="running")
         return runs
 
     def _run(self, path: pathlib.Path) -> Run | None:
@@ -134,14 +135,6 @@ def _time(value: Any, otherwise: float) -> float:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_held(lock: pathlib.Path) -> bool:
-    """Whether the process that noted itself there lives; to try the lock would stand in a run's way."""
-    try:
-        return psutil.pid_exists(int(durable.read_small(lock, 64)))
-    except (OSError, ValueError, OverflowError):
-        return False
 
 
 def _lines(found: Mapping[str, list[Run | None]], every: float | None) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The `graft` command. Heavy packages are imported by the commands that need them, so that help is at once there."""
 
 import argparse
-import json
 import logging
 import os
 import pathlib
@@ -16,9 +15,11 @@ import absl.logging
 from graft.models import deferred, entry_points
 from graft.models.errors import GraftError
 from graft.models.log_format import JsonFormatter
-from graft.models.text import LogFormatter, printable, say, traceback_lines
+from graft.models.text import LogFormatter, located, printable, say, traceback_lines
 from graft.pipeline import backbone_command, curve_command, rank_command
-from graft.pipeline.output import EXIT_FAULT, answer, show_run, table
+from graft.pipeline.native_log import leave_out_chatter
+from graft.pipeline.output import EXIT_FAULT, answer, fitted, show_run, table
+from graft.pipeline.strict_json import to_json
 
 if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"graft: {error}", file=sys.stderr)
         return EXIT_ERROR
     args.process = argv is None
+    if args.process and not args.verbose:
+        leave_out_chatter()
     _quiet(args.verbose)
     try:
         return args.command(args)
@@ -52,15 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         message, code = _explain(error)
         if args.json:
-            say(json.dumps({"status": "error", "error": message}))
+            say(to_json({"status": "error", "error": message}))
         faults = error.lines if isinstance(error, GraftError) and len(error.lines) > 1 else (message,)
         say(*(f"graft: {fault}" for fault in faults), file=sys.stderr)
         return code
     except KeyboardInterrupt as error:
         # Of a command that does not await signals, or of `run` and `demo` before a run had begun.
-        message = str(error) or "interrupted by SIGINT"
+        message = str(error) or "interrupted by SIGINT; run the same command again"
         if args.json:
-            say(json.dumps({"status": "interrupted", "error": message}))
+            say(to_json({"status": "interrupted", "error": message}))
         say(f"graft: {message}", file=sys.stderr)
         return 128 + getattr(error, "number", signal.SIGINT)
 
@@ -218,6 +221,8 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if sys.stderr.isatty():  # a person waits for the imports below; for others an error in the file is one line
+        say(f"reading {args.config}", file=sys.stderr)
     from graft.pipeline.ending import Ending
 
     with Ending(args.json, args.process) as end:
@@ -228,11 +233,14 @@ def _run_until(args: argparse.Namespace, end: "Ending") -> int:
     from graft.pipeline import config as configs
 
     config = configs.load(args.config, args.set)
+    # Before the imports below, and those of TensorFlow and TFX after them: they take seconds.
+    say(f"{config.name}: checking the data", file=sys.stderr)
     from graft.pipeline import run
     from graft.pipeline.progress_view import ProgressView
 
     if args.dry_run:
-        found = run.check(config)
+        with ProgressView() as view:
+            found = run.check(config, view.preparing)
         value = {"status": "checked", "classes": found.classes, "splits": found.splits, "unmeasured": found.unmeasured}
         classes = ", ".join(f"{name} {count}" for name, count in found.classes.items())
         few = "".join(f" No {name} in {' and '.join(missing)}." for name, missing in found.unmeasured.items())
@@ -284,12 +292,16 @@ def _predict(args: argparse.Namespace) -> int:
     from graft.models.targets import shown
     from graft.serving.client import Client, ClientError
 
+    if not args.deadline > 0:
+        raise GraftError(f"--deadline: received {args.deadline:g}; allowed: seconds above 0")
     contents = []
     for path in args.files:
+        if path.is_dir():
+            raise GraftError(f"{located(path)}: is a folder; name the files in it, as {path}/* does in a shell")
         try:
             contents.append(read_small(path, _MAX_FILE_BYTES))
         except OSError as error:
-            raise GraftError(f"{path}: {error.strerror}") from None
+            raise GraftError(f"{located(path)}: {error.strerror}") from None
     with Client(args.server, args.model or _only_model(args.store), deadline_s=args.deadline) as client:
         try:
             predictions = client.predict_contents(contents)
@@ -326,7 +338,7 @@ def _pipelines(root: pathlib.Path, name: str | None) -> list[pathlib.Path]:
 
     found = [path.parent for path in sorted(root.glob(f"*/{FILE_NAME}")) if name in (None, path.parent.name)]
     if not found:
-        raise GraftError(f"{root}: no metadata of {name or 'any pipeline'}; `graft run` makes it")
+        raise GraftError(f"{located(root)}: no metadata of {name or 'any pipeline'}; `graft run` makes it")
     return found
 
 
@@ -344,7 +356,7 @@ def _explain_run(args: argparse.Namespace) -> int:
     from graft.pipeline.explain import explain_run, find_run
 
     value, text = explain_run(*find_run(_pipelines(args.root, args.name), args.run))
-    answer(args, value, *text.split("\n"))
+    answer(args, value, *fitted(text.split("\n")))
     return 0
 
 

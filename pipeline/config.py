@@ -15,6 +15,7 @@ from graft.models import inputs, targets
 from graft.models.errors import GraftError
 from graft.models.gap import LEAST_SEEDS
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
+from graft.models.text import located
 from graft.models.transfer import METHODS, adapts, check_options, takes_unlabelled
 from graft.pipeline import config_yaml, sections
 from graft.pipeline.config_faults import explain, shown
@@ -221,9 +222,11 @@ def read(path: str | os.PathLike, overrides: list[str] | None = None) -> dict:
     try:
         text = config_yaml.read_text(path)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `graft init` writes a configuration to start from") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 YAML: {error}") from None
+        raise ConfigError(f"{located(path)}: no such file; `graft init` writes a configuration to start from") from None
+    except OSError as error:
+        raise ConfigError(f"{located(path)}: {error.strerror or error}; it must be a YAML file") from None
+    except ValueError as error:
+        raise ConfigError(f"{located(path)}: cannot be read as UTF-8 YAML: {error}") from None
     try:
         raw = config_yaml.parse(text)
     except (yaml.YAMLError, ValueError) as error:  # a ValueError from a date that is none

@@ -68,6 +68,7 @@ def _until(args: argparse.Namespace, end: "Ending") -> int:
         raise GraftError(f"--seeds: received {args.seeds}; allowed: 1 to {_MOST_SEEDS}")
     methods = contestants(config, args.methods or [config.transfer.method], args.option)
     with ProgressView() as view:
+        view.preparing(f"{config.name}: loading TFX and TensorFlow")
         found = draw(config, methods, labels, args.seeds, chosen, view, args.steps, args.choose, args.test, args.wait)
     place = curve_page.folder(config, fingerprint(config.request()))
     data, drawn = curve_page.save(found, place)

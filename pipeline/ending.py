@@ -7,7 +7,6 @@ delivers them, and of failures that are known. Where the orderly end has not com
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import select
@@ -24,6 +23,7 @@ from graft.models.text import printable
 from graft.pipeline import failures
 from graft.pipeline.companion import Companion
 from graft.pipeline.result_file import save
+from graft.pipeline.strict_json import to_json
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = "interrupted"
@@ -35,6 +35,10 @@ DIED = (
     "the process was killed, as the kernel does where memory runs out, or aborted by a library that got no memory or "
     "no thread"
 )
+CHECKPOINTS = "checkpoints"
+"""Folder of an unfinished training, in that of the pipeline."""
+_AGAIN_S = 1.0
+"""From then on another SIGTERM is a second wish; before, it is the first one, sent to a process and to its group."""
 _LEAVE_S = 5.0
 _RESERVE = 16 << 20
 
@@ -56,13 +60,40 @@ class Result(Protocol):
     def stage(self) -> str:
         """The stage that was begun last, empty before the first."""
 
+    @property
+    def finished(self) -> int:
+        """How many stages have ended well."""
+
     def to_json(self) -> dict[str, Any]:
         """JSON types."""
 
 
-def interrupted_by(number: int, stage: str = "") -> str:
-    """Why a run ended."""
-    return f"{f'{stage}: ' if stage else ''}interrupted by {signal.Signals(number).name}"
+def interrupted_by(number: int, stage: str = "", kept: str = "") -> str:
+    """Why a run ended, and what to do.
+
+    Args:
+        number: of the signal.
+        stage: the one that was under way, empty before the first.
+        kept: from `what_is_kept`.
+    """
+    return (
+        f"{f'{stage}: ' if stage else ''}interrupted by {signal.Signals(number).name}; "
+        f"{f'kept: {kept}; ' if kept else ''}run the same command again"
+    )
+
+
+def what_is_kept(finished: int, root: pathlib.Path) -> str:
+    """What the next run need not do again, in a few words; empty if there is nothing.
+
+    Args:
+        finished: stages that have ended well.
+        root: folder of the pipeline.
+    """
+    words = [f"{finished} finished stage{'s' if finished > 1 else ''}"] if finished else []
+    with contextlib.suppress(OSError):
+        if any((root / CHECKPOINTS).glob("*.npz")):
+            words.append("the checkpoint of the training")
+    return " and ".join(words)
 
 
 def exit_code(number: int) -> int:
@@ -197,6 +228,11 @@ class Ending:
     def _stage(self) -> str:
         return self._result.stage if self._result is not None else ""
 
+    def _kept(self) -> str:
+        if self._result is None or self._folder is None:
+            return ""
+        return what_is_kept(self._result.finished, self._folder.parents[1])
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.number = self.number or number
         if not self._raised and not self._closing:
@@ -217,7 +253,7 @@ class Ending:
             os.write(self._writer, b"\xff")  # wakes the thread; no signal has this number
 
     def _watch(self) -> None:
-        signals = 0
+        first = None
         while True:
             timeout = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
             if not select.select([self._reader], [], [], timeout)[0]:
@@ -228,11 +264,11 @@ class Ending:
                 if number == 0:
                     return
                 if number in SIGNALS:
-                    signals += 1
                     self.number = self.number or number
-                    if signals == 1:
-                        self._deadline = time.monotonic() + SIGNAL_S
-                    elif number == signal.SIGINT:
+                    if first is None:
+                        first = time.monotonic()
+                        self._deadline = first + SIGNAL_S
+                    elif number == signal.SIGINT or time.monotonic() - first >= _AGAIN_S:
                         self._leave()
 
     def _leave(self) -> None:
@@ -244,7 +280,7 @@ class Ending:
             return
         reason, code = self._failure or ("", 0)
         if self.number is not None:
-            reason, code = interrupted_by(self.number, self._stage), exit_code(self.number)
+            reason, code = interrupted_by(self.number, self._stage, self._kept()), exit_code(self.number)
         try:
             value = self._result.to_json() if self._result is not None else {}
             self._say(value, self._folder, INTERRUPTED if self.number else "failed", reason)
@@ -271,7 +307,7 @@ class Ending:
                 save(value, folder)
         value["error"] = reason
         if self._as_json:
-            _write(1, json.dumps(value))
+            _write(1, to_json(value))
         if sys.stderr.isatty():
             _write(2, "\x1b[?25h")  # the progress bar had hidden the cursor
         _write(2, f"graft: {printable(reason)}")

@@ -92,7 +92,7 @@ def _result(root: pathlib.Path, metadata: Metadata, run_id: str) -> dict[str, An
     except (OSError, ValueError, KeyError, TypeError):
         rows = {row["run"]: row for row in describe_runs(root.name, metadata)}
         row = rows[run_id]
-        version = int(row["version"]) if row["version"] else None
+        version = row["version"]
         return {"status": row["status"], "reason": "", "gates": [], "model_version": version}
 
 

@@ -4,15 +4,21 @@ The JSON files of artifacts are read plainly: they may have been deleted since, 
 TensorFlow, which takes seconds.
 """
 
+import json
+import pathlib
 from typing import Any
 
 from graft.components.gates import BLESSED
+from graft.models.durable import read_small
 from graft.models.gates import Gate
 from graft.models.text import printable
-from graft.pipeline import stages
+from graft.pipeline import holder, stages
 from graft.pipeline.metadata import Execution, Metadata
 from graft.pipeline.output import table
+from graft.pipeline.result_file import FILE_NAME
 from graft.pipeline.stages import base
+
+_MOST_BYTES = 1 << 26
 
 
 def describe_lineage(metadata: Metadata, version: str, store_id: str | None = None) -> tuple[dict[str, Any], str]:
@@ -35,7 +41,7 @@ def describe_lineage(metadata: Metadata, version: str, store_id: str | None = No
     by_stage = {execution.stage: execution for execution in executions}
     push = executions[-1]
     value = {
-        "version": version,
+        "version": int(version),
         "run": push.run_id,
         "pushed": push.started.isoformat(timespec="seconds"),
         "destination": push.outputs["pushed_model"].properties["pushed_destination"],
@@ -98,13 +104,14 @@ def _text(value: dict[str, Any]) -> str:
         *lineage_rows(value),
         *(("gates" if i == 0 else "", Gate(**gate).line) for i, gate in enumerate(value["gates"])),
     ]
-    header, *work = table(
-        [(s["stage"], s["execution"], _time(s["started"]), f"{s['seconds']:.1f}", s["run"]) for s in value["stages"]],
-        ("stage", "execution", "started", "seconds", "run"),
-    )
-    lines = [*table(rows), "", header]
-    for line, stage in zip(work, value["stages"], strict=True):
-        lines += [line, *(f"    {name}: {printable(uri)}" for name, uri in stage["artifacts"].items())]
+    header = ("stage", "execution", "started", "seconds", "run")
+    work = [(s["stage"], s["execution"], _time(s["started"]), f"{s['seconds']:.1f}", s["run"]) for s in value["stages"]]
+    shown = table(work, header)
+    fits = len(shown) == len(work) + 1
+    lines = [*table(rows), "", *(shown[:1] if fits else ())]
+    for place, stage in enumerate(value["stages"]):
+        lines += [shown[place + 1]] if fits else table([work[place]], header)
+        lines += [f"    {name}: {printable(uri)}" for name, uri in stage["artifacts"].items()]
     return "\n".join(lines)
 
 
@@ -115,6 +122,7 @@ def _time(iso: str) -> str:
 def describe_runs(pipeline: str, metadata: Metadata) -> list[dict[str, Any]]:
     """A row for each run of a pipeline, oldest first: how far it came, how long it took, what it pushed."""
     rows = []
+    held = holder.read(metadata.path.parent)
     for run_id in metadata.runs():
         work = metadata.executions(run_id)
         pushed = next((s.outputs["pushed_model"] for s in work if "pushed_model" in s.outputs), None)
@@ -122,24 +130,40 @@ def describe_runs(pipeline: str, metadata: Metadata) -> list[dict[str, Any]]:
             {
                 "pipeline": pipeline,
                 "run": run_id,
-                "status": _status(work),
+                "status": _status(work, metadata.path.parent, run_id, held),
                 "stages": len(work),
                 "cached": sum(s.state == "CACHED" for s in work),
-                "seconds": f"{sum(s.seconds for s in work):.1f}",
-                "version": pushed.properties["pushed_version"] if pushed else "",
+                "seconds": round(sum(s.seconds for s in work), 1),
+                "version": int(pushed.properties["pushed_version"]) if pushed else None,
             }
         )
     return rows
 
 
-def _status(work: list[Execution]) -> str:
-    if not work:
-        return "began"
-    last = work[-1]
-    if last.state not in ("COMPLETE", "CACHED"):
-        return f"{last.stage} {last.state.lower()}"  # running: under way, or killed there
+def _status(work: list[Execution], root: pathlib.Path, run_id: str, held: holder.Holder | None) -> str:
+    last = work[-1] if work else None
+    at = f"{last.stage} " if last is not None else ""
+    written = _written(root / "runs" / run_id / FILE_NAME)
+    if written == "interrupted" or (last is None and written):
+        return f"{at}{written}"
+    if last is not None and last.state == "FAILED":
+        return f"{last.stage} failed"
+    if last is None or last.state == "RUNNING":  # under way, or killed there
+        if held is None or held.run != run_id:
+            return f"{at}died"
+        if held.elsewhere:
+            return f"{at}on {held.host}: cannot be seen from here"
+        return f"{at}{'running' if held.lives else 'died'}"
     room = stages.find(last.stage)
     verdict = last.outputs.get(room.gate) if room is not None and room.gate else None
     if verdict is not None and verdict.properties.get(BLESSED) == 0:
         return f"gate closed at {last.stage}"
     return "passed" if last.stage == stages.STAGES[-1].name else f"stopped after {last.stage}"
+
+
+def _written(path: pathlib.Path) -> str:
+    """The status in a run's own file, empty where there is none that says so."""
+    try:
+        return str(json.loads(read_small(path, _MOST_BYTES))["status"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""

@@ -37,7 +37,7 @@ def run_until(config: Config, last: str, view: ProgressView, backbone: bool = Fa
     """
     prepare.check_paths(config)
     root = config.run_root.absolute()
-    with one_run_at_a_time(root, wait, view.line):
+    with one_run_at_a_time(root, wait, view.line) as note:
         found = check_source(config.request())
         if found.complete:
             check_class_names(config, found.classes)
@@ -45,6 +45,7 @@ def run_until(config: Config, last: str, view: ProgressView, backbone: bool = Fa
             Metadata(root).remove_unfinished()
         (root / "artifacts").mkdir(exist_ok=True)
         run_id = new_run_id()
+        note(run_id)
         follower = _Follower(root, run_id, view)
         try:
             _run(config, root, follower, last, backbone)
@@ -78,6 +79,12 @@ def _run(config: Config, root: pathlib.Path, follower: "_Follower", last: str, b
     LocalRunner(follower.run_id, follower).run(graph)
 
 
+def _status(error: BaseException) -> str:
+    if isinstance(error, gates.GateClosed):
+        return "closed"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
 class _Follower:
     """Shows each stage, reads its outputs, and stops at a closed gate (a `pipeline.running.Listener`)."""
 
@@ -100,7 +107,7 @@ class _Follower:
         """Nothing to say before it is cleaned up."""
 
     def stage_failed(self, stage: StageRun, error: BaseException) -> None:
-        stage.status = "closed" if isinstance(error, gates.GateClosed) else "failed"
+        stage.status = _status(error)
         self._view.ended(stage)
 
 
@@ -122,5 +129,5 @@ class Step:
 
     def __exit__(self, kind, error, trace) -> None:
         self._stage.seconds = time.perf_counter() - self._began
-        self._stage.status = "done" if error is None else "failed"
+        self._stage.status = "done" if error is None else _status(error)
         self._view.ended(self._stage)

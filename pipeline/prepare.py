@@ -16,6 +16,7 @@ from graft.models.inputs import make_input
 from graft.models.options import BackboneOptions
 from graft.models.private_folder import store_cache
 from graft.models.targets import make_target
+from graft.models.text import located
 from graft.pipeline.config import Config
 from graft.serving import pointer
 from graft.serving.store import open_store
@@ -147,8 +148,8 @@ def _remote_teacher(given: str) -> pathlib.Path:
 
 def _no_teacher(given: str) -> GraftError:
     return GraftError(
-        f"{teacher.KEY}: {given!r} is neither an exported model nor a model of a store; allowed: the folder of a "
-        "SavedModel that Graft exported, STORE/MODEL or STORE/MODEL/VERSION"
+        f"{teacher.KEY}: {located(given)} is neither an exported model nor a model of a store; allowed: the folder of "
+        "a SavedModel that Graft exported, STORE/MODEL or STORE/MODEL/VERSION"
     )
 
 
@@ -178,7 +179,7 @@ def pin_schema(config: Config) -> str | None:
         content = read_small(source, _MAX_SCHEMA_BYTES)
     except OSError as error:
         raise GraftError(
-            f"data.schema: {source}: {error.strerror}; it must be a schema.pbtxt, or null to infer one"
+            f"data.schema: {located(source)}: {error.strerror}; it must be a schema.pbtxt, or null to infer one"
         ) from None
     target = config.run_root.absolute() / "schemas" / hashlib.sha256(content).hexdigest()[:16] / "schema.pbtxt"
     if not target.exists():

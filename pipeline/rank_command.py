@@ -56,6 +56,7 @@ def _until(args: argparse.Namespace, end: "Ending") -> int:
     config = configs.parse(configs.expand(raw, str(args.config)), str(args.config))
     candidates = zoo.of_file(args.zoo, config) if args.zoo else zoo.of_handles(args.backbones, config)
     with ProgressView() as view:
+        view.preparing(f"{config.name}: loading TFX and TensorFlow")
         found = rank(config, candidates, names, args.sample, args.seed, view, args.wait)
         winner = next(one for one in candidates if one.name == found["winner"])
         if args.write is not None:

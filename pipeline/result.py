@@ -47,6 +47,11 @@ class RunResult:
         """The stage that was begun last, empty before the first."""
         return self.stages[-1].name if self.stages else ""
 
+    @property
+    def finished(self) -> int:
+        """How many stages have ended well."""
+        return sum(stage.status == "done" for stage in self.stages)
+
     def to_json(self) -> dict[str, Any]:
         """JSON types; the reason stands for the failure, and now for an end that is yet to come."""
         value = dataclasses.asdict(dataclasses.replace(self, failure=None))

@@ -20,7 +20,7 @@ from graft.models.natural import natural_key
 from graft.models.targets import make_target
 from graft.pipeline import failures, prepare, result_file, stages
 from graft.pipeline.config import Config
-from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
+from graft.pipeline.ending import CHECKPOINTS, INTERRUPTED, Ending, exit_code, interrupted_by, what_is_kept
 from graft.pipeline.metadata import FILE_NAME, Artifact, Metadata
 from graft.pipeline.progress_view import ProgressView
 from graft.pipeline.result import RunResult
@@ -33,8 +33,16 @@ log = logging.getLogger(__name__)
 _PROBED = 8
 
 
-def check(config: Config) -> SourceReport:
+def _silent(_text: str) -> None:
+    pass
+
+
+def check(config: Config, tell: Callable[[str], None] = _silent) -> SourceReport:
     """What `--dry-run` checks: the data can be read, the backbone is a feature vector and fits.
+
+    Args:
+        config: the pipeline.
+        tell: is told what takes long.
 
     Raises:
         GraftError: it is not so.
@@ -44,7 +52,7 @@ def check(config: Config) -> SourceReport:
     if report.complete:
         check_class_names(config, report.classes)
     prepare.check_teacher(config, report.classes if report.complete else ())
-    check_backbone(config)
+    check_backbone(config, tell)
     return report
 
 
@@ -62,7 +70,7 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
             )
 
 
-def check_backbone(config: Config) -> None:
+def check_backbone(config: Config, tell: Callable[[str], None] = _silent) -> None:
     """Loads the backbone and runs a few examples of the data through it, once for each backbone, options and data.
 
     The data counts by its options, not by its content: what is judged is whether such examples suit the network.
@@ -78,6 +86,7 @@ def check_backbone(config: Config) -> None:
     marker = config.run_root / "checked_backbone"
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         return
+    tell(f"{config.name}: loading TensorFlow")
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
     from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones
@@ -129,24 +138,26 @@ def run(
     end = end or Ending()
     prepare.check_paths(config)  # before anything is written there
     root = config.run_root.absolute()
-    with one_run_at_a_time(root, wait, view.line):
+    with one_run_at_a_time(root, wait, view.line) as note:
         known, artifacts = (root / FILE_NAME).exists(), root / "artifacts"
         if known and not artifacts.is_dir():
             raise GraftError(f"{root}: the artifacts folder is gone, but {FILE_NAME} still names it; remove that too")
         if not known and artifacts.is_dir() and any(artifacts.iterdir()):
             raise GraftError(f"{root}: {FILE_NAME} is gone, but the artifacts folder is there; remove or move that too")
-        check(config)
+        check(config, view.preparing)
         if known:
             Metadata(root).remove_unfinished()
         # Before TFX makes the metadata: the two are there together, wherever a run is killed.
         artifacts.mkdir(exist_ok=True)
         result = RunResult(run_id or new_run_id())
         folder = root / "runs" / result.run_id
+        note(result.run_id)  # before its folder is there
         folder.mkdir(parents=True)
         follower = _Follower(root, result, view, end)
         sink = progress.set_sink(view.report)
         try:
             end.begin(result, folder)
+            view.preparing(f"{config.name}: loading TFX")
             _run_graph(config, root, follower, from_stage)
             result.status = "passed"
         except BaseException as error:
@@ -171,7 +182,7 @@ def _judge(result: RunResult, error: BaseException, end: Ending, root: pathlib.P
         number = end.number or signal.SIGINT
         result.status, result.reason, result.exit_code = (
             INTERRUPTED,
-            interrupted_by(number, result.stage),
+            interrupted_by(number, result.stage, what_is_kept(result.finished, root)),
             exit_code(number),
         )
     else:
@@ -249,7 +260,7 @@ def make_keys(config: Config) -> Keys:
         served=find_baseline(store, config.name, key),
         store_id=store.store_id,
         pointer=pointer_state(store, config.name, key),
-        checkpoint_dir=str(config.run_root.absolute() / "checkpoints"),
+        checkpoint_dir=str(config.run_root.absolute() / CHECKPOINTS),
     )
 
 

@@ -14,6 +14,7 @@ import psutil
 
 from graft.models import durable
 from graft.models.errors import GraftError
+from graft.pipeline import holder
 
 _SAMPLE_S, _CHILDREN_S = 0.05, 0.5
 _THREADS, _THREADS_PER_CORE = 16, 4
@@ -117,7 +118,9 @@ def require_threads() -> None:
 
 
 @contextlib.contextmanager
-def one_run_at_a_time(root: pathlib.Path, wait: bool, waiting: Callable[[str], None]) -> Iterator[None]:
+def one_run_at_a_time(
+    root: pathlib.Path, wait: bool, waiting: Callable[[str], None]
+) -> Iterator[Callable[[str], None]]:
     """Holds the pipeline's lock; it is gone with the process, however that ends.
 
     Args:
@@ -125,20 +128,20 @@ def one_run_at_a_time(root: pathlib.Path, wait: bool, waiting: Callable[[str], N
         wait: whether to wait for the other run's end.
         waiting: told who holds the lock before the wait.
 
+    Yields:
+        What notes the id of the run beside the process, for those who ask whether it lives.
+
     Raises:
         Busy: another run holds it and `wait` is false.
     """
     root.mkdir(parents=True, exist_ok=True)
 
     def held(file: IO[str]) -> None:
-        message = f"{root}: a run of this pipeline is under way (process {file.read().strip() or 'unknown'})"
+        message = f"{root}: a run of this pipeline is under way ({holder.told(file.read())})"
         if not wait:
             raise Busy(f"{message}; let it end, or use --wait")
         waiting(message)
 
-    with durable.locked(root / "lock", held) as file:
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+    with durable.locked(root / holder.LOCK, held) as file:
+        holder.note(file)
+        yield lambda run: holder.note(file, run)

@@ -9,6 +9,7 @@ import yaml
 
 from graft.models.errors import GraftError
 from graft.models.options import BackboneOptions
+from graft.models.text import located
 from graft.pipeline import config_yaml
 from graft.pipeline.config import Config, expand
 from graft.pipeline.config_faults import explain, shown
@@ -73,7 +74,7 @@ def of_file(path: str, config: Config) -> list[Candidate]:
     try:
         raw = config_yaml.parse(config_yaml.read_text(path))
     except FileNotFoundError:
-        raise GraftError(f"--zoo {path}: no such file") from None
+        raise GraftError(f"--zoo {located(path)}: no such file") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise GraftError(f"--zoo {path}: cannot be read as YAML: {' '.join(str(error).split())[:500]}") from None
     if not isinstance(raw, list):

@@ -34,6 +34,34 @@ _OVERHEAD_BYTES = 16 << 10
 logger = logging.getLogger(__name__)
 
 
+_ADVICE = {
+    "http1.x server": "this port speaks HTTP, as REST does; give the gRPC port (of `graft serve`: 8500)",
+    "parsing HTTP/2": "what listens there speaks no gRPC; give the gRPC port (of `graft serve`: 8500)",
+    "Connection refused": "no server listens there; `graft serve` starts one",
+    "DNS resolution failed": "no machine of that name is known",
+    "Servable not found": "the server has no such model; `graft models list` names those of a store",
+}
+"""What to do, by a part of what gRPC or the server says."""
+_MOST_PORT = 65535
+
+
+def _require_address(address: str) -> None:
+    """Refuses what gRPC would try for long, and in vain.
+
+    Raises:
+        ClientError: it is a URL, has no port or one that there cannot be.
+    """
+    if address.lower().startswith(("http://", "https://")):
+        raise ClientError(
+            f"{address}: gRPC takes no URL; give HOST:PORT with the gRPC port (of `graft serve`: 8500, REST: 8501)"
+        )
+    if "/" in address or address.startswith(("unix:", "dns:", "ipv4:", "ipv6:", "xds:")):
+        return  # a name as gRPC has them
+    port = address.rpartition(":")[2] if ":" in address else ""
+    if not port.isdecimal() or not 0 < int(port) <= _MOST_PORT:
+        raise ClientError(f"{address}: received the port {port!r}; give HOST:PORT, PORT from 1 to {_MOST_PORT}")
+
+
 class ClientError(GraftError):
     """A call failed for good.
 
@@ -110,6 +138,9 @@ class Client:
         takes: what the model takes; None: it is asked for its signature.
         observers: who is told of each Predict request, as a server of Graft's tells its own: a request log beside a
             server that keeps none. They are not closed with the client.
+
+    Raises:
+        ClientError: the address is none of gRPC's.
     """
 
     def __init__(
@@ -126,6 +157,7 @@ class Client:
         takes: Input | None = None,
         observers: Sequence[Observer] = (),
     ):
+        _require_address(address)
         self.address, self.model, self.version = address, model, version
         self._deadline_s, self._retries = deadline_s, retries
         self._takes, self._observers = takes, tuple(observers)
@@ -363,7 +395,9 @@ class Client:
     def _explained(self, error: grpc.RpcError, attempt: int) -> str:
         model = self.model if self.version is None else f"{self.model} version {self.version}"
         tried = f" after {attempt + 1} attempts" if attempt else ""
-        return f"{self.address}: model {model}: {error.code().name}{tried}: {error.details()}"
+        details = error.details() or ""
+        advice = next((f"; {advice}" for sign, advice in _ADVICE.items() if sign in details), "")
+        return f"{self.address}: model {model}: {error.code().name}{tried}: {details}{advice}"
 
 
 def _arrays(protos: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BINARY = "tensorflow_model_server"
 CONFIG_POLL_S = 1
+_MOST_PORT = 65535
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,9 @@ def serve(
         StoreError: there is no store.
         FileNotFoundError: `embedded=False` and the real server is not on the PATH.
     """
+    for name, port in (("gRPC", grpc_port), ("REST", rest_port)):
+        if port is not None and not 0 <= port <= _MOST_PORT:
+            raise GraftError(f"{name} port: received {port}; allowed: 0 (a free one) to {_MOST_PORT}")
     store = store if isinstance(store, ModelStore) else open_store(store)
     store.models()  # a mistyped path must fail now, not wait for a first version
     binary = shutil.which(BINARY)

@@ -11,6 +11,7 @@ from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
 from graft.models import examples
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
+from graft.models.text import located
 
 MOST_ENTRIES = 100_000
 """Examples looked at; a larger source is judged by its first ones, without holding their counts against it."""
@@ -71,7 +72,7 @@ def check_source(request: Request) -> SourceReport:
     found = _count(itertools.islice(entries, MOST_ENTRIES), request)
     complete = next(entries, None) is None
     unit, one = request.input.unit, request.input.one
-    where = f"data.path {request.data.path!r} (source {request.data.source})"
+    where = f"data.path {located(request.data.path)} (source {request.data.source})"
     if not found.named:
         raise GraftError(f"{where}: no labelled {one}; {request.labels_from}{found.fault}")
     fractions = request.data.split

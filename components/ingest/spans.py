@@ -8,6 +8,7 @@ import re
 from graft.components.ingest.request import Request
 from graft.components.ingest.sources.base import Source, as_text, load
 from graft.models.errors import GraftError
+from graft.models.text import located
 
 SPAN = "{SPAN}"
 
@@ -34,7 +35,7 @@ def resolve_spans(path: str, window: int) -> list[tuple[int | None, str]]:
     try:
         names = os.listdir(root)
     except OSError as error:
-        raise GraftError(f"data.path {path!r}: {as_text(root)}: {error.strerror}") from error
+        raise GraftError(f"data.path {path!r}: {located(root)}: {error.strerror}") from error
     for name in names:
         match = re.fullmatch(pattern, name)
         full = os.path.join(root, name, rest) if rest else os.path.join(root, name)
@@ -42,7 +43,7 @@ def resolve_spans(path: str, window: int) -> list[tuple[int | None, str]]:
             found.append((int(match[1]), full))
     if not found:
         raise GraftError(
-            f"data.path {path!r}: no span in {as_text(root)} ({len(names)} entries); "
+            f"data.path {path!r}: no span in {located(root)} ({len(names)} entries); "
             f"{SPAN} stands for an integer, so there must be for example {path.replace(SPAN, '1')!r}"
         )
     return [*sorted(found)[-window:]]

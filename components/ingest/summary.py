@@ -15,6 +15,7 @@ from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
 from graft.models.stored import reading
+from graft.models.text import located
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +220,7 @@ def check_counts(summary: Summary, request: Request) -> None:
       summary: What was used.
       request: What was asked for.
     """
-    where, unit = f"data.path {request.data.path!r}", request.input.unit
+    where, unit = f"data.path {located(request.data.path)}", request.input.unit
     refused = f" {summary.rejected_count} {unit} were rejected: {summary.rejections}." if summary.rejected else ""
     if not summary.used_count:
         raise GraftError(f"{where}: no usable {request.input.one}.{refused}")

@@ -18,6 +18,7 @@ from graft.pipeline.config import Config, parse
 from graft.pipeline.demo import data
 from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
 from graft.pipeline.progress_view import ProgressView
+from graft.pipeline.strict_json import to_json
 
 MNIST, RAW = "mnist", "digits-raw"
 LABELS = (1, 5, 20, 50)
@@ -82,18 +83,19 @@ def demo(root: pathlib.Path, seeds: int, as_json: bool, end: Ending | None = Non
     end = end or Ending()
     try:
         with ProgressView() as view:
+            view.preparing("demo: loading TFX and TensorFlow")
             value = _tell(folder, seeds, view, end)
     except KeyboardInterrupt:
         number = end.number or signal.SIGINT
         end.over(exit_code(number))
         message = f"demo: {interrupted_by(number)}"
         if as_json:
-            say(json.dumps({"status": INTERRUPTED, "error": message, "folder": str(folder)}))
+            say(to_json({"status": INTERRUPTED, "error": message, "folder": str(folder)}))
         say(f"graft: {message}; what there is lies in {folder}", file=sys.stderr)
         return exit_code(number)
     value["seconds"] = time.monotonic() - started
     end.over(1 if value["reasons"] else 0)
-    say(*([json.dumps(value)] if as_json else describe(value).split("\n")))
+    say(*([to_json(value)] if as_json else describe(value).split("\n")))
     for reason in value["reasons"]:
         say(f"graft: demo: {reason}", file=sys.stderr)
     return 1 if value["reasons"] else 0

@@ -43,10 +43,15 @@ class Ended:
     memory: int
 
     def refused(self, *parts: str) -> bool:
-        """Whether it ended as an error that a user can mend: exit 2, one line, with these parts."""
+        """Whether it ended as an error that a user can mend: exit 2, one line, with these parts.
+
+        Lines before it say what is being checked.
+        """
         assert self.code == 2, self
-        assert len(self.lines) == 1 and self.lines[0].startswith("graft: "), self
-        assert all(part in self.lines[0] for part in parts), self
+        *checking, error = self.lines
+        assert all(line.endswith((": checking the data", ": loading TensorFlow")) for line in checking), self
+        assert error.startswith("graft: "), self
+        assert all(part in error for part in parts), self
         return True
 
 

@@ -22,7 +22,9 @@ NAMES = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 def test_a_signal_ends_a_run_in_every_stage(troubled, stage):  # noqa: F811
     number = NAMES[STAGES.index(stage) % len(NAMES)]
     outcome = troubled.at(stage, lambda: os.kill(os.getpid(), number))
-    reason = f"{stage}: interrupted by {number.name}"
+    before = STAGES.index(stage)
+    kept = f"kept: {before} finished stage{'s' if before > 1 else ''}; " if before else ""
+    reason = f"{stage}: interrupted by {number.name}; {kept}run the same command again"
     assert outcome.code == 128 + number
     assert outcome.value["status"] == "interrupted"
     assert outcome.value["error"] == outcome.value["reason"] == reason
@@ -56,6 +58,7 @@ def test_an_interrupted_training_keeps_its_checkpoint_and_goes_on_from_there(tro
     outcome = troubled.at("train", threading.Thread(target=terminate_after_the_first, daemon=True).start, *args)
     assert (outcome.code, outcome.value["status"]) == (143, "interrupted")
     assert len(list(checkpoints.glob("*"))) == 1
+    assert " finished stages and the checkpoint of the training; run the same command again" in outcome.value["error"]
     again = troubled.at("predict", lambda: os.kill(os.getpid(), signal.SIGTERM), *args, "--from", "train")
     history = json.loads((troubled.artifact("train", "model_run") / "history.json").read_text())
     assert again.value["stages"][STAGES.index("train")]["status"] == "done"

@@ -1,5 +1,6 @@
 """Series of runs, from what they leave on disk."""
 
+import json
 import os
 
 import pytest
@@ -8,6 +9,7 @@ from run_folders import write_run
 
 from graft.models.errors import GraftError
 from graft.monitoring.run_series import STATUSES, Runs
+from graft.pipeline import holder
 from graft.pipeline.result import RunResult
 
 
@@ -41,14 +43,16 @@ def test_the_last_run_and_all_of_them(tmp_path):
 def test_a_run_without_an_end_is_under_way_while_its_process_lives(tmp_path):
     write_run(tmp_path, "flowers", "20260101-000000-000")
     (tmp_path / "flowers" / "runs" / "20260102-000000-000").mkdir()
-    lock = tmp_path / "flowers" / "lock"
-    lock.write_text(str(os.getpid()))
+    lock = tmp_path / "flowers" / holder.LOCK
+    with lock.open("w") as file:
+        holder.note(file, "20260102-000000-000")
     runs = Runs(tmp_path)
     found = values(runs)
     assert found["graft_pipeline_last_run_status", "flowers", "running"] == 1
     assert ("graft_pipeline_last_run_end_timestamp_seconds", "flowers") not in found
     assert ("graft_pipeline_expected_interval_seconds", "flowers") not in found
-    lock.write_text("4194304999")
+    # A process of the same number that was started at another time.
+    lock.write_text(json.dumps(json.loads(lock.read_text()) | {"started": 1}))
     found = values(runs)
     assert found["graft_pipeline_last_run_status", "flowers", "unfinished"] == 1
     assert found["graft_pipeline_last_run_status", "flowers", "running"] == 0

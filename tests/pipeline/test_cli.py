@@ -1,9 +1,11 @@
 """The command line: exit codes, one JSON object on stdout, and errors in one line."""
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -49,13 +51,16 @@ def store(tmp_path):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["run", "absent.yaml"], "absent.yaml: no such file; `graft init` writes a configuration to start from"),
+        (["run", "absent.yaml"], "/absent.yaml): no such file; `graft init` writes a configuration to start from"),
         (["models", "list", "--store", "absent"], "/absent: no such folder; a first push makes it"),
         (["models", "verify", "--store", "absent"], "/absent: no such folder; a first push makes it"),
         (["models", "rollback", "birds", "--store", "absent"], "/absent: no such folder; a first push makes it"),
-        (["runs", "--root", "absent"], "absent: no metadata of any pipeline; `graft run` makes it"),
-        (["lineage", "1", "--root", "absent"], "absent: no metadata of any pipeline; `graft run` makes it"),
-        (["predict", "absent.png", "--server", "localhost:1", "--model", "m"], "absent.png: No such file or directory"),
+        (["runs", "--root", "absent"], "/absent): no metadata of any pipeline; `graft run` makes it"),
+        (["lineage", "1", "--root", "absent"], "/absent): no metadata of any pipeline; `graft run` makes it"),
+        (
+            ["predict", "absent.png", "--server", "localhost:1", "--model", "m"],
+            "/absent.png): No such file or directory",
+        ),
     ],
 )
 def test_a_user_error_is_one_line_and_one_json_object(graft, args, message):
@@ -89,17 +94,21 @@ def test_a_typo_in_the_configuration(graft, tmp_path):
 def test_an_unreadable_file_to_predict(graft, tmp_path):
     (tmp_path / "secret.png").mkdir()
     code, _, stderr = graft("predict", "secret.png", "--server", "localhost:1", "--model", "birds")
-    assert (code, stderr) == (2, "graft: secret.png: is a folder, not a regular file\n")
+    assert code == 2 and stderr.startswith(f"graft: secret.png ({tmp_path}/secret.png): is a folder; name the files")
 
 
 @pytest.mark.slow
 def test_a_pipe_or_a_huge_file_to_predict_is_refused_at_once(graft, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     args = ("--server", "localhost:1", "--model", "birds")
-    assert graft("predict", "pipe.png", *args) == (2, "", "graft: pipe.png: is a FIFO, not a regular file\n")
+    assert graft("predict", "pipe.png", *args) == (
+        2,
+        "",
+        f"graft: pipe.png ({tmp_path}/pipe.png): is a FIFO, not a regular file\n",
+    )
     with (tmp_path / "huge.png").open("wb") as file:
         file.truncate(1 << 40)
-    assert "huge.png: larger than the 268435456 bytes" in graft("predict", "huge.png", *args)[2]
+    assert "huge.png): larger than the 268435456 bytes" in graft("predict", "huge.png", *args)[2]
 
 
 @pytest.mark.parametrize("target", ["taken/my.yaml", "/dev/full/my.yaml"])
@@ -108,6 +117,31 @@ def test_init_into_a_place_that_takes_no_file(graft, tmp_path, target):
     code, out, err = graft("init", target)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert target.split("/my")[0] in err and ".tmp-" not in err
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--server", "http://localhost:8501"), "gRPC takes no URL; give HOST:PORT with the gRPC port"),
+        (("--server", "localhost"), "received the port ''; give HOST:PORT"),
+        (("--server", "localhost:99999"), "received the port '99999'; give HOST:PORT"),
+        (("--server", "localhost:1", "--deadline", "-1"), "--deadline: received -1; allowed: seconds above 0"),
+    ],
+)
+def test_an_address_or_a_deadline_that_cannot_be(graft, tmp_path, args, told):
+    (tmp_path / "bird.png").write_bytes(b"png")
+    code, _, stderr = graft("predict", "bird.png", "--model", "birds", *args)
+    assert code == 2 and told in stderr and stderr.count("\n") == 1
+
+
+def test_a_port_of_http_is_told_as_such(graft, tmp_path):
+    (tmp_path / "bird.png").write_bytes(b"png")
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        _, _, stderr = graft("predict", "bird.png", "--model", "birds", "--server", address, "--deadline", "1")
+        server.shutdown()
+    assert "give the gRPC port" in stderr.splitlines()[-1]
 
 
 def test_no_server_to_predict(graft, tmp_path):
@@ -183,7 +217,7 @@ def test_an_error_of_the_system_is_one_line_too(graft, tmp_path):
     code, stdout, stderr = graft("run", "my.yaml", "--set", "root=taken", "--json")
     assert code == 2
     assert "taken" in json.loads(stdout)["error"] and "Not a directory" in json.loads(stdout)["error"]
-    assert stderr.count("\n") == 1
+    assert stderr.splitlines() == ["trashnet: checking the data", f"graft: {json.loads(stdout)['error']}"]
 
 
 def test_a_fault_of_graft_itself_is_no_closed_gate(graft, monkeypatch):

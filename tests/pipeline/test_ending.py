@@ -60,8 +60,12 @@ def test_a_signal_while_native_code_holds_the_main_thread(tmp_path):
     process.send_signal(signal.SIGTERM)
     code, value, lines = finish(process)
     assert time.monotonic() - begun >= SIGNAL_S
-    assert (code, value["status"], value["error"]) == (143, "interrupted", "train: interrupted by SIGTERM")
-    assert lines == ["graft: train: interrupted by SIGTERM"]
+    assert (code, value["status"], value["error"]) == (
+        143,
+        "interrupted",
+        "train: interrupted by SIGTERM; run the same command again",
+    )
+    assert lines == [f"graft: {value['error']}"]
     assert json.loads((tmp_path / "run.json").read_text()) | {"error": value["error"]} == value
 
 

@@ -136,12 +136,12 @@ def test_a_second_run_at_once_is_refused(served, two_at_once):
         f"{served.folder}/runs/shapes: a run of this pipeline is under way (process {first.process.pid}); "
         "let it end, or use --wait"
     )
-    assert lines == [f"graft: {value['error']}"]
+    assert lines == ["shapes: checking the data", f"graft: {value['error']}"]
 
 
 def test_a_run_that_waits_goes_on_when_the_other_is_gone(served, two_at_once):
     first, _, (waiting, value) = two_at_once
-    assert waiting.lines[0].endswith(f"a run of this pipeline is under way (process {first.process.pid})")
+    assert waiting.lines[1].endswith(f"a run of this pipeline is under way (process {first.process.pid})")
     assert value["status"] == "passed"
     assert value["model_version"] == 2
 

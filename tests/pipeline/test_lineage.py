@@ -57,7 +57,7 @@ def _folder(root, name, files=None):
 def test_value_tells_what_made_the_version(root):
     value, _ = describe_lineage(Metadata(root), "2")
     assert json.loads(json.dumps(value)) == value
-    assert (value["version"], value["run"], value["destination"]) == ("2", "run-2", "/store/demo/2")
+    assert (value["version"], value["run"], value["destination"]) == (2, "run-2", "/store/demo/2")
     assert value["pushed"].endswith("+00:00")
     assert value["data"] == {
         "source": "image_folder",

@@ -92,7 +92,7 @@ def test_models_verify_of_the_pushed_version(workshop, first_run):
 def test_runs(workshop, first_run):
     rows = workshop.graft("runs").value["runs"]
     first = next(row for row in rows if row["run"] == first_run.value["run_id"])
-    assert first["pipeline"] == "shapes" and first["version"] == "1"
+    assert first["pipeline"] == "shapes" and first["version"] == 1 and first["seconds"] > 0
     assert (first["stages"], first["cached"], first["status"]) == (13, 0, "passed")
 
 

@@ -163,6 +163,12 @@ def test_a_time_limit_of_nothing_is_refused(store, monkeypatch):
         launch.serve(store, 0, 0, timeout_s=0)
 
 
+@pytest.mark.parametrize("ports", [(99999, None), (0, 65536), (-1, 0)])
+def test_a_port_that_there_cannot_be(store, ports):
+    with pytest.raises(GraftError, match=r"port: received -?\d+; allowed: 0 \(a free one\) to 65535"):
+        launch.serve(store, *ports)
+
+
 def test_what_cannot_be_served(store, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(FileNotFoundError, match="tensorflow_model_server is not on the PATH"):

@@ -18,6 +18,7 @@ from graft.components.ingest.sources import base
 from graft.components.ingest.sources.base import About, Chunk, Item, as_text
 from graft.components.ingest.sources.columns import check_columns, content_of, read_row
 from graft.components.ingest.sources.files import FileRef, file_chunks
+from graft.models.text import located
 
 _LONGEST_PATH, _LONGEST_TEXT = 2**17, 2**24
 _CHUNK_BYTES = 2**22
@@ -110,6 +111,6 @@ class Source(base.Source):
 def _open(path: str, request: Request) -> Iterator[Table]:
     """The table, once its columns were checked."""
     longest = _LONGEST_PATH if request.input.reads_paths else _LONGEST_TEXT
-    with Table(path, f"data.path {as_text(path)}", longest) as table:
+    with Table(path, f"data.path {located(path)}", longest) as table:
         check_columns(path, table.names, request)
         yield table

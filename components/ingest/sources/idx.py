@@ -23,6 +23,7 @@ from graft.components.ingest.sources.base import About, Chunk, Item, as_text
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
 from graft.models.regular_file import open_regular
+from graft.models.text import located
 
 _UNSIGNED_BYTE = 8
 _LABELS_AT_ONCE = 65536
@@ -173,4 +174,4 @@ class _Idx:
         return data
 
     def error(self, what: str) -> GraftError:
-        return GraftError(f"data.path {as_text(str(self._path))}: {what}")
+        return GraftError(f"data.path {located(str(self._path))}: {what}")

@@ -14,6 +14,7 @@ from graft.components.ingest.sources.base import About, Chunk, as_text
 from graft.components.ingest.sources.files import FileRef, file_chunks
 from graft.components.ingest.splits import parse_split
 from graft.models.errors import GraftError
+from graft.models.text import located
 
 _SHOWN = 200
 """Characters of a path that a message shows."""
@@ -62,7 +63,7 @@ class Source(base.Source):
         named = [entry.name for entry, split in zip(folders, splits, strict=True) if split]
         if others and "train" in splits and len(set(splits) - {None}) > 1:
             raise GraftError(
-                f"data.path {as_text(self.path)}: the folders {', '.join(named)} are named like splits, "
+                f"data.path {located(self.path)}: the folders {', '.join(named)} are named like splits, "
                 f"{len(others)} beside them are not ({', '.join(map(repr, others[:10]))}); move those away, "
                 f"or rename {', '.join(named)} if they are classes"
             )
@@ -149,7 +150,7 @@ class _Walk:
                 return []
             if before.place != visit.place:
                 raise GraftError(
-                    f"data.path {as_text(self._root)}: {as_text(before.path)!r} and {as_text(visit.path)!r} are one "
+                    f"data.path {located(self._root)}: {as_text(before.path)!r} and {as_text(visit.path)!r} are one "
                     "folder, linked under two classes or splits; remove one of them"
                 )
             if before is not visit:
@@ -184,7 +185,7 @@ def _scan(folder: str) -> list[os.DirEntry]:
 
 def _unreadable(folder: str, error: OSError | ValueError) -> GraftError:
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)  # ValueError: a NUL in the name
-    name = as_text(folder)
+    name = located(folder)
     if len(name) > _SHOWN:
         name = f"{name[:_SHOWN]}... ({len(name)} characters)"
     return GraftError(f"data.path {name}: {reason}; it must be a folder that may be read")

@@ -16,6 +16,7 @@ from graft.components.ingest.sources import base
 from graft.components.ingest.sources.base import MAX_CHUNK, About, Chunk, Item, as_text
 from graft.components.ingest.sources.paths import find_files
 from graft.models.errors import GraftError
+from graft.models.text import located
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class ParquetChunk(Chunk):
                 given += len(items)
         except worker.DiedError as error:
             if self.alone:
-                raise GraftError(f"data.path {as_text(self.path)}: {error}") from error
+                raise GraftError(f"data.path {located(self.path)}: {error}") from error
             for number in range(self.first_row + given, self.first_row + self.rows):
                 yield _lost(f"{name}#{number}", str(error))
 
@@ -93,7 +94,7 @@ class Source(base.Source):
                     yield from entries
             except worker.DiedError as error:
                 if len(paths) == 1:
-                    raise GraftError(f"data.path {as_text(path)}: {error}") from error
+                    raise GraftError(f"data.path {located(path)}: {error}") from error
                 log.warning("data.path %s: %s; its %s will be rejected", as_text(path), error, self.request.input.unit)
 
     def chunks(self) -> Iterator[Chunk]:
@@ -106,7 +107,7 @@ class Source(base.Source):
                 (sizes,) = worker.stream(parquet_reader.group_sizes, path, self.request)
             except worker.DiedError as error:
                 if alone:
-                    raise GraftError(f"data.path {as_text(path)}: {error}") from error
+                    raise GraftError(f"data.path {located(path)}: {error}") from error
                 yield LostChunk(self.prefix + as_text(pathlib.Path(path).name), str(error))
                 continue
             groups: list[int] = []

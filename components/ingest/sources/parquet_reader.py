@@ -14,10 +14,11 @@ import pyarrow_hotfix  # before pyarrow 14 reading a schema could run code from 
 
 from graft.components.ingest.reasons import Reason
 from graft.components.ingest.request import Request
-from graft.components.ingest.sources.base import About, Item, as_text
+from graft.components.ingest.sources.base import About, Item
 from graft.components.ingest.sources.columns import check_columns, content_of, read_row
 from graft.models.errors import GraftError, one_line
 from graft.models.regular_file import open_regular
+from graft.models.text import located
 
 _BATCH_ROWS = 64
 _BATCH_BYTES = 2**25
@@ -37,7 +38,7 @@ def group_sizes(path: str, request: Request) -> Iterator[list[int]]:
     sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     size = os.path.getsize(path)  # noqa: PTH202
     if min(sizes, default=0) < 0 or sum(sizes) > _FEWEST_ROWS + size // _ROW_BYTES:
-        raise GraftError(f"data.path {as_text(path)}: announces {sum(sizes)} rows, which {size} bytes cannot hold")
+        raise GraftError(f"data.path {located(path)}: announces {sum(sizes)} rows, which {size} bytes cannot hold")
     yield sizes
 
 
@@ -101,13 +102,13 @@ def _open(path: str, request: Request) -> pq.ParquetFile:
     names = file.schema_arrow.names
     check_columns(path, names, request)
     if len(set(names)) != len(names):
-        raise GraftError(f"data.path {as_text(path)}: two columns have one name")
+        raise GraftError(f"data.path {located(path)}: two columns have one name")
     kind = file.schema_arrow.field(column).type
     nested = pa.types.is_struct(kind) and "bytes" in {kind[i].name for i in range(kind.num_fields)}
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     held = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or nested
     if not (held or (text and not request.input.reads_paths)):
-        raise GraftError(f"data.path {as_text(path)}: column {column!r} is of {kind}; it must hold bytes")
+        raise GraftError(f"data.path {located(path)}: column {column!r} is of {kind}; it must hold bytes")
     return file
 
 
@@ -126,11 +127,11 @@ def open_file(path: str) -> pq.ParquetFile:
     except MemoryError:
         raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise GraftError(f"data.path {as_text(path)}: not Parquet: {_line(error)}") from error
+        raise GraftError(f"data.path {located(path)}: not Parquet: {_line(error)}") from error
     # The hotfix raises RuntimeError, or what the pickle that it lists makes of it.
     except (RuntimeError, ValueError) as error:
         raise GraftError(
-            f"data.path {as_text(path)}: its schema holds pickled Python code (arrow.py_extension_type), which is not "
+            f"data.path {located(path)}: its schema holds pickled Python code (arrow.py_extension_type), which is not "
             "run; write the columns with plain types"
         ) from error
     return file
@@ -153,7 +154,7 @@ def _batches(
         raise
     # Besides Arrow's own errors: text that is no UTF-8, dates that no calendar has.
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise GraftError(f"data.path {as_text(path)}: row {number} cannot be read: {_line(error)}") from error
+        raise GraftError(f"data.path {located(path)}: row {number} cannot be read: {_line(error)}") from error
 
 
 def _line(error: Exception) -> str:
@@ -180,7 +181,7 @@ def class_names(path: str, schema: pa.Schema, request: Request) -> tuple[str, ..
             raise ValueError(f"the names of the classes are {str(names)[:100]}, not a list of texts")
     except (ValueError, RecursionError) as error:
         raise GraftError(
-            f"data.path {as_text(path)}: the metadata 'huggingface' of its schema cannot be read: {_line(error)}; "
+            f"data.path {located(path)}: the metadata 'huggingface' of its schema cannot be read: {_line(error)}; "
             "target.class_names names the classes without it"
         ) from error
     return tuple(names) if names else None

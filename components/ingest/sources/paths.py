@@ -5,8 +5,8 @@
 import glob
 import os
 
-from graft.components.ingest.sources.base import as_text
 from graft.models.errors import GraftError
+from graft.models.text import located
 
 _CHUNKS_WANTED = 16
 _MIN_CHUNK_BYTES = 2**23
@@ -28,7 +28,7 @@ def find_files(path: str, kind: str, suffixes: tuple[str, ...]) -> list[str]:
             names = [name for name in os.listdir(path) if not name.startswith(".")]
         except OSError as error:
             raise GraftError(
-                f"data.path {as_text(path)}: {error.strerror}; it must be a folder that may be read"
+                f"data.path {located(path)}: {error.strerror}; it must be a folder that may be read"
             ) from error
         found = [os.path.join(path, name) for name in names if any(suffix in name for suffix in suffixes)]
         wanted = f"files with {' or '.join(suffixes)} in their name"
@@ -38,7 +38,7 @@ def find_files(path: str, kind: str, suffixes: tuple[str, ...]) -> list[str]:
         found = glob.glob(path)
         wanted = "a file, a folder or a pattern that matches files"
     if not found:
-        raise GraftError(f"data.path {as_text(path)}: no {kind} files there; it must be {wanted}")
+        raise GraftError(f"data.path {located(path)}: no {kind} files there; it must be {wanted}")
     return sorted(found, key=os.fsencode)
 
 

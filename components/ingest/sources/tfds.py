@@ -18,6 +18,7 @@ from graft.components.ingest.sources.tfds_info import Info, Shard, read_info
 from graft.components.ingest.sources.tfrecord import longest, read_rows, too_long_item
 from graft.components.ingest.splits import parse_split
 from graft.models.errors import GraftError
+from graft.models.text import located
 from graft.models.tfrecord_file import TooLong
 
 
@@ -87,7 +88,7 @@ class Source(base.Source):
         versions = [path.parent for path in root.glob("*/dataset_info.json")]
         if not versions:
             raise GraftError(
-                f"data.path {as_text(self.path)}: no data set {self.options.name!r} prepared there; "
+                f"data.path {located(self.path)}: no data set {self.options.name!r} prepared there; "
                 f"there must be {as_text(str(root))}/<version>/dataset_info.json"
             )
         return str(max(versions, key=lambda path: [int(part) for part in path.name.split(".") if part.isdecimal()]))
@@ -118,7 +119,7 @@ def _rows(info: Info, shard: Shard, request: Request) -> Iterator[dict[str, Any]
         for name in _used(request):
             if name not in row:
                 raise GraftError(
-                    f"data.path {as_text(shard.path)}: record {count - 1} has no feature {name!r}, which features.json "
+                    f"data.path {located(shard.path)}: record {count - 1} has no feature {name!r}, which features.json "
                     f"announces; there are {', '.join(sorted(row))[:1000]}"
                 )
         yield {
@@ -128,7 +129,7 @@ def _rows(info: Info, shard: Shard, request: Request) -> Iterator[dict[str, Any]
         }
     if count != shard.count:
         raise GraftError(
-            f"data.path {as_text(shard.path)}: holds {count} records, but dataset_info.json announces {shard.count}"
+            f"data.path {located(shard.path)}: holds {count} records, but dataset_info.json announces {shard.count}"
         )
 
 

@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from graft.components.ingest.sources.base import as_text
 from graft.components.ingest.sources.files import read_file
 from graft.models.errors import GraftError, one_line
 from graft.models.inputs.base import Refused
+from graft.models.text import located
 
 _MAX_BYTES = 2**26
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
@@ -74,7 +74,7 @@ class Info:
         for name in names:
             if self.features[name].kind not in _READ:
                 raise GraftError(
-                    f"data.path {as_text(self.folder)}: feature {name!r} is of {self.features[name].kind[:100]!r}; "
+                    f"data.path {located(self.folder)}: feature {name!r} is of {self.features[name].kind[:100]!r}; "
                     f"read are {', '.join(_READ)} of tensorflow_datasets.features"
                 )
 
@@ -114,7 +114,7 @@ def read_info(folder: str) -> Info:
 def _unfit(folder: str, error: Exception) -> GraftError:
     what = f"no {error}" if isinstance(error, KeyError) else one_line(error)
     return GraftError(
-        f"data.path {as_text(folder)}: cannot be opened: {what}; dataset_info.json and features.json must be as "
+        f"data.path {located(folder)}: cannot be opened: {what}; dataset_info.json and features.json must be as "
         "TFDS 4 writes them"
     )
 

@@ -15,6 +15,7 @@ from graft.components.ingest.sources.base import About, Chunk, Item, as_text
 from graft.components.ingest.sources.columns import check_columns, content_of, read_row
 from graft.components.ingest.sources.paths import find_files, group
 from graft.models.errors import GraftError
+from graft.models.text import located
 from graft.models.tfrecord_file import DamagedError, TooLong, read_records
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec", ".record")
@@ -77,7 +78,7 @@ class Source(base.Source):
         path = next(self.files())
         row = next(read_rows(path, longest(self.request), self.request.target.columns), None)
         if row is None:
-            raise GraftError(f"data.path {as_text(path)}: holds no record")
+            raise GraftError(f"data.path {located(path)}: holds no record")
         if not isinstance(row, TooLong):
             check_columns(path, row, self.request)
 
@@ -101,11 +102,11 @@ def read_rows(path: str, most: int, whole: Collection[str] = ()) -> Iterator[dic
             yield record if isinstance(record, TooLong) else parse_example(record, whole)
             number += 1
     except DamagedError as error:
-        raise GraftError(f"data.path {as_text(path)}: record {number} cannot be read: {error}") from error
+        raise GraftError(f"data.path {located(path)}: record {number} cannot be read: {error}") from error
     except OSError as error:
-        raise GraftError(f"data.path {as_text(path)}: {error.strerror}") from error
+        raise GraftError(f"data.path {located(path)}: {error.strerror}") from error
     except message.DecodeError as error:
-        raise GraftError(f"data.path {as_text(path)}: record {number} is no tf.Example") from error
+        raise GraftError(f"data.path {located(path)}: record {number} is no tf.Example") from error
 
 
 def parse_example(record: bytes, whole: Collection[str] = ()) -> dict[str, Any]:

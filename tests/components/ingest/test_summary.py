@@ -33,7 +33,7 @@ def test_figures():
 def test_nothing_at_all():
     empty = summary({"train": {}, "eval": {}, "test": {}})
     assert empty.rejected_fraction == 0.0
-    with pytest.raises(GraftError, match=r"data.path 'photos': no usable image"):
+    with pytest.raises(GraftError, match=r"data.path photos \(/.*/photos\): no usable image"):
         check(empty)
 
 
@@ -41,7 +41,7 @@ def test_class_that_eval_or_test_lacks_is_unmeasured(caplog):
     lacking = summary(EVEN | {"eval": {"a": 1}, "train": {"a": 8, "b": 8, "c": 1}})
     assert lacking.unmeasured == {"b": ["eval"], "c": ["eval", "test"]} and summary().unmeasured == {}
     check(lacking)
-    assert "data.path 'photos': too few images to measure every class" in caplog.text
+    assert "/photos): too few images to measure every class" in caplog.text
     assert "no image of 'b' in eval; 'c' in eval and test" in caplog.text
 
 
