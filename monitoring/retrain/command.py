@@ -1,9 +1,7 @@
 """`graft retrain`: looks once, or every so often, whether a retraining is due, and runs it."""
 
 import argparse
-import contextlib
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 from graft.models.errors import GraftError
@@ -80,20 +78,16 @@ def _serve(args: argparse.Namespace) -> int:
     logging.getLogger("graft.monitoring").setLevel(logging.INFO)
     with asked_to_end() as ended:
         while True:
-            with _logged():
+            try:
                 code = _attempt(args, retraining.plan(args.config, args.set), process=False)
                 if code > 128:  # a signal ended the run
                     return code
+            except GraftError as error:
+                logger.error("%s", error)
+            except KeyboardInterrupt:  # a signal while it looked: no run had begun
+                return 0
             if ended.wait(args.every):
                 return 0
-
-
-@contextlib.contextmanager
-def _logged() -> Iterator[None]:
-    try:
-        yield
-    except GraftError as error:
-        logger.error("%s", error)
 
 
 def _value(plan: Plan, made: Decision, status: str) -> dict[str, Any]:

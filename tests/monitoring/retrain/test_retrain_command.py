@@ -1,12 +1,15 @@
 """`graft retrain` without a run: what it says, what it notes, what it prints for Kubeflow."""
 
 import json
+import os
 import shlex
+import signal
 
 import pytest
 import yaml
 from retrain_samples import NOW, config, event, windows
 
+from graft.models.errors import GraftError
 from graft.monitoring.drift import results
 from graft.monitoring.retrain import audit, retraining
 from graft.pipeline import cli
@@ -106,6 +109,24 @@ def test_the_same_labels_are_read_again_though_more_have_come(tmp_path):
     config(tmp_path, labels=50, **FEW)
     again = retraining.rows_of(plan.retraining(made.learned_until).request())
     assert len(again.rows) == 30 and len(retraining.rows_of(plan.retraining().request()).rows) == 50
+
+
+def test_as_a_service_it_looks_again_after_a_fault_and_ends_when_asked_to(tmp_path, monkeypatch, capsys, caplog):
+    looks, real = [], retraining.attempt
+
+    def attempt(*given):
+        looks.append(given)
+        if len(looks) == 1:
+            raise GraftError("the store cannot be reached")
+        if len(looks) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*given)
+
+    monkeypatch.setattr(retraining, "attempt", attempt)
+    assert cli.main(["retrain", str(config(tmp_path, **FEW)), "--every", "0.01s", "--json"]) == 0
+    assert "the store cannot be reached" in caplog.text and len(looks) == 3
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["status"] for one in told] == ["held"]
 
 
 @pytest.mark.parametrize("words", [("--pause", " "), ("--every", "1h", "--force"), ("--resume", "--force")])
