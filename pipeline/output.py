@@ -1,7 +1,6 @@
 """What commands print: one JSON object with `--json`, else lines for a person."""
 
 import argparse
-import os
 import shutil
 import sys
 import textwrap
@@ -94,10 +93,8 @@ def _padded(cell: str, width: int) -> str:
 
 
 def _columns() -> int | None:
-    """Width of the terminal that stdout is, or what COLUMNS says; None where nothing bounds a line."""
-    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdecimal():
-        return None
-    return shutil.get_terminal_size().columns
+    """Width of the terminal that stdout is, by COLUMNS where that is set; None for a pipe or file: a program reads."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def show_run(args: argparse.Namespace, result: "RunResult", end: "Ending", more: dict | None = None) -> int:

@@ -1,6 +1,7 @@
 """What commands print."""
 
 import argparse
+import sys
 
 import pytest
 
@@ -27,6 +28,7 @@ ROWS = [("train", 5.5, "head solved, best eval accuracy 0.8571"), ("push", None,
 
 
 def test_on_a_narrow_terminal_nothing_is_torn(monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "40")
     assert table(ROWS, ("stage", "seconds", "result")) == [
         "stage  seconds  result",
@@ -50,5 +52,5 @@ def test_on_a_narrow_terminal_nothing_is_torn(monkeypatch):
         "  limit 0.7",
         "short",
     ]
-    monkeypatch.delenv("COLUMNS")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
     assert len(table(ROWS, ("stage", "seconds", "result"))) == 3, "a pipe bounds no line"
