@@ -12,16 +12,16 @@ import json
 import os
 import pathlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from graft.models.errors import GraftError
+from graft.monitoring.database import Database
 from graft.monitoring.drift import results
 
 NAME = "state.sqlite"
-_VERSION = 1
 _CACHE_KB = 65536
 
 _SCHEMA = """
@@ -49,26 +49,23 @@ class State:
 
     def __init__(self, folder: pathlib.Path, model: str):
         self._path, self._results = folder / NAME, folder / results.NAME
-        with self._faults():
-            # Each statement for itself; what belongs together stands in `transaction`.
-            self._database = sqlite3.connect(self._path, isolation_level=None)
+
+        def filled(made: Database) -> None:
+            # Results of a monitor whose memory was taken away stay.
+            published = self._results.stat().st_size if self._results.exists() else 0
+            made.executemany("INSERT INTO meta VALUES (?, ?)", [("model", model), ("published", published)])
+
+        self._database = Database(
+            self._path, _SCHEMA, "the state of a monitor, on a local disk with room", filled=filled
+        )
+        with self._database.faults():
             self._database.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-            with self.transaction():
-                (version,) = self._database.execute("PRAGMA user_version").fetchone()
-                if version == 0:
-                    for statement in _SCHEMA.split(";"):
-                        self._database.execute(statement)
-                    self._database.execute(f"PRAGMA user_version = {_VERSION}")
-                    self._set("model", model)
-                    # Results of a monitor whose memory was taken away stay.
-                    self._set("published", self._results.stat().st_size if self._results.exists() else 0)
-            if version not in (0, _VERSION):
-                raise GraftError(f"{self._path}: of version {version}; this one reads version {_VERSION}")
-            if self._get("model") != model:
-                raise GraftError(
-                    f"{self._path}: of the monitor of {self._get('model')!r}; {model!r} needs a folder of its own, see "
-                    "monitoring.drift.folder"
-                )
+            of = self._get("model")
+        if of != model:
+            raise GraftError(
+                f"{self._path}: of the monitor of {of!r}; {model!r} needs a folder of its own, see "
+                "monitoring.drift.folder"
+            )
 
     def close(self) -> None:
         """Closes the database."""
@@ -80,18 +77,9 @@ class State:
     def __exit__(self, *_) -> None:
         self.close()
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> contextlib.AbstractContextManager[None]:
         """All that is done in it is kept, or none of it. Raises GraftError."""
-        with self._faults():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:  # SQLite itself ends it where the disk is full
-                    self._database.execute("ROLLBACK")
-                raise
+        return self._database.transaction()
 
     # Files and ids.
 
@@ -173,7 +161,7 @@ class State:
             How many have no request among the files that were counted.
         """
         execute, waiting = self._database.execute, 0
-        with self._faults():
+        with self._database.faults():
             execute("DROP TABLE IF EXISTS temp.pending")
             execute("CREATE TEMP TABLE pending (file INTEGER, request_id TEXT, row INTEGER, label TEXT)")
             execute("BEGIN")
@@ -218,7 +206,7 @@ class State:
         The file is first cut where the last whole `publish` ended: a monitor that was killed here leaves no torn line,
         and no line twice. Raises GraftError.
         """
-        with self._faults():
+        with self._database.faults():
             found = self._database.execute("SELECT id, line FROM results ORDER BY id").fetchall()
             if not found:
                 return
@@ -239,15 +227,6 @@ class State:
 
     def _set(self, name: str, value: Any) -> None:
         self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
-
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise GraftError(
-                f"{self._path}: {error}; it must be the state of a monitor, on a local disk with room"
-            ) from error
 
 
 @dataclasses.dataclass(frozen=True)

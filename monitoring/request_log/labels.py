@@ -5,21 +5,19 @@ a conflict and counted. What came once may come again, from the same file or ano
 is counted twice. A label may be there before its request is, whose file may not be finished yet.
 """
 
-import contextlib
 import dataclasses
 import json
 import pathlib
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from graft.models.errors import GraftError
+from graft.monitoring.database import Database
 from graft.monitoring.request_log.label_files import Fault, Label, Labelled, rows
 from graft.monitoring.request_log.reader import Reading, files, read_file
 from graft.monitoring.request_log.record import Record
 
 NAME = "labels.sqlite"
-_VERSION = 1
 _SHOWN_FAULTS = 20
 _WAIT_S = 60.0
 
@@ -106,17 +104,9 @@ class LabelStore:
             self._path.touch(0o640)  # as the log's own files; SQLite would let everybody read it
         except OSError as error:
             raise GraftError(f"{self._path}: {error.strerror}; its folder must be writable") from error
-        with self._faults():
-            # Each statement for itself; what belongs together stands in `_transaction`.
-            self._database = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
-            with self._transaction():
-                (version,) = self._database.execute("PRAGMA user_version").fetchone()
-                if version == 0:
-                    for statement in _SCHEMA.split(";"):
-                        self._database.execute(statement)
-                    self._database.execute(f"PRAGMA user_version = {_VERSION}")
-            if version not in (0, _VERSION):
-                raise GraftError(f"{self._path}: of version {version}; this one reads version {_VERSION}")
+        self._database = Database(
+            self._path, _SCHEMA, "the labels of a request log, on a disk with room", wait_s=_WAIT_S
+        )
 
     def close(self) -> None:
         """Closes the database."""
@@ -130,22 +120,22 @@ class LabelStore:
 
     def index(self, reading: Reading) -> None:
         """Notes the requests of the files that were finished since; each file is read once. Raises GraftError."""
-        with self._faults():
+        with self._database.faults():
             present = {path.name: path for path in files(self._folder, reading)}
             known = {name for (name,) in self._database.execute("SELECT file FROM indexed")}
             for name in known - present.keys():
-                with self._transaction():
+                with self._database.transaction():
                     self._database.execute("DELETE FROM requests WHERE file = ?", (name,))
                     self._database.execute("DELETE FROM indexed WHERE file = ?", (name,))
             for name in sorted(present.keys() - known):
-                with self._transaction():
+                with self._database.transaction():
                     found = ((r.request_id, r.model or "", name) for r in read_file(present[name], reading))
                     self._database.executemany("INSERT OR IGNORE INTO requests VALUES (?, ?, ?)", found)
                     self._database.execute("INSERT OR IGNORE INTO indexed VALUES (?)", (name,))
 
     def models(self) -> list[str]:
         """Models whose requests are in the log, as far as it was indexed."""
-        with self._faults():
+        with self._database.faults():
             found = self._database.execute("SELECT DISTINCT model FROM requests WHERE model != '' ORDER BY model")
             return [model for (model,) in found]
 
@@ -161,7 +151,7 @@ class LabelStore:
             GraftError: the file is no table with these columns, or the database cannot be used.
         """
         added = Added()
-        with self._faults(), self._transaction():
+        with self._database.transaction():
             for row in rows(path, columns):
                 added.rows += 1
                 if isinstance(row, Fault):
@@ -173,7 +163,7 @@ class LabelStore:
 
     def is_taken(self, model: str, path: pathlib.Path, size: int, modified: int) -> bool:
         """Whether a file of a watched folder was read as it is: its bytes and its time of change, nanoseconds."""
-        with self._faults():
+        with self._database.faults():
             found = self._database.execute(
                 "SELECT size, modified FROM taken WHERE model = ? AND file = ?", (model, str(path.absolute()))
             )
@@ -181,13 +171,13 @@ class LabelStore:
 
     def take(self, model: str, path: pathlib.Path, size: int, modified: int) -> None:
         """Notes that it was read, also where it was at fault."""
-        with self._faults():
+        with self._database.faults():
             place = (model, str(path.absolute()), size, modified)
             self._database.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?)", place)
 
     def given(self, model: str) -> Iterator[tuple[str, int, Label]]:
         """All labels of a model: id of the request, row, label; requests in the order of their ids."""
-        with self._faults():
+        with self._database.faults():
             statement = "SELECT request_id, row, label FROM labels WHERE model = ? ORDER BY request_id, row"
             for request_id, row, label in self._database.execute(statement, (model,)):
                 yield request_id, row, json.loads(label)
@@ -202,12 +192,12 @@ class LabelStore:
             records: each request once, see `reader.once`.
             joining: what is counted; `waiting` once all records were given.
         """
-        with self._faults():
+        with self._database.faults():
             (total,) = self._database.execute("SELECT count(*) FROM labels WHERE model = ?", (model,)).fetchone()
         for record in records:
             if record.model != model or not record.answered:
                 continue
-            with self._faults():
+            with self._database.faults():
                 found = self._database.execute(
                     "SELECT row, label FROM labels WHERE model = ? AND request_id = ?", (model, record.request_id)
                 ).fetchall()
@@ -242,23 +232,3 @@ class LabelStore:
         ).fetchone()
         added.matched += found is not None
         added.unknown += found is None
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._database.execute("COMMIT")
-        except BaseException:
-            if self._database.in_transaction:  # SQLite itself ends it where the disk is full
-                self._database.execute("ROLLBACK")
-            raise
-
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise GraftError(
-                f"{self._path}: {error}; it must be the labels of a request log, on a disk with room"
-            ) from error
