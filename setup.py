@@ -24,6 +24,7 @@ setup(
         "graft.pipeline": ["templates/*"],
         "graft.monitoring": ["rules/*.yaml", "dashboards/*.json", "examples/*.yaml"],
         "graft.monitoring.dashboard": ["templates/*"],
+        "graft.monitoring.demo": ["templates/*"],
         "graft.monitoring.report": ["templates/*"],
     },
     install_requires=[

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from graft.models.errors import GraftError
+from graft.monitoring.demo import command as demo_command
 from graft.monitoring.duration import duration
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def add_commands(commands: argparse._SubParsersAction, add: Callable) -> None:
         help="of report (default: drift_report.html beside results)",
     )
     _add_retrain(add)
+    demo_command.add_to(commands.choices["demo"])
 
 
 def _monitor(args: argparse.Namespace) -> int:

@@ -76,7 +76,7 @@ def _watch(args: argparse.Namespace, store: LabelStore, columns: tuple[str, ...]
                 if ended.is_set() or store.is_taken(args.model, path, *now[path]):
                     continue
                 try:
-                    _note(_take(args.model, path, columns, store), path, total)
+                    _note(take(args.model, path, columns, store), path, total)
                 except GraftError as error:
                     refused += 1
                     logger.error("%s", error)
@@ -89,7 +89,7 @@ def _watch(args: argparse.Namespace, store: LabelStore, columns: tuple[str, ...]
     return 0
 
 
-def _take(model: str, path: pathlib.Path, columns: tuple[str, ...], store: LabelStore) -> Added:
+def take(model: str, path: pathlib.Path, columns: tuple[str, ...], store: LabelStore) -> Added:
     """Raises GraftError: the file cannot be read as labels."""
     reading = Reading()
     store.index(reading)

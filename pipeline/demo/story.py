@@ -3,9 +3,7 @@
 import dataclasses
 import json
 import pathlib
-import signal
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +11,11 @@ from typing import Any
 from graft.models.errors import GraftError
 from graft.models.gap import LEAST_SEEDS
 from graft.models.gates import Gate
-from graft.models.text import say
 from graft.pipeline.config import Config, parse
 from graft.pipeline.demo import data
-from graft.pipeline.ending import INTERRUPTED, Ending, exit_code, interrupted_by
+from graft.pipeline.demo.telling import tell
+from graft.pipeline.ending import INTERRUPTED, Ending
 from graft.pipeline.progress_view import ProgressView
-from graft.pipeline.strict_json import to_json
 
 MNIST, RAW = "mnist", "digits-raw"
 LABELS = (1, 5, 20, 50)
@@ -75,30 +72,8 @@ def demo(root: pathlib.Path, seeds: int, as_json: bool, end: Ending | None = Non
     """
     if not LEAST_SEEDS <= seeds <= 20:
         raise GraftError(f"--seeds: received {seeds}; allowed: {LEAST_SEEDS} to 20")
-    from graft.pipeline.run import new_run_id
-
-    folder = root.absolute() / new_run_id()
-    folder.mkdir(parents=True)
-    started = time.monotonic()
     end = end or Ending()
-    try:
-        with ProgressView() as view:
-            view.preparing("demo: loading TFX and TensorFlow")
-            value = _tell(folder, seeds, view, end)
-    except KeyboardInterrupt:
-        number = end.number or signal.SIGINT
-        end.over(exit_code(number))
-        message = f"demo: {interrupted_by(number)}"
-        if as_json:
-            say(to_json({"status": INTERRUPTED, "error": message, "folder": str(folder)}))
-        say(f"graft: {message}; what there is lies in {folder}", file=sys.stderr)
-        return exit_code(number)
-    value["seconds"] = time.monotonic() - started
-    end.over(1 if value["reasons"] else 0)
-    say(*([to_json(value)] if as_json else describe(value).split("\n")))
-    for reason in value["reasons"]:
-        say(f"graft: demo: {reason}", file=sys.stderr)
-    return 1 if value["reasons"] else 0
+    return tell("demo", root, as_json, end, lambda folder, view: _tell(folder, seeds, view, end), describe)
 
 
 def _tell(folder: pathlib.Path, seeds: int, view: ProgressView, end: Ending) -> dict[str, Any]:
