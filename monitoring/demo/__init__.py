@@ -1,1 +1,1 @@
-"""`graft demo drift`: a served model meets other pictures, and the loop is closed: found, learned, pushed, recovered."""
+"""`graft demo drift`: a served model meets other pictures; this is found, learned and pushed."""

@@ -1,4 +1,4 @@
-"""The pictures of `graft demo drift`: MNIST's digits 5-9, some to train on, some for each day; and what befalls them."""
+"""The pictures of `graft demo drift`: MNIST's digits 5-9, to train on and for each day; and what befalls them."""
 
 import io
 from typing import NamedTuple
@@ -18,7 +18,7 @@ _SPLITS = {"train": 60, "eval": 20, "test": 40}
 
 
 class Dealt(NamedTuple):
-    """What version 1 is made from, by split; and each day's pictures, usual or changed. A digit is in one place only."""
+    """What version 1 is made from, by split; and each day's pictures, usual or changed. No digit is in two places."""
 
     base: dict[str, Images]
     days: list[Images]
@@ -33,8 +33,8 @@ def deal(course: Course) -> Dealt:
     for digit in data.TARGET_CLASSES:
         order = rng.permutation(np.flatnonzero(labels == digit))
         *parts, rest = np.split(order, np.cumsum(list(_SPLITS.values())))
-        for rows, part in zip(base.values(), parts, strict=True):
-            rows.append(part)
+        for places, part in zip(base.values(), parts, strict=True):
+            places.append(part)
         others.append(rest)
     pool = rng.permutation(np.concatenate(others))
     assert len(pool) == POOL
@@ -43,10 +43,8 @@ def deal(course: Course) -> Dealt:
         rows = pool[(day - 1) * course.rows : day * course.rows]
         shown = pixels[rows]
         days.append(Images(changed(shown) if course.is_changed(day) else shown, labels[rows]))
-    return Dealt(
-        {split: Images(pixels[np.concatenate(rows)], labels[np.concatenate(rows)]) for split, rows in base.items()},
-        days,
-    )
+    joined = {split: np.concatenate(places) for split, places in base.items()}
+    return Dealt({split: Images(pixels[rows], labels[rows]) for split, rows in joined.items()}, days)
 
 
 def changed(pixels: np.ndarray) -> np.ndarray:

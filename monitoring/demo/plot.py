@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import pathlib
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ _STYLE = {
     "axes.spines.right": False,
 }
 _DOTS_PER_INCH = 160
+_WORDS_LINE = 30
+"""Characters; more go into another line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +88,7 @@ def _figure(found: Drawn, value: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(8.4, 4.2), layout="constrained")
     axes = figure.subplots()
     last = len(value["days"])
-    axes.set(xlim=(0.5, last + 0.5), ylim=(0, 1.18), xlabel="simulated day", ylabel="right answers, share of the day")
+    axes.set(xlim=(0.5, last + 0.5), ylim=(0, 1.14), xlabel="simulated day", ylabel="right answers, share of the day")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
@@ -94,30 +97,26 @@ def _figure(found: Drawn, value: Mapping[str, Any]) -> Figure:
     if found.changed is not None:
         begin, end = found.changed[0] - 0.5, found.changed[1] + 0.5
         axes.axvspan(begin, end, color=_CHANGED, linewidth=0, zorder=0)
-        axes.text(begin + 0.06, 0.02, f"pictures {value['change']}", color=_MUTED, fontsize=8)
+        words = textwrap.fill(f"pictures {value['change']}", _WORDS_LINE)
+        axes.text(begin + 0.06, 0.02, words, color=_MUTED, fontsize=8)
     for place, (version, days) in enumerate(found.days.items()):
         colour = _VERSIONS[place % len(_VERSIONS)]
         x, mean, below, above = zip(*days, strict=True)
         name = f"version {version}" if version is not None else "version not known"
-        axes.errorbar(
-            *(x, mean, [below, above]),
-            **{"color": colour, "marker": "o", "markersize": 4, "linewidth": 1.4, "capsize": 3, "label": name},
-        )
+        axes.errorbar(x, mean, [below, above], color=colour, marker="o", markersize=4, capsize=3, label=name)
     if found.estimates:
         x, mean = zip(*found.estimates, strict=True)
-        axes.plot(
-            *(x, mean, "D"),
-            **{"color": _MUTED, "markersize": 4, "fillstyle": "none", "label": "estimate without labels"},
-        )
+        axes.plot(x, mean, "D", color=_MUTED, markersize=4, fillstyle="none", label="estimate without labels")
     alarms = ((found.alarms, -0.08, "full", "alarm"), (found.late, 0.08, "none", "alarm by labels of the day before"))
-    for days, beside, fill, name in alarms:
-        if days:
-            x = [day + beside for day in days]
-            axes.plot(x, [1.07] * len(x), "v", color=_ALARM, markersize=7, fillstyle=fill, label=name)
+    for raised, beside, fill, name in alarms:
+        if raised:
+            at = [day + beside for day in raised]
+            axes.plot(at, [1.07] * len(at), "v", color=_ALARM, markersize=7, fillstyle=fill, label=name)
     for day, words, pushed in found.runs:
         style = "-" if pushed else ":"
-        axes.plot([day + 0.5] * 2, [0, 1.07], style, color=_RUN, linewidth=1.2)
-        axes.text(day + 0.5, 1.09, words, ha="center", va="bottom", fontsize=8, color=_RUN)
+        axes.plot([day + 0.5] * 2, [0, 1.14], style, color=_RUN, linewidth=1.2)
+        beside, side = (0.44, "right") if day == last else (0.56, "left")
+        axes.text(day + beside, 0.6, words, ha=side, va="center", fontsize=8, color=_RUN)
     sure = 1 - value["miss"]
     axes.set_title(f"A shift, found and learned: quality by day, bars {sure:.0%} intervals", loc="left", fontsize=10)
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)

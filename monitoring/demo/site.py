@@ -22,9 +22,9 @@ from graft.monitoring.drift.command import asked
 from graft.monitoring.drift.monitor import Monitor, Pass
 from graft.monitoring.request_log.label_command import take
 from graft.monitoring.request_log.labels import LabelStore
+from graft.monitoring.request_log.log_file import PART
 from graft.monitoring.request_log.observer import RequestLog
 from graft.monitoring.request_log.options import Options as LogOptions
-from graft.monitoring.request_log.log_file import PART
 from graft.monitoring.retrain import retraining
 from graft.monitoring.retrain.decision import Decision
 from graft.pipeline.demo import data
@@ -34,7 +34,7 @@ from graft.pipeline.progress_view import ProgressView
 
 if TYPE_CHECKING:
     from graft.pipeline.result import RunResult
-    from graft.serving.client import Client, Prediction
+    from graft.serving.client import Prediction
 
 MODEL = "digits"
 _FLOOR = 0.6

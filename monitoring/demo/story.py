@@ -1,4 +1,4 @@
-"""The course of `graft demo drift`: version 1, usual days, a shift, an alarm, a retraining, version 2, and what it is worth."""
+"""The course of `graft demo drift`: usual days, a shift, alarms, a retraining, a push, and days after it."""
 
 import json
 import pathlib
@@ -42,8 +42,8 @@ def demo(root: pathlib.Path, course: Course, as_json: bool, end: Ending) -> int:
         end: of the command, see `pipeline.run.run`.
 
     Returns:
-        0 if the shift was found, learned and pushed, and quality recovered; else 1, and what went otherwise is on standard
-        error. After a signal 128 and its number.
+        0 if the shift was found, learned and pushed, and quality recovered; else 1, and what went otherwise is on
+        standard error. After a signal 128 and its number.
 
     Raises:
         GraftError: a part of it failed: server, log, labels, monitor or a run.

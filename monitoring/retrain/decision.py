@@ -1,14 +1,15 @@
 """Whether a retraining starts now: a function of what is known, which reads nothing and asks no clock.
 
 What starts one: drift, or enough new labels; `force` stands for both. What forbids it: a pause, a run under way, too
-few labels, and, without `force`, the cool-down. All reasons are told, whichever would have sufficed.
+few labels, and, without `force`, the cool-down. All reasons are told, whichever would have sufficed. Slow or failing
+answers are no drift here: no training mends them.
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from graft.monitoring.drift.results import Window
+from graft.monitoring.drift.results import Test, Window
 from graft.monitoring.report.words import moment, named
 from graft.monitoring.request_log.label_spans import span_of
 from graft.monitoring.retrain.audit import Event, unended
@@ -116,12 +117,17 @@ def _drifted(windows: Sequence[Window]) -> dict[str, list[Window]]:
     """By kind, the windows at the end that drifted one after the other."""
     found: dict[str, list[Window]] = {}
     for window in windows:
-        found[window.kind] = [*found.get(window.kind, []), window] if window.drifted else []
+        found[window.kind] = [*found.get(window.kind, []), window] if _alarms(window) else []
     return found
 
 
 def _moved(windows: Sequence[Window]) -> list[str]:
-    return sorted({test.signal for window in windows for test in window.alarms if test.against != "previous"})
+    return sorted({test.signal for window in windows for test in _alarms(window)})
+
+
+def _alarms(window: Window) -> list[Test]:
+    """That inputs, answers or quality are not as they should be."""
+    return [test for test in window.alarms if test.against != "previous" and test.group != "service"]
 
 
 def _asking(options: RetrainOptions, new: int, drifted: Sequence[Window], force: bool) -> Iterator[tuple[str, str]]:

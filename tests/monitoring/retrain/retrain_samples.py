@@ -13,9 +13,12 @@ HOUR = 3600.0
 NOW = samples.NOON
 
 
-def window(number: int, drifted: bool, version: int = 1, kind: str = "requests", closed: float = NOW - HOUR):
-    """A judged window."""
+def window(
+    number: int, drifted: bool, version: int = 1, kind: str = "requests", closed: float = NOW - HOUR, **changes: Any
+):
+    """A judged window; `changes` are of the test that is its alarm."""
     values: dict[str, Any] = {"signal": "tokens", "group": "input", "against": "reference", "rows": 400}
+    values |= changes
     values |= {"effect": 0.3, "least_effect": 0.1, "p_value": 1e-6, "level": 1e-3, "alarm": True}
     return results.Window(
         kind=kind,

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from retrain_samples import HOUR, NOW, event, retraining, windows
+from retrain_samples import HOUR, NOW, event, retraining, window, windows
 
 from graft.monitoring.retrain.decision import decide, paused
 from graft.monitoring.retrain.options import RetrainOptions
@@ -38,6 +38,13 @@ def test_drift_starts_one_with_few_labels_and_calm_does_not():
 def test_drift_counts_for_the_served_version_only_and_only_if_asked_for():
     assert not made(DRIFT, 20, served=2).start and not made(DRIFT, 20, served=None).start
     assert not made(DRIFT, 20, options=RetrainOptions(new_labels=100, least_labels=20, on_drift=False)).start
+
+
+def test_slow_answers_start_none_and_are_not_told_as_what_moved():
+    slow = [window(number, True, group="service", signal="latency") for number in (1, 2)]
+    assert not made(slow, 20).start and "no window drifted lately" in made(slow, 20).sentence
+    both = [w.model_copy(update={"tests": (*w.tests, *DRIFT[1].tests)}) for w in slow]
+    assert made(both, 20).start and made(both, 20).figures["moved"] == ["tokens"]
 
 
 def test_windows_of_requests_and_of_labels_are_counted_apart():
