@@ -1,6 +1,5 @@
 """The course of `graft demo drift`: usual days, a shift, alarms, a retraining, a push, and days after it."""
 
-import json
 import pathlib
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from graft.pipeline.demo import data
 from graft.pipeline.demo.telling import tell
 from graft.pipeline.ending import INTERRUPTED, Ending
 from graft.pipeline.progress_view import ProgressView
+from graft.pipeline.strict_json import to_json
 
 if TYPE_CHECKING:
     from graft.monitoring.demo.site import Site
@@ -81,7 +81,7 @@ def _act(folder: pathlib.Path, course: Course, view: ProgressView, end: Ending) 
     if days:
         value |= _show(folder, value)
     value["seconds"] = time.monotonic() - started
-    write_atomic(folder / RESULTS, json.dumps(value, indent=1).encode())
+    write_atomic(folder / RESULTS, to_json(value, indent=1).encode())
     return value
 
 
