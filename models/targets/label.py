@@ -11,7 +11,7 @@ from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.page import Block, Card, Section, Tile
 from graft.models.targets import calibration, classes, label_page
-from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
 
@@ -330,8 +330,8 @@ class Target(classes.Classes):
         best = most_probable(answers).tolist()
         return {
             "predicted": [self.names[place] if place >= 0 else None for place in best],
-            "confidence": known(ranked[:, -1], valid),
-            "margin": known(ranked[:, -1] - ranked[:, -2], valid),
+            "confidence": known(probabilities(ranked[:, -1]), valid),
+            "margin": known(probabilities(ranked[:, -1] - ranked[:, -2]), valid),
         }
 
     # For people: see `models.targets.label_page`.

@@ -12,7 +12,7 @@ from graft.models.gates import Gate
 from graft.models.inputs.base import Refused
 from graft.models.natural import natural_key
 from graft.models.targets import calibration, classes, decisions
-from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import MAX_TEXT, index_text, one_text
 
@@ -364,7 +364,7 @@ class Target(classes.Classes):
         words = {True: "yes", False: "no", None: None}
         return {
             "labels": known(found.sum(axis=1), valid),
-            "certainty": known(np.where(found, given, 1 - given).mean(axis=1), valid),
+            "certainty": known(probabilities(np.where(found, given, 1 - given).mean(axis=1)), valid),
             **{
                 f"label {name}": [words[value] for value in known(found[:, place], valid)]
                 for place, name in enumerate(self._watched_names)

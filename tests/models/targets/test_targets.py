@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from graft.models.errors import GraftError
+from graft.models.signals.histogram import Numbers
 from graft.models.targets import KINDS, exported_target, make_target, parse_options, restore
 
 SETTINGS = {"numbers": {"columns": ["a", "b"]}}
@@ -86,3 +87,16 @@ def test_signals_by_hand():
     assert label == {"predicted": ["a"], "confidence": [pytest.approx(0.7)], "margin": [pytest.approx(0.4)]}
     assert labels == {"labels": [1], "certainty": [pytest.approx(0.7)], "label a": ["yes"], "label b": ["no"]}
     assert numbers == {"value a": [pytest.approx(0.7)], "value b": [pytest.approx(0.3)]}
+
+
+@pytest.mark.parametrize(("kind", "signal"), [("label", "confidence"), ("label", "margin"), ("labels", "certainty")])
+def test_how_an_engine_rounds_is_no_drift_and_what_is_less_sure_is(kind, signal):
+    target = make_target(parse_options({"kind": kind}), ["a", "b"])
+
+    def binned(*sure):
+        values = np.array([[one, 1 - one] for one in sure], np.float32)
+        return target.signals(values)[signal]
+
+    bins = Numbers.fit(signal, "", binned(*np.linspace(0.6, 0.9, 20), *[1 - 2**-24] * 80))
+    counts = bins.counts(binned(*[1.0] * 50))
+    assert counts == bins.counts(binned(*[1 - 2**-24] * 50)) and counts != bins.counts(binned(*[0.7] * 50))
