@@ -21,6 +21,7 @@ def test_metrics_is_one_observer_more():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
     commands.add_parser("serve").add_argument("--observe", action="append", default=[])
+    commands.add_parser("demo")
     add_commands(commands, lambda name, *_: commands.add_parser(name))
     assert parser.parse_args(["serve"]).observe == []
     assert parser.parse_args(["serve", "--metrics"]).observe == ["metrics"]
@@ -37,6 +38,7 @@ def test_observers_with_options_are_made_when_the_server_starts(tmp_path, monkey
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
     commands.add_parser("serve").add_argument("--observe", action="append", default=[])
+    commands.add_parser("demo")
     add_commands(commands, lambda name, *_: commands.add_parser(name))
     options = ["--access-log", str(tmp_path / "none" / "log"), "--traces", "collector"]
     access_log, traces = parser.parse_args(["serve", *options]).observe

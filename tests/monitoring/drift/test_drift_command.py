@@ -140,7 +140,8 @@ def test_a_second_monitor_is_refused_and_the_first_ends_when_asked_to(config):
 def test_the_command_is_registered():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    commands.add_parser("serve")
+    for name in ("serve", "demo"):
+        commands.add_parser(name)
     from graft.monitoring.cli import add_commands
 
     add_commands(commands, lambda name, *_: commands.add_parser(name))
