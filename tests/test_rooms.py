@@ -23,7 +23,6 @@ EXCEPT = {
     "components/ingest/options.py": "the columns' names by the kind of input",
     "monitoring/demo/command.py": "the demo's own data",
     "monitoring/demo/course.py": "the demo's own data",
-    "monitoring/demo/page.py": "a PNG file",
     "monitoring/demo/pictures.py": "the demo's own data",
     "monitoring/demo/plot.py": "a PNG file",
     "monitoring/demo/site.py": "the demo's own data",

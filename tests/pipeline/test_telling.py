@@ -25,7 +25,7 @@ def test_it_works_in_a_folder_of_its_own_and_says_what_came_out(tmp_path, capsys
 
 def test_what_went_otherwise_is_said_once_a_line(tmp_path, capsys):
     assert told(tmp_path, ["no alarm", "no push"]) == 1
-    assert capsys.readouterr().err.splitlines() == ["graft: demo x: no alarm", "graft: demo x: no push"]
+    assert capsys.readouterr().err.splitlines()[-2:] == ["graft: demo x: no alarm", "graft: demo x: no push"]
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -35,5 +35,5 @@ def test_an_interrupt_ends_it_with_the_signals_code(tmp_path, capsys, as_json):
 
     assert told(tmp_path, as_json=as_json, act=act) == 130
     out, err = capsys.readouterr()
-    assert "demo x: interrupted by SIGINT; what there is lies in" in err
+    assert "demo x: interrupted by SIGINT" in err and f"what there is lies in {tmp_path}" in err
     assert bool(out) == as_json and (not as_json or json.loads(out)["status"] == "interrupted")
