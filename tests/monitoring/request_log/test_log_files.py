@@ -193,13 +193,15 @@ def test_a_killed_writer_loses_no_whole_record_and_nothing_counts_twice(tmp_path
     """Twice: the second process also recovers what the first left."""
     said = []
     for _ in range(2):
+        left = set(tmp_path.glob("*.part"))
         options = json.dumps({"folder": str(tmp_path), "rotate_bytes": 2**16})
         with subprocess.Popen([sys.executable, program, options], stdout=subprocess.PIPE, text=True) as process:
             while int(process.stdout.readline()) < 3000:
                 pass
-            deadline = time.monotonic() + 60
-            while not (list(tmp_path.glob("*.part")) and log_file.files(tmp_path)):
-                assert time.monotonic() < deadline
+            deadline, begun = time.monotonic() + 60, set()
+            while not (begun & set(log_file.files(tmp_path)) and list(tmp_path.glob("*.part"))):
+                assert time.monotonic() < deadline, "it has finished a file of its own"
+                begun |= {path.with_suffix("") for path in set(tmp_path.glob("*.part")) - left}
                 process.stdout.readline()
             process.send_signal(signal.SIGKILL)
             said.append(process.wait())
