@@ -114,7 +114,7 @@ def test_what_a_terminal_gets():
     [
         (["--backbones", "a", "--scores", "logmee"], "--scores: received 'logmee'; did you mean 'logme'?"),
         (["--backbones", "a", "a"], "--backbones: 'a' stands twice"),
-        (["--zoo", "absent.yaml"], "--zoo absent.yaml: no such file"),
+        (["--zoo", "absent.yaml"], "absent.yaml): no such file"),
         (["--backbones", "a", "--write", "x.yaml"], "--write x.yaml: exists already"),
         (["--backbones", "a", "--seed", "-1"], "--seed: received -1; allowed: from 0"),
     ],
