@@ -5,6 +5,7 @@ import logging
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 from hypothesis import given
@@ -58,7 +59,7 @@ def test_a_result_with_hostile_slices_and_paths(capsys, monkeypatch, tmp_path, a
     stage = StageRun("ingest")
     stage.result = FORGED
     result.stages = [stage]
-    monkeypatch.setattr(config, "load", lambda *_: None)
+    monkeypatch.setattr(config, "load", lambda *_: types.SimpleNamespace(name="any"))
     monkeypatch.setattr(run, "run", lambda *_, **__: result)
     assert cli.main(["run", "any.yaml", *(["--json"] if as_json else [])]) == 1
     out, err = capsys.readouterr()
