@@ -82,6 +82,7 @@ setup(
             "kubeflow = graft.kubeflow.cli:add_commands",
             "monitoring = graft.monitoring.cli:add_commands",
         ],
+        "graft.orchestrators": ["kubeflow = graft.kubeflow.orchestrator:Kubeflow"],
         "graft.observers": ["metrics = graft.monitoring.metrics:Metrics"],
         "graft.sources": ["request_log = graft.monitoring.request_log.source"],
         "graft.sections": [

@@ -93,6 +93,11 @@ class PipelinesClient:
             )
         return found.experiment_id
 
+    def find_experiment(self, name: str) -> str | None:
+        """The id of an experiment, None if there is none."""
+        found = self._experiment(name)
+        return None if found is None else found.experiment_id
+
     def _experiment(self, name: str) -> Any:
         more = {"namespace": self.options.namespace} if self.options.namespace else {}
         pages = self._pages(
@@ -147,6 +152,15 @@ class PipelinesClient:
         return self._read(
             f"read the run {run_id}", lambda: self._runs.run_service_get_run(run_id, **self._limits), "run_id"
         )
+
+    def run_if_there(self, run_id: str) -> Any:
+        """The same; None where there is no such run."""
+        try:
+            return self.run(run_id)
+        except ServerError as error:
+            if error.status == server_errors.NOT_FOUND:
+                return None
+            raise
 
     def log(self, run_id: str, pod: str) -> str:
         """What the main container of a pod has printed.

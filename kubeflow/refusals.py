@@ -124,6 +124,8 @@ def _check_paths(config: Config, options: KubeflowOptions) -> None:
 def _paths(config: Config) -> Iterator[tuple[str, str]]:
     """Keys that name a file or a folder, and what they name."""
     yield "data.path", config.data.path
+    if (base := getattr(config.data, "base", None)) is not None:
+        yield "data.base.path", base.path
     for place, target in enumerate(config.data.target):
         yield f"data.target.{place}.path", target.path
     if config.data.schema_file is not None:

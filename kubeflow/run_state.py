@@ -16,7 +16,9 @@ _ATTEMPT = re.compile(r"\(\d+\)$")
 _POD_TEMPLATE = "system-container-impl"
 """Of Argo, for the pods of containers; it is part of a pod's name and not of its node's."""
 
-FAILED = "FAILED"
+SUCCEEDED, FAILED, CANCELED = "SUCCEEDED", "FAILED", "CANCELED"
+ENDED = (SUCCEEDED, "SKIPPED", FAILED, CANCELED)
+"""States that a run keeps; all others are of one that waits, runs, or is being cancelled."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,11 @@ class TaskState:
             workflow, _, number = node.rpartition("-")
             found += [f"{workflow}-{_POD_TEMPLATE}-{number}", node] if workflow else [node]
         return found
+
+
+def state(run: Any) -> str:
+    """Of a run or task of the API, as Kubeflow has it; one that has none yet is pending."""
+    return run.state or "PENDING"
 
 
 def tasks(run: Any) -> list[TaskState]:
@@ -77,7 +84,7 @@ def _task(detail: Any, by_node: dict[str, Any]) -> TaskState:
     errors = (message(one.error) for one in (detail, *(child for _, child in inside if child is not None)))
     return TaskState(
         name=detail.display_name,
-        state=detail.state or "PENDING",
+        state=state(detail),
         seconds=seconds(detail.start_time, detail.end_time),
         error=next((one for one in errors if one), ""),
         nodes=(*(node for node, _ in reversed(inside)), *((detail.pod_name,) if detail.pod_name else ())),

@@ -1,10 +1,9 @@
 """`graft kubeflow submit`, `schedule`, `status` and `logs`: what is asked of a Kubeflow Pipelines server."""
 
 import argparse
+import dataclasses
 import datetime
 import pathlib
-import secrets
-import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from graft.kubeflow.client import PipelinesClient
     from graft.kubeflow.options import KubeflowOptions
     from graft.kubeflow.schedules import Schedule, Schedules
-    from graft.kubeflow.submission import Package
     from graft.pipeline.config import Config
 
 _SHOWN = 20
@@ -87,69 +85,29 @@ def _opened(args: argparse.Namespace) -> "tuple[Config, KubeflowOptions, Pipelin
     return config, options, PipelinesClient(options.server)
 
 
-def _package(args: argparse.Namespace, config: "Config", options: "KubeflowOptions") -> "Package":
-    from graft.kubeflow.submission import read_package
-
-    if args.pipeline:
-        return read_package(args.pipeline)
-    # Imported here: TFX takes 9 s.
-    from graft.kubeflow.compile import compile_pipeline
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "pipeline.yaml")
-        compile_pipeline(config, path, options.image, options.pipeline_root)
-        return read_package(path)
-
-
 def _submit(args: argparse.Namespace) -> int:
-    import kfp_server_api
-
     from graft.kubeflow import submission
+    from graft.kubeflow.orchestrator import Kubeflow
+    from graft.pipeline import config as configs
 
-    config, options, client = _opened(args)
-    own = submission.given(args.parameter)
-    experiment = options.server.experiment or config.name
-    experiment_id = client.experiment(experiment, create=True)
-    now = datetime.datetime.now(datetime.UTC)
-    name = args.name or f"{config.name}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-    run = client.find_run(experiment_id, name) if args.name else None
-    created = run is None
-    if run is None:
-        package = _package(args, config, options)
-        values = submission.values_now(config, package, own)
-        run = client.create_run(
-            kfp_server_api.V2beta1Run(
-                display_name=name,
-                experiment_id=experiment_id,
-                pipeline_spec=package.spec,
-                runtime_config=kfp_server_api.V2beta1RuntimeConfig(
-                    parameters=values, pipeline_root=package.root or options.pipeline_root
-                ),
-            )
-        )
-    address = f"{options.server.ui or options.server.host}/#/runs/details/{run.run_id}"
-    parameters = (run.runtime_config.parameters if run.runtime_config else None) or {}
-    value = {
-        "run": run.run_id,
-        "name": name,
-        "experiment": experiment,
-        "created": created,
-        "parameters": parameters,
-        "address": address,
-    }
-    first = f"run {run.run_id} ({name}) in experiment {experiment}"
+    config = configs.load(args.config, args.set)
+    server, own = Kubeflow(config), submission.given(args.parameter)
+    run = server.named(args.name) if args.name else None
+    run = run or server.submit(server.prepare(config, args.pipeline, own), args.name)
+    first = f"run {run.run} ({run.name}) in experiment {run.experiment}"
     answer(
         args,
-        value,
-        first if created else f"{first} was there already; nothing was submitted",
-        *table([(key, held) for key, held in parameters.items()]),
-        address,
+        dataclasses.asdict(run),
+        first if run.created else f"{first} was there already; nothing was submitted",
+        *table(list(run.parameters.items())),
+        run.address,
     )
     return 0
 
 
 def _create(args: argparse.Namespace) -> int:
     from graft.kubeflow import cron, submission
+    from graft.kubeflow.orchestrator import packaged
     from graft.kubeflow.schedules import Settings
 
     times = cron.parse(args.cron)
@@ -158,7 +116,7 @@ def _create(args: argparse.Namespace) -> int:
         say(f"{times.text} means, in UTC: {', '.join(following)}")
     config, options, client = _opened(args)
     own = submission.given(args.parameter)
-    package = _package(args, config, options)
+    package = packaged(config, options, args.pipeline)
     values = submission.values_scheduled(config, package, own)
     settings = Settings(times, package, values, package.root or options.pipeline_root)
     schedules = _schedules(config, options, client, create=True)
@@ -218,7 +176,7 @@ def _status(args: argparse.Namespace) -> int:
             {
                 "run": one.run_id,
                 "name": one.display_name,
-                "state": one.state or "PENDING",
+                "state": run_state.state(one),
                 "created": _shown(one.created_at),
                 "seconds": run_state.seconds(one.created_at, one.finished_at),
                 "error": run_state.message(one.error),
@@ -231,7 +189,7 @@ def _status(args: argparse.Namespace) -> int:
     run = client.run(args.run)
     tasks = run_state.tasks(run)
     held = [{"task": one.name, "state": one.state, "seconds": one.seconds, "error": one.error} for one in tasks]
-    state, error = run.state or "PENDING", run_state.message(run.error)
+    state, error = run_state.state(run), run_state.message(run.error)
     silent = next((one.name for one in tasks if one.state == run_state.FAILED and not one.error), None)
     answer(
         args,

@@ -101,10 +101,12 @@ def _add_retrain(add: Callable) -> None:
     retrain.add_argument("config", help="YAML file of the pipeline")
     what = retrain.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
-    what.add_argument("--kubeflow", action="store_true", help="print the command that submits the run, do nothing")
     what.add_argument("--pause", metavar="REASON", help="let none start until --resume")
     what.add_argument("--resume", action="store_true", help="end the pause")
     what.add_argument("--every", type=duration, metavar="TIME", help="go on, with a look every 10m, 1h or 1d")
+    retrain.add_argument(
+        "--kubeflow", action="store_true", help="submit the run to Kubeflow in place of running it here"
+    )
     retrain.add_argument("--force", action="store_true", help="ask for one; cool-down and triggers do not count")
     retrain.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key")
 

@@ -25,8 +25,9 @@ from graft.monitoring.request_log.labels import LabelStore
 from graft.monitoring.request_log.log_file import PART
 from graft.monitoring.request_log.observer import RequestLog
 from graft.monitoring.request_log.options import Options as LogOptions
-from graft.monitoring.retrain import retraining
+from graft.monitoring.retrain import plans, retraining
 from graft.monitoring.retrain.decision import Decision
+from graft.monitoring.retrain.local import Local
 from graft.pipeline.demo import data
 from graft.pipeline.demo.data import Images
 from graft.pipeline.ending import INTERRUPTED, Ending
@@ -88,7 +89,7 @@ class Site:
 
     def __init__(self, config: pathlib.Path, view: ProgressView, end: Ending):
         self._config, self._view, self._end = config, view, end
-        self._plan = retraining.plan(str(config))
+        self._plan = plans.read(str(config))
         self._place, self._drift = asked(argparse.Namespace(config=str(config)))
         self._opened = contextlib.ExitStack()
         self._asked = 0
@@ -156,7 +157,7 @@ class Site:
     def retrain(self) -> "tuple[Decision, RunResult | None]":
         """Decides, and runs what is due, as by `graft retrain`. Raises KeyboardInterrupt: a signal ended the run."""
         self._end.go_on()
-        made, result = retraining.attempt(self._plan, self._view, self._end)
+        made, result = retraining.attempt(self._plan, Local(self._plan, self._view, self._end))
         if result is not None:
             if result.status == INTERRUPTED:
                 raise KeyboardInterrupt from result.failure

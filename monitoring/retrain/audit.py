@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Literal
 
@@ -22,7 +23,9 @@ FOLDER = "retrain"
 NAME = "audit.jsonl"
 _MOST_RUN_BYTES = 1 << 26
 
-Kind = Literal["started", "finished", "killed", "refused", "held", "paused", "resumed"]
+Kind = Literal["started", "submitted", "finished", "killed", "refused", "held", "error", "paused", "resumed"]
+
+now = time.time
 
 
 class Event(BaseModel):
@@ -34,7 +37,9 @@ class Event(BaseModel):
             asked for and something else forbade.
         model: its name.
         reason: in words.
-        run: id of the run, of a start and of its end.
+        run: id of the run, of a start and of its end; the name of one that is submitted.
+        orchestrator: that the run is submitted to; None for one in the process of the command.
+        id: of a submitted run there.
         span: of the labels, of a start.
         learned_until: when the newest label of the run arrived, seconds since 1970.
         status: of the run, as `run.json` has it.
@@ -50,6 +55,8 @@ class Event(BaseModel):
     model: str
     reason: str = ""
     run: str | None = None
+    orchestrator: str | None = None
+    id: str | None = None
     span: str | None = None
     learned_until: float | None = None
     status: str | None = None
@@ -63,7 +70,12 @@ class Event(BaseModel):
         why = f": {self.reason}" if self.reason else ""
         match self.kind:
             case "started":
-                return f"retraining started as run {self.run}{why}"
+                where = f" on {self.orchestrator}" if self.orchestrator else ""
+                return f"retraining started as run {self.run}{where}{why}"
+            case "submitted":
+                return f"retraining submitted to {self.orchestrator}: run {self.run} has the id {self.id}{why}"
+            case "error":
+                return f"retraining could not be decided or submitted{why}"
             case "finished":
                 pushed = f", version {self.version} pushed" if self.version is not None else ""
                 return f"retraining ended: run {self.run} {(self.status or '').replace('_', ' ')}{pushed}{why}"
@@ -110,12 +122,19 @@ def append(folder: pathlib.Path, event: Event) -> None:
 
 def unended(events: Sequence[Event]) -> list[Event]:
     """The starts of which no end is on record."""
-    ended = {event.run for event in events if event.kind in ("finished", "killed", "refused")}
-    return [event for event in events if event.kind == "started" and event.run not in ended]
+    found: dict[str | None, Event] = {}
+    for event in events:
+        if event.kind == "started":
+            found[event.run] = event
+        elif event.kind in ("finished", "killed", "refused"):
+            found.pop(event.run, None)
+    return list(found.values())
 
 
 def complete(folder: pathlib.Path, root: pathlib.Path, events: Sequence[Event], now: float) -> list[Event]:
     """Writes the ends that are missing, and returns them; only for who has the lock, when no run can be under way.
+
+    What was submitted elsewhere may well be, and is left out.
 
     Args:
         folder: of the audit.
@@ -123,7 +142,7 @@ def complete(folder: pathlib.Path, root: pathlib.Path, events: Sequence[Event], 
         events: what `read` gave.
         now: seconds since 1970.
     """
-    found = [_end_of(start, root, now) for start in unended(events)]
+    found = [_end_of(start, root, now) for start in unended(events) if start.orchestrator is None]
     for event in found:
         append(folder, event)
     return found

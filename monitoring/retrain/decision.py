@@ -143,7 +143,8 @@ def _forbidding(options: RetrainOptions, events: Sequence[Event], now: float, fo
     if (pause := paused(events)) is not None:
         yield f"paused since {moment(pause.time)} UTC: {pause.reason}"
     for start in unended(events):
-        yield f"run {start.run} is under way since {moment(start.time)} UTC"
+        where = f" on {start.orchestrator}" if start.orchestrator else ""
+        yield f"run {start.run} is under way{where} since {moment(start.time)} UTC"
     ends = [event for event in events if event.kind in ("finished", "killed")]
     last = max(ends, key=lambda event: event.ended or event.time, default=None)
     if last is not None and not force:

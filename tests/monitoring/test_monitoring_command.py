@@ -28,7 +28,7 @@ def test_metrics_is_one_observer_more():
     assert parser.parse_args(["serve", "--observe", "log", "--metrics"]).observe == ["log", "metrics"]
 
 
-@pytest.mark.parametrize("group", ["graft.commands", "graft.observers", "graft.sections"])
+@pytest.mark.parametrize("group", ["graft.commands", "graft.observers", "graft.orchestrators", "graft.sections"])
 def test_what_graft_registers_can_be_imported(group):
     found = entry_points.find(group, "entry")
     assert found and all(entry_points.load(entry, name) for name, entry in found.items())

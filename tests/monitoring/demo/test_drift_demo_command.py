@@ -46,10 +46,10 @@ def test_without_a_story_it_is_the_demo_as_it_was(monkeypatch):
 
 
 def test_the_configuration_is_one_that_the_commands_read(tmp_path):
-    from graft.monitoring.retrain import retraining
+    from graft.monitoring.retrain import plans
 
     course = command.Course(1, 3, 1, 60)
-    plan = retraining.plan(str(site.write_config(tmp_path, course)))
+    plan = plans.read(str(site.write_config(tmp_path, course)))
     assert plan.log == tmp_path / "requests" and plan.options.drift_windows == 3
     data = plan.data()
     assert (data["source"], data["most"], "base" in data) == ("request_log", 120, False)
