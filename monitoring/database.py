@@ -11,6 +11,26 @@ from graft.models.errors import GraftError
 _VERSION = 1
 
 
+@contextlib.contextmanager
+def read_only(path: pathlib.Path, what: str, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
+    """Opens a database that is there and writes nothing, while others may be at work on it.
+
+    Args:
+        path: of the file.
+        what: what it must be, for people.
+        wait_s: for a transaction of another process.
+
+    Raises:
+        GraftError: it cannot be read, or what is made of its rows within is not sound.
+    """
+    try:
+        place = f"{path.resolve().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(place, uri=True, timeout=wait_s)) as connection:
+            yield connection
+    except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+        raise GraftError(f"{path}: cannot be read ({error}); it must be {what}") from error
+
+
 class Database:
     """An open database.
 

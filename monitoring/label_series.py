@@ -1,10 +1,9 @@
 """Series of labels that came late, or did not come, from the database beside a request log; it is only read."""
 
 import pathlib
-import sqlite3
-import urllib.parse
 
 from graft.models.errors import GraftError
+from graft.monitoring.database import read_only
 from graft.monitoring.exposition import head, line
 from graft.monitoring.request_log.labels import NAME
 
@@ -53,12 +52,5 @@ class Labels:
             raise GraftError(f"{self._path.parent}: no such folder; it must be the folder of a request log")
         if not self._path.exists():
             return {}
-        try:
-            place = f"file:{urllib.parse.quote(str(self._path.absolute()))}?mode=ro"
-            database = sqlite3.connect(place, uri=True, timeout=5)
-            try:
-                return {name: dict(database.execute(query).fetchall()) for name, (_, query) in _QUERIES.items()}
-            finally:
-                database.close()
-        except sqlite3.Error as error:
-            raise GraftError(f"{self._path}: {error}") from error
+        with read_only(self._path, "the labels of a request log") as database:
+            return {name: dict(database.execute(query).fetchall()) for name, (_, query) in _QUERIES.items()}

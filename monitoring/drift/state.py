@@ -11,14 +11,13 @@ import dataclasses
 import json
 import os
 import pathlib
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from graft.models.errors import GraftError
-from graft.monitoring.database import Database
+from graft.monitoring.database import Database, read_only
 from graft.monitoring.drift import results
 
 NAME = "state.sqlite"
@@ -243,14 +242,11 @@ def peek(folder: pathlib.Path) -> Seen | None:
     path = folder / NAME
     if not path.is_file():
         return None
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            execute = database.execute
-            memories = execute("SELECT version, memory FROM versions ORDER BY version").fetchall()
-            return Seen(
-                totals=dict(execute("SELECT name, count FROM totals ORDER BY name")),
-                unknown={v: (n, why) for v, n, why in execute("SELECT version, requests, reason FROM unknown")},
-                open={v: sum(w["size"] for w in json.loads(kept)["windows"]["open"]) for v, kept in memories},
-            )
-    except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
-        raise GraftError(f"{path}: cannot be read ({error}); it must be the state of a monitor") from error
+    with read_only(path, "the state of a monitor") as database:
+        execute = database.execute
+        memories = execute("SELECT version, memory FROM versions ORDER BY version").fetchall()
+        return Seen(
+            totals=dict(execute("SELECT name, count FROM totals ORDER BY name")),
+            unknown={v: (n, why) for v, n, why in execute("SELECT version, requests, reason FROM unknown")},
+            open={v: sum(w["size"] for w in json.loads(kept)["windows"]["open"]) for v, kept in memories},
+        )

@@ -1,14 +1,12 @@
 """Labels of a log with the time they arrived, read without writing; times as a configuration and a span hold them."""
 
-import contextlib
 import datetime
 import json
 import math
 import pathlib
-import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
-from graft.models.errors import GraftError
+from graft.monitoring.database import read_only
 
 if TYPE_CHECKING:
     from graft.monitoring.request_log.label_files import Label
@@ -40,12 +38,9 @@ def arrived(folder: pathlib.Path, model: str, until: float = math.inf) -> dict[s
         return {}
     found: dict[str, dict[int, Arrived]] = {}
     statement = "SELECT request_id, row, label, time FROM labels WHERE model = ? AND time <= ?"
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            for request_id, row, label, time in database.execute(statement, (model, until)):
-                found.setdefault(request_id, {})[row] = Arrived(json.loads(label), time)
-    except (sqlite3.Error, ValueError) as error:
-        raise GraftError(f"{path}: cannot be read ({error}); it must be the labels of a request log") from error
+    with read_only(path, "the labels of a request log") as database:
+        for request_id, row, label, time in database.execute(statement, (model, until)):
+            found.setdefault(request_id, {})[row] = Arrived(json.loads(label), time)
     return found
 
 

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from graft.models.errors import GraftError
-from graft.monitoring.database import Database
+from graft.monitoring.database import Database, read_only
 
 SCHEMA = "CREATE TABLE a (x INTEGER);\nCREATE TABLE b (y TEXT);\n"
 WHAT = "the notes of a test"
@@ -45,3 +45,20 @@ def test_another_version_and_another_file_are_refused_in_a_line(tmp_path):
     (tmp_path / "text").write_text("no database, but long enough to be read as one" * 40)
     with pytest.raises(GraftError, match="text: file is not a database; it must be the notes of a test"):
         Database(tmp_path / "text", SCHEMA, WHAT)
+
+
+def test_a_reader_changes_nothing_and_says_what_is_wrong_in_a_line(tmp_path):
+    path = tmp_path / "a # b?"
+    with (
+        pytest.raises(GraftError, match=r"cannot be read \(unable to open .*; it must be the notes of a test"),
+        read_only(path, WHAT) as database,
+    ):
+        database.execute("SELECT 1")
+    assert not path.exists()
+    Database(path, SCHEMA, WHAT).execute("INSERT INTO a VALUES (1)")
+    with read_only(path, WHAT) as database:
+        assert database.execute("SELECT x FROM a").fetchall() == [(1,)]
+    with pytest.raises(GraftError, match="attempt to write a readonly database"), read_only(path, WHAT) as database:
+        database.execute("INSERT INTO a VALUES (2)")
+    with pytest.raises(GraftError, match=r"cannot be read .*it must be the notes"), read_only(path, WHAT) as database:
+        int("what a row holds")
