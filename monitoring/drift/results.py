@@ -5,9 +5,10 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from graft.models.errors import GraftError
+from graft.monitoring.json_lines import parsed
 
 NAME = "windows.jsonl"
 
@@ -160,14 +161,7 @@ def read(folder: pathlib.Path) -> Iterator[Window]:
 
 def parse(line: bytes | str, place: str) -> Window:
     """A window of its line. Raises GraftError, which names `place`."""
-    try:
-        return Window.model_validate_json(line)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise GraftError(
-            f"{place}: {where}: {fault['msg']}; it must be a window as `graft monitor` writes it"
-        ) from error
+    return parsed(Window, line, place, "a window as `graft monitor` writes it")
 
 
 def line(window: Window) -> str:

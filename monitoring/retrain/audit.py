@@ -8,14 +8,15 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from graft.models import durable
 from graft.models.errors import GraftError
-from graft.pipeline import result_file
+from graft.monitoring.json_lines import parsed
+from graft.pipeline import holder, result_file
 from graft.pipeline.running import Busy
 
 FOLDER = "retrain"
@@ -101,7 +102,8 @@ def read(folder: pathlib.Path) -> list[Event]:
         return []
     except OSError as error:
         raise GraftError(f"{path}: {error.strerror}") from error
-    return [_parse(line, f"{path}:{number}") for number, line in enumerate(lines[:-1], 1)]
+    what = "an event as `graft retrain` writes it"
+    return [parsed(Event, line, f"{path}:{number}", what) for number, line in enumerate(lines[:-1], 1)]
 
 
 def append(folder: pathlib.Path, event: Event) -> None:
@@ -149,33 +151,23 @@ def complete(folder: pathlib.Path, root: pathlib.Path, events: Sequence[Event], 
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: pathlib.Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+def one_at_a_time(folder: pathlib.Path) -> Iterator[None]:
     """Holds the lock on retraining; it is gone with the process, however that ends.
 
-    Args:
-        folder: of the audit.
-        waiting: is told who holds it, before the wait; None: no wait.
-
     Raises:
-        Busy: another process holds it, and `waiting` is None.
+        Busy: another process holds it.
+        GraftError: the folder cannot be written to.
     """
 
     def held(file: IO[str]) -> None:
-        holder = file.read().strip() or "unknown"
-        message = f"{folder}: a retraining of this pipeline is under way (process {holder})"
-        if waiting is None:
-            raise Busy(f"{message}; let it end")
-        waiting(message)
+        raise Busy(f"{folder}: a retraining of this pipeline is under way ({holder.told(file.read())}); let it end")
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GraftError(f"{folder}: {error.strerror}; it must be a folder that can be written to") from error
     with durable.locked(folder / "lock", held) as file:
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
+        holder.note(file)
         yield
 
 
@@ -194,14 +186,3 @@ def _end_of(start: Event, root: pathlib.Path, now: float) -> Event:
         )
     except (OSError, ValueError, LookupError, TypeError):  # it wrote none, or not all of it
         return Event(kind="killed", reason="it left no result", ended=start.time, **of_start)
-
-
-def _parse(line: bytes, place: str) -> Event:
-    try:
-        return Event.model_validate_json(line)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise GraftError(
-            f"{place}: {where}: {fault['msg']}; it must be an event as `graft retrain` writes it"
-        ) from error
