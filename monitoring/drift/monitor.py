@@ -142,6 +142,7 @@ class Monitor:
         present = {path.name: path for path in files(self._place.log, met)}
         known = self._state.files()
         self._state.forget(known[name] for name in known.keys() - present.keys())
+        self._files = {known[name]: present[name] for name in known.keys() & present.keys()}
         new = [present[name] for name in sorted(present.keys() - known.keys())]
         reader = LogReader(self._place.model, self._references, self._place.folder, self._options.beam)
         for part in reader.parts(new):
@@ -172,6 +173,7 @@ class Monitor:
         """Counts a file, all of it or, where it fails, nothing."""
         with self._transaction():
             number = self._state.add_file(part.path.name)
+            self._files[number] = part.path
             for rows in part.rows:
                 self._add(rows, number)
             reading = part.reading
@@ -215,14 +217,17 @@ class Monitor:
     def _judge_requests(self, version: _Version, full: Full) -> None:
         vectors = None
         if self._options.vectors.watch:
-            files = {number: self._place.log / name for name, number in self._state.files().items()}
-            vectors = self._vectors.compared(full.window, version.watched, files)
-        self._note(
-            judging.of_requests(
-                *(full, self._place.model, version.watched, version.memory, self._options),
-                *(self._clock(), vectors),
-            )
+            vectors = self._vectors.compared(full.window, version.watched, self._files)
+        window = judging.of_requests(
+            full,
+            model=self._place.model,
+            watched=version.watched,
+            memory=version.memory,
+            options=self._options,
+            now=self._clock(),
+            vectors=vectors,
         )
+        self._note(window)
 
     def _end_spans(self) -> None:
         """All files are counted: what was served longer ago than a file may stay open has come."""
@@ -279,12 +284,11 @@ class Monitor:
                 (key_of(request_id, answered=True), request_id, row, label)
                 for request_id, row, label in store.given(self._place.model)
             )
-        names = {number: name for name, number in self._state.files().items()}
         for number in self._state.pending_files():
             if ended.is_set():
                 return waiting
             with self._transaction():
-                self._score(self._place.log / names[number], self._state.pending(number))
+                self._score(self._files[number], self._state.pending(number))
             self._state.publish()
         with self._transaction():
             self._judge_labels()
@@ -316,10 +320,13 @@ class Monitor:
     def _judge_labels(self, full: _Version | None = None) -> None:
         for version in [full] if full else list(self._versions.values()):
             if version.scored is not None and labelled.is_full(version.scored, self._options, self._clock()):
-                self._note(
-                    labelled.of_labels(
-                        *(version.scored, self._place.model, version.watched, version.memory),
-                        *(self._options, self._clock()),
-                    )
+                window = labelled.of_labels(
+                    version.scored,
+                    model=self._place.model,
+                    watched=version.watched,
+                    memory=version.memory,
+                    options=self._options,
+                    now=self._clock(),
                 )
+                self._note(window)
                 version.scored = None

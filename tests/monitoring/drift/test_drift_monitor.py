@@ -213,8 +213,8 @@ def test_a_failure_in_the_middle_keeps_nothing_of_the_file(root, monkeypatch):
 
     real = judging.of_requests
 
-    def fail(full, model, watched, memory, *more):
-        window = real(full, model, watched, memory, *more)
+    def fail(full, **more):
+        window = real(full, **more)
         if window.number == 2:
             raise GraftError("no")
         return window
