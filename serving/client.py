@@ -14,6 +14,7 @@ import numpy as np
 from graft.models.errors import GraftError
 from graft.models.inputs import input_names, input_of_signature
 from graft.models.inputs.base import Input, Refused
+from graft.serving import address as addresses
 from graft.serving import observers as observing
 from graft.serving import request_ids, tensors
 from graft.serving.observers import Observer, Served
@@ -32,34 +33,6 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _OVERHEAD_BYTES = 16 << 10
 
 logger = logging.getLogger(__name__)
-
-
-_ADVICE = {
-    "http1.x server": "this port speaks HTTP, as REST does; give the gRPC port (of `graft serve`: 8500)",
-    "parsing HTTP/2": "what listens there speaks no gRPC; give the gRPC port (of `graft serve`: 8500)",
-    "Connection refused": "no server listens there; `graft serve` starts one",
-    "DNS resolution failed": "no machine of that name is known",
-    "Servable not found": "the server has no such model; `graft models list` names those of a store",
-}
-"""What to do, by a part of what gRPC or the server says."""
-_MOST_PORT = 65535
-
-
-def _require_address(address: str) -> None:
-    """Refuses what gRPC would try for long, and in vain.
-
-    Raises:
-        ClientError: it is a URL, has no port or one that there cannot be.
-    """
-    if address.lower().startswith(("http://", "https://")):
-        raise ClientError(
-            f"{address}: gRPC takes no URL; give HOST:PORT with the gRPC port (of `graft serve`: 8500, REST: 8501)"
-        )
-    if "/" in address or address.startswith(("unix:", "dns:", "ipv4:", "ipv6:", "xds:")):
-        return  # a name as gRPC has them
-    port = address.rpartition(":")[2] if ":" in address else ""
-    if not port.isdecimal() or not 0 < int(port) <= _MOST_PORT:
-        raise ClientError(f"{address}: received the port {port!r}; give HOST:PORT, PORT from 1 to {_MOST_PORT}")
 
 
 class ClientError(GraftError):
@@ -157,7 +130,8 @@ class Client:
         takes: Input | None = None,
         observers: Sequence[Observer] = (),
     ):
-        _require_address(address)
+        if fault := addresses.fault_of(address):
+            raise ClientError(fault)
         self.address, self.model, self.version = address, model, version
         self._deadline_s, self._retries = deadline_s, retries
         self._takes, self._observers = takes, tuple(observers)
@@ -396,8 +370,8 @@ class Client:
         model = self.model if self.version is None else f"{self.model} version {self.version}"
         tried = f" after {attempt + 1} attempts" if attempt else ""
         details = error.details() or ""
-        advice = next((f"; {advice}" for sign, advice in _ADVICE.items() if sign in details), "")
-        return f"{self.address}: model {model}: {error.code().name}{tried}: {details}{advice}"
+        advice = addresses.advice_on(details)
+        return f"{self.address}: model {model}: {error.code().name}{tried}: {details}{advice and f'; {advice}'}"
 
 
 def _arrays(protos: Mapping[str, Any]) -> dict[str, np.ndarray]:

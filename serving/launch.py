@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from graft.models.errors import GraftError
+from graft.serving.address import MOST_PORT
 from graft.serving.store import ModelStore, open_store
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 BINARY = "tensorflow_model_server"
 CONFIG_POLL_S = 1
-_MOST_PORT = 65535
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ def serve(
         FileNotFoundError: `embedded=False` and the real server is not on the PATH.
     """
     for name, port in (("gRPC", grpc_port), ("REST", rest_port)):
-        if port is not None and not 0 <= port <= _MOST_PORT:
-            raise GraftError(f"{name} port: received {port}; allowed: 0 (a free one) to {_MOST_PORT}")
+        if port is not None and not 0 <= port <= MOST_PORT:
+            raise GraftError(f"{name} port: received {port}; allowed: 0 (a free one) to {MOST_PORT}")
     store = store if isinstance(store, ModelStore) else open_store(store)
     store.models()  # a mistyped path must fail now, not wait for a first version
     binary = shutil.which(BINARY)
