@@ -70,14 +70,26 @@ def test_a_signal_while_native_code_holds_the_main_thread(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_sigint_leaves_at_once(tmp_path):
-    process = start(tmp_path, "ending.SIGNAL_S = 1e6; end.begin(result, folder); stuck()")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_leaves_at_once(tmp_path, number, code):
+    process = start(tmp_path, "ending.SIGNAL_S, ending._AGAIN_S = 1e6, 0; end.begin(result, folder); stuck()")
     process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.2)  # two of a kind that are both pending are one
-    process.send_signal(signal.SIGINT)
-    code, value, _ = finish(process)
-    assert (code, value["status"]) == (130, "interrupted")
+    while process.poll() is None:
+        process.send_signal(number)
+        time.sleep(0.2)  # two of a kind that are both pending are one
+    found, value, _ = finish(process)
+    assert (found, value["status"]) == (code, "interrupted")
+
+
+@pytest.mark.slow
+def test_a_second_sigterm_too_soon_is_the_first_one_sent_to_the_group_as_well(tmp_path):
+    process = start(tmp_path, "ending.SIGNAL_S, ending._AGAIN_S = 1, 1e6; end.begin(result, folder); stuck()")
+    process.stdout.readline()
+    begun = time.monotonic()
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    assert time.monotonic() - begun >= 1 and finish(process)[0] == 143
 
 
 @pytest.mark.slow
