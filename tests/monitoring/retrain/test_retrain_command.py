@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -134,6 +136,18 @@ def test_one_under_way_is_told(tmp_path, graft):
     with audit.one_at_a_time(tmp_path / "runs" / "m" / "retrain"):
         code, _, told = graft("retrain", path)
     assert code == 2 and "a retraining of this pipeline is under way" in told
+
+
+@pytest.mark.slow
+def test_of_two_processes_at_once_one_starts(tmp_path):
+    path = config(tmp_path, **FEW | {"new_labels": 20})
+    words = [sys.executable, "-m", "graft.pipeline.cli", "retrain", str(path), "--json"]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = ["".join(one.communicate(timeout=120)) for one in both]
+    assert [kind for kind in events(tmp_path) if kind != "held"] == ["started", "finished"]
+    # The backbone of the one that starts is nowhere; the other one finds the lock held, or comes later.
+    one, other = sorted(told, key=lambda words: "nowhere" in words)
+    assert "nowhere" in other and ("is under way (process " in one or "which ended failed" in one)
 
 
 def test_a_run_that_cannot_begin_is_on_record_as_failed_and_cools_down(tmp_path, graft):

@@ -2,12 +2,15 @@
 
 import json
 import shlex
+import subprocess
+import sys
 
 import pytest
 import yaml
 from kfp_server_for_tests import KfpServer, run_with_tasks
 from retrain_samples import NOW, config, event
 from small_models import save_linear
+from waiting import until
 
 from graft.kubeflow import orchestrator
 from graft.kubeflow.client import PipelinesClient
@@ -184,6 +187,20 @@ def test_a_command_that_was_killed_after_it_submitted_is_found_by_the_name(graft
     clock(120)
     graft()
     assert record()[-1].status == "passed" and record()[-1].id == next(iter(server.runs))
+
+
+@pytest.mark.slow
+def test_while_another_process_asks_the_server_one_is_refused_and_the_lock_goes_with_it(
+    graft, server, record, tmp_path
+):
+    server.fail("GET", "/experiments$", "hang")
+    words = [sys.executable, "-m", "graft.pipeline.cli", "retrain", str(tmp_path / "m.yaml"), "--kubeflow"]
+    with subprocess.Popen(words) as other:
+        until(lambda: server.requests)
+        code, _, told = graft()
+        assert code == 2 and f"is under way (process {other.pid}); let it end" in told
+        other.kill()
+    assert record() == [] and graft()[1]["status"] == "submitted" and len(server.runs) == 1
 
 
 def test_a_run_that_the_server_has_forgotten_is_killed_and_cools_down(graft, server, record):
