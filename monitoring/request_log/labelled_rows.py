@@ -6,6 +6,7 @@ lies there: of several records of a request the earliest counts, of those that h
 
 import collections
 import hashlib
+import itertools
 import json
 import math
 import pathlib
@@ -41,6 +42,7 @@ MEANINGS = {
     FOREIGN: "records that no request log of Graft wrote",
 }
 """What is left out, by code."""
+_SHOWN, _LONGEST = 6, 100
 
 
 class Row(NamedTuple):
@@ -71,10 +73,23 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The rows in the order of their requests' time, and how many were left out by code, see `MEANINGS`."""
+    """What can be learned from, and what cannot.
+
+    Attributes:
+        rows: in the order of their requests' time.
+        left_out: how many were, by code, see `MEANINGS`.
+        unknown: how often a label came that is not known, the most frequent first.
+    """
 
     rows: list[Row]
     left_out: Mapping[str, int]
+    unknown: Mapping[str, int]
+
+    def meaning(self, code: str) -> str:
+        """One line for people; unknown labels are named."""
+        if code != UNKNOWN_LABEL:
+            return MEANINGS[code]
+        return f"{MEANINGS[code]}: {named_labels(self.unknown)}"
 
 
 class _Asked(NamedTuple):
@@ -92,6 +107,7 @@ def find(
     input_name: str,
     target: "Target",
     *,
+    known: Sequence[str] | None = None,
     since: float = -math.inf,
     until: float = math.inf,
     labelled_until: float = math.inf,
@@ -104,6 +120,7 @@ def find(
         model: whose requests.
         input_name: of the signature, whose values are the contents.
         target: says which labels it knows.
+        known: classes that a label may name; None: all that the target knows.
         since, until: times of the requests, seconds since 1970, `since` included and `until` not.
         labelled_until: labels that came later are as if they had not come.
         most: rows at most, the newest.
@@ -129,14 +146,18 @@ def find(
             elif (key := hashlib.blake2b(record.request_id.encode(), digest_size=16).digest()) not in unlabelled:
                 left_out[NO_LABEL] += record.examples
                 unlabelled.add(key)
+    unknown: collections.Counter[str] = collections.Counter()
+    judge = target if known is None else type(target)(target.options, known)
     rows = []
     for request_id, given in labels.items():
         found = asked.get(request_id)
         for row, label in given.items():
             if found is None:
                 left_out[NOT_ANSWERED if request_id in failed else NO_REQUEST] += 1
-            elif fault := _fault(found, row, label, target, since, until):
+            elif fault := _fault(found, row, label, judge, since, until):
                 left_out[fault] += 1
+                if fault == UNKNOWN_LABEL:
+                    unknown[_said(label.label)] += 1
             else:
                 content = found.contents[row]
                 rows.append(Row(request_id, row, found.time, label.time, found.file, content, label.label))
@@ -145,7 +166,15 @@ def find(
         left_out[OVER_MOST] += len(rows) - most
         rows = rows[-most:]
     left_out.update({DAMAGED: reading.damaged, FOREIGN: reading.foreign_records})
-    return Found(rows, {code: left_out[code] for code in MEANINGS if left_out[code]})
+    odd = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
+    return Found(rows, {code: left_out[code] for code in MEANINGS if left_out[code]}, dict(odd))
+
+
+def named_labels(unknown: Mapping[str, int]) -> str:
+    """Labels with how often each came, for people: the first few."""
+    words = [f"{said!r} ({count:,})" for said, count in itertools.islice(unknown.items(), _SHOWN)]
+    more = len(unknown) - len(words)
+    return ", ".join(words) + (f" and {more:,} more" if more else "")
 
 
 def contents(record: Record, input_name: str) -> tuple[list[bytes], str]:
@@ -175,6 +204,12 @@ def _asked(record: Record, input_name: str, file: str) -> _Asked:
     return _Asked(fault, record.time, tuple(hashlib.sha256(content).digest() for content in found), file)
 
 
+def _said(label: Label) -> str:
+    """A label as a person may search for it, not too long."""
+    text = str(next(iter(label.values()))) if len(label) == 1 else json.dumps(label, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
 def _first(one: _Asked) -> tuple:
     """The file decides only between copies."""
     return bool(one.fault), *one
@@ -191,7 +226,9 @@ def _fault(one: _Asked, row: int, label: Arrived, target: "Target", since: float
     if not 0 <= row < len(one.contents):
         return BEYOND
     try:
-        target.parse(by_column(label.label, target.columns))
+        value = target.parse(by_column(label.label, target.columns))
+        if target.names:
+            target.encode([value])
     except (Refused, GraftError):
         return UNKNOWN_LABEL
     return "" if since <= one.time < until else OUTSIDE

@@ -44,6 +44,12 @@ class Options(RowOptions):
     labelled_until: str | None = Field(
         None, description="Labels that came after that time count as not there, so that the same rows are read again."
     )
+    known_labels: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Classes that a label may name; others are left out, counted and named. Null: any that the target "
+        "knows, so without `target.class_names` a mistyped label is a class of its own.",
+    )
     most: int | None = Field(None, ge=1, description="Rows at most, the newest by the time of their request.")
     base: sources.REGISTRY.union(but=(NAME,), or_null=True) = Field(  # type: ignore[valid-type]
         None,
@@ -146,9 +152,7 @@ class Source(base.Source):
         return (row.digest for row in self._found.rows)
 
     def left_out(self) -> Mapping[str, tuple[int, str]]:
-        from graft.monitoring.request_log.labelled_rows import MEANINGS
-
-        return {code: (count, MEANINGS[code]) for code, count in self._found.left_out.items()}
+        return {code: (count, self._found.meaning(code)) for code, count in self._found.left_out.items()}
 
     def entries(self) -> Iterator[About]:
         return (about(row, self.request) for row in self._found.rows)
@@ -175,7 +179,9 @@ def rows_of(request: Request) -> "Found":
     times = {name: getattr(data, name) for name in ("since", "until", "labelled_until")}
     given = {name: label_spans.seconds(text) for name, text in times.items() if text is not None}
     folder = pathlib.Path(data.path)
-    return labelled_rows.find(folder, data.model, input_name(request), request.target, most=data.most, **given)
+    return labelled_rows.find(
+        folder, data.model, input_name(request), request.target, known=data.known_labels, most=data.most, **given
+    )
 
 
 def input_name(request: Request) -> str:

@@ -61,6 +61,7 @@ def _tell(args: argparse.Namespace, plan: Plan) -> int:
     made = retraining.look(plan, events, audit.now(), args.force, engine.under_way if engine else list)
     value = _value(plan, made, "would_start" if made.start else "held")
     lines = [f"{plan.config.name}: a retraining {'would start' if made.start else 'is held'}: {made.sentence}"]
+    lines += _unknown(made)
     if engine is not None and made.start:
         name, parameters = submitted.run_name(plan, made, events), engine.prepared(made).parameters
         command = submitted.command(plan, made, name)
@@ -96,6 +97,7 @@ def _submit(args: argparse.Namespace, plan: Plan) -> int:
         args,
         _value(plan, made, "submitted") | {"submission": dataclasses.asdict(sent)},
         f"{plan.config.name}: {made.sentence}",
+        *_unknown(made),
         f"run {sent.run} ({sent.name}) in experiment {sent.experiment} {told}",
         *table(list(sent.parameters.items())),
         sent.address,
@@ -104,7 +106,7 @@ def _submit(args: argparse.Namespace, plan: Plan) -> int:
 
 
 def _held(args: argparse.Namespace, plan: Plan, made: Decision) -> int:
-    answer(args, _value(plan, made, "held"), f"{plan.config.name}: no retraining: {made.sentence}")
+    answer(args, _value(plan, made, "held"), f"{plan.config.name}: no retraining: {made.sentence}", *_unknown(made))
     return EXIT_HELD if args.force else 0
 
 
@@ -123,6 +125,14 @@ def _serve(args: argparse.Namespace) -> int:
                 return 0
             if ended.wait(args.every):
                 return 0
+
+
+def _unknown(made: Decision) -> list[str]:
+    """Labels that no model knows may be slips of the pen: a person should see them."""
+    from graft.monitoring.request_log.labelled_rows import named_labels
+
+    found = made.figures.get("unknown_labels")
+    return [f"labels that are not known, and so are not learned from: {named_labels(found)}"] if found else []
 
 
 def _value(plan: Plan, made: Decision, status: str) -> dict[str, Any]:

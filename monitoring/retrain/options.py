@@ -29,6 +29,11 @@ class RetrainOptions(BaseModel):
     cooldown_hours: float = Field(
         24.0, ge=0, le=8784, description="None starts so soon after the end of the last one, however that ended."
     )
+    new_classes: bool = Field(
+        False,
+        description="Whether a label may bring a class that the served model does not know. False: it is left out, "
+        "counted and named. Where `target.class_names` are given, these alone decide.",
+    )
     base: bool = Field(True, description="Whether the data of section `data` is learned from too.")
     most_labels: int | None = Field(
         None, ge=1, description="Labelled examples that are learned from at most, the newest; null: all."

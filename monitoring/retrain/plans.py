@@ -1,6 +1,7 @@
 """What a configuration says of retraining: its options, its places, and the configuration of such a run."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -45,6 +46,30 @@ class Plan:
         """Of audit and lock."""
         return self.config.run_root / audit.FOLDER
 
+    @functools.cached_property
+    def known_labels(self) -> tuple[str, ...] | None:
+        """The classes of the served model, where labels may name no others; None where the target decides.
+
+        Raises:
+            GraftError: the store cannot be read.
+        """
+        # Imported here: they bring NumPy and a store, and a pause needs neither.
+        from graft.models.signals.reference import PLACE, Reference
+        from graft.serving.store import open_store
+
+        target = self.config.target
+        if self.options.new_classes or getattr(target, "class_names", None):
+            return None
+        store, model = open_store(self.config.store), self.config.name
+        served = store.served(model) if model in store.models() else None
+        if served is None:
+            return None
+        place = store.version_path(model, served) / PLACE
+        if not place.is_file():  # an older Graft pushed it
+            return None
+        known = Reference.load(place).restored_target()
+        return known.names if known.has_vocabulary and known.kind == target.kind else None
+
     def data(self, labelled_until: float | None = None) -> Json:
         """Section `data` of a retraining.
 
@@ -61,6 +86,8 @@ class Plan:
         found |= {"source": SOURCE, "path": str(self.log), "model": self.config.name}
         if self.options.most_labels is not None:
             found["most"] = self.options.most_labels
+        if self.known_labels is not None and not found.get("known_labels"):
+            found["known_labels"] = list(self.known_labels)
         if labelled_until is not None:
             found["labelled_until"] = label_spans.as_time(labelled_until)
         return found

@@ -1,8 +1,9 @@
 """Looks whether a retraining is due, and has it carried out: the pipeline on other data, with the same gates."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graft.monitoring.drift import results
 from graft.monitoring.request_log.source import rows_of
@@ -10,6 +11,12 @@ from graft.monitoring.retrain import audit, submitted
 from graft.monitoring.retrain.audit import Event
 from graft.monitoring.retrain.decision import Decision, decide
 from graft.monitoring.retrain.plans import Json, Plan
+
+if TYPE_CHECKING:
+    from graft.monitoring.request_log.labelled_rows import Found
+
+_NAMED = 20
+"""Unknown labels that are on record, the most frequent."""
 
 Outcome = TypeVar("Outcome", covariant=True)
 
@@ -55,7 +62,7 @@ def look(
     found = rows_of(plan.retraining().request())
     arrived = [row.arrived for row in found.rows]
     made = decide(plan.options, list(results.read(plan.windows)), served, arrived, events, time, force)
-    made = dataclasses.replace(made, figures=made.figures | {"left_out": dict(found.left_out)})
+    made = dataclasses.replace(made, figures=made.figures | _left_out(found))
     others = under_way() if made.start else []
     return dataclasses.replace(made, start=False, against=tuple(others)) if others else made
 
@@ -84,6 +91,11 @@ def attempt(plan: Plan, engine: Engine[Outcome], force: bool = False) -> tuple[D
             _note_held(plan, made, events)
             return made, None
         return made, engine.start(made, events)
+
+
+def _left_out(found: "Found") -> Json:
+    named = {"unknown_labels": dict(itertools.islice(found.unknown.items(), _NAMED))} if found.unknown else {}
+    return {"left_out": dict(found.left_out), **named}
 
 
 def _note_held(plan: Plan, made: Decision, events: Sequence[Event]) -> None:

@@ -100,6 +100,24 @@ def test_each_that_cannot_be_used_is_counted_with_its_reason(tmp_path, monkeypat
     assert found.left_out == wanted and set(wanted) <= set(labelled_rows.MEANINGS)
 
 
+def test_labels_that_are_not_known_are_named_and_without_a_list_each_is_a_class(tmp_path):
+    names = [f"q{number}" for number in range(12)]
+    samples.write_log(tmp_path / "log", [ask(name) for name in names])
+    given = ["rose", "dasiy", "rosé", "dasiy", *(f"odd {number}" for number in range(8))]
+    label(tmp_path, **dict(zip(names, given, strict=True)))
+    target = targets.make_target(targets.parse_options({"kind": "label"}))
+    asked = (tmp_path / "log", samples.MODEL, "text", target)
+    found = labelled_rows.find(*asked, known=["rose", "tulip"])
+    assert [row.label["label"] for row in found.rows] == ["rose"] and found.left_out["unknown_label"] == 11
+    assert list(found.unknown.items())[:2] == [("dasiy", 2), ("odd 0", 1)]
+    meaning = found.meaning("unknown_label")
+    assert meaning.startswith("labels that ") and meaning.endswith(
+        "not know: 'dasiy' (2), " + ", ".join(f"'odd {number}' (1)" for number in range(5)) + " and 4 more"
+    )
+    everything = labelled_rows.find(*asked)
+    assert len(everything.rows) == 12 and everything.unknown == {}
+
+
 def test_a_record_without_input_does_not_hide_one_with_it(tmp_path):
     with RequestLog(Options(folder=str(tmp_path / "log"), inputs="drop")) as observer:
         observer.observe(ask("a", 1000.0))
@@ -119,7 +137,7 @@ def test_what_stands_before_a_damage_is_read_and_the_damage_told(tmp_path):
 
 def test_a_log_without_labels_gives_nothing_and_no_log_is_an_error(tmp_path):
     samples.write_log(tmp_path / "log", [ask("a")])
-    assert find(tmp_path) == ([], {"no_label": 2})
+    assert find(tmp_path) == ([], {"no_label": 2}, {})
     assert not (tmp_path / "log" / "labels.sqlite").exists()  # it only reads
     shutil.rmtree(tmp_path / "log")
     with pytest.raises(GraftError, match="must be the folder of a request log"):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import drift_samples as samples
 import pytest
 import yaml
 from retrain_samples import NOW, config, event, windows
@@ -86,6 +87,25 @@ def test_without_base_only_the_log_is_learned_from_and_a_log_stays_one(tmp_path)
     path.write_text(yaml.safe_dump(raw))
     data = plans.read(str(path)).retraining(NOW).data
     assert (data.since, data.model, data.labelled_until) == ("2023-01-01", "m", "2023-11-15T12:00:00.000Z")
+
+
+def test_a_label_that_the_served_model_does_not_know_is_named_and_not_learned_from(tmp_path, graft, capsys):
+    path = config(tmp_path, **FEW)
+    samples.put_labels(tmp_path, {f"q{number}": "dasiy" for number in range(30, 33)})
+    figures = graft("retrain", path, "--dry-run")[1]["figures"]
+    assert (figures["labels"], figures["unknown_labels"], figures["left_out"]["unknown_label"]) == (30, {"dasiy": 3}, 3)
+    assert cli.main(["retrain", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("are not learned from: 'dasiy' (3)")
+    assert plans.read(str(path)).retraining().data.known_labels == samples.CLASSES
+    for word in ("monitoring.retrain.new_classes=true", "target.class_names=[rose, tulip, dasiy]"):
+        allowed = graft("retrain", path, "--dry-run", "--set", word)[1]["figures"]
+        assert allowed["labels"] == 33 and "unknown_labels" not in allowed
+        assert plans.read(str(path), [word]).retraining().data.known_labels is None
+    # Nothing is served yet, or what an older Graft pushed: nobody knows better than the target.
+    (tmp_path / "new").mkdir()
+    samples.make_store(tmp_path / "older", with_reference=False)
+    for store in (tmp_path / "new", tmp_path / "older" / "store"):
+        assert plans.read(str(path), [f"store={store}"]).known_labels is None
 
 
 def test_the_same_labels_are_read_again_though_more_have_come(tmp_path):
