@@ -333,20 +333,31 @@ def _models(args: argparse.Namespace) -> int:
     return store_commands.run(args)
 
 
-def _pipelines(root: pathlib.Path, name: str | None) -> list[pathlib.Path]:
+def _pipelines(root: pathlib.Path, name: str | None, begun: bool = False) -> list[pathlib.Path]:
+    """Folders of pipelines with metadata; with `begun` those too where no run came to its first stage.
+
+    Raises:
+        GraftError: there is none.
+    """
+    from graft.pipeline.holder import LOCK
     from graft.pipeline.metadata import FILE_NAME
 
-    found = [path.parent for path in sorted(root.glob(f"*/{FILE_NAME}")) if name in (None, path.parent.name)]
-    if not found:
+    found = {path.parent for path in root.glob(f"*/{FILE_NAME}")}
+    if begun:
+        found |= {path.parent for path in root.glob(f"*/{LOCK}") if (path.parent / "runs").is_dir()}
+    of_name = sorted(path for path in found if name in (None, path.name))
+    if not of_name:
         raise GraftError(f"{located(root)}: no metadata of {name or 'any pipeline'}; `graft run` makes it")
-    return found
+    return of_name
 
 
 def _runs(args: argparse.Namespace) -> int:
     from graft.pipeline.lineage import describe_runs
-    from graft.pipeline.metadata import Metadata
+    from graft.pipeline.metadata import FILE_NAME, Metadata
 
-    value = [row for path in _pipelines(args.root, args.name) for row in describe_runs(path.name, Metadata(path))]
+    value = []
+    for path in _pipelines(args.root, args.name, begun=True):
+        value += describe_runs(path, Metadata(path) if (path / FILE_NAME).is_file() else None)
     header = tuple(value[0]) if value else ("pipeline", "run")
     answer(args, {"runs": value}, *table([list(row.values()) for row in value], header))
     return 0

@@ -90,7 +90,7 @@ def _result(root: pathlib.Path, metadata: Metadata, run_id: str) -> dict[str, An
         stored = json.loads((root / "runs" / run_id / result_file.FILE_NAME).read_text(encoding="utf-8"))
         return {key: stored[key] for key in ("status", "reason", "gates", "model_version")}
     except (OSError, ValueError, KeyError, TypeError):
-        rows = {row["run"]: row for row in describe_runs(root.name, metadata)}
+        rows = {row["run"]: row for row in describe_runs(root, metadata)}
         row = rows[run_id]
         version = row["version"]
         return {"status": row["status"], "reason": "", "gates": [], "model_version": version}

@@ -4,6 +4,7 @@ The JSON files of artifacts are read plainly: they may have been deleted since, 
 TensorFlow, which takes seconds.
 """
 
+import bisect
 import json
 import pathlib
 from typing import Any
@@ -119,18 +120,29 @@ def _time(iso: str) -> str:
     return iso.replace("T", " ").replace("+00:00", " UTC")
 
 
-def describe_runs(pipeline: str, metadata: Metadata) -> list[dict[str, Any]]:
-    """A row for each run of a pipeline, oldest first: how far it came, how long it took, what it pushed."""
+def describe_runs(root: pathlib.Path, metadata: Metadata | None) -> list[dict[str, Any]]:
+    """A row for each run of a pipeline, oldest first: how far it came, how long it took, what it pushed.
+
+    Args:
+        root: folder of the pipeline.
+        metadata: its store; None where no run came to its first stage.
+    """
     rows = []
-    held = holder.read(metadata.path.parent)
-    for run_id in metadata.runs():
-        work = metadata.executions(run_id)
+    held = holder.read(root)
+    known = metadata.runs() if metadata is not None else []
+    # Those that ended before their first stage have left a folder only. Names are times as a rule.
+    folders = {path.name for path in (root / "runs").iterdir()} if (root / "runs").is_dir() else set()
+    ordered = list(known)
+    for run_id in sorted(folders.difference(known)):
+        bisect.insort(ordered, run_id)
+    for run_id in ordered:
+        work = metadata.executions(run_id) if metadata is not None and run_id in known else []
         pushed = next((s.outputs["pushed_model"] for s in work if "pushed_model" in s.outputs), None)
         rows.append(
             {
-                "pipeline": pipeline,
+                "pipeline": root.name,
                 "run": run_id,
-                "status": _status(work, metadata.path.parent, run_id, held),
+                "status": _status(work, root, run_id, held),
                 "stages": len(work),
                 "cached": sum(s.state == "CACHED" for s in work),
                 "seconds": round(sum(s.seconds for s in work), 1),

@@ -241,3 +241,15 @@ def test_a_closed_pipe_ends_quietly(store):
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 2
+
+
+def test_runs_of_a_pipeline_that_never_came_to_a_stage(tmp_path, capsys):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "lock").touch()
+    assert cli.main(["runs", "--root", str(tmp_path)]) == 2  # it was looked at, and no run began
+    (tmp_path / "p" / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "p" / "runs" / "one" / "run.json").write_text('{"status": "interrupted"}')
+    capsys.readouterr()
+    assert cli.main(["runs", "--root", str(tmp_path), "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)["runs"]
+    assert (row["pipeline"], row["run"], row["status"], row["stages"]) == ("p", "one", "interrupted", 0)

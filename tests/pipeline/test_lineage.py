@@ -8,7 +8,7 @@ import pytest
 from metadata_writer import MetadataWriter
 
 from graft.models.errors import GraftError
-from graft.pipeline.lineage import describe_lineage, describe_run
+from graft.pipeline.lineage import describe_lineage, describe_run, describe_runs
 from graft.pipeline.metadata import Metadata
 
 CONFIG = {
@@ -129,6 +129,17 @@ def test_run_that_did_not_get_far(root):
     assert described["data"]["path"] == "/data/pictures"
     assert [s["stage"] for s in described["stages"]] == ["ingest"]
     assert describe_run([])["data"] is None
+
+
+def test_a_run_that_ended_before_its_first_stage_has_a_row(root):
+    for name, content in (("run-1", None), ("run-1b", {"status": "interrupted"}), ("run-3", None)):
+        (root / "runs" / name).mkdir(parents=True)
+        if content:
+            (root / "runs" / name / "run.json").write_text(json.dumps(content))
+    rows = describe_runs(root, Metadata(root))
+    assert [row["run"] for row in rows] == ["run-1", "run-1b", "run-2", "run-3"]
+    assert [row["status"] for row in rows][1::2] == ["interrupted", "died"] and rows[1]["stages"] == 0
+    assert [row["run"] for row in describe_runs(root, None)] == ["run-1", "run-1b", "run-3"]
 
 
 @pytest.mark.slow
