@@ -18,6 +18,9 @@ from graft.monitoring.retrain.decision import Decision
 from graft.monitoring.retrain.plans import Plan
 from graft.pipeline.orchestrators import RUNNING, Prepared, Submitted, opened
 
+ARRIVES_S = 300.0
+"""So long after a start whose answer was lost its run may still come: a server may be at work on it."""
+
 
 class Submitting:
     """Submits it, and does not wait for its end.
@@ -117,7 +120,8 @@ def ends(plan: Plan, events: Sequence[Event], now: float) -> list[Event]:
         known: dict[str, Any] = {"time": now, "model": start.model, "run": start.run, "span": start.span}
         known |= {"learned_until": start.learned_until, "orchestrator": start.orchestrator, "id": run}
         if state is None and run is None:
-            found.append(Event(kind="refused", reason="it was not submitted", **known))
+            if now - start.time >= ARRIVES_S:
+                found.append(Event(kind="refused", reason="it was not submitted", **known))
         elif state is None:
             gone = f"{start.orchestrator} does not have it any more"
             found.append(Event(kind="killed", reason=gone, ended=start.time, **known))

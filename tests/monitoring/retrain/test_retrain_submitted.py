@@ -16,7 +16,7 @@ from graft.kubeflow import orchestrator
 from graft.kubeflow.client import PipelinesClient
 from graft.kubeflow.submission import Package
 from graft.monitoring.request_log import label_spans
-from graft.monitoring.retrain import audit
+from graft.monitoring.retrain import audit, plans, retraining, submitted
 from graft.pipeline import cli
 from graft.pipeline import config as configs
 from graft.serving.store import open_store
@@ -167,11 +167,14 @@ def test_before_anything_is_submitted_a_server_that_does_not_answer_leaves_no_st
 
 
 @pytest.mark.parametrize("fault", ["drop", "drop stored"])
-def test_an_answer_that_was_lost_is_no_second_run(graft, server, record, fault):
+def test_an_answer_that_was_lost_is_no_second_run(graft, server, record, clock, fault):
     server.fail("POST", "/runs$", fault)
     code = graft()[0]
     assert code == (2 if fault == "drop" else 0)
     if code:
+        clock(submitted.ARRIVES_S - 1)
+        assert "is under way on kubeflow" in graft("--dry-run")[1]["against"][0]  # it may still come
+        clock(1)
         assert graft()[1]["status"] == "submitted"
         kinds = ["started", "error", "refused", "started", "submitted"]
         assert [one.kind for one in record()] == kinds
@@ -244,8 +247,6 @@ def test_without_a_server_in_the_configuration_it_says_which_key(graft, record):
 
 
 def test_the_span_of_a_later_attempt_has_a_number_of_its_own_labels_only(tmp_path):
-    from graft.monitoring.retrain import plans, retraining, submitted
-
     plan = plans.read(str(config(tmp_path, **DUE)))
     made = retraining.look(plan, [], NOW)
     ended = [event("finished", NOW, run="a", span=made.span, orchestrator="kubeflow")]
