@@ -22,7 +22,7 @@ def given(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "worked", lambda *_: [])
     names = ("report", "card", "metrics", "run", "lineage")
     outputs = {name: {"artifacts": [{"uri": f"minio://b/{name}", "metadata": {}}]} for name in names}
-    values = {"config": json.dumps(CONFIG), parameters.PREFIX + parameters.RUN: "run-1"}
+    values = {"config": json.dumps(CONFIG), "given": "{}", parameters.PREFIX + parameters.RUN: "run-1"}
     return {
         "inputs": {"artifacts": {}, "parameterValues": values},
         "outputs": {"artifacts": outputs, "outputFile": str(tmp_path / "output.json")},
