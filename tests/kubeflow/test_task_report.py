@@ -46,3 +46,9 @@ def test_a_report_that_cannot_be_written_fails_the_task(given, tmp_path, monkeyp
     with pytest.raises(GraftError, match="could not be written; the lines above say why"):
         report.work(given)
     assert not (tmp_path / "output.json").exists()
+
+
+def test_a_file_of_an_earlier_graft_is_to_be_compiled_again(given):
+    del given["inputs"]["parameterValues"]["given"]
+    with pytest.raises(GraftError, match="an earlier Graft compiled the pipeline; compile and upload it again"):
+        report.work(given)
