@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
+from graft.components.beam import LOCAL_BEAM_ARGS
 from graft.kubeflow import last_tasks, parameters, platform, refusals, tasks
 from graft.kubeflow.check import check_spec
 from graft.kubeflow.options import KubeflowOptions, PodOptions
@@ -24,8 +25,6 @@ from graft.pipeline.stages.base import Keys
 
 ENTRYPOINT = ("python", "-m", "graft.kubeflow.entrypoint")
 """In place of TFX's own, see `kubeflow.handover`."""
-
-_BEAM_ARGS = ("--runner=FnApiRunner", "--direct_running_mode=in_memory")
 
 Json = dict[str, Any]
 
@@ -92,7 +91,7 @@ def _written_by_tfx(config: Config, options: KubeflowOptions) -> Json:
         pointer="",
         checkpoint_dir=f"{config.root}/{config.name}/checkpoints",
     )
-    pipeline = build_pipeline(config, keys, options.pipeline_root, None, _BEAM_ARGS)
+    pipeline = build_pipeline(config, keys, options.pipeline_root, None, LOCAL_BEAM_ARGS)
     pipeline.enable_cache = False
     # TFX takes small letters, digits and '-' here; the model keeps its name.
     pipeline.pipeline_info.pipeline_name = re.sub(r"[^a-z0-9-]", "-", config.name.lower())

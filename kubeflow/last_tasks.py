@@ -16,6 +16,8 @@ from graft.pipeline.config import Config
 Json = dict[str, Any]
 
 REPORT, VERDICT, NOTIFY, GRAPH = "report", "verdict", "notify", "graph"
+GIVEN = "given"
+"""Input of the report: parameters of the stages."""
 BETWEEN = "__"
 """Between the name of a stage and that of its output, in the name of an input of the report."""
 
@@ -46,12 +48,18 @@ def add_report(spec: Json, config: Config, options: KubeflowOptions, names: dict
         "dependentTasks": sorted(dag),
         "inputs": {
             "artifacts": artifacts,
-            "parameters": {"config": {"runtimeValue": {"constant": config.model_dump_json(by_alias=True)}}},
+            "parameters": {
+                "config": {"runtimeValue": {"constant": config.model_dump_json(by_alias=True)}},
+                GIVEN: {"runtimeValue": {"constant": _given(dag, names)}},
+            },
         },
     }
     component = {
         "executorLabel": f"{REPORT}_executor",
-        "inputDefinitions": {"artifacts": kinds, "parameters": {"config": {"parameterType": "STRING"}}},
+        "inputDefinitions": {
+            "artifacts": kinds,
+            "parameters": {name: {"parameterType": "STRING"} for name in ("config", GIVEN)},
+        },
         "outputDefinitions": {
             "artifacts": {
                 name: {"artifactType": {"schemaTitle": f"system.{kind}", "schemaVersion": _VERSION}}
@@ -73,6 +81,24 @@ def add_report(spec: Json, config: Config, options: KubeflowOptions, names: dict
     component = {"executorLabel": f"{VERDICT}_executor", "inputDefinitions": {"artifacts": {"run": kind}}}
     # Nothing of it can go well the second time.
     _add(spec, dag, VERDICT, closing, component, "graft.kubeflow.verdict", PodOptions(retries=0), options)
+
+
+def _given(dag: Json, names: dict[str, str]) -> str:
+    """What each stage is given, by stage and name: the report finds it here and need not wire the stages with TFX."""
+    found = {
+        stage: {
+            name: _whole(held["runtimeValue"]["constant"])
+            for name, held in dag[task].get("inputs", {}).get("parameters", {}).items()
+            if not name.startswith(parameters.PREFIX)
+        }
+        for stage, task in names.items()
+    }
+    return json.dumps(found, sort_keys=True)
+
+
+def _whole(value: Any) -> Any:
+    """A number as its stage has it: the spec knows fractions only."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def add_notify(spec: Json, options: KubeflowOptions) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from graft.components import gates
 from graft.kubeflow import handover, parameters, pod
-from graft.kubeflow.last_tasks import BETWEEN, REPORT
+from graft.kubeflow.last_tasks import BETWEEN, GIVEN, REPORT
 from graft.models.errors import GraftError
 from graft.pipeline import config as configs
 from graft.pipeline import stages
@@ -28,7 +28,6 @@ from graft.pipeline.metadata import Artifact, Execution, parsed
 from graft.pipeline.report import CARD_FILE, write_report
 from graft.pipeline.result import RunResult
 from graft.pipeline.running import StageRun
-from graft.pipeline.stages.base import Keys
 
 Json = dict[str, Any]
 
@@ -58,7 +57,7 @@ def work(given: Json) -> None:
     run = parameters.checked({n.removeprefix(prefix): value for n, value in values.items() if n.startswith(prefix)})
     outputs = brought(inputs["artifacts"])
     result = told(config, outputs, run[parameters.RUN], _addresses(inputs["artifacts"]))
-    executions = worked(config, outputs, run, result)
+    executions = worked(config, outputs, given_to(values, run), result)
     places = {name: handover.local(held["artifacts"][0])["uri"] for name, held in given["outputs"]["artifacts"].items()}
     with tempfile.TemporaryDirectory() as folder:
         page = write_report(config, result, outputs, pathlib.Path(folder), work=executions)
@@ -78,6 +77,21 @@ def work(given: Json) -> None:
         name: [(place, said.get(name, {}))] for name, place in places.items() if name != handover.LOGS
     }
     pod.write_output(given["outputs"]["outputFile"], handover.told(found))
+
+
+def given_to(values: Mapping[str, Any], run: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Parameters by stage and name.
+
+    Args:
+        values: parameters of the task.
+        run: of the run, in place of their marks.
+
+    Raises:
+        GraftError: an earlier Graft compiled the file, and did not say.
+    """
+    if GIVEN not in values:
+        raise GraftError("report: an earlier Graft compiled the pipeline; compile and upload it again")
+    return json.loads(parameters.filled(values[GIVEN], run))
 
 
 def brought(artifacts: Mapping[str, Json]) -> dict[str, dict[str, Artifact]]:
@@ -125,39 +139,35 @@ def told(
 
 
 def worked(
-    config: Config, outputs: Mapping[str, Mapping[str, Artifact]], run: Mapping[str, str], result: RunResult
+    config: Config,
+    outputs: Mapping[str, Mapping[str, Artifact]],
+    given: Mapping[str, Mapping[str, Any]],
+    result: RunResult,
 ) -> list[Execution]:
-    """The executions behind the stages, as a metadata store would have them; numbered in the order of the stages."""
-    # Imported here: it imports TFX.
-    from graft.pipeline.graph import build_components
+    """The executions behind the stages, as a metadata store would have them; numbered in the order of the stages.
 
-    keys = Keys(
-        fingerprint=run.get(parameters.DATA, ""),
-        code=run.get("code", ""),
-        backbone=run.get("backbone", ""),
-        schema_file=config.data.schema_file,
-        run_key=run.get("run_key", ""),
-        served=None,
-        store_id="",
-        pointer="",
-        checkpoint_dir="",
-    )
+    Args:
+        config: of the pipeline.
+        outputs: as of `brought`.
+        given: parameters by stage and name.
+        result: as of `told`.
+    """
     found = []
-    for number, component in enumerate(build_components(config, keys), start=1):
-        held = dict(outputs.get(component.id, {}))
+    for number, room in enumerate(stages.enabled(config), start=1):
+        held = dict(outputs.get(room.name, {}))
         began = [
             artifact.properties[handover.BEGAN] for artifact in held.values() if handover.BEGAN in artifact.properties
         ]
-        stage = next(stage for stage in result.stages if stage.name == component.id)
+        stage = next(stage for stage in result.stages if stage.name == room.name)
         found.append(
             Execution(
                 id=number,
                 run_id=result.run_id,
-                stage=component.id,
+                stage=room.name,
                 state="CACHED" if stage.cached else "COMPLETE",
                 started=datetime.datetime.fromisoformat(min(began)) if began else datetime.datetime.now(datetime.UTC),
                 seconds=stage.seconds,
-                parameters={name: parsed(value) for name, value in component.exec_properties.items()},
+                parameters={name: parsed(value) for name, value in given[room.name].items()},
                 outputs=held,
             )
         )

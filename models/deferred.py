@@ -13,25 +13,44 @@ In a process that is Graft's own, Python does not look for garbage while the lar
 again in what they left, which stays to the end: a fifth of what remains.
 """
 
+import contextlib
 import gc
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
 import threading
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 NAMES = frozenset(
     {
         "IPython",
+        "apache_beam.io.gcp.gcsio",
+        "boto3",
+        "google.cloud.bigquery",
+        "google.cloud.bigquery_storage_v1",
+        "google.cloud.pubsub",
         "googleapiclient.discovery",
         "keras.wrappers",
         "matplotlib.patches",
         "matplotlib.pyplot",
         "requests",
+        "sacrebleu.metrics",
+        "tqdm.notebook",
     }
 )
+
+WHOLES = frozenset(
+    {
+        "google.api_core",
+        "tensorflow_data_validation",
+        "tensorflow_model_analysis",
+        "tfx.components",
+    }
+)
+"""Packages that import all their parts, of which one is wanted: `import package.part` does not execute the package."""
 
 LARGE = frozenset(
     {"apache_beam", "keras", "tensorflow", "tensorflow_model_analysis", "tensorflow_transform", "tfx.components"}
@@ -48,6 +67,8 @@ class _Deferred(types.ModuleType):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         loader = types.ModuleType.__getattribute__(self, "__loader__")
         if isinstance(loader, _Loader):
+            if loader.is_part(self, name):
+                return importlib.import_module(f"{self.__name__}.{name}")
             loader.load(self)
         return types.ModuleType.__getattribute__(self, name)
 
@@ -55,8 +76,9 @@ class _Deferred(types.ModuleType):
 class _Loader(importlib.abc.Loader):
     """Puts off what the `real` loader does."""
 
-    def __init__(self, real: Any) -> None:
+    def __init__(self, real: Any, whole: bool = False) -> None:
         self.real = real
+        self._whole = whole
         self._lock = threading.RLock()
         self._begun = True  # until the import of the empty module is through
         self._path: Any = None
@@ -65,9 +87,19 @@ class _Loader(importlib.abc.Loader):
         return _Deferred(spec.name)
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """Nothing yet. Who imports a part of a package asks for its `__path__`, and so loads the package first."""
-        self._path = module.__dict__.pop("__path__", None)
+        """Nothing yet. Who imports a part of a package asks for its `__path__`, and so loads the package first.
+
+        A whole keeps its path, and its parts are imported without it.
+        """
+        if not self._whole:
+            self._path = module.__dict__.pop("__path__", None)
         self._begun = False
+
+    def is_part(self, module: types.ModuleType, name: str) -> bool:
+        """Whether a name that a whole lacks, as long as it is not executed, is that of a module within it."""
+        if not self._whole or self._begun:
+            return False
+        return importlib.machinery.PathFinder.find_spec(f"{module.__name__}.{name}", module.__path__) is not None
 
     def load(self, module: types.ModuleType) -> None:
         """Executes `module`, once; other threads wait for its end, the thread that executes it sees what is there."""
@@ -81,7 +113,8 @@ class _Loader(importlib.abc.Loader):
                 self.real.exec_module(module)
             except BaseException:
                 self._begun = False
-                module.__dict__.pop("__path__", None)
+                if not self._whole:
+                    module.__dict__.pop("__path__", None)
                 raise
             module.__loader__ = self.real
             if module.__spec__ is not None:
@@ -140,11 +173,14 @@ class _Finder:
     ) -> importlib.machinery.ModuleSpec | None:
         if target is None and name in sys.modules and name.partition(".")[0] in NAMES:
             return importlib.machinery.ModuleSpec(name, _Present())
-        if name not in NAMES and name not in cls.uncollected:
+        if name not in NAMES and name not in WHOLES and name not in cls.uncollected:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader) if name in NAMES else _Uncollected(spec.loader)
+            if name in cls.uncollected:
+                spec.loader = _Uncollected(spec.loader)
+            if name in NAMES or name in WHOLES:
+                spec.loader = _Loader(spec.loader, name in WHOLES)
         return spec
 
 
@@ -152,6 +188,28 @@ def defer() -> None:
     """From now on; what is imported already stays as it is."""
     if _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)
+
+
+@contextlib.contextmanager
+def parts_alone(package: str) -> Iterator[None]:
+    """Within it, modules of a package are imported without it, unless it is there already; for imports at the top.
+
+    Only for modules that mean the same before and after the package is executed, if it ever is.
+    """
+    if package in sys.modules:
+        yield
+        return
+    spec = importlib.machinery.PathFinder.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    place = types.ModuleType(package)
+    place.__path__ = list(spec.submodule_search_locations)
+    sys.modules[package] = place
+    try:
+        yield
+    finally:
+        if sys.modules.get(package) is place:
+            del sys.modules[package]
 
 
 def own_process() -> None:

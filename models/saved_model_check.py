@@ -13,14 +13,18 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from google.protobuf import message, text_format
-from tensorflow.core.framework import node_def_pb2, types_pb2, variable_pb2
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
-from tensorflow.python.framework import op_def_registry
 
+from graft.models import deferred
 from graft.models.allowed_operations import ALLOWED, READS_CHECKPOINT, READS_TABLE, WRITES_CHECKPOINT
 from graft.models.errors import GraftError
-from graft.models.saved_model_graph import Graph, Place, node_name
-from graft.models.saved_model_size import count_parts
+
+with deferred.parts_alone("tensorflow"):  # the whole takes two seconds
+    from tensorflow.core.framework import node_def_pb2, types_pb2, variable_pb2
+    from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+    from tensorflow.python.framework import op_def_registry
+
+    from graft.models.saved_model_graph import Graph, Place, node_name
+    from graft.models.saved_model_size import count_parts
 
 MAX_GRAPH_BYTES = 128 << 20
 """Largest saved_model.pb that is read; weights lie beside it. Parsed, it may take twenty times as much memory."""

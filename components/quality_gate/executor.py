@@ -1,11 +1,13 @@
 """Executor of `quality_gate`: figures of candidate and baseline, gates."""
 
+import itertools
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
@@ -17,11 +19,16 @@ from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
 from graft.components.quality_gate import rules
 from graft.models import gap
+from graft.models.errors import GraftError
 from graft.models.examples import split_files
 from graft.models.inputs import exported_input
-from graft.models.saved_model_check import require_allowed
+from graft.models.stored import reading
 from graft.models.targets import exported_target
+from graft.models.tfrecord_file import TooLong, read_records
 from graft.serving.store import open_store
+
+_LONGEST = 1 << 26
+"""Of the messages that TFMA writes, bytes."""
 
 
 class Parameters(BaseParameters):
@@ -112,6 +119,8 @@ class Executor(base_executor.BaseExecutor):
 def _rival(
     candidate: predictions.Predictions, model_path: str, version: dict[str, Any], files: list[str], trusted: bool
 ) -> dict[str, Any]:
+    from graft.models.saved_model_check import require_allowed  # imports TensorFlow
+
     if not trusted:  # whoever can write to the store would run a program here
         require_allowed(
             pathlib.Path(version["path"]),
@@ -141,15 +150,41 @@ def still_best(best: dict[str, Any] | None) -> int:
 
 
 def read_evaluation(uri: str) -> tuple[dict[str, float], dict[tuple[str, str], dict[str, float]]]:
-    """TFMA's scalar metrics: the overall ones, and those of each (column, value) slice."""
+    """TFMA's scalar metrics: the overall ones, and those of each (column, value) slice.
+
+    Its messages are read plainly: `tfma.load_eval_result` imports TensorFlow and Beam.
+
+    Raises:
+        GraftError: nothing is there, or it is damaged.
+    """
     overall: dict[str, float] = {}
     slices: dict[tuple[str, str], dict[str, float]] = {}
-    for key, by_output in tfma.load_eval_result(uri).slicing_metrics:
+    files = sorted(pathlib.Path(uri).glob("metrics*.tfrecord"))
+    if not files:
+        raise GraftError(f"{uri}: holds no metrics*.tfrecord; the evaluate stage writes them")
+    for found in itertools.chain.from_iterable(_messages(file) for file in files):
         scalars = {
-            name: float(value["doubleValue"]) for name, value in by_output[""][""].items() if "doubleValue" in value
+            pair.key.name: pair.value.double_value.value
+            for pair in found.metric_keys_and_values
+            if pair.value.HasField("double_value")
+            and not (pair.key.output_name or pair.key.HasField("sub_key") or pair.key.HasField("aggregation_type"))
         }
-        if not key:
+        if not found.slice_key.single_slice_keys:
             overall = scalars
         else:
-            slices[(key[0][0], str(key[0][1]))] = scalars
+            part = found.slice_key.single_slice_keys[0]
+            slices[(part.column, _text(part))] = scalars
     return overall, slices
+
+
+def _messages(file: pathlib.Path) -> Iterator[metrics_for_slice_pb2.MetricsForSlice]:
+    with reading(file, "evaluate"):
+        for record in read_records(file, _LONGEST):
+            if isinstance(record, TooLong):
+                raise GraftError(f"{file}: a record of {record.length} bytes; at most {_LONGEST} are read")
+            yield metrics_for_slice_pb2.MetricsForSlice.FromString(record)
+
+
+def _text(part: metrics_for_slice_pb2.SingleSliceKey) -> str:
+    value = getattr(part, part.WhichOneof("kind"))
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -19,7 +19,7 @@ class Evaluate(base.Stage):
     shown = ("evaluation",)
 
     def wire(self, wiring):
-        from tfx.components import Evaluator
+        from tfx.components.evaluator.component import Evaluator
 
         return Evaluator(
             examples=wiring.output("predict", "predictions"),

@@ -13,7 +13,7 @@ class Statistics(base.Stage):
 
     def wire(self, wiring):
         import tensorflow_data_validation as tfdv
-        from tfx.components import StatisticsGen
+        from tfx.components.statistics_gen.component import StatisticsGen
 
         # Contents and identifiers say nothing there.
         looked_at = [LABEL, *make_input(wiring.config.input).FACTS, *wiring.config.data.slices]

@@ -10,7 +10,7 @@ class Transform(base.Stage):
     shown = ("transform_graph",)
 
     def wire(self, wiring):
-        from tfx.components import Transform as Component
+        from tfx.components.transform.component import Transform as Component
         from tfx.proto import transform_pb2
 
         component = Component(

@@ -8,13 +8,13 @@ from graft.pipeline.stages import base
 
 
 class Validate(base.Stage):
-    """TFX's ExampleValidator; what it finds is judged by the data gate."""
+    """TFX's ExampleValidator with an executor of our own; what it finds is judged by the data gate."""
 
     name = "validate"
     shown = ("anomalies",)
 
     def wire(self, wiring):
-        from tfx.components import ExampleValidator
+        from graft.components.validate.component import ExampleValidator
 
         return ExampleValidator(
             statistics=wiring.output("statistics", "statistics"), schema=wiring.output("schema", "schema")

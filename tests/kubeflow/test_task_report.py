@@ -22,7 +22,7 @@ def given(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "worked", lambda *_: [])
     names = ("report", "card", "metrics", "run", "lineage")
     outputs = {name: {"artifacts": [{"uri": f"minio://b/{name}", "metadata": {}}]} for name in names}
-    values = {"config": json.dumps(CONFIG), parameters.PREFIX + parameters.RUN: "run-1"}
+    values = {"config": json.dumps(CONFIG), "given": "{}", parameters.PREFIX + parameters.RUN: "run-1"}
     return {
         "inputs": {"artifacts": {}, "parameterValues": values},
         "outputs": {"artifacts": outputs, "outputFile": str(tmp_path / "output.json")},
@@ -46,3 +46,9 @@ def test_a_report_that_cannot_be_written_fails_the_task(given, tmp_path, monkeyp
     with pytest.raises(GraftError, match="could not be written; the lines above say why"):
         report.work(given)
     assert not (tmp_path / "output.json").exists()
+
+
+def test_a_file_of_an_earlier_graft_is_to_be_compiled_again(given):
+    del given["inputs"]["parameterValues"]["given"]
+    with pytest.raises(GraftError, match="an earlier Graft compiled the pipeline; compile and upload it again"):
+        report.work(given)

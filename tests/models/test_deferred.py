@@ -17,6 +17,7 @@ def modules(tmp_path, monkeypatch):
     """`modules(name=code, package__in__part=code)` writes modules; `late` and `late_package` are deferred."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(deferred, "NAMES", frozenset({"late", "late_package"}))
+    monkeypatch.setattr(deferred, "WHOLES", frozenset({"whole"}))
     monkeypatch.setattr(deferred._Finder, "uncollected", frozenset({"large", "large_within"}))
     before = set(sys.modules)
 
@@ -95,6 +96,40 @@ def test_a_part_begins_with_its_whole(modules, monkeypatch):
     assert part.value == 2 and part is sys.modules["late_package"].part
     assert executed == ["late_package", "late_package.part"] and part.__spec__.loader is part.__loader__
     assert importlib.import_module("late_package.other").other == 5
+
+
+def test_a_part_of_a_whole_comes_without_the_whole(modules, monkeypatch):
+    executed = []
+    monkeypatch.setattr(sys, "executed", executed, raising=False)
+    modules(
+        whole__in____init__="""
+            import sys
+            from whole.first import one
+            from whole import second
+            sys.executed.append("all")
+            """,
+        whole__in__first="import sys\nsys.executed.append('first')\none = 1",
+        whole__in__second="import sys\nsys.executed.append('second')\ntwo = 2",
+    )
+    whole, first = importlib.import_module("whole"), importlib.import_module("whole.first")
+    assert first.one == 1 and whole.first is first and executed == ["first"]
+    assert whole.second.two == 2 and executed == ["first", "second"]
+    assert whole.one == 1 and executed == ["first", "second", "all"] and whole.first is first
+    assert not hasattr(whole, "third")
+
+
+def test_parts_alone_leave_the_package_to_be_imported(modules, monkeypatch):
+    executed = []
+    monkeypatch.setattr(sys, "executed", executed, raising=False)
+    modules(apart__in____init__="import sys\nsys.executed.append('all')\nvalue = 1", apart__in__part="value = 2")
+    with deferred.parts_alone("apart"):
+        part = importlib.import_module("apart.part")
+    assert part.value == 2 and not executed and "apart" not in sys.modules
+    assert importlib.import_module("apart").value == 1 and executed == ["all"]
+    with deferred.parts_alone("apart"):
+        assert sys.modules["apart"].value == 1 and importlib.import_module("apart.part") is part
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"), deferred.parts_alone("no_such_package"):
+        pass
 
 
 def test_large_packages_are_imported_without_a_search_for_garbage(modules, monkeypatch):
