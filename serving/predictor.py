@@ -126,9 +126,10 @@ class Predictor(abc.ABC):
             names = list(self._input_names())
             self._takes = input_of_signature(names)
             if self._takes is None:
+                known = ", ".join(input_names())
                 raise self.error(
-                    f"{self.address}: model {self.model} takes {', '.join(names) or 'nothing'}; contents can be sent to "
-                    f"a model with one input, called {', '.join(input_names())}"
+                    f"{self.address}: model {self.model} takes {', '.join(names) or 'nothing'}; contents can be sent "
+                    f"to a model with one input, called {known}"
                 )
         return self._takes
 
@@ -149,11 +150,11 @@ class Predictor(abc.ABC):
         parts = [_sound(answer) for answer in self._answers(contents)]
         return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
 
-    def outcomes(self, contents: Iterable[bytes]) -> Iterator[Prediction | PredictionError]:
-        """For one content after the other what the model says, or why that one cannot be used; others go on.
+    def outcomes(self, contents: Iterable[bytes | PredictionError]) -> Iterator[Prediction | PredictionError]:
+        """For one content after the other what the model says, or why that one cannot be used; the others go on.
 
         Args:
-            contents: taken as they are needed, so an iterator may read files.
+            contents: taken as they are needed, so an iterator may read files; an error stands for one that it cannot.
 
         Raises:
             PredictionError: nobody can be asked at all.
@@ -164,7 +165,7 @@ class Predictor(abc.ABC):
             else:
                 yield from _rows(answer)
 
-    def _answers(self, contents: Iterable[bytes]) -> "Iterator[Answer | PredictionError]":
+    def _answers(self, contents: Iterable[bytes | PredictionError]) -> Iterator[Answer | PredictionError]:
         """The outputs of one request after the other; an error stands for one content."""
         place = 0
         for chunk in self._chunks(contents):
@@ -197,12 +198,12 @@ class Predictor(abc.ABC):
         array[:] = chunk
         return {self.takes.signature_name: array}
 
-    def _chunks(self, contents: Iterable[bytes]) -> Iterator[list[bytes] | PredictionError]:
+    def _chunks(self, contents: Iterable[bytes | PredictionError]) -> Iterator[list[bytes] | PredictionError]:
         """What goes into one request each; made one after the other, as a content may grow when it is converted."""
         chunk: list[bytes] = []
         size = cost = 0
         for place, original in enumerate(contents):
-            content = self._sendable(original, place)
+            content = original if isinstance(original, PredictionError) else self._sendable(original, place)
             if isinstance(content, PredictionError):
                 if chunk:
                     yield chunk
