@@ -21,6 +21,7 @@ setup(
         *(f"graft.{name}" for name in find_packages(include=[*PACKAGES, *(f"{p}.*" for p in PACKAGES)])),
     ],
     package_data={
+        "graft": ["py.typed"],
         "graft.pipeline": ["templates/*"],
         "graft.monitoring": ["rules/*.yaml", "dashboards/*.json", "examples/*.yaml"],
         "graft.monitoring.dashboard": ["templates/*"],

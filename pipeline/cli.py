@@ -16,16 +16,13 @@ from graft.models import deferred, entry_points
 from graft.models.errors import GraftError
 from graft.models.log_format import JsonFormatter
 from graft.models.text import LogFormatter, located, printable, say, traceback_lines
-from graft.pipeline import backbone_command, curve_command, rank_command
+from graft.pipeline import backbone_command, curve_command, predict_command, rank_command
 from graft.pipeline.native_log import leave_out_chatter
-from graft.pipeline.output import EXIT_FAULT, answer, fitted, show_run, table
+from graft.pipeline.output import EXIT_ERROR, EXIT_FAULT, answer, fitted, show_run, table
 from graft.pipeline.strict_json import to_json
 
 if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
-
-EXIT_GATE, EXIT_ERROR = 1, 2
-_MAX_FILE_BYTES = 256 << 20  # of a content to predict; some shrink before they are sent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,19 +131,6 @@ def _parser() -> argparse.ArgumentParser:
         "--log-format", choices=("text", "json"), default="text", help="how the server logs on stderr (default: text)"
     )
 
-    predict = add("predict", _predict, "ask a running server about files")
-    predict.add_argument(
-        "files",
-        nargs="+",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="files, each with a content of the kind that the model takes",
-    )
-    predict.add_argument("--server", required=True, metavar="HOST:PORT", help="gRPC address")
-    predict.add_argument("--model", help="name of the model; may be left out if the store holds one only")
-    predict.add_argument("--store", default="runs/store", help="where that is looked up (default: runs/store)")
-    predict.add_argument("--deadline", type=float, default=30.0, help="seconds a request with retries (default: 30)")
-
     models = commands.add_parser("models", help="look at the model store and move its pointer")
     verbs = models.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, text in (
@@ -178,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     lineage.add_argument("--store", help="the store; needed if the version was pushed to several")
     lineage.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
 
+    predict_command.add_commands(commands, add)
     backbone_command.add_commands(commands, add)
     rank_command.add_commands(commands, add)
     curve_command.add_commands(commands, add)
@@ -285,46 +270,6 @@ def _serve(args: argparse.Namespace) -> int:
         timeout_s=args.timeout,
         observers=args.observe,
     )
-
-
-def _predict(args: argparse.Namespace) -> int:
-    from graft.models.durable import read_small
-    from graft.models.targets import shown
-    from graft.serving.client import Client, ClientError
-
-    if not args.deadline > 0:
-        raise GraftError(f"--deadline: received {args.deadline:g}; allowed: seconds above 0")
-    contents = []
-    for path in args.files:
-        if path.is_dir():
-            raise GraftError(f"{located(path)}: is a folder; name the files in it, as {path}/* does in a shell")
-        try:
-            contents.append(read_small(path, _MAX_FILE_BYTES))
-        except OSError as error:
-            raise GraftError(f"{located(path)}: {error.strerror}") from None
-    with Client(args.server, args.model or _only_model(args.store), deadline_s=args.deadline) as client:
-        try:
-            predictions = client.predict_contents(contents)
-        except ClientError as error:
-            raise (error if error.place is None else GraftError(f"{args.files[error.place]}: {error}")) from None
-    value = [
-        {"file": str(path), **p.outputs, "request_id": p.request_id, "row": p.row}
-        for path, p in zip(args.files, predictions, strict=True)
-    ]
-    answers = [shown(p.outputs) for p in predictions]
-    rows = [(path, *answered.values()) for path, answered in zip(args.files, answers, strict=True)]
-    answer(args, {"predictions": value}, *table(rows, ("file", *answers[0])))
-    return 0
-
-
-def _only_model(store: str) -> str:
-    """The model to ask for where --model is left out."""
-    from graft.serving.store import open_store
-
-    names = open_store(store).models()
-    if len(names) != 1:
-        raise GraftError(f"--model: {store} holds {len(names)} models ({', '.join(names)}); say which one to ask")
-    return names[0]
 
 
 def _models(args: argparse.Namespace) -> int:

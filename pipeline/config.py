@@ -4,6 +4,7 @@ import functools
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -235,8 +236,13 @@ def read(path: str | os.PathLike, overrides: list[str] | None = None) -> dict:
         raise ConfigError(
             f"{path}: must be a mapping of keys ({', '.join(Config.model_fields)}), got {type(raw).__name__}"
         )
-    for override in overrides or []:
-        _override(raw, override)
+    return override(raw, overrides or [])
+
+
+def override(raw: dict, overrides: Sequence[str]) -> dict:
+    """The same mapping with keys replaced. Raises ConfigError for an override that is none."""
+    for one in overrides:
+        _override(raw, one)
     return raw
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graft.pipeline.ending import Ending
     from graft.pipeline.result import RunResult
 
-EXIT_GATE, EXIT_FAULT = 1, 3
+EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
 _LEAST = 24  # characters of a column that is broken
 
 

@@ -1,5 +1,6 @@
 """Live progress on standard error: a bar on a terminal, plain lines elsewhere."""
 
+import io
 import sys
 import time
 
@@ -88,3 +89,13 @@ class ProgressView:
                 self._bar.console.print(printable(piece), highlight=False, markup=False, soft_wrap=True)
         else:
             say(text, file=sys.stderr)
+
+
+class Silent(ProgressView):
+    """Shows nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Console(file=io.StringIO()))
+
+    def line(self, text: str) -> None:
+        """Nothing."""

@@ -1,23 +1,20 @@
 """A client of any TensorFlow Serving compatible server, over gRPC; does not import TensorFlow."""
 
-import dataclasses
-import functools
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import grpc
 import numpy as np
 
-from graft.models.errors import GraftError
-from graft.models.inputs import input_names, input_of_signature
-from graft.models.inputs.base import Input, Refused
+from graft.models.inputs.base import Input
 from graft.serving import address as addresses
 from graft.serving import observers as observing
 from graft.serving import request_ids, tensors
 from graft.serving.observers import Observer, Served
+from graft.serving.predictor import Answer, Prediction, PredictionError, Predictor
 from graft.serving.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -32,69 +29,16 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 # What a request needs beside the contents: names, lengths, the shape.
 _OVERHEAD_BYTES = 16 << 10
 
+__all__ = ["Answer", "Client", "ClientError", "Prediction"]
+
 logger = logging.getLogger(__name__)
 
 
-class ClientError(GraftError):
-    """A call failed for good.
-
-    Attributes:
-        code: the gRPC status code, None if the fault is in the request or the answer itself.
-        place: index of the content that was refused, None if it is not about one.
-        request_id: id of the request that failed, None if there was none.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        code: grpc.StatusCode | None = None,
-        place: int | None = None,
-        request_id: str | None = None,
-    ):
-        super().__init__(message)
-        self.code = code
-        self.place = place
-        self.request_id = request_id
+class ClientError(PredictionError):
+    """A call failed for good."""
 
 
-class Answer(dict[str, np.ndarray]):
-    """An array by output name; strings are object arrays of bytes.
-
-    Attributes:
-        request_id: id of the request.
-    """
-
-    def __init__(self, outputs: Mapping[str, np.ndarray], request_id: str):
-        super().__init__(outputs)
-        self.request_id = request_id
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """The answer to one content.
-
-    Attributes:
-        outputs: value by output name, JSON types. Where the model names what the places of its outputs stand for (by an
-            output of texts as long as they are, such as `classes`), a value is a mapping by those names.
-        request_id: id of the request that asked about it; a label that comes later is joined by it.
-        row: its place in that request, from 0.
-    """
-
-    outputs: dict[str, Any]
-    request_id: str
-    row: int
-
-    def __getattr__(self, name: str) -> Any:
-        """An output of that name: `prediction.label`."""
-        try:
-            return self.__dict__["outputs"][name]
-        except KeyError:
-            raise AttributeError(
-                f"the model answers {', '.join(sorted(self.__dict__.get('outputs', ())))}, not {name}"
-            ) from None
-
-
-class Client:
+class Client(Predictor):
     """Calls one model on one server; may be shared by threads; a context manager.
 
     Args:
@@ -116,6 +60,8 @@ class Client:
         ClientError: the address is none of gRPC's.
     """
 
+    error = ClientError
+
     def __init__(
         self,
         address: str,
@@ -132,76 +78,22 @@ class Client:
     ):
         if fault := addresses.fault_of(address):
             raise ClientError(fault)
-        self.address, self.model, self.version = address, model, version
+        max_bytes = max_message_bytes - _OVERHEAD_BYTES
+        super().__init__(address, model, takes=takes, max_batch=max_batch, max_bytes=max_bytes, max_cost=max_cost)
+        self.version = version
         self._deadline_s, self._retries = deadline_s, retries
-        self._takes, self._observers = takes, tuple(observers)
-        self._max_message_bytes, self._max_batch, self._max_cost = max_message_bytes, max_batch, max_cost
+        self._observers = tuple(observers)
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(address, options=unlimited)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
-    def predict_contents(self, contents: Sequence[bytes]) -> list[Prediction]:
-        """Asks the model's default signature about contents as they lie in files, in order.
-
-        What the model takes is told by the name of the signature's input. A content that a model could not read but
-        ingestion takes, for instance a WebP image, is sent in the form that ingestion gives it.
-
-        Raises:
-            ClientError: a content is too large for one message or cannot be used (`place` says which), the model takes
-                something else, or a call failed.
-        """
-        return [
-            Prediction(_row(outputs, place), outputs.request_id, place)
-            for outputs in self._answers(contents)
-            for place in range(len(next(iter(outputs.values()))))
-        ]
-
-    def predict_arrays(self, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
-        """The same answers as arrays by output name, a row for each content; empty without contents."""
-        parts = list(self._answers(contents))
-        return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
-
-    def _answers(self, contents: Sequence[bytes]) -> Iterator[Answer]:
-        """The outputs of one request after the other."""
-        done = 0
-        for chunk in self._chunks(contents):
-            try:
-                yield self._predict_chunk(chunk)
-            except ClientError as error:
-                if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
-                    raise
-                # The server refuses a batch as a whole: one by one the bad content shows.
-                for place, content in enumerate(chunk, done):
-                    yield self._predict_one(content, place)
-            done += len(chunk)
-
-    def _predict_one(self, content: bytes, place: int) -> Answer:
-        try:
-            return self._predict_chunk([content])
-        except ClientError as error:
-            raise ClientError(f"{self._taken.one} {place}: {error}", error.code, place, error.request_id) from None
-
-    def _predict_chunk(self, chunk: Sequence[bytes]) -> Answer:
-        array = np.empty(len(chunk), np.object_)
-        array[:] = chunk
+    def _ask(self, inputs: Mapping[str, np.ndarray]) -> Answer:
         # All outputs, as warm-up asks: the first call with a filter of its own waits until the server has prepared it.
-        return self.predict({self._taken.signature_name: array})
+        return self.predict(inputs)
 
-    @functools.cached_property
-    def _taken(self) -> Input:
-        """What the default signature takes."""
-        if self._takes is not None:
-            return self._takes
-        names = list(self.metadata().get("serving_default", {}).get("inputs", {}))
-        found = input_of_signature(names)
-        if found is None:
-            known = ", ".join(input_names())
-            raise ClientError(
-                f"{self.address}: model {self.model} takes {', '.join(names) or 'nothing'}; contents can be sent to a "
-                f"model with one input, called {known}"
-            )
-        return found
+    def _input_names(self) -> Iterable[str]:
+        return self.metadata().get("serving_default", {}).get("inputs", {})
 
     def predict(
         self,
@@ -320,32 +212,6 @@ class Client:
         if self.version is not None:
             spec.version.value = self.version
 
-    def _chunks(self, contents: Sequence[bytes]) -> Iterator[list[bytes]]:
-        """What goes into one message each; made one after the other, as a content may grow when it is converted."""
-        limit = self._max_message_bytes - _OVERHEAD_BYTES
-        chunk: list[bytes] = []
-        size = cost = 0
-        for place, original in enumerate(contents):
-            taken = self._taken
-            try:
-                content = taken.sendable(original)
-            except Refused as error:
-                raise ClientError(f"{taken.one} {place}: {error}", place=place) from error
-            if len(content) > limit:
-                converted = "" if content is original else " when converted"
-                message = f"{taken.one} {place} has {len(content)} bytes{converted}; one message takes at most {limit}"
-                raise ClientError(message, place=place)
-            more = taken.request_cost(content)
-            full = len(chunk) >= self._max_batch or cost + more > (self._max_cost or taken.REQUEST_COST)
-            if chunk and (full or size + len(content) > limit):
-                yield chunk
-                chunk, size, cost = [], 0, 0
-            chunk.append(content)
-            size += len(content)
-            cost += more
-        if chunk:
-            yield chunk
-
     def _call(self, method: Callable, request: Any, request_id: str | None = None) -> Any:
         metadata = ((request_ids.HEADER, request_id),) if request_id else None
         end = time.monotonic() + self._deadline_s
@@ -376,25 +242,6 @@ class Client:
 
 def _arrays(protos: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {alias: tensors.to_array(proto) for alias, proto in protos.items()}
-
-
-def _row(outputs: Mapping[str, np.ndarray], place: int) -> dict[str, Any]:
-    """One example's outputs as JSON types, places by their names where an output of texts [n, k] gives them."""
-    row: dict[str, Any] = {name: _plain(array[place]) for name, array in outputs.items()}
-    names = [name for name, array in outputs.items() if array.ndim == 2 and array.dtype == object]
-    if len(names) != 1:
-        return row
-    keys = row.pop(names[0])
-    return {
-        name: dict(zip(keys, value, strict=True)) if isinstance(value, list) and len(value) == len(keys) else value
-        for name, value in row.items()
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_plain(one) for one in value]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value.item()
 
 
 def _described(infos: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -138,25 +138,9 @@ class DataPlane:
         return answer
 
     def _run(self, engine: Engine, request: Run) -> dict[str, np.ndarray]:
-        self._check(engine.guards, request.inputs)
+        require_within(engine.guards, request.inputs, self._max_batch, self._announced)
         # A batcher has its place here: requests to one engine that ask the same of it become one run.
         return engine.run(request.signature, request.inputs, request.outputs, request.timeout_s)
-
-    def _check(self, guards: Sequence[Guard], inputs: Mapping[str, np.ndarray]) -> None:
-        strings = {alias: array for alias, array in inputs.items() if array.dtype == object}
-        for alias, array in strings.items():
-            if array.size > self._max_batch:
-                raise invalid(f"input {alias} has {array.size} strings; this server takes at most {self._max_batch}")
-        for guard in guards:
-            try:
-                cost = sum(guard.cost(array) for array in strings.values())
-            except Refused as error:
-                raise invalid(str(error)) from error
-            limit = self._announced.get(guard.unit, guard.limit)
-            if cost > limit:
-                raise invalid(
-                    f"the {guard.things} of the request announce {cost} {guard.unit}; this server takes at most {limit}"
-                )
 
     def _tell(
         self,
@@ -189,6 +173,30 @@ class DataPlane:
                 request_id=exchange.request_id,
             ),
         )
+
+
+def require_within(
+    guards: Sequence[Guard], inputs: Mapping[str, np.ndarray], max_batch: int, announced: Mapping[str, int]
+) -> None:
+    """Holds the strings of a request to what may be asked of a model; arguments as of `DataPlane`.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT for more than that.
+    """
+    strings = {alias: array for alias, array in inputs.items() if array.dtype == object}
+    for alias, array in strings.items():
+        if array.size > max_batch:
+            raise invalid(f"input {alias} has {array.size} strings; this server takes at most {max_batch}")
+    for guard in guards:
+        try:
+            cost = sum(guard.cost(array) for array in strings.values())
+        except Refused as error:
+            raise invalid(str(error)) from error
+        limit = announced.get(guard.unit, guard.limit)
+        if cost > limit:
+            raise invalid(
+                f"the {guard.things} of the request announce {cost} {guard.unit}; this server takes at most {limit}"
+            )
 
 
 @dataclasses.dataclass
