@@ -133,7 +133,7 @@ def test_parts_alone_leave_the_package_to_be_imported(modules, monkeypatch):
 
 
 def test_large_packages_are_imported_without_a_search_for_garbage(tmp_path):
-    """In a process of its own: what is frozen here (all that tests import) would thaw with it, and slow the others down."""
+    """In a process of its own: all that tests import is frozen here, and would thaw with it."""
     (tmp_path / "large.py").write_text("import gc\noutside = gc.isenabled()\nimport large_within\nkept = [[]]")
     (tmp_path / "large_within.py").write_text("import gc\nwithin = gc.isenabled()")
     code = """
