@@ -59,7 +59,8 @@ class Objects(Files):
         return open_store(self.address).unfinished()
 
 
-@pytest.fixture(params=["folder", "s3"])
+# Each request to the S3 on loopback takes its milliseconds; tests of what is S3's own are quick ones too.
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def kind(request, tmp_path) -> str:
     """The address of a store that is not there yet, of each kind."""
     return str(tmp_path / "store") if request.param == "folder" else request.getfixturevalue("s3")

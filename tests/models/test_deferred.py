@@ -156,6 +156,7 @@ def test_the_search_goes_on_after_an_import_that_fails(modules):
     assert gc.isenabled()
 
 
+@pytest.mark.slow
 def test_tensorflow_comes_without_what_graft_does_not_call(tmp_path):
     """And what was left out is there when it is called."""
     code = """

@@ -112,6 +112,7 @@ def test_promtool_finds_the_rules_sound(tmp_path):
 
 
 @needs_promtool
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", sorted({case.get("interval", "1m") for case in CASES}))
 def test_promtool_fires_what_should_fire_and_nothing_else(tmp_path, interval):
     done = _tested(tmp_path, [case for case in CASES if case.get("interval", "1m") == interval])

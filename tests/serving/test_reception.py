@@ -142,6 +142,7 @@ def test_a_failed_call_gives_its_bytes_back(models):
         eventually(lambda: not server._grpc._reception._calls)
 
 
+@pytest.mark.slow
 def test_failed_requests_leave_no_circles_that_hold_them(models):
     """What a full collection has to find stays for long in a process of many objects, bodies and all."""
     with serving(models["half_plus_two"]) as (server, stub):

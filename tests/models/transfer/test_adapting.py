@@ -24,6 +24,7 @@ def domains(training_input, tmp_path_factory):
 
 
 @ALL
+@pytest.mark.slow
 def test_weight_0_is_training_on_the_source_alone(method):
     aligned, _ = shifted_task({"method": method, "weight": 0.0, "most_of_one": 1.0}, mixed, HEAD, epochs=8)
     alone, _ = shifted_task({"method": "frozen"}, mixed, HEAD, epochs=8)
