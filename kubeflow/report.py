@@ -28,6 +28,7 @@ from graft.pipeline.metadata import Artifact, Execution, parsed
 from graft.pipeline.report import CARD_FILE, write_report
 from graft.pipeline.result import RunResult
 from graft.pipeline.running import StageRun
+from graft.pipeline.stages.base import Ran, warned
 
 Json = dict[str, Any]
 
@@ -130,6 +131,7 @@ def told(
         if not found:
             continue
         stage.result = room.line(result, found)
+        result.warnings.extend(warned(room, Ran(config, result, outputs)))
         checked = room.gates(found)
         result.gates.extend(checked)
         if not all(gate.passed for gate in checked) and result.status == "passed":

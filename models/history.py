@@ -35,6 +35,7 @@ class History:
         lower_is_better: its direction.
         steps: optimizer steps taken.
         max_epochs: most epochs it could have taken, over all phases.
+        allowed: most epochs of each phase, by its name.
         resumed_at: epoch after which a checkpoint was continued, or None.
         path: the strengths that a solved head tried, each as `models.linear.Step.flat`; empty for one that was trained.
         chosen: index of the chosen one in `path`.
@@ -53,6 +54,7 @@ class History:
     chosen: int = 0
     refit: bool = False
     findings: list[Finding] = dataclasses.field(default_factory=list)
+    allowed: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         """Takes findings as a checkpoint keeps them, too: JSON types."""

@@ -59,12 +59,17 @@ def run(task: Task, phases: Sequence[Phase | SolvedHead]) -> History:
     return _Run(task, phases).run()
 
 
+def _names(phases: Sequence[Phase | SolvedHead]) -> list[str]:
+    return list(dict.fromkeys(phase.name for phase in phases))
+
+
 class _Run:
     """The state of one training across its phases."""
 
     def __init__(self, task: Task, phases: Sequence[Phase | SolvedHead]):
         self._task, self._phases = task, phases
-        self._history = History(max_epochs=sum(phase.epochs for phase in phases))
+        allowed = {name: sum(phase.epochs for phase in phases if phase.name == name) for name in _names(phases)}
+        self._history = History(max_epochs=sum(allowed.values()), allowed=allowed)
         self._best: dict[int, np.ndarray] = {}
         self._best_value = math.inf  # of what is watched; negative where higher is better
         self._waited = 0

@@ -32,13 +32,18 @@ def markdown(text: str) -> str:
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def say(*lines: str, file: TextIO | None = None) -> None:
+def say(*lines: str, file: TextIO | None = None, bold: bool = False) -> None:
     """Prints lines, each `printable`; on stdout if `file` is None. Nothing in Graft prints in another way.
+
+    `bold` holds on a terminal that has it, unless NO_COLOR is set.
 
     A value from outside can neither end its line nor move the cursor, so it cannot pass for a line of Graft's own.
     """
     if lines:
-        print(*(printable(line) for line in lines), sep="\n", file=file or sys.stdout, flush=True)
+        out = file or sys.stdout
+        styled = bold and out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        shown = (f"\x1b[1m{text}\x1b[0m" if styled else text for text in map(printable, lines))
+        print(*shown, sep="\n", file=out, flush=True)
 
 
 def traceback_lines(error: BaseException | None) -> list[str]:

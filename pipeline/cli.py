@@ -194,14 +194,21 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 def _init(args: argparse.Namespace) -> int:
+    import yaml
+
     from graft.models.durable import write_atomic
+    from graft.pipeline import config as configs
+    from graft.pipeline import floors
     from graft.pipeline.reference import starter_config
 
     if args.path.exists():
         raise GraftError(f"{args.path}: exists already; give another name")
     args.path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(args.path, starter_config(args.path.stem, args.data, args.backbone).encode())
-    answer(args, {"config": str(args.path)}, f"wrote {args.path}; next: graft run {args.path} --dry-run")
+    written = [args.path.stem, args.data, args.backbone]
+    limits, told = floors.proposed_at_first(configs.parse(yaml.safe_load(starter_config(*written)), "graft init"))
+    write_atomic(args.path, starter_config(*written, limits=limits).encode())
+    value = {"config": str(args.path), "floors": limits}
+    answer(args, value, told, f"wrote {args.path}; next: graft run {args.path} --dry-run")
     return 0
 
 

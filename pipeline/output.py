@@ -121,6 +121,8 @@ def show_run(args: argparse.Namespace, result: "RunResult", end: "Ending", more:
         ]
         say(*table(rows, ("stage", "seconds", "cached", "result")))
         say(*fitted(gate.line for gate in result.gates))
+        for warning in result.warnings:
+            say(*fitted([warning.line]), bold=warning.grave)
         if result.report:
             say(f"report: {result.report}")
     if message:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import annotated_types
@@ -22,25 +22,31 @@ _COMMENT_WIDTH = 100
 _NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}
 
 
-def starter_config(name: str, data: str, backbone: str) -> str:
+def starter_config(name: str, data: str, backbone: str, limits: Mapping[str, Any] | None = None) -> str:
     """A configuration with every default written out, each key with its meaning as a comment.
 
     Args:
         name: of the pipeline.
         data: folder of class folders.
         backbone: handle of the backbone.
+        limits: under `gates`, as `pipeline.floors` proposes them.
 
     Returns:
-        YAML that `pipeline.config.load` takes, equal to the defaults.
+        YAML that `pipeline.config.load` takes, equal to the defaults but for the limits.
 
     Raises:
         ConfigError: the name or the path is none that a configuration may hold.
     """
-    given = {"name": name, "data": {"source": "image_folder", "path": data}, "backbone": {"handle": backbone}}
+    given: dict[str, Any] = {"name": name, "data": {"source": "image_folder", "path": data}}
+    given |= {"backbone": {"handle": backbone}, "gates": dict(limits or {})}
     config = parse(given, f"configuration {name!r}")
     head = [
         "# Written by `graft init`. Every key is there with its default; all but name, data and backbone may go.",
         "# Relative paths start at the working directory; ${NAME} stands for the environment variable.",
+        *(
+            ["# The floors under gates are a proposal: what a model without skill may reach on this data."]
+            * bool(limits)
+        ),
     ]
     return "\n".join([*head, *_yaml_lines(type(config), config.model_dump(mode="json", by_alias=True), 0)]) + "\n"
 

@@ -5,7 +5,11 @@ import time
 from typing import Any
 
 from graft.models.gates import Gate
+from graft.models.run_warning import RunWarning
 from graft.pipeline.running import StageRun
+
+NO_QUALITY_GATE = "no_quality_gate"
+"""Code of the warning that nothing held the candidate's own figures against a limit."""
 
 
 @dataclasses.dataclass
@@ -18,6 +22,7 @@ class RunResult:
         reason: why it stopped, empty if it did not.
         stages: in order, up to the one that stopped the run.
         gates: every gate that was checked.
+        warnings: what nothing stopped, but a person should know.
         metrics: of the candidate on the test split, and its baseline.
         rejected: examples not used: total, and count by reason.
         model_version: the pushed version, None without one.
@@ -33,6 +38,7 @@ class RunResult:
     reason: str = ""
     stages: list[StageRun] = dataclasses.field(default_factory=list)
     gates: list[Gate] = dataclasses.field(default_factory=list)
+    warnings: list[RunWarning] = dataclasses.field(default_factory=list)
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     rejected: dict[str, Any] = dataclasses.field(default_factory=dict)
     model_version: int | None = None
@@ -46,6 +52,11 @@ class RunResult:
     def stage(self) -> str:
         """The stage that was begun last, empty before the first."""
         return self.stages[-1].name if self.stages else ""
+
+    @property
+    def ungated(self) -> bool:
+        """Whether no gate held the candidate's own figures against a limit."""
+        return any(warning.code == NO_QUALITY_GATE for warning in self.warnings)
 
     @property
     def finished(self) -> int:

@@ -25,7 +25,7 @@ from graft.pipeline.metadata import FILE_NAME, Artifact, Metadata
 from graft.pipeline.progress_view import ProgressView
 from graft.pipeline.result import RunResult
 from graft.pipeline.running import StageRun, one_run_at_a_time
-from graft.pipeline.stages.base import Keys
+from graft.pipeline.stages.base import Keys, Ran, warned
 from graft.serving.store import open_store
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ def run(
         folder = root / "runs" / result.run_id
         note(result.run_id)  # before its folder is there
         folder.mkdir(parents=True)
-        follower = _Follower(root, result, view, end)
+        follower = _Follower(config, root, result, view, end)
         sink = progress.set_sink(view.report)
         try:
             end.begin(result, folder)
@@ -267,8 +267,8 @@ def make_keys(config: Config) -> Keys:
 class _Follower:
     """Listens to the runner: shows each stage, reads its outputs, stops the run at a closed gate."""
 
-    def __init__(self, root: pathlib.Path, result: RunResult, view: ProgressView, end: Ending):
-        self.root, self.result, self._view, self._end = root, result, view, end
+    def __init__(self, config: Config, root: pathlib.Path, result: RunResult, view: ProgressView, end: Ending):
+        self._config, self.root, self.result, self._view, self._end = config, root, result, view, end
         self.outputs: dict[str, dict[str, Artifact]] = {}
 
     def stage_started(self, stage: StageRun) -> None:
@@ -281,6 +281,7 @@ class _Follower:
         room, outputs = stages.find(stage.name), self.outputs[stage.name]
         if room is not None:
             stage.result = room.line(self.result, outputs)
+            self.result.warnings.extend(warned(room, Ran(self._config, self.result, self.outputs)))
             checked = room.gates(outputs)
             self.result.gates.extend(checked)
             gates.check(stage.name, checked)

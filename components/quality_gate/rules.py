@@ -61,6 +61,14 @@ def negative_transfer(figures: Figures, limits: dict[str, Any]) -> list[Gate]:
     return [at_most("negative_transfer", compared["beyond_luck"], tolerance, compared["statement"])]
 
 
+def has_floor(target: Target, limits: dict[str, Any]) -> bool:
+    """Whether any limit holds a figure of the candidate itself, over all or in slices: else it is compared at most."""
+    slices = (limits.get("slices") or {}).values()
+    held = [limits.get(name) for name in target.floors]
+    held += [wanted.get(name) for wanted in slices for name in target.slice_columns]
+    return any(limit is not None and limit != {} for limit in held)
+
+
 RULES = (baseline, model_size, negative_transfer)
 
 

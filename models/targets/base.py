@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from graft.models.errors import GraftError
 from graft.models.gates import Gate, at_most
+from graft.models.run_warning import RunWarning
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -78,6 +79,8 @@ class Target(abc.ABC):
         gap_name: what a rival's mean score less that of a model is, for people: `error rate`.
         score_range: the largest difference between two scores of one example; None: there is no largest.
         metrics: figures that results and lineage list.
+        floors: keys of the module's `Gates` that hold a model's own figures against a limit; a run without any of them
+            proves nothing of its quality.
         slice_columns: figures of a slice, which `SliceGates` may limit, and whether higher is better.
         has_vocabulary: whether Transform makes its names, of the classes that the data holds.
         one_value: whether an example has one value, a class.
@@ -105,6 +108,7 @@ class Target(abc.ABC):
     from_names: ClassVar[bool]
     stratum: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
+    floors: ClassVar[tuple[str, ...]]
     slice_columns: ClassVar[Mapping[str, bool]]
     words: ClassVar[Mapping[str, str]]
 
@@ -309,6 +313,20 @@ class Target(abc.ABC):
             limits: settings of the module's `Gates`.
             served: of `compare` with the served model, and its `version`; None where nothing is served.
         """
+
+    @abc.abstractmethod
+    def proposed(self, strata: Mapping[str, int], examples: int, tested: int) -> dict[str, Any]:
+        """Limits for the module's `Gates` to begin with: what a model without skill reaches, and a margin.
+
+        Args:
+            strata: examples by stratum, over all splits.
+            examples: their number, over all splits.
+            tested: those in the test split.
+        """
+
+    def warnings(self, figures: Figures, unit: str) -> list[RunWarning]:
+        """What is wrong with a model's figures, whatever the limits are; `unit` is what several examples are called."""
+        return []
 
     # For TFMA.
 

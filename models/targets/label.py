@@ -10,7 +10,8 @@ from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.page import Block, Card, Section, Tile
-from graft.models.targets import calibration, classes, label_page
+from graft.models.run_warning import RunWarning
+from graft.models.targets import calibration, classes, label_page, skill
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
@@ -112,6 +113,7 @@ class Target(classes.Classes):
     from_names = True
     softens = True
     metrics = ("accuracy", "macro_f1", "calibration_error", "examples")
+    floors = ("accuracy", "macro_f1", "precision", "recall")
     slice_columns = {"accuracy": True, "macro_f1": True}
     words = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (share of examples)"}
 
@@ -302,6 +304,21 @@ class Target(classes.Classes):
             *classes.per_class_gates(figures, limits),
             *classes.calibration_gates(figures, limits, f"{figures['examples']} examples"),
             *classes.classes_gates(served, limits),
+        ]
+
+    def proposed(self, strata: Mapping[str, int], examples: int, tested: int) -> dict[str, Any]:
+        """Accuracy above the share of the most common class, and a recall of every class that can be measured."""
+        share = max(strata.values(), default=0) / max(examples, 1)
+        return {"accuracy": skill.above_chance(share, tested), **skill.recall_floors(strata, examples, tested)}
+
+    def warnings(self, figures: Figures, unit: str) -> list[RunWarning]:
+        """A class that is never found, and an accuracy that one answer for all would reach."""
+        table = figures["per_class"]
+        common = max(table, key=lambda name: table[name]["support"])
+        share = table[common]["support"] / max(figures["examples"], 1)
+        return [
+            *skill.never_found(table, unit),
+            *skill.no_better("accuracy", figures["accuracy"], share, f"always answering {common}"),
         ]
 
     # For TFMA.

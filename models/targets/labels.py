@@ -11,7 +11,8 @@ from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.inputs.base import Refused
 from graft.models.natural import natural_key
-from graft.models.targets import calibration, classes, decisions
+from graft.models.run_warning import RunWarning
+from graft.models.targets import calibration, classes, decisions, skill
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import MAX_TEXT, index_text, one_text
@@ -116,6 +117,7 @@ class Target(classes.Classes):
     tunes = True
     softens = True
     metrics = ("mean_average_precision", "micro_f1", "macro_f1", "calibration_error", "examples")
+    floors = ("mean_average_precision", "micro_f1", "macro_f1", "precision", "recall")
     slice_columns = {"micro_f1": True, "macro_f1": True}
     words = {"loss": "loss (mean binary cross-entropy, nats)", "example_f1": "mean F1 of an example"}
 
@@ -327,6 +329,25 @@ class Target(classes.Classes):
             *classes.per_class_gates(figures, limits),
             *classes.calibration_gates(figures, limits, f"{figures['examples']} examples of {self.units} classes"),
             *classes.classes_gates(served, limits),
+        ]
+
+    def proposed(self, strata: Mapping[str, int], examples: int, tested: int) -> dict[str, Any]:
+        """Mean average precision above that of an order by chance, and a recall of every class that can be measured.
+
+        By chance the average precision of a class is its share of the examples.
+        """
+        shares = [count / max(examples, 1) for name, count in strata.items() if name]
+        floor = skill.above_chance(sum(shares) / max(len(shares), 1), tested)
+        return {"mean_average_precision": floor, **skill.recall_floors(strata, examples, tested)}
+
+    def warnings(self, figures: Figures, unit: str) -> list[RunWarning]:
+        """A class that is never found, and a mean average precision that an order by chance would reach."""
+        supports = [row["support"] for row in figures["per_class"].values() if row["support"]]
+        chance = sum(supports) / max(len(supports) * figures["examples"], 1)
+        name = "mean_average_precision"
+        return [
+            *skill.never_found(figures["per_class"], unit),
+            *skill.no_better(name, figures[name], chance, "an order by chance"),
         ]
 
     # For TFMA.

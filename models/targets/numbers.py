@@ -11,7 +11,8 @@ from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate, within
 from graft.models.inputs.base import Refused
-from graft.models.targets import residuals
+from graft.models.run_warning import RunWarning
+from graft.models.targets import residuals, skill
 from graft.models.targets.base import Evaluation, Figures, Finding, Value, answers_gate, finite, known
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import one_text
@@ -112,6 +113,7 @@ class Target(AnyTarget):
     }
     metrics: ClassVar[tuple[str, ...]] = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
     stratum = ""
+    floors = ("mean_absolute_error", "root_mean_squared_error", "r2")
     slice_columns = {"mean_absolute_error": False, "root_mean_squared_error": False}
     words = {
         "loss": "loss (mean squared error, in squares of the standard deviation)",
@@ -346,6 +348,18 @@ class Target(AnyTarget):
                     continue
                 gates.append(within(label, found[name], wanted, higher, _told_interval(found[f"{name}_interval"])))
         return gates
+
+    def proposed(self, strata: Mapping[str, int], examples: int, tested: int) -> dict[str, Any]:
+        """R2 above 0, which always answering the mean reaches."""
+        return {"r2": skill.above_chance(0.0, tested)}
+
+    def warnings(self, figures: Figures, unit: str) -> list[RunWarning]:
+        """A column whose mean would be as good an answer."""
+        found = []
+        for name, row in figures["per_column"].items():
+            if row["r2"] is not None:
+                found += skill.no_better(f"r2 of {name}", row["r2"], 0.0, "always answering the mean")
+        return found
 
     # For TFMA.
 

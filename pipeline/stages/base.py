@@ -18,6 +18,7 @@ from graft.models import page
 from graft.models.errors import GraftError
 from graft.models.inputs import make_input
 from graft.models.registry import only
+from graft.models.run_warning import RunWarning
 from graft.models.targets import make_target
 from graft.pipeline.config import Config
 from graft.pipeline.metadata import Artifact, Execution
@@ -271,9 +272,24 @@ class Stage(abc.ABC):
         """What it adds to the model card. May raise `Absent`."""
         return ()
 
+    def warnings(self, ran: Ran) -> Sequence[RunWarning]:
+        """What a person should know of what it did, though nothing stops for it; asked once it ended.
+
+        The outputs of the stages so far are those of `ran`. May raise `Absent`.
+        """
+        return ()
+
     def gates(self, outputs: Outputs) -> list[gates.Gate]:
         """Its gates, with what was measured; none where it has none."""
         return gates.read_gates(outputs[self.gate].uri) if self.gate else []
+
+
+def warned(stage: Stage, ran: Ran) -> list[RunWarning]:
+    """Its warnings; none where what it looks at is not there."""
+    try:
+        return list(stage.warnings(ran))
+    except Absent:
+        return []
 
 
 def opened(checked: Sequence[gates.Gate]) -> str:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from graft.models.examples import SOURCE_DOMAIN
 from graft.models.page import Block, Column, Examples, Gallery, Pair, Preview, Section, Shown, Table, Text, Tile
+from graft.models.run_warning import RunWarning
 from graft.models.targets import KINDS, make_target, restore
+from graft.pipeline import floors
 from graft.pipeline.metadata import Execution
-from graft.pipeline.result import RunResult
+from graft.pipeline.result import NO_QUALITY_GATE, RunResult
 from graft.pipeline.stages import base
 
 if TYPE_CHECKING:
@@ -54,6 +56,11 @@ class QualityGate(base.Stage):
         if figures["baseline"]:
             result.metrics[f"baseline_{target.headline}"] = figures["baseline"].get(target.headline)
         return f"{target.told(candidate)}{_domain(figures)}; {base.opened(self.gates(outputs))}"
+
+    def warnings(self, ran: base.Ran) -> Sequence[RunWarning]:
+        figures = _figures(ran)
+        found = _target(figures).warnings(figures["candidate"], ran.input.unit)
+        return [*found, *_ungated(ran)]
 
     def judged(self, execution: Execution | None) -> dict[str, Any]:
         """`metrics`, and `baseline`: version and headline of what was served before, None without one."""
@@ -127,6 +134,23 @@ class QualityGate(base.Stage):
                 ),
             ),
         ]
+
+
+def _ungated(ran: base.Ran) -> list[RunWarning]:
+    """A warning where no limit holds the candidate's own figures, with limits that would."""
+    from graft.components.ingest.summary import read_summary
+
+    summary = read_summary(ran.uri("ingest", "rejected"))
+    used = summary.judged or summary.used
+    examples = {split: sum(used[split].values()) for split in used} if summary.judged else summary.counts
+    proposed = floors.proposed(ran.config, used, examples)
+    if proposed is None:
+        return []
+    text = (
+        "no quality gate: nothing under gates holds the model's own figures against a limit, so that any model passes. "
+        f"For this data set at the least {floors.shown(proposed)}"
+    )
+    return [RunWarning(NO_QUALITY_GATE, text, grave=True)]
 
 
 def _domain(figures: Mapping[str, Any]) -> str:

@@ -1,15 +1,18 @@
 """train: the new head, and the backbone where the transfer method says so."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graft.models.page import Axes, Block, Column, Plot, Series, Table, Text
+from graft.models.run_warning import RunWarning
 from graft.models.transfer import METHODS
 from graft.pipeline.metadata import Execution
 from graft.pipeline.result import RunResult
 from graft.pipeline.stages import base
 from graft.pipeline.stages.settings import settings
 
+LAST_EPOCH = "last_epoch_best"
 _SHORT = 60
 """Characters of findings that a result line has room for."""
 
@@ -46,6 +49,9 @@ class Train(base.Stage):
         kept = told if len(told) <= _SHORT else ""
         return f"{solved}{trained}best eval {name.replace('_', ' ')} {best[f'val_{name}']:.4f}{kept}"
 
+    def warnings(self, ran: base.Ran) -> Sequence[RunWarning]:
+        return _at_the_last(ran.json("train", "model_run", "history.json"))
+
     def rows(self, lineage: Mapping[str, Any]) -> Sequence[base.Row]:
         config = lineage.get("config")
         if config is None:
@@ -79,6 +85,23 @@ class Train(base.Stage):
         ]
         lines += [f"Found out, {found['name']}: {_value(found)}. {found['words']}" for found in findings(history)]
         return [(base.THE_MODEL, line) for line in lines]
+
+
+def _at_the_last(history: Mapping[str, Any]) -> list[RunWarning]:
+    """A warning where the best epoch is the last of a training that its epochs ended, not its patience."""
+    epochs, best = history["epochs"], history["best_epoch"]
+    if not epochs or best < len(epochs):
+        return []
+    phase = epochs[-1]["phase"]
+    ran = sum(epoch["phase"] == phase for epoch in epochs)
+    # An earlier version did not write what is allowed; a head that is solved has one step, which is its optimum.
+    if ran < 2 or ran < history.get("allowed", {}).get(phase, math.inf):
+        return []
+    text = (
+        f"the best epoch, {best}, is the last one that was allowed (phase {phase.replace('_', ' ')}, {ran} epochs): "
+        "more may help; raise train.epochs"
+    )
+    return [RunWarning(LAST_EPOCH, text)]
 
 
 def _transferred(parameters: Mapping[str, Any], history: Mapping[str, Any]) -> list[str]:

@@ -61,6 +61,7 @@ def test_frozen_solves_the_head_and_touches_nothing_else(training_input):
     evaluate = task.eval.examples
     found = measure(kernel, bias, evaluate)
     assert found == {"loss": pytest.approx(history.best["val_loss"]), "accuracy": history.best["val_accuracy"]}
+    assert history.allowed == {"head": 4}
     assert history.max_epochs == 4, "what a trained head would be given is the budget of the references"
 
 

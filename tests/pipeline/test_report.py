@@ -21,13 +21,15 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from graft.components.predict.predictions import Predictions, load
 from graft.models.gates import Gate
 from graft.models.inputs.image.preview import thumbnail
+from graft.models.run_warning import RunWarning
 from graft.models.targets import KINDS, make_target
 from graft.pipeline import config as configs
 from graft.pipeline.metadata import Artifact, Metadata
 from graft.pipeline.report import build_sections, write_report
-from graft.pipeline.result import RunResult
+from graft.pipeline.result import NO_QUALITY_GATE, RunResult
 from graft.pipeline.running import StageRun
-from graft.pipeline.stages.base import Ran
+from graft.pipeline.stages import find
+from graft.pipeline.stages.base import Ran, warned
 
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = ("cat", HOSTILE, "$x_{")
@@ -309,6 +311,29 @@ def _metadata(root: pathlib.Path, run_id: str, outputs: dict[str, dict[str, Arti
             fingerprint="f" * 64,
             code="c" * 64,
         )
+
+
+def test_warnings_stand_at_the_top_of_report_and_card(run):
+    run.result.warnings = [RunWarning(NO_QUALITY_GATE, f"no {HOSTILE}", grave=True), RunWarning("other", "more epochs")]
+    page = run.write()
+    assert "Passed without a quality gate" in page and "<li>more epochs.</li>" in page
+    assert "<li><strong>no &lt;script&gt;alert(1)&lt;/script&gt;.</strong></li>" in page
+    card = (run.folder / "model_card.md").read_text()
+    assert "**No quality gate was set.** Every other gate was open." in card and "Every gate was open." not in card
+    assert "- **no " in card and "- more epochs." in card
+    run.result.warnings = []
+    page, card = run.write(), (run.folder / "model_card.md").read_text
+    assert "without a quality gate" not in page and 'class="warnings"' not in page
+    assert "Every gate was open." in card() and "## Warnings" not in card()
+
+
+def test_a_run_without_floors_is_told_what_to_set(run):
+    gate = find("quality_gate")
+    assert NO_QUALITY_GATE not in [w.code for w in warned(gate, Ran(run.config, run.result, run.outputs))]
+    for limits in (run.config.gates, run.config.gates.slices["camera"]):
+        limits.accuracy = None
+    found = {w.code: w for w in warned(gate, Ran(run.config, run.result, run.outputs))}
+    assert found[NO_QUALITY_GATE].grave and "at the least gates.accuracy 0.5" in found[NO_QUALITY_GATE].text
 
 
 def test_every_section_is_there(run):
