@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run, "run a pipeline: from data to a gated, pushed model")
     run.add_argument("config", help="YAML file of the pipeline")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, train.epochs=5")
-    run.add_argument("--dry-run", action="store_true", help="check config, data and backbone, run nothing")
+    run.add_argument("--dry-run", action="store_true", help="check config, data, backbone and places; write nothing")
     run.add_argument("--from", dest="from_stage", metavar="STAGE", help="run this stage and those after it again")
     run.add_argument("--wait", action="store_true", help="wait for another run of this pipeline")
 
@@ -204,9 +204,10 @@ def _init(args: argparse.Namespace) -> int:
     if args.path.exists():
         raise GraftError(f"{args.path}: exists already; give another name")
     args.path.parent.mkdir(parents=True, exist_ok=True)
-    written = [args.path.stem, args.data, args.backbone]
-    limits, told = floors.proposed_at_first(configs.parse(yaml.safe_load(starter_config(*written)), "graft init"))
-    write_atomic(args.path, starter_config(*written, limits=limits).encode())
+    name = args.path.stem
+    first = configs.parse(yaml.safe_load(starter_config(name, args.data, args.backbone)), "graft init")
+    limits, told = floors.proposed_at_first(first)
+    write_atomic(args.path, starter_config(name, args.data, args.backbone, limits).encode())
     value = {"config": str(args.path), "floors": limits}
     answer(args, value, told, f"wrote {args.path}; next: graft run {args.path} --dry-run")
     return 0
@@ -231,14 +232,16 @@ def _run_until(args: argparse.Namespace, end: "Ending") -> int:
     from graft.pipeline.progress_view import ProgressView
 
     if args.dry_run:
+        from graft.models import progress
+        from graft.pipeline import dry_run
+
         with ProgressView() as view:
-            found = run.check(config, view.preparing)
-        value = {"status": "checked", "classes": found.classes, "splits": found.splits, "unmeasured": found.unmeasured}
-        classes = ", ".join(f"{name} {count}" for name, count in found.classes.items())
-        few = "".join(f" No {name} in {' and '.join(missing)}." for name, missing in found.unmeasured.items())
-        splits = ", ".join(f"{name} about {count}" for name, count in found.splits.items())
-        answer(args, value, f"{args.config}: sound. Classes: {classes}. Splits: {splits}.{few} Nothing was run.")
-        return 0
+            sink = progress.set_sink(view.report)
+            try:
+                found = dry_run.look(config, args.from_stage, view.preparing)
+            finally:
+                progress.set_sink(sink)
+        return dry_run.show(args, found, config)
     with ProgressView() as view:
         result = run.run(config, view, from_stage=args.from_stage, wait=args.wait, end=end)
     return show_run(args, result, end)

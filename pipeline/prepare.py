@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import os
 import pathlib
 import re
 from collections.abc import Collection
@@ -32,6 +33,7 @@ _LIBRARIES = (
 )
 """Whatever may change what a stage gives for the same inputs."""
 _MAX_SCHEMA_BYTES = 16 << 20
+_MOST_TOLD = 200
 
 
 _PATTERN = re.compile(r"[*?\[\\]")
@@ -63,6 +65,25 @@ def check_paths(config: Config) -> None:
                 f"{key}: {path!r} holds {found[0]!r}; TensorFlow reads it as a pattern of names. "
                 "Give a folder without any of * ? [ \\ in its path"
             )
+
+
+def check_places(config: Config) -> None:
+    """Refuses what a run would stumble over where it writes, and a curated schema that is none.
+
+    Raises:
+        GraftError: `root`, `store` or the pipeline's own folder lies where a file is, or where nothing may be written;
+            or see `read_schema`.
+    """
+    for key, place in (("root", config.root), ("store", config.store), ("name", str(config.run_root))):
+        if place.startswith(S3):
+            continue
+        path = pathlib.Path(place).absolute()
+        there = next(folder for folder in (path, *path.parents) if folder.exists())
+        if not there.is_dir():
+            raise GraftError(f"{key}: {located(place)}: {there} is a file; it must be a folder, or not there yet")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise GraftError(f"{key}: {located(place)}: {there} may not be written")
+    read_schema(config)
 
 
 def code_version() -> str:
@@ -170,17 +191,36 @@ def check_teacher(config: Config, classes: Collection[str]) -> None:
         teacher.require_pupil(folder, input, target.kind, classes if target.has_vocabulary else (), ordered=False)
 
 
-def pin_schema(config: Config) -> str | None:
-    """Copies the curated schema to a name that holds its hash, so that an edit of it is no cache hit."""
+def read_schema(config: Config) -> bytes | None:
+    """The curated schema; None without one.
+
+    Raises:
+        GraftError: it cannot be read, or is no schema.
+    """
     if config.data.schema_file is None:
         return None
+    # Imported here: protobuf is needed by nobody else so early.
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
     source = pathlib.Path(config.data.schema_file)
+    wanted = "it must be a schema.pbtxt, or null to infer one"
     try:
         content = read_small(source, _MAX_SCHEMA_BYTES)
+        text_format.Parse(content, schema_pb2.Schema())
     except OSError as error:
-        raise GraftError(
-            f"data.schema: {located(source)}: {error.strerror}; it must be a schema.pbtxt, or null to infer one"
-        ) from None
+        raise GraftError(f"data.schema: {located(source)}: {error.strerror}; {wanted}") from None
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        told = " ".join(str(error).split())[:_MOST_TOLD]
+        raise GraftError(f"data.schema: {located(source)}: is no schema: {told}; {wanted}") from None
+    return content
+
+
+def pin_schema(config: Config) -> str | None:
+    """Copies the curated schema to a name that holds its hash, so that an edit of it is no cache hit."""
+    content = read_schema(config)
+    if content is None:
+        return None
     target = config.run_root.absolute() / "schemas" / hashlib.sha256(content).hexdigest()[:16] / "schema.pbtxt"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -46,6 +46,7 @@ class ProgressView:
 
     def preparing(self, text: str) -> None:
         """What is done before the first stage, or between two commands' steps; a spinner on a terminal."""
+        self._started = self._last_line = time.monotonic()
         if self._bar:
             self._drop()
             self._task = self._bar.add_task(printable(text), total=None, figures="")

@@ -38,7 +38,7 @@ def _silent(_text: str) -> None:
 
 
 def check(config: Config, tell: Callable[[str], None] = _silent) -> SourceReport:
-    """What `--dry-run` checks: the data can be read, the backbone is a feature vector and fits.
+    """What is checked before the first stage: the data can be listed, the backbone is a feature vector and fits.
 
     Args:
         config: the pipeline.
@@ -70,10 +70,15 @@ def check_class_names(config: Config, classes: Collection[str]) -> None:
             )
 
 
-def check_backbone(config: Config, tell: Callable[[str], None] = _silent) -> None:
+def check_backbone(config: Config, tell: Callable[[str], None] = _silent, remember: bool = True) -> None:
     """Loads the backbone and runs a few examples of the data through it, once for each backbone, options and data.
 
     The data counts by its options, not by its content: what is judged is whether such examples suit the network.
+
+    Args:
+        config: the pipeline.
+        tell: is told what takes long.
+        remember: whether the pipeline's folder, which is made, keeps that it was done.
 
     Raises:
         GraftError: it cannot be loaded, is no feature vector, or does not fit (see `models.backbone.check_backbone`).
@@ -107,8 +112,9 @@ def check_backbone(config: Config, tell: Callable[[str], None] = _silent) -> Non
     backbones.check_backbone(loaded, found)
     if trains:
         loaded.unfreeze(getattr(config.transfer, "unfreeze", 1.0))
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.write_text(content, encoding="utf-8")
+    if remember:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(content, encoding="utf-8")
 
 
 def run(
@@ -137,6 +143,8 @@ def run(
     """
     end = end or Ending()
     prepare.check_paths(config)  # before anything is written there
+    prepare.check_places(config)
+    stages.check_from(config, from_stage)
     root = config.run_root.absolute()
     with one_run_at_a_time(root, wait, view.line) as note:
         known, artifacts = (root / FILE_NAME).exists(), root / "artifacts"

@@ -9,7 +9,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from graft.components import gates
-from graft.components.ingest.summary import Summary, read_summary
+from graft.components.data_gate.rules import rejected_gate
+from graft.components.ingest.summary import read_summary
 from graft.components.parameters import BaseParameters
 
 STAGE = "data_gate"
@@ -65,19 +66,6 @@ class Executor(base_executor.BaseExecutor):
         ]
         gates.write_gates(artifact_utils.get_single_uri(output_dict["blessing"]), checked)
         gates.check(STAGE, checked)
-
-
-def rejected_gate(summary: Summary, limit: float) -> gates.Gate:
-    """The gate on the fraction of examples that could not be used.
-
-    Args:
-      summary: The counts of ingestion.
-      limit: Largest allowed fraction.
-    """
-    told = f"{summary.rejected_count} of {summary.total} {summary.unit} rejected: {summary.rejections}"
-    detail = told if summary.rejected else ""
-    value = summary.rejected_fraction
-    return gates.Gate("max_rejected", value, limit, value <= limit, detail)
 
 
 def anomalies_gate(found: dict[str, anomalies_pb2.Anomalies], allowed: frozenset[str]) -> gates.Gate:

@@ -4,7 +4,7 @@ import collections
 from collections.abc import Mapping
 
 from graft.components.ingest.request import Request
-from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
+from graft.components.ingest.splits import SPLITS
 from graft.models.errors import GraftError
 from graft.models.examples import SOURCE_DOMAIN, TARGET_DOMAIN, UNLABELLED
 
@@ -82,19 +82,19 @@ def check_domains(domains: Mapping[str, Mapping[str, int]], request: Request, re
             if not there[domain]:
                 raise GraftError(
                     f"{where}: no {request.input.one} of the {domain} domain in {split} ({told} in all); the method "
-                    f"learns from the source domain and chooses by its eval split. Add {unit} of it, or {SPLIT_ADVICE}."
-                    f"{refused}"
+                    f"learns from the source domain and chooses by its eval split. Add {unit} of it, or "
+                    f"{request.data.split_advice}.{refused}"
                 )
     if request.adapts:
         if not any(domains.get("test", {}).get(domain) for domain in _DOMAINS):
             raise GraftError(
                 f"{where}: no labelled {request.input.one} in test ({told} in all), so nothing can be judged. Add some "
-                f"of the target or the source domain, or {SPLIT_ADVICE}.{refused}"
+                f"of the target or the source domain, or {request.data.split_advice}.{refused}"
             )
         return
     empty = [split for split in SPLITS if not domains.get(split, {}).get(TARGET_DOMAIN)]
     if empty:
         raise GraftError(
             f"{where}: no {request.input.one} of the target domain in {' and '.join(empty)} ({told} in all); the model "
-            f"is judged on that domain only. Add {unit} of it, or {SPLIT_ADVICE}.{refused}"
+            f"is judged on that domain only. Add {unit} of it, or {request.data.split_advice}.{refused}"
         )

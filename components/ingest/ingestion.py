@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import apache_beam as beam
 import numpy as np
 
-from graft.components.ingest import buckets, shards, transforms
+from graft.components.ingest import buckets, resolving, shards, transforms
 from graft.components.ingest.options import SplitOptions
 from graft.components.ingest.plan import Census, Sighting, make_plan, merge, take_census
 from graft.components.ingest.request import Request
@@ -60,7 +60,7 @@ def ingest(
         )
         plan = (
             records
-            | "ListUnits" >> beam.FlatMap(buckets.list_units, request)
+            | "ListUnits" >> beam.FlatMap(resolving.list_units, request)
             | "ByUnit" >> beam.GroupByKey()
             | "TakeCensus" >> beam.Map(_census, request.data.split)
             | "MergeCensus" >> beam.CombineGlobally(merge).without_defaults()

@@ -137,6 +137,19 @@ class DataOptions(Section):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    @property
+    def splits_from(self) -> str:
+        """How the source can name the split of an example, as advice."""
+        return "name all three splits in the source"
+
+    @property
+    def split_advice(self) -> str:
+        """What to do where a split lacks examples, for messages."""
+        return (
+            f"raise data.split.eval or .test, {self.splits_from}, set data.split.from_train to take them out of its "
+            "train, or data.columns.split to null to ignore its splits"
+        )
+
     @field_validator("target", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
@@ -205,6 +218,13 @@ class RowOptions(DataOptions):
         default=None,
         description="A column with the weight of each example in training, a finite number above 0. Null: all alike.",
     )
+
+    @property
+    def splits_from(self) -> str:
+        """A column."""
+        if self.columns.split is None:
+            return "name all three splits in a column that data.columns.split names"
+        return f"name all three splits in column {self.columns.split!r}"
 
     @model_validator(mode="after")
     def _columns_apart(self) -> "RowOptions":

@@ -7,7 +7,7 @@ import itertools
 from graft.components.ingest.domains import check_domains, check_target_classes
 from graft.components.ingest.request import Request
 from graft.components.ingest.spans import open_sources
-from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
+from graft.components.ingest.splits import SPLITS
 from graft.models import examples
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
@@ -93,14 +93,14 @@ def check_source(request: Request) -> SourceReport:
         raise GraftError(f"{where}: {finding.problem}; {request.labels_from}{found.fault}")
     if complete:
         if finding.problem:
-            raise GraftError(f"{where}: {finding.problem}; or {SPLIT_ADVICE}")
+            raise GraftError(f"{where}: {finding.problem}; or {request.data.split_advice}")
         for split in SPLITS:
             if not any(split in there for there in reached.values()):
                 raise GraftError(
                     f"{where}: no {one} for split {split}: of {found.named.total()} {unit} "
                     f"{found.named[None]} are split by content (eval {fractions.eval:g}, test {fractions.test:g}), "
                     f"the others by name ({', '.join(f'{name} {found.named[name]}' for name in SPLITS)}); "
-                    f"a split is sure of a class with at least 3 {unit}; {SPLIT_ADVICE}"
+                    f"a split is sure of a class with at least 3 {unit}; {request.data.split_advice}"
                 )
         if request.two_domains:
             check_domains(_expected_domains(request, found), request)

@@ -5,11 +5,6 @@ SPLITS = ("train", "eval", "test")
 # Held-out splits win over training when copies of one content name several: keeping the training copy would leak.
 PRECEDENCE = ("test", "eval", "train")
 
-SPLIT_ADVICE = (
-    "raise data.split.eval or .test, name all three splits in the source, set data.split.from_train to take them out "
-    "of its train, or data.columns.split to null to ignore its splits"
-)
-
 _NAMES = {
     "train": "train",
     "training": "train",

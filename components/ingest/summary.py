@@ -7,11 +7,12 @@ import logging
 import pathlib
 import resource
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from graft.components.ingest import shards
 from graft.components.ingest.domains import check_domains, check_target_classes, judged_strata
 from graft.components.ingest.request import Request
-from graft.components.ingest.splits import SPLIT_ADVICE, SPLITS
+from graft.components.ingest.splits import SPLITS
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
 from graft.models.stored import reading
@@ -107,6 +108,74 @@ class Summary:
         return sorted(found, key=natural_key)
 
 
+class Counts:
+    """Adds up what ingestion notes of chunks and buckets."""
+
+    def __init__(self, request: Request):
+        self._request = request
+        self._used: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
+        self._strata: dict[str, dict[str, collections.Counter[str]]] = {split: {} for split in SPLITS}
+        self._domains: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
+        self._rejected: collections.Counter[str] = collections.Counter()
+        self._bytes = self._duplicates = 0
+
+    def add_chunk(self, note: Mapping[str, Any]) -> None:
+        """`rejected` (file, label, reason, detail) and `bytes` of a chunk."""
+        self._bytes += note["bytes"]
+        self._rejected.update(reason for _, _, reason, _ in note["rejected"])
+
+    def add_bucket(self, note: Mapping[str, Any]) -> None:
+        """What `resolving.Tally.note` gives."""
+        for split, by_domain in note["counts"].items():
+            self._domains[split].update(by_domain)
+        for split, by_domain in note["strata"].items():
+            for domain, counts in by_domain.items():
+                self._used[split].update(counts)
+                self._strata[split].setdefault(domain, collections.Counter()).update(counts)
+        self._duplicates += note["duplicates"]
+        self._rejected.update(reason for _, _, reason, _ in note["rejected"])
+
+    def summary(
+        self, *, span: int | None, seconds: float, left_out: Iterable[Mapping[str, tuple[int, str]]] = ()
+    ) -> Summary:
+        """The counts so far.
+
+        Args:
+          span: The newest span that was read.
+          seconds: Wall time so far.
+          left_out: Of each source, see `sources.base.Source.left_out`.
+        """
+        request, two = self._request, self._request.two_domains
+        missing: collections.Counter[str] = collections.Counter()
+        meanings: dict[str, str] = {}
+        for found in left_out:
+            for code, (count, meaning) in found.items():
+                missing[code] += count
+                meanings[code] = meaning
+        strata = {
+            split: {domain: dict(sorted(counts.items())) for domain, counts in sorted(found.items())}
+            for split, found in self._strata.items()
+        }
+        return Summary(
+            unit=request.input.unit,
+            used={split: dict(sorted(labels.items())) for split, labels in self._used.items()},
+            counts={split: by_domain.total() for split, by_domain in self._domains.items()},
+            domains={split: dict(sorted(found.items())) for split, found in self._domains.items()} if two else {},
+            rejected=dict(sorted(self._rejected.items())),
+            reasons={code: request.explanations.get(code, code) for code in sorted(self._rejected)}
+            | dict(sorted(meanings.items())),
+            duplicates=self._duplicates,
+            bytes=self._bytes,
+            seconds=seconds,
+            peak_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            limits={name: value for name, value in request.input.options if name.startswith("max_")},
+            span=span,
+            judged=judged_strata(self._strata, request) if two else None,
+            strata=strata if two else {},
+            left_out=dict(sorted(missing.items())),
+        )
+
+
 def write_rejected(
     request: Request,
     folder: str,
@@ -126,55 +195,17 @@ def write_rejected(
       seconds: Wall time so far.
       left_out: Of each source, see `sources.base.Source.left_out`.
     """
-    used: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
-    strata: dict[str, dict[str, collections.Counter[str]]] = {split: {} for split in SPLITS}
-    domains: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in SPLITS}
-    rejected: collections.Counter[str] = collections.Counter()
-    size = duplicates = 0
+    counts = Counts(request)
     output = pathlib.Path(rejected_uri)
     output.mkdir(parents=True, exist_ok=True)
     with (output / REJECTED_FILE).open("w", encoding="utf-8") as file:
         for note in shards.read_notes(folder, "chunk-"):
-            size += note["bytes"]
-            _write_lines(file, note["rejected"], rejected)
+            counts.add_chunk(note)
+            _write_lines(file, note["rejected"])
         for note in shards.read_notes(folder, "bucket-"):
-            for split, by_domain in note["counts"].items():
-                domains[split].update(by_domain)
-            for split, by_domain in note["strata"].items():
-                for domain, counts in by_domain.items():
-                    used[split].update(counts)
-                    strata[split].setdefault(domain, collections.Counter()).update(counts)
-            duplicates += note["duplicates"]
-            _write_lines(file, note["rejected"], rejected)
-    missing: collections.Counter[str] = collections.Counter()
-    meanings: dict[str, str] = {}
-    for found in left_out:
-        for code, (count, meaning) in found.items():
-            missing[code] += count
-            meanings[code] = meaning
-    summary = Summary(
-        unit=request.input.unit,
-        used={split: dict(sorted(labels.items())) for split, labels in used.items()},
-        counts={split: by_domain.total() for split, by_domain in domains.items()},
-        domains={split: dict(sorted(found.items())) for split, found in domains.items()} if request.two_domains else {},
-        rejected=dict(sorted(rejected.items())),
-        reasons={code: request.explanations.get(code, code) for code in sorted(rejected)}
-        | dict(sorted(meanings.items())),
-        duplicates=duplicates,
-        bytes=size,
-        seconds=seconds,
-        peak_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        limits={name: value for name, value in request.input.options if name.startswith("max_")},
-        span=span,
-        judged=judged_strata(strata, request) if request.two_domains else None,
-        strata={
-            split: {domain: dict(sorted(counts.items())) for domain, counts in sorted(found.items())}
-            for split, found in strata.items()
-        }
-        if request.two_domains
-        else {},
-        left_out=dict(sorted(missing.items())),
-    )
+            counts.add_bucket(note)
+            _write_lines(file, note["rejected"])
+    summary = counts.summary(span=span, seconds=seconds, left_out=left_out)
     figures = ("total", "used_count", "rejected_count", "rejected_fraction", "rate", "unmeasured")
     derived = {name: getattr(summary, name) for name in figures}
     content = json.dumps(dataclasses.asdict(summary) | derived, indent=2) + "\n"
@@ -182,9 +213,8 @@ def write_rejected(
     return summary
 
 
-def _write_lines(file, rows: list[list[str]], counts: collections.Counter) -> None:
+def _write_lines(file, rows: list[list[str]]) -> None:
     for name, label, reason, detail in rows:
-        counts[reason] += 1
         file.write(json.dumps({"file": name, "label": label, "reason": reason, "detail": detail}) + "\n")
 
 
@@ -233,9 +263,9 @@ def check_counts(summary: Summary, request: Request) -> None:
     if not all(summary.counts.values()):
         found = ", ".join(f"{split} {count}" for split, count in summary.counts.items())
         raise GraftError(
-            f"{where}: train, eval and test need {unit} ({found}). Add {unit}, or {SPLIT_ADVICE}.{refused}"
+            f"{where}: train, eval and test need {unit} ({found}). Add {unit}, or {request.data.split_advice}.{refused}"
         )
     if finding.problem:
-        raise GraftError(f"{where}: {finding.problem}; or {SPLIT_ADVICE}.{refused}")
+        raise GraftError(f"{where}: {finding.problem}; or {request.data.split_advice}.{refused}")
     if finding.warning:
         log.warning("%s: %s", where, finding.warning)

@@ -57,6 +57,12 @@ class Options(RowOptions):
         "from requests alone forgets the rest. `split` is common to both; where only `base` has it, that one.",
     )
 
+    @property
+    def split_advice(self) -> str:
+        """What brings more rows."""
+        base = "" if self.base else ", or give data.base, the data that the model was made from"
+        return f"label more requests (`graft label`), read more of them (data.since, data.most){base}"
+
     @model_validator(mode="before")
     @classmethod
     def _split_of_base(cls, given: Any) -> Any:

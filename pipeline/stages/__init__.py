@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from graft.models.errors import GraftError
 from graft.pipeline.config import Config
 from graft.pipeline.stages.base import Stage
 from graft.pipeline.stages.data_gate import DataGate
@@ -41,6 +42,17 @@ STAGES: list[Stage] = [
 def enabled(config: Config) -> Iterator[Stage]:
     """The stages of a pipeline."""
     return (stage for stage in STAGES if stage.enabled(config))
+
+
+def check_from(config: Config, name: str | None) -> None:
+    """Refuses `--from` with what is no stage of a pipeline.
+
+    Raises:
+        GraftError: it is none.
+    """
+    names = [stage.name for stage in enabled(config)]
+    if name is not None and name not in names:
+        raise GraftError(f"--from {name}: no such stage; stages: {', '.join(names)}")
 
 
 def find(name: str) -> Stage | None:

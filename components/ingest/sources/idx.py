@@ -53,6 +53,11 @@ class Options(FolderOptions):
     source: Literal["idx"] = Field("idx", description="Pairs of IDX files.")
     pairs: tuple[IdxPair, ...] = Field(min_length=1, description="Pairs of image and label files.")
 
+    @property
+    def splits_from(self) -> str:
+        """A key of each pair."""
+        return "name all three splits by data.pairs[].split"
+
 
 @dataclasses.dataclass(frozen=True)
 class IdxChunk(Chunk):

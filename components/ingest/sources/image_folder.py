@@ -27,6 +27,11 @@ class Options(FolderOptions):
 
     source: Literal["image_folder"] = Field("image_folder", description="A folder for each class.")
 
+    @property
+    def splits_from(self) -> str:
+        """Folders above those of the classes."""
+        return "put the class folders into folders train, eval and test"
+
 
 class Source(base.Source):
     """Class folders, read recursively.

@@ -28,6 +28,11 @@ class Options(RowOptions):
     source: Literal["tfds"] = Field("tfds", description="A TensorFlow Dataset that is prepared on disk.")
     name: str = Field(min_length=1, description="Name of the data set, as `name` or `name/config`.")
 
+    @property
+    def splits_from(self) -> str:
+        """Its own files."""
+        return "prepare a data set that has all three splits"
+
 
 @dataclasses.dataclass(frozen=True)
 class TfdsChunk(Chunk):

@@ -1,0 +1,151 @@
+"""What ingestion would keep, and why not the rest: read, admitted, hashed and split as by ingestion, nothing written.
+
+Unpacking contents, the pixels of images, is most of ingestion's work. Here it ends at a bound; what is broken behind
+the header of a content beyond that is found by the run alone, and how many were unpacked is told.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import time
+from collections.abc import Iterator
+
+from graft.components.ingest import resolving, verify
+from graft.components.ingest.plan import make_plan, merge, take_census
+from graft.components.ingest.records import Record, bucket_of, label_text, pack
+from graft.components.ingest.request import Request
+from graft.components.ingest.sources.base import Item, Source
+from graft.components.ingest.spans import open_sources
+from graft.components.ingest.summary import Counts, Summary, check_counts
+from graft.models import progress
+from graft.models.inputs.base import Input, Refused
+
+STAGE = "check"
+_VERIFIED_COST = 128
+"""Work on unpacking, in units of the input's `BATCH_COST`: 2 * 10^9 pixels, half a minute of a core."""
+_NOTHING = b""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rehearsal:
+    """What ingestion would do.
+
+    Attributes:
+      summary: The counts that it would write.
+      rejected: File, label, reason and detail of each example that it would not use.
+      verified: Contents that were unpacked, as far as the input has anything to unpack.
+      admitted: Contents whose header was good.
+    """
+
+    summary: Summary
+    rejected: list[list[str]]
+    verified: int
+    admitted: int
+
+
+def rehearse(request: Request) -> Rehearsal:
+    """Goes through the data as ingestion does; memory holds a record of each example, but no content.
+
+    Args:
+      request: What is asked for.
+
+    Raises:
+      GraftError: What ingestion would raise: see `ingestion.ingest`.
+    """
+    start = time.monotonic()
+    spans = open_sources(request)
+    reading = _Reading(request)
+    records = list(reading.records(reading.items([source for _, source in spans])))
+    packed: dict[int, list[Record]] = collections.defaultdict(list)
+    for record in records:
+        packed[bucket_of(record.digest)].append(record)
+    buckets = [[pack(packed[number])] for number in sorted(packed)]
+    fractions = request.data.split
+    units: dict[int, list] = collections.defaultdict(list)
+    for bucket in buckets:
+        for number, sightings in resolving.list_units((0, bucket), request):
+            units[number] += sightings
+    plan = make_plan(merge(take_census(sightings, fractions) for sightings in units.values()), fractions)
+    counts, rejected = Counts(request), reading.rejected
+    counts.add_chunk({"rejected": list(rejected), "bytes": reading.bytes})
+    for bucket in buckets:
+        tally = resolving.Tally(request)
+        for one in resolving.settled(bucket, plan, fractions):
+            tally.add(one)
+        note = tally.note()
+        counts.add_bucket(note)
+        rejected += note["rejected"]
+    seconds, left_out = time.monotonic() - start, [source.left_out() for _, source in spans]
+    summary = counts.summary(span=spans[-1][0], seconds=seconds, left_out=left_out)
+    check_counts(summary, request)
+    return Rehearsal(summary, rejected, reading.verified, reading.admitted)
+
+
+class _Reading:
+    """Reads all contents once."""
+
+    def __init__(self, request: Request):
+        self._request = request
+        self.rejected: list[list[str]] = []
+        self.bytes = self.done = self.verified = self.admitted = 0
+
+    def items(self, sources: list[Source]) -> Iterator[Item]:
+        """Everything there is, in the order of the sources."""
+        for source in sources:
+            for chunk in source.chunks():
+                for item in chunk.read():
+                    self.done += 1
+                    if self.done % verify.BATCH_ITEMS == 0:
+                        progress.report(STAGE, self.done, None, self._request.input.unit)
+                    yield item
+
+    def records(self, items: Iterator[Item]) -> Iterator[Record]:
+        """A record of each content that ingestion would take."""
+        number = 0
+        for batch, answers in self._answers(verify.batches(items, self._request.input, self._refuse)):
+            for (item, _), (content, digest) in zip(batch, answers, strict=True):
+                if isinstance(content, Refused):
+                    self._refuse(item, content)
+                    continue
+                about, size = item.about, len(item.content)
+                self.bytes += size
+                yield Record(
+                    digest, about.value, about.group or "", about.split, about.domain, size, "", number, 0, item.file
+                )
+                number += 1
+
+    def _answers(self, found: Iterator[verify.Batch]) -> Iterator[tuple[verify.Batch, list[verify.Answer]]]:
+        affordable = _Affordable(found, self._request.input)
+        for batch, answers in verify.verify_ahead(affordable, self._request.input):
+            self.verified += len(batch)
+            self.admitted += len(batch)
+            yield batch, answers
+        for batch in affordable.rest():
+            self.admitted += len(batch)
+            yield batch, [verify.Answer(_NOTHING, hashlib.sha256(item.content).digest()) for item, _ in batch]
+
+    def _refuse(self, item: Item, refused: Refused) -> None:
+        self.rejected.append([item.file, label_text(item.about.value), str(refused.reason), refused.detail])
+
+
+class _Affordable:
+    """The batches up to a bound of their cost; `rest` has those after it."""
+
+    def __init__(self, found: Iterator[verify.Batch], source: Input):
+        self._found, self._input = found, source
+        self._left = _VERIFIED_COST * source.BATCH_COST
+        self._first: verify.Batch | None = None
+
+    def __iter__(self) -> Iterator[verify.Batch]:
+        for batch in self._found:
+            self._left -= sum(self._input.cost(facts) for _, facts in batch)
+            if self._left < 0:
+                self._first = batch
+                return
+            yield batch
+
+    def rest(self) -> Iterator[verify.Batch]:
+        """What was not affordable, each batch once."""
+        if self._first is not None:
+            yield self._first
+        yield from self._found
