@@ -1,7 +1,6 @@
-"""Networks of `keras.applications` by name, each with the value range it was trained on."""
+"""Networks of `keras.applications` by name, without their classifiers and with their preprocessing inside."""
 
 import contextlib
-import difflib
 import os
 import pathlib
 import random
@@ -13,34 +12,22 @@ from collections.abc import Iterator
 import keras
 from keras.src.backend import config as keras_config  # `keras.config` does not say where the weights lie
 
+from graft.models import application_inputs
+from graft.models.application_inputs import PREFIX, is_application, near_names
 from graft.models.download import ANSWER_S
 from graft.models.errors import GraftError
 from graft.models.inputs import base, image
 from graft.models.private_folder import require_private
 
-PREFIX = "applications:"
-
-# Read from preprocess_input of each module of keras.applications (mode "tf", "caffe", "torch", or none at all).
 # The caffe and torch normalisations differ by channel, so the backbone applies them itself, behind a plain range.
-_SYMMETRIC = (-1.0, 1.0)
-_BYTES = (0.0, 255.0)
-_UNIT = (0.0, 1.0)
-_VALUE_RANGES = {
-    **dict.fromkeys(["MobileNet", "MobileNetV2", "Xception", "InceptionV3", "InceptionResNetV2"], _SYMMETRIC),
-    **dict.fromkeys(["NASNetMobile", "NASNetLarge", "ResNet50V2", "ResNet101V2", "ResNet152V2"], _SYMMETRIC),
-    **dict.fromkeys(["MobileNetV3Small", "MobileNetV3Large"], _BYTES),
-    **{f"EfficientNetB{size}": _BYTES for size in range(8)},
-    **{f"EfficientNetV2{size}": _BYTES for size in ("B0", "B1", "B2", "B3", "S", "M", "L")},
-    **{f"ConvNeXt{size}": _BYTES for size in ("Tiny", "Small", "Base", "Large", "XLarge")},
-    **dict.fromkeys(["ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"], _BYTES),
-    **dict.fromkeys(["DenseNet121", "DenseNet169", "DenseNet201"], _UNIT),
-}
 _CAFFE = {"ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"}
 _TORCH = {"DenseNet121", "DenseNet169", "DenseNet201"}
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_VARIANCE = (0.229**2, 0.224**2, 0.225**2)
 _CAFFE_MEAN_BLUE_GREEN_RED = (103.939, 116.779, 123.68)
 _WEIGHTS = ("imagenet", "none")
+
+__all__ = ["build_application", "is_application", "near_names", "own_input"]
 
 
 @keras.saving.register_keras_serializable("graft")
@@ -51,20 +38,9 @@ class ReverseChannels(keras.layers.Layer):
         return inputs[..., ::-1]
 
 
-def is_application(handle: str) -> bool:
-    """Whether `handle` names a network of `keras.applications` ("MobileNetV2" or "applications:MobileNetV2")."""
-    return handle.startswith(PREFIX) or handle.partition("?")[0] in _VALUE_RANGES
-
-
-def near_names(handle: str) -> list[str]:
-    """Names of networks that `handle` may have meant, the nearest first."""
-    name = handle.removeprefix(PREFIX).partition("?")[0]
-    return difflib.get_close_matches(name, _VALUE_RANGES, n=3, cutoff=0.5)
-
-
 def own_input(handle: str) -> base.Input:
     """An input that a network of `keras.applications` takes; what handles of other kinds take is not looked at."""
-    value_range = _VALUE_RANGES.get(handle.removeprefix(PREFIX).partition("?")[0], _UNIT)
+    value_range = application_inputs.value_range(handle) or (0.0, 1.0)
     return image.Input(image.Options(value_range=value_range))
 
 
@@ -83,7 +59,8 @@ def build_application(handle: str, input: base.Input) -> keras.Model:
             an image size that it refuses, a cache that others may write to, or weights that cannot be downloaded.
     """
     name, _, query = handle.removeprefix(PREFIX).partition("?")
-    if name not in _VALUE_RANGES:
+    expected = application_inputs.value_range(handle)
+    if expected is None:
         near = near_names(handle)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise GraftError(f"backbone {handle!r}: keras.applications has no network {name!r} with a known range{hint}")
@@ -98,7 +75,6 @@ def build_application(handle: str, input: base.Input) -> keras.Model:
     image_size, value_range = input.image_size, input.value_range
     if weights == "imagenet":
         _require_private_cache()
-    expected = _VALUE_RANGES[name]
     if tuple(value_range) != expected:
         raise GraftError(
             f"backbone {handle!r} takes pixels from {expected[0]:g} to {expected[1]:g}; "

@@ -15,6 +15,7 @@ import pydantic
 import yaml
 from pydantic.fields import FieldInfo
 
+from graft.models.application_inputs import input_settings
 from graft.models.targets import KINDS
 from graft.pipeline.config import parse, schema
 
@@ -32,13 +33,14 @@ def starter_config(name: str, data: str, backbone: str, limits: Mapping[str, Any
         limits: under `gates`, as `pipeline.floors` proposes them.
 
     Returns:
-        YAML that `pipeline.config.load` takes, equal to the defaults but for the limits.
+        YAML that `pipeline.config.load` takes, equal to the defaults but for the limits, and for what a network of
+        `keras.applications` is known to take.
 
     Raises:
         ConfigError: the name or the path is none that a configuration may hold.
     """
     given: dict[str, Any] = {"name": name, "data": {"source": "image_folder", "path": data}}
-    given |= {"backbone": {"handle": backbone}, "gates": dict(limits or {})}
+    given |= {"input": input_settings(backbone), "backbone": {"handle": backbone}, "gates": dict(limits or {})}
     config = parse(given, f"configuration {name!r}")
     head = [
         "# Written by `graft init`. Every key is there with its default; all but name, data and backbone may go.",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_inputs import pictures
 
-from graft.models import applications
+from graft.models import application_inputs, applications
 from graft.models.backbone import load_backbone
 from graft.models.errors import GraftError
 
@@ -24,17 +24,17 @@ def scaled(pixels: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
 
 def test_every_network_of_keras_is_known():
     classes = {name for name in dir(keras.applications) if name[0].isupper()}
-    assert set(applications._VALUE_RANGES) == classes
+    assert set(application_inputs._VALUE_RANGES) == classes
 
 
-@pytest.mark.parametrize("name", sorted(applications._VALUE_RANGES))
+@pytest.mark.parametrize("name", sorted(application_inputs._VALUE_RANGES))
 def test_ranges_and_normalisation_equal_preprocess_input(name):
     """What the backbone makes of pixels in its range is what Keras makes of pixels from 0 to 255."""
     module = sys.modules[getattr(keras.applications, name).__module__]
     expected = module.preprocess_input(PIXELS.copy())
     images = keras.Input((*SIZE, 3))
     normalise = keras.Model(images, applications._normalise(name, images))
-    given = normalise(scaled(PIXELS, applications._VALUE_RANGES[name]))
+    given = normalise(scaled(PIXELS, application_inputs._VALUE_RANGES[name]))
     np.testing.assert_allclose(given, expected, atol=1e-3)
 
 
