@@ -207,11 +207,11 @@ def test_models_verify(graft, store):
 
 
 def test_an_error_of_the_system_is_one_line_too(graft, tmp_path):
-    (tmp_path / "taken").write_text("a file where the folder of the run should be")
+    (tmp_path / "runs" / "trashnet" / "lock").mkdir(parents=True)  # where a file should be
     (tmp_path / "my.yaml").write_text(GOOD)
-    code, stdout, stderr = graft("run", "my.yaml", "--set", "root=taken", "--json")
+    code, stdout, stderr = graft("run", "my.yaml", "--json")
     assert code == 2
-    assert "taken" in json.loads(stdout)["error"] and "Not a directory" in json.loads(stdout)["error"]
+    assert "lock" in json.loads(stdout)["error"] and "Is a directory" in json.loads(stdout)["error"]
     assert stderr.splitlines() == ["trashnet: checking the data", f"graft: {json.loads(stdout)['error']}"]
 
 

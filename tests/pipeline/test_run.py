@@ -107,7 +107,7 @@ def test_from_a_stage_on_the_cache_is_not_used(workshop, second_run):
 def test_from_an_unknown_stage_is_refused(workshop, second_run):
     outcome = workshop.again("--from", "trian")
     assert outcome.code == 2
-    assert outcome.value["status"] == "failed" and outcome.value["stages"] == []
+    assert outcome.value["status"] == "error", "no run has begun"
     assert outcome.value["error"].startswith("--from trian: no such stage; ")
     assert "train" in outcome.value["error"]
 
