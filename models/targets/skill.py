@@ -19,14 +19,14 @@ def above_chance(share: float, tested: int) -> float:
     """A floor on a share of examples, above what chance gives.
 
     It is a tenth of the way from there to 1, or two standard deviations of chance on so many examples where that is
-    more, but never more than half of the way.
+    more, but never more than a third of the way.
 
     Args:
         share: what chance gives, 0 to 1.
         tested: examples that the share is measured on.
     """
     luck = _SIGMAS * math.sqrt(share * (1 - share) / max(tested, 1))
-    return round(share + min(max(_PART * (1 - share), luck), (1 - share) / 2), 3)
+    return round(share + min(max(_PART * (1 - share), luck), (1 - share) / 3), 3)
 
 
 def recall_floors(strata: Mapping[str, int], examples: int, tested: int) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import pytest
 
 from graft.kubeflow import handover, parameters, report
 from graft.models.errors import GraftError
+from graft.pipeline import config as configs
+from graft.pipeline.metadata import Artifact
 
 CONFIG = {
     "name": "shapes",
@@ -52,3 +54,13 @@ def test_a_file_of_an_earlier_graft_is_to_be_compiled_again(given):
     del given["inputs"]["parameterValues"]["given"]
     with pytest.raises(GraftError, match="an earlier Graft compiled the pipeline; compile and upload it again"):
         report.work(given)
+
+
+@pytest.mark.parametrize(("best", "warned"), [(3, ["last_epoch_best"]), (2, [])])
+def test_warnings_of_a_stage_are_those_of_a_local_run(tmp_path, best, warned):
+    epochs = [{"epoch": n, "phase": "head", "loss": 1.0, "val_loss": 1.0} for n in (1, 2, 3)]
+    history = {"method": "frozen", "epochs": epochs, "best_epoch": best, "path": [], "allowed": {"head": 3}}
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    outputs = {"train": {"model_run": Artifact("model_run", str(tmp_path), {})}}
+    result = report.told(configs.parse(CONFIG, "test"), outputs, "run-1", {})
+    assert [warning.code for warning in result.warnings] == warned

@@ -15,7 +15,7 @@ def codes(found) -> list[str]:
 def test_a_floor_is_above_chance_by_a_part_or_by_luck_but_can_be_reached():
     assert skill.above_chance(0.5, 10_000) == 0.55
     assert skill.above_chance(0.5, 100) == 0.6, "two standard deviations of a coin thrown 100 times"
-    assert skill.above_chance(0.5, 1) == 0.75, "half of the way at most"
+    assert skill.above_chance(0.5, 1) == 0.667, "a third of the way at most"
     assert skill.above_chance(0.99, 50) < 1.0
 
 
