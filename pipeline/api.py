@@ -18,6 +18,7 @@ import absl.logging
 
 from graft.models.errors import GraftError
 from graft.models.gates import Gate
+from graft.models.run_warning import RunWarning
 from graft.pipeline import config as configs
 from graft.pipeline.config import Config
 from graft.pipeline.output import EXIT_ERROR
@@ -73,6 +74,11 @@ class Run:
         return self.result.gates
 
     @property
+    def warnings(self) -> list[RunWarning]:
+        """What nothing stopped, but a person should know: the want of a quality gate, a class that is never found."""
+        return self.result.warnings
+
+    @property
     def version(self) -> int | None:
         """The pushed version, None without one."""
         return self.result.model_version
@@ -91,6 +97,8 @@ class Run:
     def __repr__(self) -> str:
         pushed = "nothing pushed" if self.version is None else f"version {self.version} in {self.config.store}"
         why = f", {self.reason}" if self.reason else ""
+        if self.passed and self.result.ungated:
+            why = " without a quality gate"
         return f"<run {self.run_id} of {self.config.name}: {self.status}{why}; {pushed}>"
 
     def _repr_html_(self) -> str:

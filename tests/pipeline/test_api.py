@@ -7,8 +7,9 @@ import sys
 import pytest
 
 import graft
+from graft.models.run_warning import RunWarning
 from graft.pipeline import api
-from graft.pipeline.result import RunResult
+from graft.pipeline.result import NO_QUALITY_GATE, RunResult
 
 CONFIG = {"name": "flowers", "data": {"source": "image_folder", "path": "data"}, "backbone": {"handle": "backbone"}}
 
@@ -79,6 +80,16 @@ def test_a_closed_gate_is_a_result_and_a_failure_is_raised(told):
         )
         with pytest.raises(kind, match=said):
             graft.run(CONFIG)
+
+
+def test_a_run_without_a_quality_gate_says_so(told):
+    warning = RunWarning(NO_QUALITY_GATE, "no quality gate", grave=True)
+    told.result = RunResult("r4", status="passed", model_version=1, warnings=[warning])
+    run = graft.run(CONFIG)
+    assert run.passed and run.warnings == [warning]
+    assert repr(run).startswith("<run r4 of flowers: passed without a quality gate; version 1 in ")
+    told.result = RunResult("r5", status="passed", model_version=1)
+    assert "passed; version 1" in repr(graft.run(CONFIG))
 
 
 def test_a_config_takes_no_overrides(told):
