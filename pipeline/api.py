@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "load", "run"]
 
-_HEAD = re.compile(r"^(.*?)<nav>.*?</nav>(.*?<section id=\"gates\">.*?</section>)", re.DOTALL)
+_HEAD = re.compile(r"^(.*?)<nav.*?</nav>(.*?<section id=\"gates\">.*?</section>)", re.DOTALL)
 
 
 class Run:

@@ -124,7 +124,10 @@ def _drawn(section: Section, html: jinja2.Environment) -> Section:
 
     def draw() -> markupsafe.Markup:
         blocks = html.get_template("blocks.html.j2").make_module({"most_names": _MOST_NAMES})
-        return markupsafe.Markup("\n").join(blocks.show(block) for block in section.blocks)  # type: ignore[attr-defined]
+        return markupsafe.Markup("\n").join(
+            blocks.show(block, section.title)  # type: ignore[attr-defined]
+            for block in section.blocks
+        )
 
     drawn = _guarded(section.name, draw)
     # Markup is a str, too: what is no Markup is a reason.
