@@ -1,5 +1,6 @@
 """Contents to predict, from files and folders; read one after the other, as they are needed."""
 
+import errno
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
@@ -8,6 +9,7 @@ from graft.models.durable import read_small
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Input
 from graft.models.natural import natural_key
+from graft.models.regular_file import open_regular
 from graft.models.text import located
 from graft.serving.predictor import PredictionError
 
@@ -26,13 +28,12 @@ def find(paths: Iterable[pathlib.Path], takes: Callable[[], Input]) -> list[path
         files in the order of the paths, within a folder in the natural order of names.
 
     Raises:
-        GraftError: a path is not there, or a folder holds no such file.
+        GraftError: a path is not there or no regular file, a file is too large, or a folder holds no such file.
     """
     found: list[pathlib.Path] = []
     for path in paths:
         if not path.is_dir():
-            if not path.exists():
-                raise GraftError(f"{located(path)}: No such file or directory")
+            _require_readable(path)
             found.append(path)
             continue
         input = takes()
@@ -42,6 +43,16 @@ def find(paths: Iterable[pathlib.Path], takes: Callable[[], Input]) -> list[path
             raise GraftError(f"{located(path)}: no {input.unit} there; the model takes files whose names end in {ends}")
         found += below
     return found
+
+
+def _require_readable(path: pathlib.Path) -> None:
+    """What is wrong with a file that was named is told before a model is asked."""
+    try:
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise OSError(errno.EFBIG, f"larger than the {MAX_FILE_BYTES} bytes that it may have")
+    except OSError as error:
+        raise GraftError(f"{located(path)}: {error.strerror}") from None
 
 
 def _below(folder: pathlib.Path, suffixes: tuple[str, ...]) -> Iterator[pathlib.Path]:
