@@ -8,8 +8,9 @@ UV := .tools/bin/uv
 # Three files of tests at a time, as a quarter of the time is waiting (for processes, locks, disks), in the order of
 # tests/conftest.py; the tests of one file share its fixtures.
 SHARED := -n 3 --dist loadfile --no-loadscope-reorder
-# A kernel runs in its caller's thread: workers whose kernels each want all cores wait for one another.
-ALONE := TF_NUM_INTRAOP_THREADS=1
+# A kernel or a matrix product runs in its caller's thread: workers that each want all cores wait for one another, a
+# product with two threads on busy cores four times as long as with one.
+ALONE := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # TensorFlow turns oneDNN on by itself on newer CPUs, with other kernels: no result of a test shall depend on that.
 NO_ONEDNN := TF_ENABLE_ONEDNN_OPTS=0 $(ALONE)
 LOCK = $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --upgrade
