@@ -9,7 +9,7 @@ from graft.models.targets.base import Evaluation
 from graft.pipeline.stages import base
 
 if TYPE_CHECKING:
-    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
 
 
 class Evaluate(base.Stage):
@@ -28,16 +28,17 @@ class Evaluate(base.Stage):
         )
 
 
-def eval_config(evaluation: Evaluation, slices: Sequence[str]) -> "tfma.EvalConfig":
+def eval_config(evaluation: Evaluation, slices: Sequence[str]) -> "config_pb2.EvalConfig":
     """What TFMA computes of the predictions, over all and by slice."""
-    import tensorflow_model_analysis as tfma
+    # The messages themselves: TFMA is not executed for them, and 0.52 does not have them where 0.47 has.
+    from tensorflow_model_analysis.proto import config_pb2
 
     metrics = [
-        tfma.MetricConfig(class_name=name, config=json.dumps(settings) if settings else "")
+        config_pb2.MetricConfig(class_name=name, config=json.dumps(settings) if settings else "")
         for name, settings in evaluation.metrics
     ]
-    return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(label_key=evaluation.label_key, prediction_key=evaluation.prediction_key)],
-        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[column]) for column in slices)],
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+    return config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(label_key=evaluation.label_key, prediction_key=evaluation.prediction_key)],
+        slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[column]) for column in slices)],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)],
     )

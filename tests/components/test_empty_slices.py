@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
+import tfx.components  # noqa: F401 - which mends TFMA 0.52
 from ingest_request import request
+from tensorflow_model_analysis.proto import config_pb2
 from tfx_bsl.tfxio import tf_example_record
 
 from graft.components.ingest.sources.base import About, Item
@@ -29,10 +31,10 @@ def test_tfma_and_the_quality_gate_agree_on_every_slice(tmp_path):
             example.features.feature["truth"].int64_list.value.append(0)
             example.features.feature["probabilities"].float_list.value.extend([0.75, 0.25])
             writer.write(example.SerializeToString())
-    config = tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(label_key="truth", prediction_key="probabilities")],
-        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=["site"])],
-        metrics_specs=[tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount")])],
+    config = config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(label_key="truth", prediction_key="probabilities")],
+        slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=["site"])],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[config_pb2.MetricConfig(class_name="ExampleCount")])],
     )
     source = tf_example_record.TFExampleRecord(path, raw_record_column_name=tfma.ARROW_INPUT_COLUMN)
     with beam.Pipeline() as pipeline:

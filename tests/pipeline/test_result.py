@@ -58,20 +58,24 @@ def test_tfma_agrees_with_our_own_figures(workshop, first_run, figures):
 def test_tfma_can_evaluate_the_pushed_model_by_its_own_signatures(workshop, first_run, tmp_path):
     """As somebody would who has the store and the Examples, but not the run."""
     import tensorflow_model_analysis as tfma
+    import tfx.components  # noqa: F401 - which mends TFMA 0.52
+    from tensorflow_model_analysis.proto import config_pb2
 
     from graft.serving.store import open_store
 
-    config = tfma.EvalConfig(
+    config = config_pb2.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(
+            config_pb2.ModelSpec(
                 signature_name="evaluate_examples",
                 preprocessing_function_names=["transform_features"],
                 label_key="label",
                 prediction_key="probabilities",
             )
         ],
-        slicing_specs=[tfma.SlicingSpec()],
-        metrics_specs=[tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="SparseCategoricalAccuracy")])],
+        slicing_specs=[config_pb2.SlicingSpec()],
+        metrics_specs=[
+            config_pb2.MetricsSpec(metrics=[config_pb2.MetricConfig(class_name="SparseCategoricalAccuracy")])
+        ],
     )
     path = str(open_store(workshop.store).version_path("shapes", 1))
     tfma.run_model_analysis(

@@ -8,6 +8,7 @@ import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
+import tfx.components  # noqa: F401 - which mends TFMA 0.52
 from tfx.types import standard_artifacts
 from tfx_bsl.tfxio import tf_example_record
 
