@@ -166,7 +166,7 @@ def _suited(body: keras.layers.Layer) -> Input | None:
             keys = _shaping(input)
             if "image_size" in keys and spec.shape.rank == 4 and None not in spec.shape[1:3]:
                 height, width = spec.shape[1:3]
-                if 8 <= min(height, width) and max(height, width) <= 2048:
+                if min(height, width) >= 8 and max(height, width) <= 2048:
                     input = make_input(KINDS.options(kind)(image_size=(height, width)))
             if spec.dtype == input.spec.dtype and spec.shape.is_compatible_with(input.spec.shape):
                 return input

@@ -52,7 +52,7 @@ def kinds() -> dict[str, importlib.metadata.EntryPoint]:
 
 def is_of_a_kind(handle: str) -> bool:
     """Whether a handle has the form of a kind, installed or not, and is no file or folder."""
-    return bool(_FORM.fullmatch(handle)) and not handle.startswith(PREFIX) and not os.path.exists(handle)
+    return bool(_FORM.fullmatch(handle)) and not handle.startswith(PREFIX) and not pathlib.Path(handle).exists()
 
 
 def placed(handle: str) -> str:

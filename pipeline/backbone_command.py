@@ -33,7 +33,7 @@ def add_commands(commands: Any, add: Callable) -> None:
 
 
 def _named(args: argparse.Namespace) -> "tuple[BackboneOptions, BaseModel | None]":
-    """The backbone that a command names, and the settings of the input that it is for, where a configuration has them."""
+    """The backbone that a command names, and the settings of its input, where a configuration has them."""
     from graft.models.options import BackboneOptions  # imported here: `graft --help` needs no pydantic
 
     if args.backbone.endswith(_CONFIGS):

@@ -98,7 +98,7 @@ def _of_file(handle: str, origin: str) -> dict[str, Any]:
 
 
 def _local(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """SavedModels and `.keras` files below a folder, in the order of their paths; nothing within a SavedModel counts."""
+    """SavedModels and `.keras` files below a folder, by their paths; nothing within a SavedModel counts."""
     for top, folders, files in os.walk(folder):
         path = pathlib.Path(top)
         if "saved_model.pb" in files:
