@@ -13,7 +13,7 @@ from graft.models.backbone import Backbone, check_shapes, load_body, traced_shap
 from graft.models.backbone_facts import Facts
 from graft.models.errors import GraftError
 from graft.models.hashing import backbone_hash
-from graft.models.inputs import KINDS, make_input
+from graft.models.inputs import KINDS, make_input, parse_input
 from graft.models.inputs.base import Input
 from graft.models.options import BackboneOptions
 
@@ -130,7 +130,9 @@ def sampled(folder: pathlib.Path, input: Input, most: int) -> tuple[list[bytes],
         raise GraftError(f"--data {str(folder)!r} is no folder")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in input.suffixes and path.is_file())
     if not files:
-        raise GraftError(f"--data {str(folder)!r} holds no {input.one}; allowed: {', '.join(input.suffixes)}")
+        raise GraftError(
+            f"--data names {str(folder)!r}, which holds no {input.one}; allowed: {', '.join(input.suffixes)}"
+        )
     tried = files[:: max(1, len(files) // (2 * most))]
     taken: list[bytes] = []
     refused: list[str] = []
@@ -153,7 +155,7 @@ def sampled(folder: pathlib.Path, input: Input, most: int) -> tuple[list[bytes],
 def _body(options: BackboneOptions, input: BaseModel | None) -> tuple[keras.layers.Layer, str, Input]:
     """The network, its identity, and the input that it is looked at with."""
     known = facts(options.handle).input
-    first = make_input(input or KINDS.options(known.get("kind", KINDS.default))(**known))
+    first = make_input(input or parse_input(known))
     body, identity = load_body(input=first, **options.model_dump())
     return body, identity, first if input or known else _suited(body) or first
 

@@ -147,6 +147,5 @@ def _tried(
 
 def _differs(input: "BaseModel | None", key: str, value: Any) -> bool:
     """Whether a configuration says something else of the value range; another size is often meant."""
-    if input is None or key != "value_range" or not hasattr(input, key):
-        return False
-    return list(getattr(input, key)) != list(value)
+    given = getattr(input, key, None) if key == "value_range" else None
+    return isinstance(given, tuple) and list(given) != list(value)
