@@ -1,5 +1,6 @@
 """What a backbone is: looked at as far as it may be, for people who consider one. A run decides nothing by it."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -89,17 +90,17 @@ def seen(options: BackboneOptions, input: BaseModel | None = None) -> tuple[Back
     body, identity, taken = _body(options, input)
     backbone = Backbone(body, options.handle, identity, taken, feature_dim=0)
     takes, returns = traced_shapes(body)
-    try:
+    feature_dim, shaping = None, {}
+    with contextlib.suppress(GraftError):  # of an input that no kind is, or of no feature vector, nothing follows
         feature_dim = check_shapes(body, options.handle, taken)
-    except GraftError:
-        feature_dim = None
+        shaping = {key: _plain(getattr(taken.options, key)) for key in _shaping(taken)}
     told = {
         "kind": found.kind,
         "bytes": weights_bytes(backbone) if found.bytes is None else found.bytes,
         "takes": sorted({_spec(spec) for spec in takes}),
         "returns": sorted({", ".join(map(_spec, specs)) for specs in returns}),
         "feature_dim": feature_dim,
-        "input": known.input or {key: _plain(getattr(taken.options, key)) for key in _shaping(taken)},
+        "input": known.input or shaping,
         "licence": known.licence,
     }
     return backbone, told

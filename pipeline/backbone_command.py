@@ -72,7 +72,7 @@ def _show(args: argparse.Namespace) -> int:
         ("takes", " or ".join(found["takes"])),
         ("returns", " or ".join(found["returns"])),
         ("features", found["feature_dim"] or "no feature vector; `graft backbone check` says why"),
-        ("input", ", ".join(f"{key}: {value}" for key, value in found["input"].items())),
+        ("input", ", ".join(f"{key}: {value}" for key, value in found["input"].items()) or "not known to Graft"),
         ("licence", found["licence"] or "not known to Graft"),
     ]
     lines = [*table(rows, ("name", "parameters", "shapes")), "transfer.unfreeze takes names of groups and layers."]

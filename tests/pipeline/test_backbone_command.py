@@ -217,6 +217,14 @@ def test_a_network_by_name_is_shown_without_its_weights(show, monkeypatch):
     assert (found["feature_dim"], found["licence"], found["kind"]) == (1280, "Apache-2.0", "keras.applications")
 
 
+def test_of_what_no_input_suits_only_layers_and_shapes_are_told(show, tmp_path):
+    rows = keras.Input((6,))
+    keras.Model(rows, keras.layers.Dense(2, name="only")(rows)).save(tmp_path / "rows.keras")
+    found = show(tmp_path / "rows.keras")
+    assert (found["takes"], found["returns"]) == (["float32 [n, 6]"], ["float32 [n, 2]"])
+    assert found["input"] == {} and found["feature_dim"] is None and found["parameters"] == 14
+
+
 def test_what_may_not_be_loaded_is_not_shown(tmp_path, capsys):
     folder = save(tmp_path / "model", "initialiser", write_to(tmp_path / "evil"))
     assert cli.main(["backbone", "show", str(folder)]) == 2
