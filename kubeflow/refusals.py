@@ -7,6 +7,7 @@ from typing import Any
 
 from graft.kubeflow import handover
 from graft.kubeflow.options import KubeflowOptions, PodOptions
+from graft.models import handles
 from graft.models.errors import GraftError
 from graft.models.transfer import in_steps
 from graft.pipeline import stages
@@ -133,8 +134,9 @@ def _paths(config: Config) -> Iterator[tuple[str, str]]:
     yield "root", config.root
     if "://" not in config.store:
         yield "store", config.store
-    if "://" not in config.backbone.handle and "/" in config.backbone.handle:
-        yield "backbone.handle", config.backbone.handle
+    handle = config.backbone.handle
+    if "://" not in handle and "/" in handle and not handles.is_of_a_kind(handle):
+        yield "backbone.handle", handle
     teacher = getattr(config.transfer, "teacher", None)
     if teacher and "://" not in teacher:
         yield "transfer.teacher", teacher

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from graft.models import applications
+from graft.models import applications, handles
 from graft.models.batch_statistics import STATISTIC
 from graft.models.empty_batch import never_empty
 from graft.models.errors import GraftError, one_line
@@ -205,8 +205,9 @@ def load_backbone(
     The arguments but `input` and `trainable` are the keys of `models.options.BackboneOptions`.
 
     Args:
-        handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (fetched by `models.download`); a `.keras` file; or a
-            network of `keras.applications` as `[applications:]NAME[?weights=none]`.
+        handle: the folder of a SavedModel; a TF-Hub or Kaggle URL (fetched by `models.download`); a `.keras` file; a
+            network of `keras.applications` as `[applications:]NAME[?weights=none]`; or `KIND:NAME`, which an installed
+            package resolves (see `models.handles`).
         input: what the pipeline makes of an example, in the form that the network was trained on.
         feature_layer: for Keras networks, the layer to cut at; by default the last one. Maps are averaged over
             height and width.
@@ -220,9 +221,9 @@ def load_backbone(
         GraftError: if it is not there, has another content, does more than compute, is not a feature vector, or does
             not take such an input.
     """
-    body, identity = _load_body(handle, input, feature_layer, sha256, trust, allow_http)
+    body, identity = load_body(handle, input, feature_layer, sha256, trust, allow_http)
     try:
-        feature_dim = _check_shapes(body, handle, input)
+        feature_dim = check_shapes(body, handle, input)
     except (AttributeError, StopIteration, TypeError) as error:  # objects that only look like functions
         raise GraftError(f"backbone {handle!r} cannot be read as a SavedModel: {error}") from error
     return Backbone(
@@ -241,24 +242,24 @@ def configured_backbone(options: BackboneOptions, input: Input) -> Backbone:
     return load_backbone(input=input, **options.model_dump())
 
 
-def named_groups(options: BackboneOptions, input: Input) -> list[LayerGroup]:
-    """The groups of the network that a configuration names, whether or not it takes such an input.
+def load_body(
+    handle: str,
+    input: Input,
+    feature_layer: str | None = None,
+    sha256: str | None = None,
+    trust: bool = False,
+    allow_http: bool = False,
+) -> tuple[keras.layers.Layer, str]:
+    """The network of a backbone and its identity, whether or not it takes such an input; see `load_backbone`.
 
     Args:
-        options: which network.
+        handle: of the network.
         input: for networks of `keras.applications`, which are built for one.
+        feature_layer: as for `load_backbone`, and so are the others.
 
     Raises:
-        GraftError: as `load_backbone`.
+        GraftError: as `load_backbone`, but for what the network takes and gives.
     """
-    body, identity = _load_body(input=input, **options.model_dump())
-    return Backbone(body, options.handle, identity, input, feature_dim=0).groups
-
-
-def _load_body(
-    handle: str, input: Input, feature_layer: str | None, sha256: str | None, trust: bool, allow_http: bool
-) -> tuple[keras.layers.Layer, str]:
-    """The network of a backbone and its identity; see `load_backbone`."""
     if applications.is_application(handle):
         model = applications.build_application(handle, input)
         body = cut_model(model, handle, feature_layer)
@@ -266,6 +267,7 @@ def _load_body(
         if sha256 is not None:
             require_identity(handle, identity, sha256)
         return body, identity
+    given, handle = handle, handles.placed(handle)
     if handle.endswith(".keras"):
         identity, model = load_keras_file(handle, sha256, trust)
         return cut_model(model, handle, feature_layer), identity
@@ -274,7 +276,7 @@ def _load_body(
             f"backbone {handle!r} is a SavedModel, which cannot be cut: leave out backbone.feature_layer "
             f"({feature_layer!r}) or use a .keras file"
         )
-    near = [] if pathlib.Path(handle).exists() else applications.near_names(handle)
+    near = [] if handle != given or pathlib.Path(handle).exists() else applications.near_names(handle)
     if near:
         raise GraftError(
             f"backbone {handle!r} is neither a file nor a network of keras.applications; did you mean "
@@ -330,20 +332,25 @@ def scratch_backbone(backbone: Backbone, seed: int) -> Backbone:
     return scratch
 
 
-def _check_shapes(body: keras.layers.Layer, handle: str, input: Input) -> int:
-    """Width of the feature vector, once it is known that the body takes such an input and gives such vectors."""
+def traced_shapes(body: keras.layers.Layer) -> tuple[list[tf.TensorSpec], list[list[tf.TensorSpec]]]:
+    """What a body takes and what it returns for it, by trace; a Keras network has one."""
     if isinstance(body, HubLayer):
         taken = [_first_spec(trace.structured_input_signature) for trace in body.traces]
-        given = [tf.nest.flatten(trace.structured_outputs) for trace in body.traces]
+        return taken, [tf.nest.flatten(trace.structured_outputs) for trace in body.traces]
+    taken = [tf.TensorSpec(body.input_shape, body.inputs[0].dtype)]
+    return taken, [[tf.TensorSpec(body.output_shape, body.outputs[0].dtype)]]
+
+
+def check_shapes(body: keras.layers.Layer, handle: str, input: Input) -> int:
+    """Width of the feature vector, once it is known that the body takes such an input and gives such vectors."""
+    taken, given = traced_shapes(body)
+    if isinstance(body, HubLayer):
         classifiers = [name for name in body.signature_outputs if re.search(CLASSIFIER_NAMES, name)]
         if classifiers:
             raise GraftError(
                 f"backbone {handle!r} is a classifier, not a feature vector: its signature returns "
                 f"{', '.join(body.signature_outputs)}; use the feature-vector variant of the model"
             )
-    else:
-        taken = [tf.TensorSpec(body.input_shape, body.inputs[0].dtype)]
-        given = [[tf.TensorSpec(body.output_shape, body.outputs[0].dtype)]]
     wanted = input.spec
     if any(spec.dtype != wanted.dtype for spec in taken):
         raise GraftError(f"backbone {handle!r} takes {taken[0].dtype.name}; allowed: {wanted.dtype.name} {input.unit}")

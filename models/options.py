@@ -113,7 +113,8 @@ class BackboneOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     handle: str = Field(
-        description="SavedModel folder, TF-Hub or Kaggle URL, `.keras` file or keras.applications name."
+        description="SavedModel folder, TF-Hub or Kaggle URL, `.keras` file, keras.applications name, or `KIND:NAME` "
+        "of an installed package."
     )
     sha256: str | None = Field(
         default=None,

@@ -31,12 +31,20 @@ class Registry(Mapping[str, str]):
         key: of the configuration that holds the name, for instance `input.kind`; its last part is the discriminator.
         modules: by name, in the order that people see.
         default: the name where the configuration gives none; None if it must.
-        group: of the entry points by which the layers above add modules; they are looked up at the first use.
+        group: of the entry points by which other packages add modules; they are looked up at the first use.
+        needs: what an added module must hold beside `Options`.
     """
 
-    def __init__(self, key: str, modules: Mapping[str, str], default: str | None = None, group: str | None = None):
+    def __init__(
+        self,
+        key: str,
+        modules: Mapping[str, str],
+        default: str | None = None,
+        group: str | None = None,
+        needs: Collection[str] = (),
+    ):
         self.key, self.default = key, default
-        self._own, self._group = dict(modules), group
+        self._own, self._group, self._needs = dict(modules), group, needs
 
     def __getitem__(self, name: str) -> str:
         return self._modules[name]
@@ -65,15 +73,32 @@ class Registry(Mapping[str, str]):
         """The module called `name`.
 
         Raises:
-            GraftError: there is none, and the message gives the nearest one; or an added one cannot be imported.
+            GraftError: there is none, and the message gives the nearest one; or an added one cannot be imported, or
+                lacks what a module of its kind must hold.
         """
         if name not in self._modules:
             near = difflib.get_close_matches(str(name), self._modules, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ";"
             raise GraftError(f"{self.key}: received {name!r}{hint} allowed: {', '.join(self._modules)}")
         if name in self._added:
-            return entry_points.load(self._added[name], self.key)
+            return self._checked(name, entry_points.load(self._added[name], self.key))
         return importlib.import_module(self._modules[name])
+
+    def _checked(self, name: str, module: Any) -> ModuleType:
+        """An added module, if it holds what it must."""
+        where = f"{self.key} {name!r} of {entry_points.origin(self._added[name])}"
+        missing = [needed for needed in ("Options", *self._needs) if not hasattr(module, needed)]
+        if missing:
+            raise entry_points.RegistrationError(
+                f"{where}: has no {missing[0]}; allowed: a module with all of its kind"
+            )
+        kind = self.key.rpartition(".")[2]
+        field = getattr(module.Options, "model_fields", {}).get(kind)
+        if field is None or field.default != name:
+            raise entry_points.RegistrationError(
+                f'{where}: its Options must have the field {kind}: Literal["{name}"] = "{name}"'
+            )
+        return module
 
     def options(self, name: str) -> type[BaseModel]:
         """The settings of a kind. Raises as `module` does."""

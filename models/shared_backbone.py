@@ -10,6 +10,7 @@ import threading
 
 import tensorflow as tf
 
+from graft.models import handles
 from graft.models.backbone import Backbone, configured_backbone
 from graft.models.download import REMOTE, fetch
 from graft.models.hashing import backbone_hash
@@ -53,6 +54,6 @@ def own_backbone(options: BackboneOptions, input: Input) -> Backbone:
 
 def _content(options: BackboneOptions) -> str:
     """Hash of what the handle names; a network of `keras.applications` is what its name says while a process lives."""
-    path = fetch(options.handle, options.allow_http) if options.handle.startswith(REMOTE) else options.handle
-    path = pathlib.Path(path)
+    place = handles.placed(options.handle)
+    path = pathlib.Path(fetch(place, options.allow_http) if place.startswith(REMOTE) else place)
     return backbone_hash(path) if path.exists() else json.dumps(options.handle)

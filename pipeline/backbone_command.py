@@ -1,18 +1,15 @@
-"""`graft backbone check`: what a backbone is, before anything runs it. `graft backbone show`: what it consists of."""
+"""`graft backbone list`, `show` and `check`: which there are, what one consists of, and whether a run could use it."""
 
 import argparse
-import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from graft.models.errors import GraftError
 from graft.pipeline.output import answer, table
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from graft.models.backbone import Backbone
     from graft.models.options import BackboneOptions
 
 EXIT_FAULT = 1
@@ -20,35 +17,46 @@ _CONFIGS = (".yaml", ".yml")
 
 
 def add_commands(commands: Any, add: Callable) -> None:
-    """Adds `backbone check` and `backbone show` to the command line (see `pipeline.cli`)."""
-    group = commands.add_parser("backbone", help="look at a backbone before it is used")
+    """Adds `backbone list`, `show` and `check` to the command line (see `pipeline.cli`)."""
+    group = commands.add_parser("backbone", help="list backbones, look at one before it is used")
     verbs = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    check = add("check", _check, "hash, kind, size and what it would do besides computing; runs nothing unsafe", verbs)
-    show = add("show", _show, "its layers that can be trained, in groups, with shapes and parameters", verbs)
-    for command in (check, show):
+    listed = add("list", _list, "networks of keras.applications and of installed packages, those in folders", verbs)
+    listed.add_argument(
+        "--folder", type=pathlib.Path, help="where local ones lie; by default backbones/, and what configs/ names"
+    )
+    show = add("show", _show, "size, input, features, licence, and its layers that can be trained, in groups", verbs)
+    check = add("check", _check, "what a run would check: content, hash, features, value range", verbs)
+    for command in (show, check):
         command.add_argument("backbone", metavar="HANDLE_OR_CONFIG", help="a handle, or the YAML file of a pipeline")
         command.add_argument("--allow-http", action="store_true", help="download from http:// too")
+    check.add_argument("--data", type=pathlib.Path, metavar="FOLDER", help="try it on a few files of this folder")
 
 
-def _named(args: argparse.Namespace) -> "tuple[BackboneOptions, list[BaseModel]]":
-    """The backbone that a command names, and settings of the inputs that it may be for."""
-    from graft.models.inputs import KINDS  # imported here: `graft --help` needs no pydantic
-    from graft.models.options import BackboneOptions
+def _named(args: argparse.Namespace) -> "tuple[BackboneOptions, BaseModel | None]":
+    """The backbone that a command names, and the settings of its input, where a configuration has them."""
+    from graft.models.options import BackboneOptions  # imported here: `graft --help` needs no pydantic
 
     if args.backbone.endswith(_CONFIGS):
         from graft.pipeline import config as configs
 
         config = configs.load(args.backbone)
-        options, inputs = config.backbone, [config.input]
+        options, input = config.backbone, config.input
     else:
-        options, inputs = BackboneOptions(handle=args.backbone), [KINDS.options(kind)() for kind in KINDS]
+        options, input = BackboneOptions(handle=args.backbone), None
     options.allow_http = options.allow_http or args.allow_http
-    return options, inputs
+    return options, input
+
+
+def _list(args: argparse.Namespace) -> int:
+    from graft.pipeline import backbone_list
+
+    found = backbone_list.listed(args.folder)
+    answer(args, {"backbones": found}, *backbone_list.lines(found))
+    return 0
 
 
 def _show(args: argparse.Namespace) -> int:
-    options, inputs = _named(args)
-    found = layers_of(options, None if options.handle == args.backbone else inputs[0])
+    found = layers_of(*_named(args))
     groups = found["groups"]
     rows = []
     for group in groups:
@@ -58,36 +66,48 @@ def _show(args: argparse.Namespace) -> int:
             rows.append((f"  {layer['name']}", f"{layer['parameters']:,}", shapes))
     layers = sum(len(group["layers"]) for group in groups)
     told = f"{len(groups)} groups, {layers} layers, {found['parameters']:,} parameters, from input to output"
+    about = [
+        ("kind", found["kind"]),
+        ("size", f"{found['bytes'] / 1e6:.1f} MB"),
+        ("takes", " or ".join(found["takes"])),
+        ("returns", " or ".join(found["returns"])),
+        ("features", found["feature_dim"] or "no feature vector; `graft backbone check` says why"),
+        ("input", ", ".join(f"{key}: {value}" for key, value in found["input"].items()) or "not known to Graft"),
+        ("licence", found["licence"] or "not known to Graft"),
+    ]
     lines = [*table(rows, ("name", "parameters", "shapes")), "transfer.unfreeze takes names of groups and layers."]
     answer(
-        args, found, f"{found['handle']}: {told if groups else 'no layer of it can be trained'}", *lines * bool(rows)
+        args,
+        found,
+        *(f"{name + ':':<10}{value}" for name, value in about),
+        f"{found['handle']}: {told if groups else 'no layer of it can be trained'}",
+        *lines * bool(rows),
     )
     return 0
 
 
 def layers_of(options: "BackboneOptions", input: "BaseModel | None" = None) -> dict[str, Any]:
-    """The layers of a backbone that can be trained, in groups.
+    """What a backbone is, and its layers that can be trained, in groups.
 
     Args:
         options: which backbone.
-        input: settings of the input that it is for; by default such as a network of `keras.applications` takes, whose
-            weights are then not downloaded. Backbones of other kinds are what they are.
+        input: settings of the input that it is for; by default such as it takes. Of a network of `keras.applications`
+            no weights are downloaded then.
 
     Returns:
-        `handle`, `parameters` of all, and `groups`, each with `name`, `parameters` and `layers`, each of these with
-        `name`, `parameters` and the `shapes` of its variables.
+        `handle`, what `models.backbone_look.seen` tells, `parameters` of all, and `groups`, each with `name`,
+        `parameters` and `layers`, each of these with `name`, `parameters` and the `shapes` of its variables.
 
     Raises:
         GraftError: there is no such backbone, or it may not be loaded.
     """
-    from graft.models import applications
-    from graft.models.backbone import named_groups
-    from graft.models.inputs import make_input
+    from graft.models import backbone_look
+    from graft.models.application_inputs import is_application
 
     handle = options.handle
-    taken = applications.own_input(handle) if input is None else make_input(input)
-    if input is None and applications.is_application(handle) and "?" not in handle:
+    if input is None and is_application(handle) and "?" not in handle:
         options = options.model_copy(update={"handle": f"{handle}?weights=none"})
+    backbone, told = backbone_look.seen(options, input)
     groups = [
         {
             "name": group.name,
@@ -97,94 +117,14 @@ def layers_of(options: "BackboneOptions", input: "BaseModel | None" = None) -> d
                 for layer in group.layers
             ],
         }
-        for group in named_groups(options, taken)
+        for group in backbone.groups
     ]
-    return {"handle": handle, "parameters": sum(group["parameters"] for group in groups), "groups": groups}
+    return {"handle": handle, **told, "parameters": sum(group["parameters"] for group in groups), "groups": groups}
 
 
 def _check(args: argparse.Namespace) -> int:
-    found = examine(*_named(args))
-    answer(args, found, *_lines(found))
-    return EXIT_FAULT if found["faults"] else 0
+    from graft.pipeline import backbone_check
 
-
-def examine(options: "BackboneOptions", inputs: "Sequence[BaseModel]") -> dict[str, Any]:
-    """What a backbone is. It is loaded only if it does no more than compute, or is trusted and the pinned one.
-
-    Args:
-        options: which backbone.
-        inputs: settings of the inputs that it may be for; the first that it takes counts.
-
-    Returns:
-        `handle`, `kind`, `sha256`, `bytes`, `faults` (what it would do besides computing, and another hash than the
-        pinned one), `feature_dim` (None where it is not known), `not_loaded` (why it is not), `config` (the lines that
-        pin it).
-
-    Raises:
-        GraftError: there is no such backbone, or its file is damaged.
-    """
-    # Imported here: `graft --help` knows neither Keras nor TensorFlow.
-    from graft.models import applications, hub_layer, keras_archive, saved_model_check
-    from graft.models.hashing import backbone_hash
-
-    handle = options.handle
-    found: dict[str, Any] = {"handle": handle, "feature_dim": None, "not_loaded": None}
-    faults: list[str] = []
-    loaded = None
-    unpinned = options.model_copy(update={"sha256": None})
-    if applications.is_application(handle):
-        loaded = _loaded(unpinned, inputs)
-        size = sum(variable.value.dtype.size * variable.value.shape.num_elements() for variable in loaded.variables)
-        found |= {"kind": "keras.applications", "sha256": loaded.identity, "bytes": size}
-    elif handle.endswith(".keras"):
-        path = pathlib.Path(handle)
-        if not path.is_file():
-            raise GraftError(f"backbone {handle!r} does not exist")
-        fault = keras_archive.find_fault(path)
-        faults = [fault] if fault else []
-        found |= {"kind": "Keras file", "sha256": backbone_hash(path), "bytes": path.stat().st_size}
-    else:
-        folder = hub_layer.resolve_handle(handle, options.allow_http)
-        faults = saved_model_check.find_faults(folder)
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        found |= {"kind": "SavedModel", "sha256": backbone_hash(folder), "bytes": size}
-    other = options.sha256 not in (None, found["sha256"])
-    if loaded is None and (other or (faults and not options.trust)):
-        found["not_loaded"] = "it is not the pinned one" if other else "it does more than compute"
-    else:
-        try:
-            found["feature_dim"] = (loaded or _loaded(unpinned, inputs)).feature_dim
-        except GraftError as error:  # the size or the range of the images may be another; the rest is known
-            found["not_loaded"] = str(error)
-    if other:
-        faults.append(f"its sha256 is not the pinned {options.sha256}")
-    found["faults"] = faults
-    found["config"] = f"backbone:\n  handle: {json.dumps(handle)}\n  sha256: {found['sha256']}"
-    return found
-
-
-def _loaded(options: "BackboneOptions", inputs: "Sequence[BaseModel]") -> "Backbone":
-    """The backbone for the first of these inputs that it takes; raises for the first, if it takes none."""
-    from graft.models.backbone import configured_backbone
-    from graft.models.inputs import make_input
-
-    refusals = []
-    for given in inputs:
-        try:
-            return configured_backbone(options, make_input(given))
-        except GraftError as error:
-            refusals.append(error)
-    raise refusals[0]
-
-
-def _lines(found: dict[str, Any]) -> list[str]:
-    rows = [
-        ("backbone", found["handle"]),
-        ("kind", found["kind"]),
-        ("sha256", found["sha256"]),
-        ("size", f"{found['bytes'] / 1e6:.1f} MB"),
-        ("features", found["feature_dim"] or f"not loaded: {found['not_loaded']}"),
-        *(("MORE THAN COMPUTES", fault) for fault in found["faults"]),
-    ]
-    lines = [f"{name + ':':<20}{value}" for name, value in rows]
-    return [*lines, "To pin it:", *found["config"].split("\n")]
+    found = backbone_check.examine(*_named(args), args.data)
+    answer(args, found, *backbone_check.lines(found))
+    return EXIT_FAULT if backbone_check.at_fault(found) else 0

@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(error: Exception) -> tuple[str, int]:
     """The one line for the user, and the exit code; shows the traceback of a fault of Graft."""
+    if isinstance(error, entry_points.RegistrationError):  # of a package whose kinds the configuration knows: nor can
+        return str(error), EXIT_ERROR  # what is imported next then
     # Imported here: `graft --help` does without.
     from graft.pipeline import failures
 

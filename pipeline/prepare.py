@@ -2,17 +2,18 @@
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import re
 from collections.abc import Collection
 from typing import Any
 
-from graft.models import teacher
+from graft.models import entry_points, handles, teacher
 from graft.models.download import REMOTE, fetch
 from graft.models.durable import read_small, write_atomic
 from graft.models.errors import GraftError
-from graft.models.hashing import backbone_hash, hash_folder, hash_json, require_identity
+from graft.models.hashing import backbone_hash, hash_file, hash_folder, hash_json, require_identity
 from graft.models.inputs import make_input
 from graft.models.options import BackboneOptions
 from graft.models.private_folder import store_cache
@@ -32,6 +33,8 @@ _LIBRARIES = (
     *("pillow", "pyarrow"),  # what is read of the data
 )
 """Whatever may change what a stage gives for the same inputs."""
+_ADDING = ("graft.methods", "graft.sources")
+"""Groups of entry points whose code a stage runs; a backbone counts by its content."""
 _MAX_SCHEMA_BYTES = 16 << 20
 _MOST_TOLD = 200
 
@@ -50,8 +53,9 @@ def check_paths(config: Config) -> None:
             the folder of the local copies does.
     """
     folders = {"root": config.root, "store": config.store}
-    if pathlib.Path(config.backbone.handle).is_dir():
-        folders["backbone.handle"] = config.backbone.handle
+    place = handles.placed(config.backbone.handle)
+    if pathlib.Path(place).is_dir():
+        folders["backbone.handle"] = place
     if taught := getattr(config.transfer, "teacher", None):
         folders[teacher.KEY] = taught
     remote = [key for key, folder in folders.items() if folder.startswith(S3)]
@@ -91,7 +95,24 @@ def code_version() -> str:
     top = pathlib.Path(__file__).parents[1]
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     sources = hash_folder(top, (path for package in _PACKAGES for path in (top / package).rglob("*.py")))
-    return hash_json([sources, versions])
+    return hash_json([sources, versions, *_added_code()])
+
+
+def _added_code() -> list[str]:
+    """Hashes of the packages that add methods or sources, each as a whole: a method may lie in several files of one."""
+    tops = {
+        entry.module.partition(".")[0]: entry for group in _ADDING for entry in entry_points.find(group, group).values()
+    }
+    found = []
+    for name in sorted(tops.keys() - {"graft"}):
+        spec = importlib.util.find_spec(name)
+        if spec is None:  # who asks for it is told
+            continue
+        for folder in map(pathlib.Path, spec.submodule_search_locations or ()):
+            found.append(hash_folder(folder, folder.rglob("*.py")))
+        if not spec.submodule_search_locations and spec.has_location and spec.origin:
+            found.append(hash_file(pathlib.Path(spec.origin)))
+    return found
 
 
 def backbone_identity(options: BackboneOptions) -> str:
@@ -106,7 +127,8 @@ def backbone_identity(options: BackboneOptions) -> str:
         GraftError: a URL that cannot be downloaded, or a content other than `backbone.sha256`.
     """
     handle = options.handle
-    path = fetch(handle, options.allow_http) if handle.startswith(REMOTE) else pathlib.Path(handle)
+    place = handles.placed(handle)
+    path = fetch(place, options.allow_http) if place.startswith(REMOTE) else pathlib.Path(place)
     if path.exists():
         identity = backbone_hash(path)
         if options.sha256 is not None:

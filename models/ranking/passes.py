@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from graft.models import handles
 from graft.models.backbone import Backbone, check_backbone
 from graft.models.features import extract_features
 from graft.models.inputs.base import Input
@@ -45,9 +46,10 @@ def run(
 
 def _with_classifier(backbone: Backbone, options: BackboneOptions) -> tuple[int, Backbone]:
     """The number of classes of its own classifier, and a network that gives features and probabilities together."""
-    if options.feature_layer is None or not options.handle.endswith(".keras"):
+    place = handles.placed(options.handle)
+    if options.feature_layer is None or not place.endswith(".keras"):
         return 0, backbone
-    _, model = load_keras_file(options.handle, options.sha256, options.trust)
+    _, model = load_keras_file(place, options.sha256, options.trust)
     given = model.outputs[0] if len(model.outputs) == 1 else None
     if given is None or len(given.shape) != 2 or (given.shape[1] or 0) < 2:
         return 0, backbone

@@ -1,4 +1,5 @@
-"""The transfer methods by name. A new method is one new file here and one entry in METHODS.
+"""The transfer methods by name. A new method is one new file here and one entry in METHODS;
+one of another package is an entry point of the group `graft.methods`.
 
 A method's file holds
 
@@ -49,6 +50,8 @@ METHODS = Registry(
         "tradaboost": "graft.models.transfer.tradaboost",
     },
     default="frozen",
+    group="graft.methods",
+    needs=("fit", "reads_inputs", "REFITS"),
 )
 
 

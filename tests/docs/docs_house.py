@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import docs_pages as pages
 
@@ -45,8 +46,14 @@ def files() -> list[tuple[str, str]]:
     return found
 
 
+def packages() -> list[dict]:
+    """The metadata of the packages of somebody else that the page makes, one for each `pyproject.toml`."""
+    found = [block.text for block in pages.blocks(PAGE) if block.language == "toml"]
+    return [tomllib.loads(text)["project"] for text in found if text.startswith("# pyproject.toml\n")]
+
+
 def make(folder: pathlib.Path) -> pathlib.Path:
-    """The extended house.
+    """The extended house, and the packages of somebody else beside it.
 
     Args:
         folder: an empty one.
@@ -61,7 +68,7 @@ def make(folder: pathlib.Path) -> pathlib.Path:
     for name in FOLDERS:
         shutil.copytree(pages.TOP / name, house / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path, code in files():
-        written = house / path
+        written = (house if "/" in path else folder) / path
         written.parent.mkdir(exist_ok=True)
         if written.exists():  # beside the others, above the list that names it
             [entry] = [entry for entry in entries() if entry.file == path]
@@ -71,6 +78,8 @@ def make(folder: pathlib.Path) -> pathlib.Path:
         written.write_text(code, encoding="utf-8")
     for entry in entries():
         (_register if entry.file == "setup.py" else _insert)(house, entry)
+    for package in packages():
+        _install(folder, package["name"], package["entry-points"])
     return folder
 
 
@@ -127,7 +136,18 @@ def _insert(house: pathlib.Path, entry: Entry) -> None:
 def _register(house: pathlib.Path, entry: Entry) -> None:
     """What an installation does with an entry point."""
     assert f'"{entry.place}": [' in (house / "setup.py").read_text(encoding="utf-8"), f"setup.py has no {entry.place}"
-    information = house.parent / f"more_{entry.text.split()[0]}-1.0.dist-info"
+    name, _, value = entry.text.partition(" = ")
+    _install(house.parent, f"more-{name}", {entry.place: {name: value}})
+
+
+def _install(folder: pathlib.Path, name: str, entry_points: dict[str, dict[str, str]]) -> None:
+    """The metadata of a package in a folder of `PYTHONPATH`."""
+    information = folder / f"{name.replace('-', '_')}-1.0.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: more-{entry.text.split()[0]}\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(f"[{entry.place}]\n{entry.text}\n")
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    lines = [
+        line
+        for group, entries in entry_points.items()
+        for line in (f"[{group}]", *(f"{key} = {value}" for key, value in entries.items()))
+    ]
+    (information / "entry_points.txt").write_text("\n".join(lines) + "\n")

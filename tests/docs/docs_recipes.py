@@ -7,7 +7,9 @@ import contextlib
 import csv
 import io
 import json
+import os
 import pathlib
+import shutil
 import sys
 import urllib.request
 import zipfile
@@ -137,6 +139,26 @@ def gate() -> None:
         assert [gates[name] for name in held if name in gates] == expected, (limits, gates)
 
 
+def packages() -> None:
+    """A method and a kind of handle of other packages; a wrong name of either is told."""
+    from graft.models import handles
+    from graft.models.errors import GraftError
+    from graft.pipeline import config, reference
+
+    method = {"method": "blurred", "copies": 2}
+    parsed = config.parse({**ROWS, "transfer": method, "backbone": {"handle": "leaf:small"}}, "rows.yaml")
+    assert type(parsed.transfer).__module__ == "blurred_heads" and parsed.transfer.copies == 2
+    assert "transfer: method: blurred" in reference.config_reference()
+    assert [handle for handle, _ in handles.every()] == ["leaf:small"]
+    for handle, told in (("leaf:smal", "did you mean 'small'"), ("leave:small", "did you mean 'leaf:'")):
+        try:
+            handles.placed(handle)
+        except GraftError as error:
+            assert told in str(error), error
+        else:
+            raise AssertionError(f"{handle} was taken")
+
+
 def light() -> None:
     """All that came before did not need TensorFlow."""
     assert "tensorflow" not in sys.modules and "keras" not in sys.modules
@@ -218,8 +240,27 @@ def stopped() -> None:
     assert code == 1 and "deviance is" in result["reason"], result
 
 
-QUICK = {part.__name__: part for part in (settings, source, entering, gate, light)}
-SLOW = {part.__name__: part for part in (network, pipeline, served, stopped)}
+def foreign() -> None:
+    """A run with the method of one package and the backbone of another, which is known by its content."""
+    from graft.models.hashing import hash_file
+
+    pathlib.Path("zoo").mkdir()
+    shutil.copy("network.keras", "zoo/small.keras")
+    os.environ["LEAF_ZOO"] = "zoo"
+    given = {"name": "foreign", "backbone": {"handle": "leaf:small"}, "transfer": {"method": "blurred"}}
+    pathlib.Path("foreign.yaml").write_text(
+        json.dumps({**ROWS, "data": {**ROWS["data"], "max_rejected": 0.1}, **given})
+    )
+    code, found = graft("backbone", "check", "foreign.yaml")
+    assert code == 0 and found["sha256"] == hash_file(pathlib.Path("network.keras")) and found["feature_dim"] == 16
+    code, result = graft("run", "foreign.yaml")
+    assert code == 0, result
+    [made] = pathlib.Path("runs/foreign/artifacts/features/features").glob("*/backbone.json")
+    assert json.loads(made.read_text())["identity"] == found["sha256"]
+
+
+QUICK = {part.__name__: part for part in (settings, source, entering, gate, packages, light)}
+SLOW = {part.__name__: part for part in (network, pipeline, served, stopped, foreign)}
 
 if __name__ == "__main__":
     for name, part in {"quick": QUICK, "slow": SLOW}[sys.argv[1]].items():

@@ -30,7 +30,7 @@ def of_language(language):
 
 
 def test_every_block_says_what_it_is():
-    assert {block.language for block in BLOCKS} <= {"sh", "yaml", "python", "text"}
+    assert {block.language for block in BLOCKS} <= {"sh", "yaml", "python", "text", "toml"}
 
 
 @pytest.mark.parametrize(("block", "command"), named(COMMANDS))

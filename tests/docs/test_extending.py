@@ -16,9 +16,10 @@ def house(tmp_path_factory):
 
 
 def test_recipes_say_where_everything_goes():
-    """Eight recipes: a new file each, and an entry or a line for all but those that need none."""
+    """Ten recipes: a new file each, and an entry or a line for all but those that need none."""
     written = [path for path, _ in docs_house.files()]
-    assert len(written) == len(set(written)) == 11
+    assert len(written) == len(set(written)) == 13
+    assert [package["name"] for package in docs_house.packages()] == ["blurred-heads", "leaf-zoo"]
     assert {entry.place for entry in docs_house.entries()} == {
         *("KINDS", "METHODS", "REGISTRY", "STAGES", "imports"),
         *("GateOptions", "RULES", "graft.observers", "graft.sections"),
@@ -28,14 +29,15 @@ def test_recipes_say_where_everything_goes():
 @pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=" ".join)
 def test_recipes_have_the_style_of_the_house(house, command):
     shutil.copy(pages.TOP / "pyproject.toml", house / "graft")
-    ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+    others = [f"../{path}" for path, _ in docs_house.files() if "/" not in path]
+    ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", "pyproject.toml", ".", *others]
     done = subprocess.run(ruff, cwd=house / "graft", capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.slow
 def test_new_kinds_are_known_and_refuse_what_is_wrong(house, tmp_path):
-    """Settings, errors, reference page, source, gate and section; TensorFlow is not imported for them."""
+    """Settings, errors, reference page, source, gate, section and packages; TensorFlow is not imported for them."""
     assert docs_house.run(house, tmp_path, "-m", "docs_recipes", "quick").split() == [*docs_recipes.QUICK]
 
 

@@ -23,6 +23,7 @@ REGISTRY = Registry(
         "idx": "graft.components.ingest.sources.idx",
     },
     group="graft.sources",
+    needs=("Source",),
 )
 
 
