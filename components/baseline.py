@@ -15,6 +15,10 @@ COMPARED = "compared_with"
 """Custom property of the quality gate's blessing: the version that the candidate was held against, or `NOTHING`."""
 NOTHING = "nothing"
 
+METRICS = "metrics"
+"""Key of a manifest's metadata and custom property of the quality gate's blessing, there as JSON: the figures of the
+model on its run's test split that lists show, the headline first."""
+
 
 def compared_with(baseline: Mapping[str, Any] | None) -> str:
     """The value of `COMPARED` for a baseline of `find_baseline`."""

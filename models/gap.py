@@ -85,6 +85,34 @@ def measure(rival: np.ndarray, model: np.ndarray, rivals: int = 1, largest: floa
     return Gap(mean, mean - reach, mean + reach, tuple(map(float, per_seed)))
 
 
+def apart(rival: np.ndarray, model: np.ndarray, rivals: int = 1, largest: float | None = 1.0) -> Gap:
+    """The gap between two models that were judged on different examples; each with its own luck.
+
+    Welch's interval (Biometrika 34, 1947), to the variance of each model half an example of each outcome added, as for
+    a difference of two shares (Agresti and Caffo, The American Statistician 54, 2000).
+
+    Args:
+        rival: [n] scores of the rival, n > 0.
+        model: [m] scores of the model, m > 0.
+        rivals: see `measure`.
+        largest: the largest difference between two scores; None: the largest there is.
+    """
+    import scipy.stats
+
+    variances, freedom = [], []
+    for scores in (np.asarray(rival, np.float64), np.asarray(model, np.float64)):
+        deviations = scores - scores.mean()
+        added = largest if largest is not None else float(np.abs(deviations).max())
+        count = len(scores) + 2
+        variances.append(((deviations**2).sum() + added**2) / count**2)
+        freedom.append(count - 1)
+    total = sum(variances)
+    degrees = total**2 / max(sum(v**2 / f for v, f in zip(variances, freedom, strict=True)), 1e-300)
+    reach = float(np.sqrt(total) * scipy.stats.t.ppf(1 - FALSE_ALARMS / rivals, max(degrees, 1.0)))
+    mean = float(np.mean(rival, dtype=np.float64) - np.mean(model, dtype=np.float64))
+    return Gap(mean, mean - reach, mean + reach, (mean,))
+
+
 def compared(rival: np.ndarray, model: np.ndarray, largest: float | None = 1.0) -> dict[str, Any]:
     """Two fixed models on the same examples, as JSON types.
 

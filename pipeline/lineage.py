@@ -5,21 +5,16 @@ TensorFlow, which takes seconds.
 """
 
 import bisect
-import json
 import pathlib
 from typing import Any
 
 from graft.components.gates import BLESSED
-from graft.models.durable import read_small
 from graft.models.gates import Gate
 from graft.models.text import printable
-from graft.pipeline import holder, stages
+from graft.pipeline import holder, result_file, stages
 from graft.pipeline.metadata import Execution, Metadata
 from graft.pipeline.output import table
-from graft.pipeline.result_file import FILE_NAME
 from graft.pipeline.stages import base
-
-_MOST_BYTES = 1 << 26
 
 
 def describe_lineage(metadata: Metadata, version: str, store_id: str | None = None) -> tuple[dict[str, Any], str]:
@@ -121,7 +116,7 @@ def _time(iso: str) -> str:
 
 
 def describe_runs(root: pathlib.Path, metadata: Metadata | None) -> list[dict[str, Any]]:
-    """A row for each run of a pipeline, oldest first: how far it came, how long it took, what it pushed.
+    """A row for each run of a pipeline, oldest first: how far it came, how long it took, what it pushed and measured.
 
     Args:
         root: folder of the pipeline.
@@ -137,25 +132,27 @@ def describe_runs(root: pathlib.Path, metadata: Metadata | None) -> list[dict[st
         bisect.insort(ordered, run_id)
     for run_id in ordered:
         work = metadata.executions(run_id) if metadata is not None and run_id in known else []
+        told = result_file.read(root / "runs" / run_id)
         pushed = next((s.outputs["pushed_model"] for s in work if "pushed_model" in s.outputs), None)
         rows.append(
             {
                 "pipeline": root.name,
                 "run": run_id,
-                "status": _status(work, root, run_id, held),
+                "status": _status(work, run_id, held, told),
                 "stages": len(work),
                 "cached": sum(s.state == "CACHED" for s in work),
                 "seconds": round(sum(s.seconds for s in work), 1),
                 "version": int(pushed.properties["pushed_version"]) if pushed else None,
+                "metrics": result_file.numbers(told.get("metrics")),
             }
         )
     return rows
 
 
-def _status(work: list[Execution], root: pathlib.Path, run_id: str, held: holder.Holder | None) -> str:
+def _status(work: list[Execution], run_id: str, held: holder.Holder | None, told: dict[str, Any]) -> str:
     last = work[-1] if work else None
     at = f"{last.stage} " if last is not None else ""
-    written = _written(root / "runs" / run_id / FILE_NAME)
+    written = str(told.get("status", ""))
     if written == "interrupted" or (last is None and written):
         return f"{at}{written}"
     if last is not None and last.state == "FAILED":
@@ -172,10 +169,3 @@ def _status(work: list[Execution], root: pathlib.Path, run_id: str, held: holder
         return f"gate closed at {last.stage}"
     return "passed" if last.stage == stages.STAGES[-1].name else f"stopped after {last.stage}"
 
-
-def _written(path: pathlib.Path) -> str:
-    """The status in a run's own file, empty where there is none that says so."""
-    try:
-        return str(json.loads(read_small(path, _MOST_BYTES))["status"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""

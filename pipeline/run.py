@@ -209,7 +209,7 @@ def _write(
         _try("what the run left", lambda: Metadata(root).give_up(result.run_id))
     kind = failures.kind_of(result.failure) if result.failure is not None else None
     # Before the report, which may take long or fail, and after it, when its path is known.
-    if not _try(result_file.FILE_NAME, lambda: result_file.save(result.to_json(), folder), known=kind == failures.DISK):
+    if not _try(result_file.FILE_NAME, lambda: _save(config, result, folder), known=kind == failures.DISK):
         return
     # For a failed run too: that is when it is read.
     # Imported here: it reads artifacts with TensorFlow.
@@ -219,7 +219,11 @@ def _write(
     report = write_report(config, result, outputs, folder, why_plain)
     if report is not None:
         result.report = str(report)
-        _try(result_file.FILE_NAME, lambda: result_file.save(result.to_json(), folder))
+        _try(result_file.FILE_NAME, lambda: _save(config, result, folder))
+
+
+def _save(config: Config, result: RunResult, folder: pathlib.Path) -> None:
+    result_file.save(result.to_json() | {"config": config.of_the_run()}, folder)
 
 
 def _try(what: str, write: Callable[[], object], known: bool = False) -> bool:

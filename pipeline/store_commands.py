@@ -3,7 +3,9 @@
 import argparse
 from typing import Any
 
+from graft.components.baseline import METRICS
 from graft.models.errors import GraftError
+from graft.pipeline import result_file
 from graft.pipeline.output import answer, table
 from graft.serving.pointer import PointerError
 from graft.serving.store import ModelStore, open_store
@@ -47,8 +49,9 @@ def _verify(args: argparse.Namespace, store: ModelStore) -> int:
 def _list(args: argparse.Namespace, store: ModelStore) -> int:
     rows = [row for name in ([args.model] if args.model else store.models()) for row in _rows(store, name)]
     foreign = [] if args.model else store.foreign()
-    value = [dict(zip(("model", "version", "time", "state"), row, strict=True)) for row in rows]
-    shown = table(rows, ("model", "version", "pushed", "state"))
+    value = [dict(zip(("model", "version", "time", "metrics", "state"), row, strict=True)) for row in rows]
+    told = [(*row[:3], result_file.headline(row[3]) or "-", row[4]) for row in rows]
+    shown = table(told, ("model", "version", "pushed", "on its test split", "state"))
     answer(args, {"models": value, "foreign": foreign}, *shown, *(f"note: {line}" for line in foreign))
     return 0
 
@@ -66,10 +69,14 @@ def _rows(store: ModelStore, name: str) -> list[tuple[Any, ...]]:
     rows = []
     for version in store.versions(name):
         states = [words] if version == served else []
+        metrics: dict[str, float] = {}
         try:
-            time = store.manifest(name, version)["time"]
+            manifest = store.manifest(name, version)
         except GraftError:
             time = "?"
             states.append("manifest damaged")
-        rows.append((name, version, time, ", ".join(states)))
+        else:
+            time = manifest["time"]
+            metrics = result_file.numbers((manifest.get("metadata") or {}).get(METRICS))
+        rows.append((name, version, time, metrics, ", ".join(states)))
     return rows

@@ -1,5 +1,6 @@
 """Executor of `push`."""
 
+import json
 import pathlib
 from typing import Any
 
@@ -9,7 +10,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from graft.components import gates
-from graft.components.baseline import BEST, COMPARED, find_baseline, pointer_state, require_unchanged
+from graft.components.baseline import BEST, COMPARED, METRICS, find_baseline, pointer_state, require_unchanged
 from graft.components.parameters import BaseParameters
 from graft.models.saved_model_check import find_faults, require_allowed
 from graft.models.signals.reference import FILE, PLACE, Reference
@@ -71,6 +72,8 @@ class Executor(base_executor.BaseExecutor):
         require_unchanged(store, name, metadata["baseline"], compared, metadata.get("run_id"))
         metadata["pointer_state"] = pointer_state(store, name, metadata["run_key"])
         metadata[BEST] = blessing.get_int_custom_property(BEST)
+        # Nothing in a blessing of an earlier version of Graft.
+        metadata[METRICS] = json.loads(blessing.get_string_custom_property(METRICS) or "null")
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         metadata["trusted_operations"] = _trusted_operations(pathlib.Path(model_path), given.trust)
         reference = pathlib.Path(artifact_utils.get_single_uri(input_dict["predictions"]), FILE)

@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from graft.components import gates
-from graft.components.baseline import BEST, COMPARED, compared_with, find_baseline
+from graft.components.baseline import BEST, COMPARED, METRICS, compared_with, find_baseline
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
 from graft.components.quality_gate import rules
@@ -114,6 +114,8 @@ class Executor(base_executor.BaseExecutor):
         gates.bless(blessing, verdict)
         blessing.set_int_custom_property(BEST, still_best(figures["best"]))
         blessing.set_string_custom_property(COMPARED, compared_with(baseline))
+        metrics = {name: figures["candidate"][name] for name in target.metrics}
+        blessing.set_string_custom_property(METRICS, json.dumps(metrics))
 
 
 def _rival(

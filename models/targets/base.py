@@ -78,9 +78,10 @@ class Target(abc.ABC):
         score_name: what the mean of `scores` is, for people: `accuracy`.
         gap_name: what a rival's mean score less that of a model is, for people: `error rate`.
         score_range: the largest difference between two scores of one example; None: there is no largest.
-        metrics: figures that results and lineage list.
+        metrics: figures that results and lineage list, the headline first.
         floors: keys of the module's `Gates` that hold a model's own figures against a limit; a run without any of them
             proves nothing of its quality.
+        part_score_name: what the mean of one of `part_scores` is, for people: `recall`; empty where there are none.
         slice_columns: figures of a slice, which `SliceGates` may limit, and whether higher is better.
         has_vocabulary: whether Transform makes its names, of the classes that the data holds.
         one_value: whether an example has one value, a class.
@@ -109,6 +110,7 @@ class Target(abc.ABC):
     stratum: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
     floors: ClassVar[tuple[str, ...]]
+    part_score_name: ClassVar[str] = ""
     slice_columns: ClassVar[Mapping[str, bool]]
     words: ClassVar[Mapping[str, str]]
 
@@ -304,6 +306,42 @@ class Target(abc.ABC):
             `statement`, a sentence. Without examples to compare the numbers are None.
         """
 
+    def weighed(self, encoded: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Figures of examples that count more or less: how a figure hangs on each example gives its interval.
+
+        Args:
+            encoded: the truth.
+            answers: to the same examples.
+            weights: float [draws, n], from 0.
+
+        Returns:
+            float [draws] by name, at weights of 1 as `figures` has it; NaN where there is none. Where there is a
+            `score_range`, each lies between 0 and that.
+        """
+        return {self.score_name: share(self.scores(encoded, answers), weights)}
+
+    def part_scores(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, np.ndarray]:
+        """A score of each example by name of a class or number, float [n]; NaN where the example says nothing of it."""
+        return {}
+
+    def narrowed(self, names: Sequence[str]) -> Self:
+        """This target, as far as its answers are measured, if it knew some of its names only.
+
+        Raises:
+            GraftError: this kind of target is measured as a whole.
+        """
+        if tuple(names) != self.names:
+            raise GraftError(f"target.kind: outputs of kind {self.kind!r} are measured all together")
+        return self
+
+    def truth_among(self, names: Sequence[str], encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of which examples some of the names tell the truth, bool [n], and that truth as `narrowed` encodes it."""
+        return np.ones(len(encoded), bool), encoded
+
+    def answers_among(self, names: Sequence[str], answers: np.ndarray) -> np.ndarray:
+        """The answers of `narrowed`."""
+        return answers[:, [self.names.index(name) for name in names]]
+
     @abc.abstractmethod
     def rules(self, figures: Figures, limits: Mapping[str, Any], served: Figures | None = None) -> list[Gate]:
         """The gates that this target's own limits ask for.
@@ -387,6 +425,12 @@ class Target(abc.ABC):
     @abc.abstractmethod
     def card(self, figures: Figures, unit: str) -> "page.Card":
         """The words and figures of a model card."""
+
+
+def share(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighed means of values [n], a row of weights [draws, n] each; NaN where nothing weighs."""
+    total = weights.sum(axis=1)
+    return np.where(total > 0, weights @ values.astype(np.float64), np.nan) / np.where(total > 0, total, 1.0)
 
 
 def finite(answers: np.ndarray) -> np.ndarray:

@@ -49,6 +49,40 @@ def average_precision(truth: np.ndarray, probabilities: np.ndarray) -> float | N
     return float(sk.average_precision_score(truth, probabilities)) if truth.any() else None
 
 
+def weighed_f1(truth: np.ndarray, found: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Macro F1, over the classes that are true or found of any example, and micro F1.
+
+    Args:
+        truth: bool [n, k].
+        found: bool [n, k].
+        weights: float [draws, n].
+
+    Returns:
+        two of float [draws].
+    """
+    present = (truth | found).any(axis=0)
+    hits, either = weights @ (truth & found), weights @ (truth.astype(np.float64) + found)
+    by_class = 2 * hits / np.maximum(either, 1e-12)
+    macro = by_class[:, present].mean(axis=1) if present.any() else np.zeros(len(weights))
+    return macro, 2 * hits.sum(axis=1) / np.maximum(either.sum(axis=1), 1e-12)
+
+
+def weighed_average_precision(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`average_precision` for each row of weights.
+
+    Args:
+        truth: bool [n], some of them true.
+        probabilities: float [n].
+        weights: float [draws, n].
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(probabilities[order]) != 0, True))  # equal probabilities are one step
+    ranked = weights[:, order]
+    hits, found = np.cumsum(ranked * truth[order], axis=1)[:, ends], np.cumsum(ranked, axis=1)[:, ends]
+    steps = np.diff(hits, axis=1, prepend=0.0) / np.maximum(hits[:, -1:], 1e-12)
+    return (steps * hits / np.maximum(found, 1e-12)).sum(axis=1)
+
+
 def precision_recall(truth: np.ndarray, probabilities: np.ndarray) -> list[tuple[float, float]]:
     """(recall, highest precision at this recall or more) at even steps of recall; empty where nothing is true."""
     from sklearn import metrics as sk

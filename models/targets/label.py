@@ -11,8 +11,8 @@ from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.page import Block, Card, Section, Tile
 from graft.models.run_warning import RunWarning
-from graft.models.targets import calibration, classes, label_page, skill
-from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities
+from graft.models.targets import calibration, classes, decisions, label_page, skill
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities, share
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
 
@@ -114,6 +114,7 @@ class Target(classes.Classes):
     softens = True
     metrics = ("accuracy", "macro_f1", "calibration_error", "examples")
     floors = ("accuracy", "macro_f1", "precision", "recall")
+    part_score_name = "recall"
     slice_columns = {"accuracy": True, "macro_f1": True}
     words = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (share of examples)"}
 
@@ -261,6 +262,27 @@ class Target(classes.Classes):
             },
             "confusion": _confusion(encoded, predicted, ids),
         }
+
+    def weighed(self, encoded: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Accuracy and macro F1."""
+        predicted, ids = most_probable(answers), np.arange(self.units)
+        macro, _ = decisions.weighed_f1(encoded[:, None] == ids, predicted[:, None] == ids, weights)
+        return {"accuracy": share(predicted == encoded, weights), "macro_f1": macro}
+
+    def part_scores(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Whether an example of the class was given that class."""
+        right = self.scores(encoded, answers)
+        return {name: np.where(encoded == place, right, np.nan) for place, name in enumerate(self.names)}
+
+    def narrowed(self, names: Sequence[str]) -> Self:
+        """Which of some classes is the most probable."""
+        return type(self)(self.options, names)
+
+    def truth_among(self, names: Sequence[str], encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The examples of these classes."""
+        names = list(names)
+        places = np.array([names.index(name) if name in names else -1 for name in self.names])[encoded]
+        return places >= 0, places
 
     def compare(self, encoded: np.ndarray, answers: np.ndarray, rival: AnyTarget, rival_answers: np.ndarray) -> Figures:
         """See `Target.compare`; names that the rival never knew would all count as its errors.

@@ -13,7 +13,7 @@ from graft.models.inputs.base import Refused
 from graft.models.natural import natural_key
 from graft.models.run_warning import RunWarning
 from graft.models.targets import calibration, classes, decisions, skill
-from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities
+from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities, share
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import MAX_TEXT, index_text, one_text
 
@@ -118,6 +118,7 @@ class Target(classes.Classes):
     softens = True
     metrics = ("mean_average_precision", "micro_f1", "macro_f1", "calibration_error", "examples")
     floors = ("mean_average_precision", "micro_f1", "macro_f1", "precision", "recall")
+    part_score_name = "recall"
     slice_columns = {"micro_f1": True, "macro_f1": True}
     words = {"loss": "loss (mean binary cross-entropy, nats)", "example_f1": "mean F1 of an example"}
 
@@ -249,9 +250,7 @@ class Target(classes.Classes):
         An answer whose probabilities are not finite numbers is wrong on every class; `invalid` counts them.
         `unmeasured` are the classes that no example has: they count in no mean.
         """
-        truth, valid = encoded > 0, finite(answers)
-        given = np.where(valid[:, None], answers, np.float32(~truth))
-        found = np.where(valid[:, None], answers >= self.thresholds, ~truth)
+        truth, given, found, valid = self._sound(encoded, answers)
         hits, support = (truth & found).sum(axis=0), truth.sum(axis=0)
         precision, recall, f1 = decisions.shares(hits, found.sum(axis=0), support)
         average = [decisions.average_precision(truth[:, i], given[:, i]) for i in range(self.units)]
@@ -290,6 +289,39 @@ class Target(classes.Classes):
             },
             "curve": decisions.precision_recall(truth.ravel(), given.ravel()),
         }
+
+    def _sound(self, encoded: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Truth, probabilities and decisions [n, k], an answer that is none wrong on every class; which are [n]."""
+        truth, valid = encoded > 0, finite(answers)
+        given = np.where(valid[:, None], answers, np.float32(~truth))
+        return truth, given, np.where(valid[:, None], answers >= self.thresholds, ~truth), valid
+
+    def weighed(self, encoded: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Mean average precision, micro and macro F1, mean F1 of an example."""
+        truth, given, found, _ = self._sound(encoded, answers)
+        macro, micro = decisions.weighed_f1(truth, found, weights)
+        present = np.flatnonzero(truth.any(axis=0))
+        average = [decisions.weighed_average_precision(truth[:, i], given[:, i], weights) for i in present]
+        return {
+            "mean_average_precision": np.mean(average, axis=0) if average else np.zeros(len(weights)),
+            "micro_f1": micro,
+            "macro_f1": macro,
+            "example_f1": share(self.scores(encoded, answers), weights),
+        }
+
+    def part_scores(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Whether the label of an example that has it was found."""
+        truth, _, found, _ = self._sound(encoded, answers)
+        return {name: np.where(truth[:, i], found[:, i], np.nan) for i, name in enumerate(self.names)}
+
+    def narrowed(self, names: Sequence[str]) -> Self:
+        """Each class at its own threshold."""
+        places = [self.names.index(name) for name in names]
+        return type(self)(self.options, names, {"thresholds": self.thresholds[places].tolist()})
+
+    def truth_among(self, names: Sequence[str], encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Every example, for it may have none."""
+        return np.ones(len(encoded), bool), encoded[:, [self.names.index(name) for name in names]]
 
     def compare(self, encoded: np.ndarray, answers: np.ndarray, rival: AnyTarget, rival_answers: np.ndarray) -> Figures:
         """See `Target.compare`; on the classes both know, each at its own thresholds. `shared` is their number.

@@ -112,6 +112,7 @@ class Target(AnyTarget):
         "bad_label": "a column of target.columns holds no finite number",
     }
     metrics: ClassVar[tuple[str, ...]] = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
+    part_score_name = "absolute error"
     stratum = ""
     floors = ("mean_absolute_error", "root_mean_squared_error", "r2")
     slice_columns = {"mean_absolute_error": False, "root_mean_squared_error": False}
@@ -308,6 +309,29 @@ class Target(AnyTarget):
             for i, column in enumerate(self.names)
         }
         return figures
+
+    def weighed(self, encoded: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Mean absolute error, root of the mean squared error and R2, means over the columns."""
+        valid = finite(answers)
+        truth, given = encoded[valid].astype(np.float64), answers[valid].astype(np.float64)
+        found = residuals.measured(truth, given, weights[:, valid]).mean(axis=2)
+        return dict(zip(("mean_absolute_error", "root_mean_squared_error", "r2"), found, strict=True))
+
+    def part_scores(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, np.ndarray]:
+        """The absolute error of each number, in its own unit; the lower, the better."""
+        errors = np.abs(answers.astype(np.float64) - encoded)
+        errors[~finite(answers)] = np.nan
+        return {name: errors[:, place] for place, name in enumerate(self.names)}
+
+    def narrowed(self, names: Sequence[str]) -> Self:
+        """Some of the columns."""
+        places = [self.names.index(name) for name in names]
+        facts = {"mean": self.mean[places].tolist(), "std": self.std[places].tolist()}
+        return type(self)(self.options, names, facts)
+
+    def truth_among(self, names: Sequence[str], encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Every example has all columns."""
+        return np.ones(len(encoded), bool), encoded[:, [self.names.index(name) for name in names]]
 
     def compare(self, encoded: np.ndarray, answers: np.ndarray, rival: AnyTarget, rival_answers: np.ndarray) -> Figures:
         """See `Target.compare`; on the columns both know, in this target's standard deviations.
