@@ -16,7 +16,7 @@ from graft.models import deferred, entry_points
 from graft.models.errors import GraftError
 from graft.models.log_format import JsonFormatter
 from graft.models.text import LogFormatter, located, printable, say, traceback_lines
-from graft.pipeline import backbone_command, curve_command, predict_command, rank_command
+from graft.pipeline import backbone_command, compare_command, curve_command, predict_command, rank_command
 from graft.pipeline.native_log import leave_out_chatter
 from graft.pipeline.output import EXIT_ERROR, EXIT_FAULT, answer, fitted, show_run, table
 from graft.pipeline.strict_json import to_json
@@ -152,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     runs = add("runs", _runs, "list the runs of the pipelines, from their metadata stores")
     runs.add_argument("name", nargs="?", help="name of the pipeline; all if absent")
     runs.add_argument("--root", type=pathlib.Path, default=pathlib.Path("runs"), help="(default: runs)")
+    runs.add_argument("--page", type=pathlib.Path, metavar="FILE", help="write an HTML page with metrics over the runs")
 
     explain = add("explain", _explain_run, "say in plain words what transferred in a run, and how sure that is")
     explain.add_argument("run", nargs="?", help="id of the run, as `graft runs` lists it; the latest if absent")
@@ -168,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     backbone_command.add_commands(commands, add)
     rank_command.add_commands(commands, add)
     curve_command.add_commands(commands, add)
+    compare_command.add_commands(commands, add)
 
     # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").
     for entry in entry_points.find("graft.commands", "command").values():
@@ -311,12 +313,21 @@ def _pipelines(root: pathlib.Path, name: str | None, begun: bool = False) -> lis
 def _runs(args: argparse.Namespace) -> int:
     from graft.pipeline.lineage import describe_runs
     from graft.pipeline.metadata import FILE_NAME, Metadata
+    from graft.pipeline.result_file import headline
 
     value = []
     for path in _pipelines(args.root, args.name, begun=True):
         value += describe_runs(path, Metadata(path) if (path / FILE_NAME).is_file() else None)
-    header = tuple(value[0]) if value else ("pipeline", "run")
-    answer(args, {"runs": value}, *table([list(row.values()) for row in value], header))
+    found: dict = {"runs": value}
+    rows = [[*list(row.values())[:-1], headline(row["metrics"]) or "-"] for row in value]
+    lines = table(rows, (*list(value[0])[:-1], "on its test split") if value else ("pipeline", "run"))
+    if args.page is not None:
+        from graft.pipeline import runs_page  # imported here: templates and plots take time
+
+        runs_page.write(args.page, args.root, value)
+        found["page"] = str(args.page)
+        lines.append(f"page: {args.page}")
+    answer(args, found, *lines)
     return 0
 
 

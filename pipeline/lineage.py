@@ -168,4 +168,3 @@ def _status(work: list[Execution], run_id: str, held: holder.Holder | None, told
     if verdict is not None and verdict.properties.get(BLESSED) == 0:
         return f"gate closed at {last.stage}"
     return "passed" if last.stage == stages.STAGES[-1].name else f"stopped after {last.stage}"
-

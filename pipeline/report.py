@@ -22,11 +22,12 @@ from graft.pipeline.config import Config
 from graft.pipeline.lineage import describe_run, lineage_rows
 from graft.pipeline.metadata import Artifact, Execution, Metadata
 from graft.pipeline.result import RunResult
+from graft.pipeline.result_file import REPORT_FILE
 from graft.pipeline.stages.base import CARD_HEADINGS, SERVING, THE_MODEL, Absent, Entry, Ran
 
 log = logging.getLogger(__name__)
 
-REPORT_FILE, CARD_FILE = "report.html", "model_card.md"
+CARD_FILE = "model_card.md"
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _MOST_NAMES = 30
 """A matrix of more names is a picture, not a table."""

@@ -1,4 +1,4 @@
-"""`run.json`: how a run went and the configuration that it had, in its folder."""
+"""`run.json`: how a run went and the configuration that it had, in its folder, with the report beside it."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Any
 from graft.models.durable import read_small, write_atomic
 from graft.pipeline.strict_json import to_json
 
-FILE_NAME = "run.json"
+FILE_NAME, REPORT_FILE = "run.json", "report.html"
 _MOST_BYTES = 1 << 26
 
 

@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from graft.models.durable import open_regular
 from graft.models.errors import GraftError
-from graft.monitoring.dashboard import svg
 from graft.monitoring.drift import results
 from graft.monitoring.drift.results import Window
+from graft.pipeline import svg
 
 PAGE, PLOTS = 100, 36
 """Windows of a page, plots of a page."""

@@ -8,9 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from graft.models.errors import GraftError
-from graft.monitoring.dashboard import lineage_graph, links, run_file, svg
+from graft.monitoring.dashboard import lineage_graph, links, run_file
 from graft.monitoring.dashboard.run_file import RunFile
 from graft.monitoring.run_series import Run, Runs
+from graft.pipeline import svg
 
 PAGE, PLOTTED, PLOTS = 50, 200, 24
 """Runs on one page, points of a plot, plots on a page: the latest, and the first names."""
