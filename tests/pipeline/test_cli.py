@@ -175,7 +175,7 @@ def test_models_list(graft, store):
     assert code == 0
     assert [(row["model"], row["version"], row["state"]) for row in rows] == [("birds", 1, ""), ("birds", 2, "served")]
     _, stdout, _ = graft("models", "list", "birds", "--store", str(store))
-    assert stdout.splitlines()[0].split() == ["model", "version", "pushed", "state"]
+    assert stdout.splitlines()[0].split() == ["model", "version", "pushed", "on", "its", "test", "split", "state"]
 
 
 def test_models_list_of_an_unknown_model(graft, store):

@@ -100,6 +100,21 @@ def test_runs(workshop, first_run):
     assert (first["stages"], first["cached"], first["status"]) == (13, 0, "passed")
 
 
+def test_a_run_and_the_version_that_it_pushed_are_one_model(workshop, first_run):
+    run = first_run.value["run_id"]
+    outcome = workshop.graft("compare", run, "1")
+    found = outcome.value
+    assert outcome.code == 0 and found["notes"] == [] and found["config"] == []
+    assert found["second"]["run"] == run and found["judged"]["test"]["pairing"] == "paired"
+    for name, row in found["judged"]["figures"].items():
+        assert row["difference"]["value"] == 0 and not row["difference"]["distinguishable"]
+        assert row["first"]["value"] == pytest.approx(first_run.value["metrics"][name])
+    told = json.loads((workshop.folder / "runs/shapes/runs" / run / "run.json").read_text())
+    assert told["config"]["name"] == "shapes"
+    [listed] = (row for row in workshop.graft("models", "list").value["models"] if row["version"] == 1)
+    assert listed["metrics"]["accuracy"] == first_run.value["metrics"]["accuracy"]
+
+
 def test_lineage(workshop, first_run):
     outcome = workshop.graft("lineage", "1")
     assert outcome.code == 0

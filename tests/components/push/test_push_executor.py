@@ -8,7 +8,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfx.types import standard_artifacts
 
 from graft.components import gates
-from graft.components.baseline import BEST, COMPARED, NOTHING, find_baseline, pointer_state
+from graft.components.baseline import BEST, COMPARED, METRICS, NOTHING, find_baseline, pointer_state
 from graft.components.push.executor import Executor, Parameters
 from graft.models.errors import GraftError
 from graft.models.signals.reference import FILE, PLACE, Reference
@@ -33,6 +33,7 @@ def push(tmp_path, store):
         operations=(),
         trust=0,
         compared: str = "",
+        metrics: str = "",
         run: str | None = None,
         reference: bytes = Reference({}, {}, {}, 0, {}, {}, {}).encode(),
     ) -> dict:
@@ -57,6 +58,7 @@ def push(tmp_path, store):
             blessings.append(blessing)
         blessings[0].set_int_custom_property(BEST, best)
         blessings[0].set_string_custom_property(COMPARED, compared)
+        blessings[0].set_string_custom_property(METRICS, metrics)
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(tmp_path / "pushed")
         inputs = {"model": [model], "predictions": [predictions]}
@@ -93,6 +95,13 @@ def test_the_reference_is_stored_beside_the_model_and_covered_by_the_manifest(pu
     assert push("one", reference=Reference({}, {}, {}, 1, {}, {}, {}).encode())["pushed_version"] == "2"
     (Files if store.is_local else Objects)(store.address).write(f"birds/2/{PLACE}", b"{}")
     assert [fault.partition(":")[0] for fault in store.verify("birds")] == [f"birds/2/{PLACE}"]
+
+
+def test_the_manifest_holds_what_the_gate_measured(push, store):
+    push("one", metrics='{"accuracy": 0.75, "examples": 8}')
+    assert store.manifest("birds", 1)["metadata"][METRICS] == {"accuracy": 0.75, "examples": 8}
+    push("two")
+    assert store.manifest("birds", 2)["metadata"][METRICS] is None, "the blessing is of an earlier version"
 
 
 def test_a_damaged_reference_is_not_pushed(push, store):
