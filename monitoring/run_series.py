@@ -6,7 +6,6 @@ What is read once is kept, so a look at thousands of runs costs a `stat` each.
 import contextlib
 import dataclasses
 import json
-import math
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from graft.models.errors import GraftError
 from graft.models.text import located
 from graft.monitoring.exposition import head, line
 from graft.pipeline import holder
-from graft.pipeline.result_file import FILE_NAME
+from graft.pipeline.result_file import FILE_NAME, is_number, numbers
 
 STATUSES = ("passed", "gate_closed", "failed", "interrupted", "running", "unfinished")
 """As `run.json` has them; without that file a run is under way, or nobody knows what became of it."""
@@ -123,18 +122,14 @@ def _parsed(path: pathlib.Path, changed: float) -> Run | None:
             stages=stages,
             reason=str(value.get("reason") or ""),
             version=version if isinstance(version := value.get("model_version"), int) else None,
-            metrics={str(name): float(held) for name, held in metrics.items() if _is_number(held)},
+            metrics={name: float(held) for name, held in numbers(metrics).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
 def _time(value: Any, otherwise: float) -> float:
-    return float(value) if _is_number(value) else otherwise
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number(value) else otherwise
 
 
 def _lines(found: Mapping[str, list[Run | None]], every: float | None) -> Iterator[str]:

@@ -334,15 +334,9 @@ class Target(classes.Classes):
             nothing = {"mean_average_precision": None, "statement": "knows no class of this model"}
             return changes | gap.unmeasured() | nothing
 
-        def part(target: AnyTarget, given: np.ndarray) -> tuple["Target", np.ndarray]:
-            assert isinstance(target, Target)  # only equal kinds are compared
-            columns = [target.names.index(name) for name in shared]
-            return Target(target.options, shared, {"thresholds": target.thresholds[columns].tolist()}), given[
-                :, columns
-            ]
-
-        truth = encoded[:, [self.names.index(name) for name in shared]]
-        (ours, given), (theirs, rival_given) = part(self, answers), part(rival, rival_answers)
+        _, truth = self.truth_among(shared, encoded)
+        ours, theirs = self.narrowed(shared), rival.narrowed(shared)
+        given, rival_given = self.answers_among(shared, answers), rival.answers_among(shared, rival_answers)
         measured = gap.compared(theirs.scores(truth, rival_given), ours.scores(truth, given), self.score_range)
         return {
             "mean_average_precision": theirs.figures(truth, rival_given)["mean_average_precision"],

@@ -342,10 +342,9 @@ class Target(AnyTarget):
         if not shared:
             nothing = {"mean_absolute_error": None, "shared": 0, "statement": "knows no column of this model"}
             return gap.unmeasured() | nothing
-        ours, theirs = ([target.names.index(name) for name in shared] for target in (self, rival))
-        facts = {"mean": self.mean[ours].tolist(), "std": self.std[ours].tolist()}
-        both = Target(self.options, shared, facts)
-        truth, given, rival_given = encoded[:, ours], answers[:, ours], rival_answers[:, theirs]
+        both = self.narrowed(shared)
+        _, truth = self.truth_among(shared, encoded)
+        given, rival_given = self.answers_among(shared, answers), rival.answers_among(shared, rival_answers)
         measured = gap.compared(both.scores(truth, rival_given), both.scores(truth, given), self.score_range)
         return {
             "mean_absolute_error": both.figures(truth, rival_given)["mean_absolute_error"],

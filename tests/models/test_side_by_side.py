@@ -1,5 +1,6 @@
 """Two models side by side: paired or not, what is said of it, and intervals that cover what they claim."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from graft.models import side_by_side
 from graft.models.errors import GraftError
 from graft.models.side_by_side import Judged
-from graft.models.targets import make_target, parse_options
+from graft.models.targets import base, make_target, parse_options
+from graft.models.targets.label import Target as Label
 
 NAMES = ("cat", "dog", "hen")
 
@@ -186,3 +188,20 @@ def test_groups_of_examples_give_nearly_the_same_interval(monkeypatch):
         widths = [np.diff(found["difference"]["interval"])[0] for found in (row, grouped[name])]
         assert grouped[name]["difference"]["value"] == row["difference"]["value"]
         assert widths[1] == pytest.approx(widths[0], rel=0.15)
+
+
+def test_a_target_of_another_package_is_compared_by_its_scores():
+    class Plain(Label):
+        weighed, part_scores, narrowed = base.Target.weighed, base.Target.part_scores, base.Target.narrowed
+        truth_among = base.Target.truth_among
+
+    def plain(truth, answered, names=NAMES):
+        made = label(truth, answered, names=names)
+        return dataclasses.replace(made, target=Plain(made.target.options, names))
+
+    truth = np.array([0, 1, 2] * 10)
+    found = side_by_side.compare(plain(truth, np.zeros(30, int)), plain(truth, truth))
+    assert found["parts"] == {} and list(found["figures"]) == [Plain.score_name]
+    assert found["figures"][Plain.score_name]["difference"]["value"] == pytest.approx(2 / 3)
+    with pytest.raises(GraftError, match="are measured all together"):
+        side_by_side.compare(plain(truth % 2, truth % 2, NAMES[:2]), plain(truth, truth))
