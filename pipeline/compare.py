@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graft.models.errors import GraftError
+from graft.models.text import located
 from graft.pipeline import result_file
 from graft.pipeline.metadata import FILE_NAME, Execution, Metadata
 
@@ -75,7 +76,7 @@ def _of_run(asked: str, name: str | None, run: str, root: pathlib.Path) -> Side:
     if not having:
         latest = "; ".join(f"{pipeline}: {', '.join(ids[-_LISTED:])}" for pipeline, ids in runs.items() if ids)
         raise GraftError(
-            f"{asked}: no such run below {root}; the latest are {latest or 'none'} (`graft runs` lists all)"
+            f"{asked}: no such run below {located(root)}; the latest are {latest or 'none'} (`graft runs` lists all)"
         )
     return _read(asked, root / having[0], run, None, {})
 
