@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from google.protobuf import wrappers_pb2  # noqa: F401 - which the messages of TFMA 0.52 lack
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 from tfx import types
 from tfx.dsl.components.base import base_executor

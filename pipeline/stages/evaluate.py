@@ -30,6 +30,8 @@ class Evaluate(base.Stage):
 
 def eval_config(evaluation: Evaluation, slices: Sequence[str]) -> "config_pb2.EvalConfig":
     """What TFMA computes of the predictions, over all and by slice."""
+    from google.protobuf import wrappers_pb2  # noqa: F401 - which the messages of TFMA 0.52 lack
+
     # The messages themselves: TFMA is not executed for them, and 0.52 does not have them where 0.47 has.
     from tensorflow_model_analysis.proto import config_pb2
 
