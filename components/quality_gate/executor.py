@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from google.protobuf import wrappers_pb2  # noqa: F401 - which the messages of TFMA 0.52 lack
-from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
@@ -19,7 +18,7 @@ from graft.components.baseline import BEST, COMPARED, METRICS, compared_with, fi
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
 from graft.components.quality_gate import rules
-from graft.models import gap
+from graft.models import deferred, gap
 from graft.models.errors import GraftError
 from graft.models.examples import split_files
 from graft.models.inputs import exported_input
@@ -27,6 +26,9 @@ from graft.models.stored import reading
 from graft.models.targets import exported_target
 from graft.models.tfrecord_file import TooLong, read_records
 from graft.serving.store import open_store
+
+with deferred.parts_alone("tensorflow_model_analysis"):  # the whole takes four seconds
+    from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
 _LONGEST = 1 << 26
 """Of the messages that TFMA writes, bytes."""
