@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from graft.kubeflow.condition import Condition
 from graft.kubeflow.platform import check_platform
 from graft.models.errors import GraftError
 
@@ -56,7 +57,7 @@ def _check_graph(spec: Json, component: Json) -> None:
         if unknown := sorted(set(task.get("dependentTasks", ())) - set(tasks)):
             raise GraftError(f"task {name}: depends on {', '.join(unknown)}, which is no task")
         if "condition" in task.get("triggerPolicy", {}):
-            raise GraftError(f"task {name}: has a condition; Graft writes none, and its stand-in evaluates none")
+            _check_condition(name, task)
         kind = task["componentRef"]["name"]
         held = spec["components"].get(kind, {})
         if "dag" in held:
@@ -65,6 +66,16 @@ def _check_graph(spec: Json, component: Json) -> None:
             raise GraftError(f"task {name}: component {kind} has no executor ({label!r})")
     for name, task in tasks.items():
         _check_inputs(spec, name, task, spec["components"][_component_of(task)], tasks, given)
+
+
+def _check_condition(name: str, task: Json) -> None:
+    """It can be evaluated, and reads inputs of the task only, as the driver does."""
+    try:
+        condition = Condition(task["triggerPolicy"]["condition"])
+    except GraftError as error:
+        raise GraftError(f"task {name}: {error}") from error
+    if unknown := sorted(condition.parameters - set(task.get("inputs", {}).get("parameters", {}))):
+        raise GraftError(f"task {name}: its condition reads {unknown[0]}, which is no parameter that the task is given")
 
 
 def _check_inputs(

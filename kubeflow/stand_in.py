@@ -3,7 +3,8 @@
 It does what the driver does as far as a task can tell (read in kubeflow/pipelines 7b70c7b95f, backend/src/v2/driver;
 not a line of it is run here): input artifacts come with empty type schemas, an output of KFP's own kind for the logs is
 added, results of earlier runs are taken where image, command, inputs and parameters are the same, a task that fails is
-tried again with addresses of its own, branches that do not need it go on, and an exit task runs however the rest ended.
+tried again with addresses of its own, branches that do not need it go on, one whose condition does not hold is skipped
+with all that needs it, and an exit task runs however the rest ended.
 A task that is tried again does not wait before. `kubeflow.launcher` runs the containers.
 """
 
@@ -19,6 +20,7 @@ import yaml
 
 from graft.kubeflow import handover
 from graft.kubeflow.check import check_spec
+from graft.kubeflow.condition import Condition
 from graft.kubeflow.launcher import Launcher, PodFailed
 from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
@@ -35,7 +37,8 @@ class TaskRun:
 
     Attributes:
         name: of the task.
-        state: `succeeded`, `cached`, `failed`, or `skipped`: a task that it needs did not succeed.
+        state: `succeeded`, `cached`, `failed`, or `skipped`: its condition does not hold, or a task that it needs did
+            not succeed.
         seconds: wall time of all attempts, copies included.
         overhead: of these, what is not the process: copies and hand-over.
         attempts: how often it was started.
@@ -129,6 +132,10 @@ class StandIn:
         for name in order(dag["tasks"]):
             task = dag["tasks"][name]
             component = self._spec["components"][task["componentRef"]["name"]]
+            if (unmet := self._unmet(name, task, values, done, failed)) is not None:
+                tell(unmet)
+                yield unmet
+                continue
             if "dag" in component:
                 inner = {
                     key: self._parameter(name, key, held, values, failed) for key, held in _held(task, "parameters")
@@ -152,6 +159,23 @@ class StandIn:
                 failed[name] = run.message
             tell(run)
             yield run
+
+    def _unmet(
+        self, name: str, task: Json, values: Mapping[str, Any], done: Done, failed: dict[str, str]
+    ) -> TaskRun | None:
+        """The task as skipped or failed where it has a condition that does not hold or has no answer; else None."""
+        text = task.get("triggerPolicy", {}).get("condition")
+        if text is None or any(before not in done for before in task.get("dependentTasks", ())):
+            return None
+        condition, held = Condition(text), dict(_held(task, "parameters"))
+        found = {key: self._parameter(name, key, held[key], values, failed) for key in condition.parameters}
+        try:
+            if condition.holds(found):
+                return None
+        except GraftError as error:
+            failed[name] = str(error)
+            return TaskRun(name, "failed", message=failed[name])
+        return TaskRun(name, "skipped", message=f"its condition does not hold: {text}")
 
     def _task(
         self,

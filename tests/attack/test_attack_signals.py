@@ -34,6 +34,7 @@ def test_a_signal_ends_a_run_in_every_stage(troubled, stage):  # noqa: F811
     report = pathlib.Path(outcome.value["report"])
     assert "Interrupted" in report.read_text() and reason in report.read_text()
     written = json.loads((report.parent / "run.json").read_text())
+    assert written.pop("config")["name"] == troubled.root.name
     assert written | {"error": reason} == outcome.value
     assert troubled.states(outcome.value["run_id"])[stage] == "FAILED"
     assert troubled.left_over() == []

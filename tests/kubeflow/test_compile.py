@@ -305,7 +305,16 @@ def test_own_artifact_types_can_be_imported_by_their_schema_title(spec):
             lambda spec: spec["components"][GRAPH]["inputDefinitions"]["parameters"].pop("code"),
             "code is no parameter of the pipeline",
         ),
-        (lambda spec: tasks_of(spec)["push"].update(triggerPolicy={"condition": "1 == 1"}), "has a condition"),
+        (
+            lambda spec: tasks_of(spec)["push"].update(triggerPolicy={"condition": "size(1)"}),
+            "cannot be evaluated here",
+        ),
+        (
+            lambda spec: tasks_of(spec)["push"].update(
+                triggerPolicy={"condition": "inputs.parameter_values['x'] == 1"}
+            ),
+            "its condition reads x, which is no parameter that the task is given",
+        ),
     ],
 )
 def test_refuses_what_kubeflow_refuses(spec, mend, message):

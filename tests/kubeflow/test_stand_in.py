@@ -193,6 +193,30 @@ def test_what_needs_a_task_that_failed_is_skipped_and_other_branches_go_on(tmp_p
     assert next(run for run in runs if run.name == "c").message == "it needs b"
 
 
+@pytest.mark.parametrize(
+    ("word", "states", "message"),
+    [
+        ("yes", ["succeeded", "succeeded", "succeeded"], ""),
+        (
+            "no",
+            ["succeeded", "skipped", "skipped"],
+            "its condition does not hold: inputs.parameter_values['word'] == 'yes'",
+        ),
+        (7, ["succeeded", "failed", "skipped"], "compares 7.0 with 'yes', of another type"),
+    ],
+)
+def test_a_task_whose_condition_does_not_hold_is_skipped_with_all_that_needs_it(tmp_path, word, states, message):
+    made = spec(tmp_path)
+    made["root"]["inputDefinitions"] = {"parameters": {"word": {}}}
+    tasks = made["root"]["dag"]["tasks"]
+    tasks["b"]["inputs"]["parameters"]["word"] = {"componentInputParameter": "word"}
+    tasks["b"]["triggerPolicy"] = {"condition": "inputs.parameter_values['word'] == 'yes'"}
+    tasks["c"] = task(tmp_path, "a", "3", "b")
+    runs = StandIn([made], tmp_path / "k", "r", {"word": word}).run()
+    assert [run.state for run in runs] == states and message in runs[1].message
+    assert (tmp_path / "b.count").exists() == (word == "yes"), "it was not started"
+
+
 STATUS = """
 import json, pathlib, sys
 values = json.loads(sys.argv[1])["inputs"]["parameterValues"]
