@@ -198,18 +198,16 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 def _init(args: argparse.Namespace) -> int:
-    import yaml
-
     from graft.models.durable import write_atomic
     from graft.pipeline import config as configs
-    from graft.pipeline import floors
+    from graft.pipeline import config_yaml, floors
     from graft.pipeline.reference import starter_config
 
     if args.path.exists():
         raise GraftError(f"{args.path}: exists already; give another name")
     args.path.parent.mkdir(parents=True, exist_ok=True)
     name = args.path.stem
-    first = configs.parse(yaml.safe_load(starter_config(name, args.data, args.backbone)), "graft init")
+    first = configs.parse(config_yaml.parse(starter_config(name, args.data, args.backbone)), "graft init")
     limits, told = floors.proposed_at_first(first)
     write_atomic(args.path, starter_config(name, args.data, args.backbone, limits).encode())
     value = {"config": str(args.path), "floors": limits}
