@@ -138,9 +138,8 @@ class DataPlane:
         return answer
 
     def _run(self, engine: Engine, request: Run) -> dict[str, np.ndarray]:
-        require_within(engine.guards, request.inputs, self._max_batch, self._announced)
         # A batcher has its place here: requests to one engine that ask the same of it become one run.
-        return engine.run(request.signature, request.inputs, request.outputs, request.timeout_s)
+        return run_within(engine, request, self._max_batch, self._announced)
 
     def _tell(
         self,
@@ -175,14 +174,21 @@ class DataPlane:
         )
 
 
-def require_within(
-    guards: Sequence[Guard], inputs: Mapping[str, np.ndarray], max_batch: int, announced: Mapping[str, int]
-) -> None:
-    """Holds the strings of a request to what may be asked of a model; arguments as of `DataPlane`.
+def run_within(
+    engine: Engine, request: Run, max_batch: int = DEFAULT_MAX_BATCH, announced: Mapping[str, int] | None = None
+) -> dict[str, np.ndarray]:
+    """Runs a request on an engine if it asks no more than may be asked; the last two arguments as of `DataPlane`.
 
     Raises:
-        ServingError: INVALID_ARGUMENT for more than that.
+        ServingError: INVALID_ARGUMENT for more than that; else as `Engine.run`.
     """
+    _require_within(engine.guards, request.inputs, max_batch, announced or {})
+    return engine.run(request.signature, request.inputs, request.outputs, request.timeout_s)
+
+
+def _require_within(
+    guards: Sequence[Guard], inputs: Mapping[str, np.ndarray], max_batch: int, announced: Mapping[str, int]
+) -> None:
     strings = {alias: array for alias, array in inputs.items() if array.dtype == object}
     for alias, array in strings.items():
         if array.size > max_batch:

@@ -95,13 +95,12 @@ class LoadedModel(Predictor):
             yield self.takes.pack(one.tobytes(), one.shape)
 
     def _ask(self, inputs: Mapping[str, np.ndarray]) -> Answer:
-        from graft.serving.data_plane import require_within
+        from graft.serving.data_plane import Run, run_within
         from graft.serving.engine import DEFAULT_SIGNATURE
         from graft.serving.status import ServingError
 
         try:
-            require_within(self._engine.guards, inputs, self._max_batch, {})
-            return Answer(self._engine.run(DEFAULT_SIGNATURE, inputs))
+            return Answer(run_within(self._engine, Run(DEFAULT_SIGNATURE, inputs)))
         except ServingError as error:
             raise PredictionError(f"{self.address}: {error.message}", error.code) from error
 

@@ -59,10 +59,11 @@ def test_a_lock_that_says_nothing_sound(tmp_path, content):
     assert holder.read(tmp_path) is None and holder.told(content) == "process unknown"
 
 
-def test_runs_says_running_of_what_runs_only(noted, tmp_path):
-    assert _status([], tmp_path, "one", noted) == "running"
-    assert _status([], tmp_path, "two", noted) == _status([], tmp_path, "one", None) == "died"
+def test_runs_says_running_of_what_runs_only(noted):
+    assert _status([], "one", noted, {}) == "running"
+    assert _status([], "two", noted, {}) == _status([], "one", None, {}) == "died"
     dead = dataclasses.replace(noted, started=1)
-    assert _status([], tmp_path, "one", dead) == "died"
+    assert _status([], "one", dead, {}) == "died"
     afar = dataclasses.replace(noted, boot="theirs", host="node7")
-    assert _status([], tmp_path, "one", afar) == "on node7: cannot be seen from here"
+    assert _status([], "one", afar, {}) == "on node7: cannot be seen from here"
+    assert _status([], "one", None, {"status": "interrupted"}) == "interrupted"
