@@ -54,25 +54,34 @@ setup(
         "pyyaml",
         "rich",
         "scikit-learn",
+        "shtab",  # completion in a shell
         "starlette",
         "tensorboard",  # tf.summary writes with it; TensorFlow 2.21 no longer brings it
         "uvicorn",
     ],
     extras_require={
         "traces": ["opentelemetry-sdk", "opentelemetry-exporter-otlp-json-http"],  # for `graft serve --traces`
+        "mlflow": ["mlflow-skinny"],  # tracking and registry on an MLflow server
+        "onnx": ["tf2onnx", "onnxruntime"],  # for `graft export --onnx`; onnxruntime checks what came out
         "gpu": ["tensorflow[and-cuda]"],  # CUDA's libraries, for the image with GPU=1
         "dev": [
             "flask",
             "flask-cors",
             "hypothesis",
             "import-linter",
+            "jsonschema",
+            "mkdocs-material",
+            "mkdocstrings-python",
+            "mlflow",  # the server, for tests of the extra
             "moto[s3]",  # an S3 that listens on loopback, with flask
             "mypy",
+            "onnxruntime",
             "prometheus-client",
             "pytest",
             "pytest-xdist",
             "ruff",
             "tensorflow-datasets",
+            "tf2onnx",
             "types-PyYAML",
             "types-croniter",
         ],
