@@ -72,13 +72,16 @@ test)
 	started=$(date +%s)
 	# Runs the steps without a container of their own: this works in a container, too.
 	export BUILDAH_ISOLATION="${BUILDAH_ISOLATION:-chroot}"
-	[ -n "${BASE:-}" ] || bootstrap localhost/graft-base:trixie
-	build "${BASE:-localhost/graft-base:trixie}" "$IMAGE"
+	base=${BASE:-localhost/graft-base:trixie}
+	[ -n "${BASE:-}" ] || bootstrap "$base"
+	# Known before the minutes that the build takes: crun refuses machines with both kinds of cgroups.
+	if [ "$engine" = podman ] && ! said=$(podman run --rm --network none "$base" true 2>&1); then
+		has runc || fail "podman starts no container here: $said; where it names cgroups, on Debian: apt-get install runc"
+		engine="podman --runtime runc"
+	fi
+	build "$base" "$IMAGE"
 	built=$(date +%s)
 	mkdir -m 0777 "$work/volume"
-	if [ "$engine" = podman ] && ! pod true >/dev/null 2>&1 && has runc; then
-		engine="podman --runtime runc" # crun refuses machines with both kinds of cgroups
-	fi
 	pod python -B /build/contents.py
 	pod python -B /build/pipeline.py /mnt/graft
 	say "image-test: base and build $((built - started)) s, contents and pipeline $(($(date +%s) - built)) s, with $engine"
