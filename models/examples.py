@@ -184,7 +184,7 @@ def read_examples(files: Iterable[str], features: Iterable[str], domain: str | N
     for wanted in (TARGET_DOMAIN, SOURCE_DOMAIN) if domain == JUDGED else (domain,):
         found = False
         for path in files:
-            for records in _batches(path):
+            for records in read_batches(path):
                 for row in _parse(path, records, names, wanted):
                     found = True
                     yield row
@@ -205,7 +205,12 @@ def read_serialized(path: str) -> Iterator[bytes]:
             yield record
 
 
-def _batches(path: str) -> Iterator[list[bytes]]:
+def read_batches(path: str) -> Iterator[list[bytes]]:
+    """The Examples of one file as they stand there, some hundred or some megabytes at a time.
+
+    Raises:
+        GraftError: the file is damaged.
+    """
     batch: list[bytes] = []
     size = 0
     for record in read_serialized(path):

@@ -6,14 +6,15 @@ from graft.pipeline.stages import base
 
 
 class Statistics(base.Stage):
-    """TFX's StatisticsGen."""
+    """TFX's StatisticsGen with an executor of our own."""
 
     name = "statistics"
     shown = ("statistics",)
 
     def wire(self, wiring):
         import tensorflow_data_validation as tfdv
-        from tfx.components.statistics_gen.component import StatisticsGen
+
+        from graft.components.statistics.component import StatisticsGen
 
         # Contents and identifiers say nothing there.
         looked_at = [LABEL, *make_input(wiring.config.input).FACTS, *wiring.config.data.slices]

@@ -2,7 +2,6 @@
 
 import pytest
 from ingest_request import request
-from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
@@ -87,21 +86,3 @@ def test_span_is_that_of_the_newest(make_folder, run, tmp_path):
     make_folder({"cat": 40, "dog": 40}, "data/7")
     examples, _ = run(source="image_folder", path=f"{tmp_path}/data/{{SPAN}}")
     assert examples.span == 7
-
-
-@pytest.mark.slow
-def test_statistics_gen_counts_every_example(make_folder, run, tmp_path):
-    from tfx.components.statistics_gen import executor
-
-    examples, rejected = run(source="image_folder", path=str(make_folder({"cat": 60, "dog": 60})))
-    statistics = artifact(standard_artifacts.ExampleStatistics, tmp_path / "statistics")
-    context = executor.Executor.Context(
-        beam_pipeline_args=list(LOCAL_BEAM_ARGS), tmp_dir=str(tmp_path / "tmp"), unique_id="2"
-    )
-    executor.Executor(context).Do({"examples": [examples]}, {"statistics": [statistics]}, {})
-    used = read_summary(rejected.uri).used
-    for split in ("train", "eval", "test"):
-        view = stats_artifact_utils.load_statistics(statistics, split).proto()
-        assert view.datasets[0].num_examples == sum(used[split].values())
-        names = {feature.path.step[0] for feature in view.datasets[0].features}
-        assert names == {"input", "label", "file", "sha256", "width", "height", "format"}
