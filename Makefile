@@ -22,7 +22,8 @@ IN_IMAGE := --python-version 3.13 --python-platform x86_64-manylinux_2_40
 IN_ENGINE = IMAGE="$(IMAGE)" GPU="$(GPU)" BASE="$(BASE)" ENGINE="$(ENGINE)" CA="$(CA)" MIRROR="$(MIRROR)" INDEX="$(UV_DEFAULT_INDEX)"
 SEED := 0
 MINUTES := 10
-GRAPH = TF_ENABLE_ONEDNN_OPTS=1 $(ALONE) $(BIN)/python -m pytest -q -m graph $(SHARED) tests/models
+# In the files that have one: to collect the others would take as long as the tests.
+GRAPH = TF_ENABLE_ONEDNN_OPTS=1 $(ALONE) $(BIN)/python -m pytest -q -m graph $(SHARED) $$(grep -rl --include='test_*.py' 'mark\.graph' tests)
 # uv does not read pip's configuration: take the package index from there, where one is set.
 INDEX := $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
 ifneq ($(INDEX),)

@@ -51,9 +51,7 @@ class Executor(base_executor.BaseExecutor):
             (folder / STATISTICS_FILE).write_bytes(found.SerializeToString())
 
 
-def compute(
-    files: Iterable[str], options: stats_options.StatsOptions
-) -> statistics_pb2.DatasetFeatureStatisticsList:
+def compute(files: Iterable[str], options: stats_options.StatsOptions) -> statistics_pb2.DatasetFeatureStatisticsList:
     """TFDV's statistics of the features `options.feature_allowlist`. Memory holds some megabytes of examples, or one.
 
     Args:

@@ -37,6 +37,21 @@ def run_process(*several, options=()):
     )
 
 
+def on_one_and_two_devices(training_input, folder, **config):
+    """The histories' epochs of one training here, and of the same on two devices in a process of its own."""
+    epochs = []
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        args = training_input.fn_args(folder / name, **config)
+        if name == "one":
+            trainer.run_fn(args)
+        else:
+            result = run_process(args, options=("--devices", "2"))
+            assert "trained on 2 replicas" in result.stdout, result.stderr[-3000:]
+        epochs.append(json.loads((folder / name / "run" / "history.json").read_text())["epochs"])
+    return epochs
+
+
 def probabilities(directory, images):
     served = tf.saved_model.load(str(directory)).signatures["serving_default"]
     return served(image_bytes=tf.constant(images))["probabilities"].numpy()

@@ -1,12 +1,10 @@
 """Joint training: what is minimised, its limits, and that two streams survive several devices."""
 
-import json
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from test_loop import assert_equal_weights, fit, without_seconds
-from test_trainer import run_process
+from test_trainer import on_one_and_two_devices
 from two_domains import TARGET_ROWS, write_domains
 
 from graft.models.errors import GraftError
@@ -126,11 +124,6 @@ def test_without_a_source_it_is_refused(training_input):
 @pytest.mark.slow
 def test_two_devices_train_as_one(training_input, domains, tmp_path):
     config = {"transfer": UNFREEZE, "head": TRAINED, "features_path": str(domains)}
-    losses = []
-    for name, devices in (("one", "1"), ("two", "2")):
-        (tmp_path / name).mkdir()
-        result = run_process(training_input.fn_args(tmp_path / name, **config), options=("--devices", devices))
-        assert f"trained on {devices} replicas" in result.stdout, result.stderr[-3000:]
-        history = json.loads((tmp_path / name / "run" / "history.json").read_text())
-        losses.append([[entry[key] for key in ("loss", "source_loss", "val_loss")] for entry in history["epochs"]])
+    both = on_one_and_two_devices(training_input, tmp_path, **config)
+    losses = [[[entry[key] for key in ("loss", "source_loss", "val_loss")] for entry in epochs] for epochs in both]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)

@@ -1,14 +1,12 @@
 """The settings of methods that move the backbone: what moves, how fast, in which order, and what is refused."""
 
-import json
-
 import numpy as np
 import pydantic
 import pytest
 import tensorflow as tf
 from small_inputs import texts
 from test_loop import fit
-from test_trainer import run_process
+from test_trainer import on_one_and_two_devices
 
 from graft.models import loop, precision, targets
 from graft.models.errors import GraftError
@@ -249,13 +247,6 @@ def test_two_devices_train_as_one(training_input, tmp_path):
     """With several groups and a gradient that is cut; each device mixes its own examples, so mixup is left out."""
     rates = {"schedule": "cosine", "warmup": 0.25, "layer_decay": 0.5, "head_multiplier": 3.0}
     transfer = {**FINE_TUNE, **rates, "optimizer": "adamw", "clip": 0.1}
-    losses = []
-    for name, devices in (("one", "1"), ("two", "2")):
-        (tmp_path / name).mkdir()
-        result = run_process(
-            training_input.fn_args(tmp_path / name, transfer=transfer, head=TRAINED), options=("--devices", devices)
-        )
-        assert f"trained on {devices} replicas" in result.stdout, result.stderr[-3000:]
-        history = json.loads((tmp_path / name / "run" / "history.json").read_text())
-        losses.append([[entry[key] for key in ("loss", "val_loss")] for entry in history["epochs"]])
+    both = on_one_and_two_devices(training_input, tmp_path, transfer=transfer, head=TRAINED)
+    losses = [[[entry[key] for key in ("loss", "val_loss")] for entry in epochs] for epochs in both]
     np.testing.assert_allclose(losses[0], losses[1], rtol=2e-3)
