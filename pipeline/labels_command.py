@@ -1,11 +1,9 @@
 """`graft labels`: the labels of a run that are worth a look, and near-duplicates, as a table, CSV or JSON."""
 
 import argparse
-import contextlib
 import csv
 import pathlib
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from graft.models.errors import GraftError
@@ -37,7 +35,10 @@ def _labels(args: argparse.Namespace) -> int:
     folder, run, found = _found(args)
     rows = found["labels"][: args.top]
     if args.output is not None:
-        with _target(args.output) as file:
+        from graft.models import durable
+
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        with durable.replacing(args.output) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             write_csv(file, rows, found["support"])
     counts = {key: found[key] for key in ("flagged", "ranked", "learned_from", "examples", "why_none", "why_no_test")}
     value = {"pipeline": folder.name, "run": run, **counts, "near": found["near"]}
@@ -115,23 +116,10 @@ def _safe(cell: Any) -> Any:
     return "" if cell is None else f"{cell:.6g}"
 
 
-@contextlib.contextmanager
-def _target(path: pathlib.Path) -> Iterator[TextIO]:
-    """A file that is there when all is written; a dash is stdout."""
-    if str(path) == "-":
-        yield sys.stdout
-        return
-    from graft.models import durable
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with durable.replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        yield file
-
-
 def _lines(args: argparse.Namespace, pipeline: str, run: str, found: Mapping[str, Any]) -> list[str]:
     if args.output is not None:
-        rows = len(found["labels"][: args.top])
-        return [] if str(args.output) == "-" else [f"{args.output}: {rows} of {found['ranked']} labels of run {run}"]
+        written = len(found["labels"][: args.top])
+        return [f"{args.output}: {written} of {found['ranked']} labels of run {run}"]
     near, examples = found["near"], found["examples"]
     looked = ", ".join(f"{count} {split}" for split, count in examples.items())
     told = [f"{pipeline}, run {run}: {found['flagged']} labels to look at among {looked}"]
@@ -148,9 +136,9 @@ def _lines(args: argparse.Namespace, pipeline: str, run: str, found: Mapping[str
         f"{near['across_splits']} across splits, {near['within']} within one"
     ]
     lines += ["", *fitted(told)]
-    pairs = [_pair(pair) for pair in found["pairs"][: args.top or _TOP]]
-    if pairs:
-        lines += ["", *table(pairs, ("distance", "one", "label", "the other", "label"))]
+    near_ones = [_pair(pair) for pair in found["pairs"][: args.top or _TOP]]
+    if near_ones:
+        lines += ["", *table(near_ones, ("distance", "one", "label", "the other", "label"))]
     return lines
 
 

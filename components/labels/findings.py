@@ -3,13 +3,15 @@
 import collections
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graft.components.labels.gather import Part
-from graft.models.label_review.review import Review
 from graft.models.targets.base import Target
+
+if TYPE_CHECKING:
+    from graft.models.label_review.review import Review
 
 FILE = "labels.json"
 
@@ -20,7 +22,7 @@ SHOWN_LABELS, SHOWN_PAIRS = 12, 8
 """Those with previews."""
 
 
-def findings(review: Review, parts: Sequence[Part], why_no_test: str) -> dict[str, Any]:
+def findings(review: "Review", parts: Sequence[Part], why_no_test: str) -> dict[str, Any]:
     """All that was found.
 
     Returns:
@@ -101,7 +103,7 @@ class _Examples:
 
 
 def _label(
-    review: Review, place: int, examples: _Examples, partner: Mapping[int, tuple[float, int]]
+    review: "Review", place: int, examples: _Examples, partner: Mapping[int, tuple[float, int]]
 ) -> dict[str, Any]:
     doubts = review.doubts
     assert doubts is not None
@@ -126,7 +128,7 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _pairs(review: Review, parts: Sequence[Part], examples: _Examples) -> list[dict[str, Any]]:
+def _pairs(review: "Review", parts: Sequence[Part], examples: _Examples) -> list[dict[str, Any]]:
     pairs = review.near.pairs
     if not len(pairs):
         return []

@@ -3,15 +3,18 @@
 import dataclasses
 import json
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graft.components.predict import predictions
 from graft.models.errors import GraftError
 from graft.models.examples import DIGEST, FILE, GROUP, JUDGED, group_key, read_examples, split_files
-from graft.models.label_review.review import Labelled
 from graft.models.stored import reading
 from graft.models.targets.base import Target
+
+if TYPE_CHECKING:
+    from graft.models.label_review.review import Labelled
 
 LEARNED, TEST = ("train", "eval"), "test"
 _SAME = 0.01
@@ -63,8 +66,10 @@ def gather(features: str, predicted: str, examples: str, target: Target) -> tupl
     return [*parts, _predicted(vectors, predicted, examples, target)], ""
 
 
-def labelled(parts: list[Part]) -> Labelled:
+def labelled(parts: list[Part]) -> "Labelled":
     """All parts, one after the other."""
+    from graft.models.label_review.review import Labelled
+
     return Labelled(
         vectors=np.concatenate([part.vectors for part in parts]),
         encoded=np.concatenate([part.encoded for part in parts]),

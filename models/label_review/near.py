@@ -22,8 +22,8 @@ import numpy as np
 from graft.models.label_review.directions import strongest
 
 LIMIT = 0.2
-"""Largest share of the usual distance. On photos and MobileNetV2 re-encoding, cropping by a twentieth and mirroring stay
-within it, and what is not the same stays beyond twice of it."""
+"""Largest share of the usual distance. Of 80 photos (TrashNet, MobileNetV2) nearly all stay within it when they are
+saved again as a smaller JPEG, cropped by a twentieth or mirrored; the nearest two different ones lie at twice that."""
 
 MOST = 50_000
 _EXACT = 8192

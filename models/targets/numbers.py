@@ -392,7 +392,9 @@ class Target(AnyTarget):
 
     def label_texts(self, encoded: np.ndarray) -> list[str]:
         """Each number with its name."""
-        return [", ".join(f"{name} {value:.6g}" for name, value in zip(self.names, row, strict=True)) for row in encoded]
+        return [
+            ", ".join(f"{name} {value:.6g}" for name, value in zip(self.names, row, strict=True)) for row in encoded
+        ]
 
     def contradict(self, encoded: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Whether they are more than a standard deviation of the training split apart."""

@@ -43,8 +43,8 @@ class Labels(base.Stage):
         near = found["near"]
         total = sum(found["examples"].values())
         lines = [
-            f"Near-duplicates among {near['looked_at']} {unit}: {near['pairs']} pairs, {near['across_splits']} of them on "
-            f"both sides of a split, {near['contradicting']} with labels that contradict one another"
+            f"Near-duplicates among {near['looked_at']} {unit}: {near['pairs']} pairs, {near['across_splits']} of them "
+            f"on both sides of a split, {near['contradicting']} with labels that contradict one another"
         ]
         if not found["why_none"]:
             lines.append(f"Labels that a model without them contradicts: {found['flagged']} of {total} {unit}")
@@ -89,7 +89,7 @@ def _suspicious(found: Mapping[str, Any], unit: str) -> list[Block]:
     shown = [_preview(found, one, _captions(found, one)) for one in found["labels"][:SHOWN_LABELS]]
     note = (
         f"The {len(shown)} most suspicious of {found['ranked']}, flagged ones first, by the {found['score_words']}. "
-        "`graft labels -o FILE.csv` writes all."
+        "All of them: graft labels -o FILE.csv."
     )
     return [Text(told), Gallery([("", shown)], large=True), Text(note, note=True)]
 
@@ -113,15 +113,15 @@ def _near(found: Mapping[str, Any], unit: str) -> list[Block]:
     if near["looked_at"] < total:
         looked = f"{near['looked_at']} of {total} {unit} (all of test, the others drawn by their digests)"
     how = (
-        f"closer than {near['limit']:.4f} (1 less the cosine of their feature vectors), where the usual distance to the "
-        f"nearest neighbour is {near['usual']:.4f}"
+        f"closer than {near['limit']:.4f} (1 less the cosine of their feature vectors), where the usual distance to "
+        f"the nearest neighbour is {near['usual']:.4f}"
     )
     if not near["pairs"]:
         return [Text(f"No near-duplicates among {looked}: no two are {how}.")]
     told = (
         f"{near['pairs']} pairs of near-duplicates among {looked}, {how}: {near['contradicting']} whose labels "
-        f"contradict one another, {near['across_splits']} across splits, {near['within']} within one. What stands on both "
-        "sides of a split makes figures look better than they are; data.group keeps it together."
+        f"contradict one another, {near['across_splits']} across splits, {near['within']} within one. What stands on "
+        "both sides of a split makes figures look better than they are; data.group keeps it together."
     )
     groups = []
     for pair in shown_pairs(found):
