@@ -1,6 +1,7 @@
 """The main job on a small real pipeline: a first run, cached runs, gates that close."""
 
 import html
+import json
 import pathlib
 import shutil
 
@@ -71,6 +72,18 @@ def test_metrics_and_gates(first_run):
         "detail": "",
     }
     assert first_run.value["rejected"] == {"total": 0, "reasons": {}}
+
+
+@pytest.mark.slow
+def test_every_label_was_held_against_heads_without_it(workshop, first_run):
+    told = first_run.value["labels"]
+    assert told["looked_at"] == 120 and 0 <= told["flagged"] < 40
+    found = json.loads((workshop.artifact("labels", "review") / "labels.json").read_text())
+    assert found["examples"]["test"] > 0 and found["why_no_test"] == "", "the frozen backbone gives the cached features"
+    assert found["right"] > 0.5 and found["ranked"] == 120 and len(found["previews"]) >= 12
+    assert "labels to look at" in next(s["result"] for s in first_run.value["stages"] if s["name"] == "labels")
+    listed = workshop.graft("labels", str(workshop.config)).value
+    assert len(listed["labels"]) == 120 and listed["flagged"] == told["flagged"]
 
 
 def test_progress_goes_to_stderr_stage_by_stage(first_run):
