@@ -23,7 +23,7 @@ _DIRECTIONS = 256
 
 
 def folds(digests: np.ndarray, groups: Sequence[bytes | None], pairs: np.ndarray, count: int = FOLDS) -> np.ndarray:
-    """The fold of each example, int [n] from 0: what belongs together stays together, the rest is by hash.
+    """The fold of each example, int [n] from 0: what belongs together stays together, copies too; the rest is by hash.
 
     Args:
         digests: bytes [n], hex sha256.
@@ -40,7 +40,8 @@ def folds(digests: np.ndarray, groups: Sequence[bytes | None], pairs: np.ndarray
         return place
 
     first: dict[bytes, int] = {}
-    same = [(first.setdefault(group, place), place) for place, group in enumerate(groups) if group]
+    keys = [(place, key) for of in (groups, digests.tolist()) for place, key in enumerate(of) if key]
+    same = [(first.setdefault(key, place), place) for place, key in keys]
     for one, other in [*same, *pairs.tolist()]:
         root[top(other)] = top(one)
     tops = np.array([top(place) for place in range(len(root))], int)
@@ -48,9 +49,9 @@ def folds(digests: np.ndarray, groups: Sequence[bytes | None], pairs: np.ndarray
     lowest: list[bytes] = [b""] * len(sizes)
     for place, of in enumerate(member.tolist()):
         lowest[of] = min(lowest[of] or digests[place], digests[place])
-    keys = [hashlib.sha256(b"graft labels" + digest).digest() for digest in lowest]
+    hashes = [hashlib.sha256(b"graft labels" + digest).digest() for digest in lowest]
     # The largest first, each into the fold that has least: folds are as even as groups allow.
-    order = sorted(range(len(sizes)), key=lambda of: (-sizes[of], keys[of]))
+    order = sorted(range(len(sizes)), key=lambda of: (-sizes[of], hashes[of]))
     held, fold = [0] * count, np.zeros(len(sizes), int)
     for of in order:
         fold[of] = min(range(count), key=lambda place: (held[place], place))

@@ -75,7 +75,7 @@ def review(given: Labelled, target: Target) -> Review:
         given.learned[order],
     )
     fitted = target.fitted(ordered.encoded[ordered.learned])
-    found = near.find(ordered.vectors, _compared(ordered.learned))
+    found = _without_copies(near.find(ordered.vectors, _compared(ordered.learned)), ordered.digests)
     learned = ordered.learned & (np.cumsum(ordered.learned) <= crossfit.MOST)
     doubts, right, why = None, None, ""
     try:
@@ -86,6 +86,12 @@ def review(given: Labelled, target: Target) -> Review:
     if doubts is not None:
         doubts = dataclasses.replace(doubts, rows=order[doubts.rows])
     return Review(dataclasses.replace(found, pairs=pairs), doubts, why, int(learned.sum()), right, fitted)
+
+
+def _without_copies(found: near.Near, digests: np.ndarray) -> near.Near:
+    """Pairs of different contents: ingestion has dealt with the others."""
+    differ = digests[found.pairs[:, 0]] != digests[found.pairs[:, 1]]
+    return dataclasses.replace(found, pairs=found.pairs[differ], distances=found.distances[differ])
 
 
 def _doubted(given: Labelled, target: Target, pairs: np.ndarray, learned: np.ndarray) -> tuple[Doubts, float]:

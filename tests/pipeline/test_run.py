@@ -113,7 +113,7 @@ def test_an_unchanged_run_finishes_with_every_stage_cached(first_run, second_run
 def test_from_a_stage_on_the_cache_is_not_used(workshop, second_run):
     outcome = workshop.again("--from", "evaluate")
     ran = [stage["name"] for stage in outcome.value["stages"] if not stage["cached"]]
-    assert ran == ["evaluate", "quality_gate", "serving_check", "push"]
+    assert ran == ["evaluate", "labels", "quality_gate", "serving_check", "push"]
     assert outcome.value["model_version"] == 1, "the same content is not pushed twice"
 
 

@@ -55,6 +55,15 @@ def test_labels_of_the_test_split_are_only_held_against_the_others():
     assert (~given.learned[rows]).mean() > 0.7, "all labels of test are wrong now"
 
 
+def test_copies_are_no_near_duplicates_and_share_a_fold():
+    given, _ = labelled(0)
+    given.vectors[6], given.digests[6], given.encoded[6] = given.vectors[1], given.digests[1], given.encoded[1]
+    given.vectors[7] = given.vectors[2]
+    assert review(given, target()).near.pairs.tolist() == [[2, 7]]
+    fold = crossfit.folds(given.digests, given.groups, np.zeros((0, 2), int))
+    assert fold[1] == fold[6]
+
+
 def test_too_few_labels_are_not_judged_and_near_duplicates_still_found():
     given, _ = labelled(0, count=11)
     given.vectors[3] = given.vectors[2] * 1.5
