@@ -10,8 +10,8 @@ within c times the median by chance. The limit lets that be half an example.
 
 Cost: n^2 r multiplications for n vectors in r dimensions, in blocks of 64 MiB. Of more than 8,192 vectors only r = 128
 directions are multiplied, the strongest of a sample: distances there are never above the true ones, so all pairs within
-the limit are candidates, and are measured in full. 50,000 vectors take 3.2e11 multiplications, some ten seconds a core;
-100,000 would take 1.3e12. Of more than 50,000 the caller says which stay.
+the limit are candidates, and are measured in full. 50,000 vectors take 3.2e11 multiplications, 100,000 would take
+1.3e12. Of more than 50,000 the caller says which stay.
 """
 
 import dataclasses
