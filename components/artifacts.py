@@ -35,3 +35,9 @@ class Quality(artifact.Artifact):
     """What the quality gate measured: `figures.json` and `gates.json`."""
 
     TYPE_NAME = "graft.Quality"
+
+
+class LabelReview(artifact.Artifact):
+    """Labels to look at again and near-duplicates: `labels.json`, see `components.labels.findings`."""
+
+    TYPE_NAME = "graft.LabelReview"

@@ -16,6 +16,7 @@ Importing this imports no TensorFlow.
 """
 
 import functools
+import hashlib
 import itertools
 import pathlib
 import struct
@@ -155,6 +156,11 @@ def _varint(number: int) -> bytes:
 _SMALL = [bytes([number]) for number in range(128)]
 _INPUT_KEY = _sized(_FIELD_1, INPUT.encode())
 _NO_NUMBERS = _entry(LABEL, _sized(_FIELD_2, b""))
+
+
+def group_key(group: bytes | None) -> bytes:
+    """What stands for a group where only equality matters: its sha256 in hex; empty for none."""
+    return hashlib.sha256(group).hexdigest().encode() if group else b""
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:

@@ -16,7 +16,14 @@ from graft.models import deferred, entry_points
 from graft.models.errors import GraftError
 from graft.models.log_format import JsonFormatter
 from graft.models.text import LogFormatter, located, printable, say, traceback_lines
-from graft.pipeline import backbone_command, compare_command, curve_command, predict_command, rank_command
+from graft.pipeline import (
+    backbone_command,
+    compare_command,
+    curve_command,
+    labels_command,
+    predict_command,
+    rank_command,
+)
 from graft.pipeline.native_log import leave_out_chatter
 from graft.pipeline.output import EXIT_ERROR, EXIT_FAULT, answer, fitted, show_run, table
 from graft.pipeline.strict_json import to_json
@@ -170,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     rank_command.add_commands(commands, add)
     curve_command.add_commands(commands, add)
     compare_command.add_commands(commands, add)
+    labels_command.add_commands(commands, add)
 
     # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").
     for entry in entry_points.find("graft.commands", "command").values():

@@ -25,6 +25,7 @@ class RunResult:
         warnings: what nothing stopped, but a person should know.
         metrics: of the candidate on the test split, and its baseline.
         rejected: examples not used: total, and count by reason.
+        labels: how many were looked at and flagged, and near-duplicates; empty before.
         model_version: the pushed version, None without one.
         report: path of the HTML report, None where it could not be written.
         failure: the exception of a failed or interrupted run.
@@ -41,6 +42,7 @@ class RunResult:
     warnings: list[RunWarning] = dataclasses.field(default_factory=list)
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     rejected: dict[str, Any] = dataclasses.field(default_factory=dict)
+    labels: dict[str, int] = dataclasses.field(default_factory=dict)
     model_version: int | None = None
     report: str | None = None
     failure: BaseException | None = None

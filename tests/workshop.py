@@ -30,6 +30,7 @@ STAGES = (
     "train",
     "predict",
     "evaluate",
+    "labels",
     "quality_gate",
     "serving_check",
     "push",

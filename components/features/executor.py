@@ -20,7 +20,7 @@ from graft.models.settings import InputOptions, TargetOptions
 from graft.models.shared_backbone import shared_backbone
 from graft.models.targets.base import Target
 
-_COLUMNS = (examples.LABEL, examples.DIGEST, examples.DOMAIN, examples.WEIGHT)
+_COLUMNS = (examples.LABEL, examples.DIGEST, examples.FILE, examples.GROUP, examples.DOMAIN, examples.WEIGHT)
 
 
 class Parameters(BaseParameters):
@@ -50,6 +50,8 @@ class Executor(base_executor.BaseExecutor):
     | `features.npy` | float32 [n, d] |
     | `labels.npy` | what `Target.encode` gives, [n, ...]; -1 or NaN in the rows of examples without a label |
     | `sha256.npy` | S64 [n] |
+    | `files.json` | n names shown to people |
+    | `groups.npy` | S64 [n], sha256 of the group in hex, empty for none; only where the Examples have a group |
     | `domains.npy` | S10 [n], `source`, `target` or `unlabelled`; only where the Examples have a domain |
     | `weights.npy` | float32 [n]; only where the Examples have a weight |
 
@@ -104,6 +106,8 @@ class Executor(base_executor.BaseExecutor):
             np.save(folder / "features.npy", part)
             for name, array in _arrays(columns[split], target, f"split {split!r}: ").items():
                 np.save(folder / f"{name}.npy", array)
+            files = [name.decode("utf-8", "replace") for name in columns[split][examples.FILE]]
+            (folder / "files.json").write_text(json.dumps(files), encoding="utf-8")
         write_backbone(output, backbone)
         (output / "names.json").write_text(json.dumps(target.names), encoding="utf-8")
 
@@ -121,6 +125,8 @@ def _arrays(columns: dict[str, list], target: Target, where: str) -> dict[str, n
         "labels": with_gaps,
         "sha256": np.array(columns[examples.DIGEST], "S64"),
     }
+    if any(columns[examples.GROUP]):
+        arrays["groups"] = np.array([examples.group_key(group) for group in columns[examples.GROUP]], "S64")
     if any(columns[examples.DOMAIN]):
         known = (domain or examples.TARGET_DOMAIN.encode() for domain in columns[examples.DOMAIN])
         arrays["domains"] = np.array(list(known), "S10")

@@ -1,5 +1,6 @@
 """Executor of `predict`."""
 
+import itertools
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -11,12 +12,15 @@ from tfx.utils import path_utils
 
 from graft.components.parameters import BaseParameters
 from graft.components.predict.predictions import predict
-from graft.models.examples import INPUT, JUDGED, read_examples, split_files
+from graft.models.examples import DIGEST, INPUT, JUDGED, read_examples, split_files
 from graft.models.hashing import hash_folder
 from graft.models.inputs import exported_input
 from graft.models.settings import InputOptions
 from graft.models.signals.collect import Collector
 from graft.models.signals.reference import FILE
+
+PROBES = 8
+"""Examples of eval whose vectors say whether the network is the one that cached features are of."""
 
 
 class Parameters(BaseParameters):
@@ -32,7 +36,7 @@ class Parameters(BaseParameters):
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes the predictions as arrays and as tf.Examples, and the reference that a push stores beside the model."""
+    """Writes the predictions as arrays and as tf.Examples, the feature vectors, and the reference of a push."""
 
     def Do(
         self,
@@ -55,11 +59,17 @@ class Executor(base_executor.BaseExecutor):
             takes.options.model_copy(update={key: getattr(given.input, key) for key in takes.options.ENTERS})
         )
         seen = Collector(takes, takes.learned(_training(examples)) if takes.LEARNS else {})
-        found = predict(model_path, split_files(examples, "test"), "predict", given.slices, seen)
+        found = predict(model_path, split_files(examples, "test"), "predict", given.slices, seen, _probes(examples))
         found.save(output.uri)
         # The test split: eval has chosen thresholds and when training ends, so a model is more certain there.
         made_by = {"split": "test", "model": hash_folder(pathlib.Path(model_path))}
         seen.reference(found.target, found.encoded, found.answers, made_by).save(pathlib.Path(output.uri, FILE))
+
+
+def _probes(examples: str) -> dict[bytes, bytes]:
+    """Digests and contents of the first few examples of eval."""
+    rows = read_examples(split_files(examples, "eval"), (DIGEST, INPUT), domain=JUDGED)
+    return {row[DIGEST]: row[INPUT] for row in itertools.islice(rows, PROBES)}
 
 
 def _training(examples: str) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from graft.models.predict import SavedModelPredictor
     from graft.models.signals.collect import Collector
 
-FILE = "predictions.npz"
+Probes = Mapping[bytes, np.ndarray]
+"""Feature vectors, float32 [d], of a few examples by their digest."""
+
+FILE, VECTORS = "predictions.npz", "vectors.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +35,9 @@ class Predictions:
         slices: n values by column.
         examples_per_second: rate of the pass.
         domain: of the examples, `source` or `target`; empty where there are no domains.
+        vectors: feature vectors of the examples, float32 [n, d], where the pass gave them; kept beside, see `vectors`.
+        probes: feature vectors of a few examples of eval by their digest, by which cached features are known to be of
+            the same network.
     """
 
     target: Target
@@ -41,6 +47,8 @@ class Predictions:
     slices: dict[str, list[str]]
     examples_per_second: float
     domain: str = ""
+    vectors: np.ndarray | None = None
+    probes: Probes = dataclasses.field(default_factory=dict)
 
     def save(self, uri: str) -> None:
         """Writes `predictions.npz` and, for TFMA, `Split-test/predictions.tfrecord.gz` under `uri`."""
@@ -71,6 +79,9 @@ class Predictions:
             domain=np.array(self.domain),
             **{f"slice.{column}": np.array(values) for column, values in self.slices.items()},
         )
+        if self.vectors is not None and self.probes:
+            digests, probes = np.array(list(self.probes), "S64"), np.stack(list(self.probes.values()))
+            np.savez(folder / VECTORS, vectors=self.vectors, digests=digests, probes=probes)
 
 
 def load(uri: str) -> Predictions:
@@ -88,12 +99,22 @@ def load(uri: str) -> Predictions:
         )
 
 
+def vectors(uri: str) -> tuple[np.ndarray, Probes] | None:
+    """`vectors` and `probes` of what `save` wrote; None where the pass gave none."""
+    path = pathlib.Path(uri) / VECTORS
+    if not path.is_file():
+        return None
+    with reading(path, "predict"), np.load(path) as kept:
+        return kept["vectors"], dict(zip(kept["digests"].tolist(), kept["probes"], strict=True))
+
+
 def predict(
     model_path: str,
     files: list[str],
     stage: str,
     columns: Sequence[str] = (),
     seen: "Collector | None" = None,
+    probes: Mapping[bytes, bytes] | None = None,
 ) -> Predictions:
     """One pass of a model's `serving_default` over the labelled examples of the target domain.
 
@@ -105,6 +126,7 @@ def predict(
         stage: the stage's name in progress reports.
         columns: features to keep beside the answers.
         seen: is shown each example on its way, and its feature vector.
+        probes: contents by digest, whose feature vectors are kept too.
 
     Raises:
         GraftError: the target of an example is none that the model can answer.
@@ -128,11 +150,25 @@ def predict(
                 seen.see(row[INPUT], row)
             yield row[INPUT]
 
+    embedded: list[np.ndarray] = []
+
+    def embed(part: np.ndarray) -> None:
+        assert seen is not None
+        seen.embed(part)
+        if probes:
+            embedded.append(part)
+
     with SavedModelPredictor(model_path, embeds=seen is not None) as predictor:
-        answers = _answers(predictor, contents(), stage, seen)
+        answers = _answers(predictor, contents(), stage, None if seen is None else embed)
         encoded = predictor.target.encode(truth, "test split: ")
         rate, domain = predictor.examples_per_second, max(domains, default="")
-        return Predictions(predictor.target, encoded, answers, hashes, slices, rate, domain)
+        found = Predictions(predictor.target, encoded, answers, hashes, slices, rate, domain)
+        if not embedded or not probes:
+            return found
+        probed: list[np.ndarray] = []
+        predictor.predict(probes.values(), embedded=probed.append)
+        known = dict(zip(probes, np.concatenate(probed), strict=True))
+        return dataclasses.replace(found, vectors=np.concatenate(embedded), probes=known)
 
 
 def answer(model_path: str, files: list[str], stage: str) -> tuple[Target, np.ndarray]:
@@ -145,7 +181,10 @@ def answer(model_path: str, files: list[str], stage: str) -> tuple[Target, np.nd
 
 
 def _answers(
-    predictor: "SavedModelPredictor", contents: Iterator[bytes], stage: str, seen: "Collector | None" = None
+    predictor: "SavedModelPredictor",
+    contents: Iterator[bytes],
+    stage: str,
+    embedded: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
     done = 0
 
@@ -154,4 +193,4 @@ def _answers(
         done += batch
         progress.report(stage, done, None, predictor.input.unit)
 
-    return predictor.predict(contents, progress=report, embedded=None if seen is None else seen.embed)
+    return predictor.predict(contents, progress=report, embedded=embedded)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from graft.models import linear, page
     from graft.models.options import HeadOptions
+    from graft.models.targets.doubts import Doubts
 
 Value = tuple[str, ...] | tuple[float, ...]
 """What ingestion keeps of one example in the feature `label`: one class, several classes, or numbers."""
@@ -365,6 +366,26 @@ class Target(abc.ABC):
     def warnings(self, figures: Figures, unit: str) -> list[RunWarning]:
         """What is wrong with a model's figures, whatever the limits are; `unit` is what several examples are called."""
         return []
+
+    # Looking at labels: NumPy only.
+
+    @abc.abstractmethod
+    def doubts(self, encoded: np.ndarray, answers: np.ndarray, learned: np.ndarray) -> "Doubts":
+        """Which labels are in doubt.
+
+        Args:
+            encoded: the labels, one row an example.
+            answers: by models that have not learned from the example.
+            learned: bool [n], the examples that may say what is usual; the others are only held against it.
+        """
+
+    @abc.abstractmethod
+    def label_texts(self, encoded: np.ndarray) -> list[str]:
+        """Labels for people, one an example."""
+
+    def contradict(self, encoded: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Whether two labels of what should be one example say different things, bool [m], row by row."""
+        return (encoded != others).reshape(len(encoded), -1).any(axis=1)
 
     # For TFMA.
 

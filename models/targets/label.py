@@ -11,7 +11,7 @@ from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.page import Block, Card, Section, Tile
 from graft.models.run_warning import RunWarning
-from graft.models.targets import calibration, classes, decisions, label_page, skill
+from graft.models.targets import calibration, classes, decisions, doubts, label_page, skill
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities, share
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import index_text
@@ -342,6 +342,16 @@ class Target(classes.Classes):
             *skill.never_found(table, unit),
             *skill.no_better("accuracy", figures["accuracy"], share, f"always answering {common}"),
         ]
+
+    # Looking at labels.
+
+    def doubts(self, encoded: np.ndarray, answers: np.ndarray, learned: np.ndarray) -> doubts.Doubts:
+        """See `doubts.of_class`."""
+        return doubts.of_class(self.names, encoded, answers, learned)
+
+    def label_texts(self, encoded: np.ndarray) -> list[str]:
+        """The class."""
+        return [self.names[place] for place in encoded.tolist()]
 
     # For TFMA.
 

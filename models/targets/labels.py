@@ -12,7 +12,7 @@ from graft.models.gates import Gate
 from graft.models.inputs.base import Refused
 from graft.models.natural import natural_key
 from graft.models.run_warning import RunWarning
-from graft.models.targets import calibration, classes, decisions, skill
+from graft.models.targets import calibration, classes, decisions, doubts, skill
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities, share
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import MAX_TEXT, index_text, one_text
@@ -375,6 +375,16 @@ class Target(classes.Classes):
             *skill.never_found(figures["per_class"], unit),
             *skill.no_better(name, figures[name], chance, "an order by chance"),
         ]
+
+    # Looking at labels.
+
+    def doubts(self, encoded: np.ndarray, answers: np.ndarray, learned: np.ndarray) -> doubts.Doubts:
+        """See `doubts.of_classes`."""
+        return doubts.of_classes(self.names, encoded, answers, learned)
+
+    def label_texts(self, encoded: np.ndarray) -> list[str]:
+        """The classes with commas between them."""
+        return [", ".join(self.names[place] for place in np.flatnonzero(row > 0)) or "none" for row in encoded]
 
     # For TFMA.
 

@@ -12,7 +12,7 @@ from graft.models.errors import GraftError
 from graft.models.gates import Gate, within
 from graft.models.inputs.base import Refused
 from graft.models.run_warning import RunWarning
-from graft.models.targets import residuals, skill
+from graft.models.targets import doubts, residuals, skill
 from graft.models.targets.base import Evaluation, Figures, Finding, Value, answers_gate, finite, known
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import one_text
@@ -383,6 +383,22 @@ class Target(AnyTarget):
             if row["r2"] is not None:
                 found += skill.no_better(f"r2 of {name}", row["r2"], 0.0, "always answering the mean")
         return found
+
+    # Looking at labels.
+
+    def doubts(self, encoded: np.ndarray, answers: np.ndarray, learned: np.ndarray) -> doubts.Doubts:
+        """See `doubts.of_numbers`."""
+        return doubts.of_numbers(self.names, encoded, answers, learned)
+
+    def label_texts(self, encoded: np.ndarray) -> list[str]:
+        """Each number with its name."""
+        return [
+            ", ".join(f"{name} {value:.6g}" for name, value in zip(self.names, row, strict=True)) for row in encoded
+        ]
+
+    def contradict(self, encoded: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Whether they are more than a standard deviation of the training split apart."""
+        return (np.abs(encoded.astype(np.float64) - others) > self.std).any(axis=1)
 
     # For TFMA.
 

@@ -9,6 +9,7 @@ from graft.pipeline.stages.data_gate import DataGate
 from graft.pipeline.stages.evaluate import Evaluate
 from graft.pipeline.stages.features import Features
 from graft.pipeline.stages.ingest import Ingest
+from graft.pipeline.stages.labels import Labels
 from graft.pipeline.stages.negative_transfer import NegativeTransfer
 from graft.pipeline.stages.predict import Predict
 from graft.pipeline.stages.push import Push
@@ -31,6 +32,7 @@ STAGES: list[Stage] = [
     Train(),
     Predict(),
     Evaluate(),
+    Labels(),
     NegativeTransfer(),
     QualityGate(),
     ServingCheck(),

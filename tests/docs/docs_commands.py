@@ -23,7 +23,20 @@ CLASSES = {"daisy": (230, 225, 90), "rose": (200, 30, 40), "tulip": (60, 60, 210
 """Class -> its mean colour."""
 
 _SIDE = 224
-_VERBS = ("init", "run", "predict", "models", "runs", "compare", "lineage", "kubeflow", "backbone", "label", "metrics")
+_VERBS = (
+    "init",
+    "run",
+    "predict",
+    "models",
+    "runs",
+    "compare",
+    "labels",
+    "lineage",
+    "kubeflow",
+    "backbone",
+    "label",
+    "metrics",
+)
 
 
 _LONG = [["graft", verb] for verb in ("demo", "rank", "curve", "monitor", "dashboard", "retrain")]

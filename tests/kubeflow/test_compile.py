@@ -147,7 +147,17 @@ def test_a_training_by_workers_starts_a_job_and_asks_for_no_gpu_itself(tmp_path)
 
 def test_every_stage_is_a_container_with_a_name_argo_takes(spec):
     names = ["ingest", "statistics", "schema", "validate", "data_gate", "transform", "features", "train"]
-    names += ["predict", "evaluate", "negative_transfer", "quality_gate", "serving_check", "push", "report", "verdict"]
+    names += [
+        "predict",
+        "evaluate",
+        "labels",
+        "negative_transfer",
+        "quality_gate",
+        "serving_check",
+        "push",
+        "report",
+        "verdict",
+    ]
     assert sorted(tasks_of(spec)) == sorted(name.replace("_", "-") for name in names)
     assert sorted(spec["root"]["dag"]["tasks"]) == ["graph", "notify"]
     assert all(set(executor) == {"container"} for executor in spec["deploymentSpec"]["executors"].values())
@@ -278,7 +288,7 @@ def test_own_artifact_types_can_be_imported_by_their_schema_title(spec):
         for output in component.get("outputDefinitions", {}).get("artifacts", {}).values()
     }
     own = {title for title in titles if title.startswith("graft.")}
-    assert own >= {"graft.Rejected", "graft.Features", "graft.Quality", "graft.Comparison"}
+    assert own >= {"graft.Rejected", "graft.Features", "graft.Quality", "graft.Comparison", "graft.LabelReview"}
     assert {import_utils.import_class_by_path(title).TYPE_NAME for title in own} == own
 
 

@@ -26,7 +26,7 @@ def imported(*modules: str) -> set[str]:
 
 
 def test_small_stages_begin_without_tensorflow_and_beam():
-    small = ("schema", "validate", "data_gate", "train", "predict", "quality_gate", "serving_check", "push")
+    small = ("schema", "validate", "data_gate", "train", "predict", "labels", "quality_gate", "serving_check", "push")
     assert imported(*[f"graft.components.{stage}" for stage in small]) == set()
 
 

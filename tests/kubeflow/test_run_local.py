@@ -138,7 +138,7 @@ def test_the_model_and_the_report_are_those_of_a_local_run(cluster, workshop, fi
     )
     assert ours == theirs
     lineage = json.loads(cluster.written("report/lineage").read_text())
-    assert lineage["data"]["examples"] == {"train": 58, "eval": 26, "test": 36} and len(lineage["stages"]) == 13
+    assert lineage["data"]["examples"] == {"train": 58, "eval": 26, "test": 36} and len(lineage["stages"]) == 14
     run = json.loads(cluster.written("report/run").read_text())
     assert run["model_version"] == 1 and all(stage["seconds"] > 0 for stage in run["stages"])
     pushed = cluster.store.manifest("shapes", 1)["metadata"]

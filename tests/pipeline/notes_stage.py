@@ -1,4 +1,4 @@
-"""A fifteenth stage in one file: component, executor and room. Used by test_new_stage.py."""
+"""A sixteenth stage in one file: component, executor and room. Used by test_new_stage.py."""
 
 import json
 import pathlib

@@ -35,7 +35,7 @@ HOSTILE = "<script>alert(1)</script>"
 CLASSES = ("cat", HOSTILE, "$x_{")
 TEST_IMAGES = 18
 SECTIONS = (
-    *("gates", "data", "samples", "rejected", "anomalies", "training", "negative_transfer"),
+    *("gates", "data", "samples", "rejected", "anomalies", "training", "labels", "negative_transfer"),
     *("quality", "calibration", "mistakes", "comparisons", "slices", "timings", "lineage", "config"),
 )
 
@@ -115,6 +115,7 @@ def run(tmp_path) -> Run:
         "validate": {"anomalies": _anomalies(tmp_path)},
         "train": {"model_run": _history(tmp_path)},
         "predict": {"predictions": _predictions(tmp_path)},
+        "labels": {"review": _review(tmp_path)},
         "negative_transfer": {"comparison": _comparison(tmp_path)},
         "quality_gate": {"quality": _quality(tmp_path)},
     }
@@ -227,6 +228,39 @@ def _history(root: pathlib.Path) -> pathlib.Path:
     ]
     history = {"method": "fine_tune", "epochs": epochs, "best_epoch": 6, "steps": 6, "max_epochs": 9, "resumed_at": 2}
     (folder / "history.json").write_text(json.dumps(history))
+    return folder
+
+
+def _review(root: pathlib.Path) -> pathlib.Path:
+    folder = root / "review"
+    folder.mkdir()
+
+    def one(number: int) -> dict:
+        digest = hashlib.sha256(_image(number % 3, number)).hexdigest()
+        file = f"pets/{number}\n<img src=x onerror=alert(2)>.png"
+        return {"file": file, "split": "test", "label": CLASSES[number % 3], "sha256": digest}
+
+    sure = {"for_given": 0.04, "for_suggested": 0.95, "score": 0.91, "flagged": True}
+    labels = [
+        {**one(number), "given": CLASSES[number % 3], "suggested": HOSTILE, **sure, "nearest_duplicate": None}
+        for number in range(3)
+    ]
+    labels[2] |= {"flagged": False}
+    pairs = [
+        {"distance": 0.01, "contradicting": True, "across_splits": False, "first": one(0), "second": one(4)},
+        {"distance": 0.02, "contradicting": False, "across_splits": True, "first": one(1), "second": one(7)},
+    ]
+    near = {"usual": 0.25, "limit": 0.05, "looked_at": 50, "pairs": 2, "contradicting": 1, "across_splits": 1}
+    found = {
+        **{"examples": {"train": 18, "eval": 18, "test": 18}, "why_no_test": "", "learned_from": 36, "right": 0.75},
+        **{"score_name": "accuracy", "flagged": 2, "ranked": 54, "why_none": "", "rule": "The rule.", "pairs": pairs},
+        **{"score_words": "margin", "support": "probability", "labels": labels, "near": near | {"within": 0}},
+        "previews": {
+            f"test/{one(number)['sha256']}": {"image": thumbnail(_image(number % 3, number))}
+            for number in (0, 1, 2, 4, 7)
+        },
+    }
+    (folder / "labels.json").write_text(json.dumps(found))
     return folder
 
 
@@ -359,6 +393,13 @@ def test_every_section_is_there(run):
             "New:",
             "12 show a class",
         ),
+        "labels": (
+            "2 labels of 18 train",
+            "probability 0.95 against 0.04",
+            "test, flagged",
+            "distance 0.0100",
+            HOSTILE,
+        ),
         "negative_transfer": ("better than", "raw head", "0.400", "0.500", "0.600", "-0.300"),
         "slices": ("camera", "left", "14", "0.800"),
         "timings": ("ingest", "1.2", "512", "cached", "3.8", "900"),
@@ -404,7 +445,7 @@ def test_names_from_outside_are_text(run):
 def test_pictures_are_real_and_small(run):
     page = Page(run.write())
     sources = [source for source in page.images() if not source.startswith("data:image/svg")]
-    assert len(sources) == 3 * 3 + 3
+    assert len(sources) == 3 * 3 + 3 + 3 + 2 * 2  # samples, mistakes, labels, pairs
     for source in sources:
         image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
         assert image.size in ((30, 20), (96, 58))

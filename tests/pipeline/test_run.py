@@ -1,6 +1,7 @@
 """The main job on a small real pipeline: a first run, cached runs, gates that close."""
 
 import html
+import json
 import pathlib
 import shutil
 
@@ -73,6 +74,18 @@ def test_metrics_and_gates(first_run):
     assert first_run.value["rejected"] == {"total": 0, "reasons": {}}
 
 
+@pytest.mark.slow
+def test_every_label_was_held_against_heads_without_it(workshop, first_run):
+    told = first_run.value["labels"]
+    assert told["looked_at"] == 120 and 0 <= told["flagged"] < 40
+    found = json.loads((workshop.artifact("labels", "review") / "labels.json").read_text())
+    assert found["examples"]["test"] > 0 and found["why_no_test"] == "", "the frozen backbone gives the cached features"
+    assert found["right"] > 0.5 and found["ranked"] == 120 and len(found["previews"]) >= 12
+    assert "labels to look at" in next(s["result"] for s in first_run.value["stages"] if s["name"] == "labels")
+    listed = workshop.graft("labels", str(workshop.config)).value
+    assert len(listed["labels"]) == 120 and listed["flagged"] == told["flagged"]
+
+
 def test_progress_goes_to_stderr_stage_by_stage(first_run):
     names = [line.split()[0] for line in first_run.stderr.splitlines()]
     assert list(dict.fromkeys(names)) == ["shapes:", *STAGES]  # first what is loaded, and no library's chatter
@@ -100,7 +113,7 @@ def test_an_unchanged_run_finishes_with_every_stage_cached(first_run, second_run
 def test_from_a_stage_on_the_cache_is_not_used(workshop, second_run):
     outcome = workshop.again("--from", "evaluate")
     ran = [stage["name"] for stage in outcome.value["stages"] if not stage["cached"]]
-    assert ran == ["evaluate", "quality_gate", "serving_check", "push"]
+    assert ran == ["evaluate", "labels", "quality_gate", "serving_check", "push"]
     assert outcome.value["model_version"] == 1, "the same content is not pushed twice"
 
 

@@ -177,9 +177,17 @@ def test_texts_with_domain_and_weight_keep_them_row_by_row(reviews):
     assert weights.dtype == np.float32 and weights.tolist() == [2.0, 0.5]
 
 
+def test_names_and_groups_are_kept_for_who_looks_at_labels(reviews):
+    groups = ("a" * 200, "", "a" * 200, "b")
+    folder = reviews([(f"fine {group[:1]}", "good", {"group": group}) for group in groups])
+    assert json.loads((folder / "files.json").read_text()) == ["reviews.csv"] * 4
+    first, none, again, other = np.load(folder / "groups.npy").tolist()
+    assert first == again != other and none == b"" and len(first) == len(other) == 64
+
+
 def test_what_the_examples_do_not_have_is_not_there(reviews):
     folder = reviews([("fine", "good", {})])
-    assert sorted(path.name for path in folder.iterdir()) == ["features.npy", "labels.npy", "sha256.npy"]
+    assert sorted(path.name for path in folder.iterdir()) == ["features.npy", "files.json", "labels.npy", "sha256.npy"]
     assert json.loads((folder.parent / "names.json").read_text()) == ["bad", "good"]
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
 from graft.components.predict import executor
-from graft.components.predict.predictions import Predictions, load
+from graft.components.predict.predictions import Predictions, load, vectors
 from graft.models import examples
 from graft.models.errors import GraftError
 from graft.models.inputs import image
@@ -93,7 +93,7 @@ class Predictor:
     def __exit__(self, *_):
         pass
 
-    def predict(self, contents, progress, embedded):
+    def predict(self, contents, progress=lambda done: None, embedded=None):
         rows = [[0.75, 0.25] for _ in contents]
         progress(len(rows))
         if self.embeds:
@@ -108,7 +108,11 @@ def run(tmp_path, monkeypatch):
 
     def predict(*rows: tuple[str, str | None, str], contents=(b"x",)) -> Predictions:
         places = {name: tmp_path / name for name in ("examples", "model", "predictions")}
-        (places["examples"] / "Split-test").mkdir(parents=True)
+        for split in ("test", "eval"):
+            (places["examples"] / f"Split-{split}").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(places["examples"] / "Split-eval" / "shard")) as writer:
+            for number in range(executor.PROBES + 3):
+                writer.write(examples.build(b"e", ("cat",), "file", bytes([100 + number]) * 32, {}))
         with tf.io.TFRecordWriter(str(places["examples"] / "Split-test" / "shard")) as writer:
             for number, (label, domain, camera) in enumerate(rows):
                 told = {"camera": camera}
@@ -135,6 +139,19 @@ def test_each_example_of_the_test_split_is_answered(run):
     found = run(("dog", None, "left"), ("cat", None, "right"))
     assert found.encoded.tolist() == [1, 0] and found.answers.tolist() == [[0.75, 0.25]] * 2
     assert found.sha256 == [b"00" * 32, b"01" * 32] and found.slices == {"camera": ["left", "right"]}
+
+
+def test_vectors_are_kept_beside_and_those_of_a_few_of_eval(run, tmp_path):
+    run(("dog", None, "left"), ("cat", None, "right"))
+    kept, probes = vectors(str(tmp_path / "predictions"))
+    assert kept.tolist() == [[0, 1, 2], [3, 4, 5]] and len(probes) == executor.PROBES
+    assert probes[b"64" * 32].tolist() == [0, 1, 2]
+
+
+def test_a_model_without_vectors_leaves_none(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(Predictor, "__init__", lambda self, path, embeds=False: setattr(self, "embeds", False))
+    run(("dog", None, "left"))
+    assert vectors(str(tmp_path / "predictions")) is None
 
 
 def test_only_the_target_domain_is_judged(run):
