@@ -13,7 +13,7 @@ LINE = re.compile(
 )
 
 
-MUCH = ("ingest", "statistics", "transform", "train", "evaluate", "push")
+MUCH = ("ingest", "transform", "train", "evaluate", "push")
 """Stages that write more than 16 KiB: they come into Beam's, TensorFlow's and the store's own writing."""
 
 

@@ -317,7 +317,7 @@ def test_any_history_keeps_the_invariants(history, keep):
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=HISTORIES, keep=st.integers(1, 3))
 def test_any_history_on_s3_keeps_the_invariants(s3, history, keep):
     keeps_the_invariants(f"{s3}/{next(PLACES)}", history, keep)
