@@ -58,7 +58,7 @@ def _curve(args: argparse.Namespace) -> int:
 def _until(args: argparse.Namespace, end: "Ending") -> int:
     from graft.components.ingest.fingerprint import fingerprint
     from graft.pipeline import config as configs
-    from graft.pipeline import curve_page
+    from graft.pipeline import curve_page, settling
     from graft.pipeline.progress_view import ProgressView
 
     config = configs.load(args.config, args.set)
@@ -69,6 +69,7 @@ def _until(args: argparse.Namespace, end: "Ending") -> int:
     methods = contestants(config, args.methods or [config.transfer.method], args.option)
     with ProgressView() as view:
         view.preparing(f"{config.name}: loading TFX and TensorFlow")
+        config = settling.settle(config, view.preparing, judge=False).config
         found = draw(config, methods, labels, args.seeds, chosen, view, args.steps, args.choose, args.test, args.wait)
     place = curve_page.folder(config, fingerprint(config.request()))
     data, drawn = curve_page.save(found, place)

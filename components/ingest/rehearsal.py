@@ -7,6 +7,7 @@ the header of a content beyond that is found by the run alone, and how many were
 import collections
 import dataclasses
 import hashlib
+import heapq
 import time
 from collections.abc import Iterator
 
@@ -18,12 +19,33 @@ from graft.components.ingest.sources.base import Item, Source
 from graft.components.ingest.spans import open_sources
 from graft.components.ingest.summary import Counts, Summary, check_counts
 from graft.models import progress
+from graft.models.examples import UNLABELLED
 from graft.models.inputs.base import Input, Refused
+from graft.models.targets.base import Value
 
 STAGE = "check"
 _VERIFIED_COST = 128
 """Work on unpacking, in units of the input's `BATCH_COST`: 2 * 10^9 pixels, half a minute of a core."""
 _NOTHING = b""
+_HELD = 480
+_HELD_BYTES = 256 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """A labelled training example.
+
+    Attributes:
+      digest: As of `Record`.
+      unit: Likewise.
+      value: Its label.
+      content: As it would be stored.
+    """
+
+    digest: bytes
+    unit: bytes
+    value: Value
+    content: bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,26 +57,30 @@ class Rehearsal:
       rejected: File, label, reason and detail of each example that it would not use.
       verified: Contents that were unpacked, as far as the input has anything to unpack.
       admitted: Contents whose header was good.
+      train: Some of the training split with a label, by digest; empty if none were asked for. Which ones is decided by
+        the digests: those of the 480 lowest of all data, 256 MiB at most, that are in that split.
     """
 
     summary: Summary
     rejected: list[list[str]]
     verified: int
     admitted: int
+    train: tuple[Sampled, ...] = ()
 
 
-def rehearse(request: Request) -> Rehearsal:
-    """Goes through the data as ingestion does; memory holds a record of each example, but no content.
+def rehearse(request: Request, sample: bool = False) -> Rehearsal:
+    """Goes through the data as ingestion does; memory holds a record of each example, and the contents of a sample.
 
     Args:
       request: What is asked for.
+      sample: Whether some training examples are returned.
 
     Raises:
       GraftError: What ingestion would raise: see `ingestion.ingest`.
     """
     start = time.monotonic()
     spans = open_sources(request)
-    reading = _Reading(request)
+    reading = _Reading(request, _Held() if sample else None)
     records = list(reading.records(reading.items([source for _, source in spans])))
     packed: dict[int, list[Record]] = collections.defaultdict(list)
     for record in records:
@@ -67,25 +93,58 @@ def rehearse(request: Request) -> Rehearsal:
             units[number] += sightings
     plan = make_plan(merge(take_census(sightings, fractions) for sightings in units.values()), fractions)
     counts, rejected = Counts(request), reading.rejected
+    train: list[Sampled] = []
     counts.add_chunk({"rejected": list(rejected), "bytes": reading.bytes})
     for bucket in buckets:
         tally = resolving.Tally(request)
         for one in resolving.settled(bucket, plan, fractions):
             tally.add(one)
+            train += _sampled(one, reading.held)
         note = tally.note()
         counts.add_bucket(note)
         rejected += note["rejected"]
     seconds, left_out = time.monotonic() - start, [source.left_out() for _, source in spans]
     summary = counts.summary(span=spans[-1][0], seconds=seconds, left_out=left_out)
     check_counts(summary, request)
-    return Rehearsal(summary, rejected, reading.verified, reading.admitted)
+    train.sort(key=lambda one: one.digest)
+    return Rehearsal(summary, rejected, reading.verified, reading.admitted, tuple(train))
+
+
+def _sampled(one: resolving.Settled, held: "_Held | None") -> Iterator[Sampled]:
+    if held is None or one.split != "train" or not one.kept:
+        return
+    record = one.kept[0]
+    content = held.contents.get(record.digest)
+    if content is not None and record.domain != UNLABELLED:
+        yield Sampled(record.digest, record.unit, record.value, content)
+
+
+class _Held:
+    """The contents of the lowest digests, up to a bound: the same ones in whatever order they come."""
+
+    def __init__(self) -> None:
+        self.contents: dict[bytes, bytes] = {}
+        self._highest: list[int] = []  # digests as numbers below 0: the first is the highest
+        self._bytes, self._bound = 0, 1 << 256
+
+    def add(self, digest: bytes, content: bytes) -> None:
+        """Holds a content, and lets the highest go."""
+        number = int.from_bytes(digest, "big")
+        if number >= self._bound or digest in self.contents:
+            return
+        self.contents[digest] = content
+        heapq.heappush(self._highest, -number)
+        self._bytes += len(content)
+        while len(self.contents) > _HELD or self._bytes > _HELD_BYTES:
+            self._bound = -heapq.heappop(self._highest)
+            self._bytes -= len(self.contents.pop(self._bound.to_bytes(32, "big")))
 
 
 class _Reading:
     """Reads all contents once."""
 
-    def __init__(self, request: Request):
-        self._request = request
+    def __init__(self, request: Request, held: _Held | None = None):
+        self._request, self.held = request, held
         self.rejected: list[list[str]] = []
         self.bytes = self.done = self.verified = self.admitted = 0
 
@@ -108,6 +167,8 @@ class _Reading:
                     self._refuse(item, content)
                     continue
                 about, size = item.about, len(item.content)
+                if self.held is not None and content:
+                    self.held.add(digest, content)
                 self.bytes += size
                 yield Record(
                     digest, about.value, about.group or "", about.split, about.domain, size, "", number, 0, item.file
