@@ -28,7 +28,7 @@ def photos(tmp_path, monkeypatch) -> pathlib.Path:
 
 
 def config(**more) -> configs.Config:
-    raw = {"name": "pets", "data": {"source": "image_folder", "path": "photos"}, "backbone": {"handle": "b"}}
+    raw = {"name": "pets", "data": {"source": "image_folder", "path": "photos"}, "backbone": {"handle": "b"}, "input": {"value_range": [0, 1]}}
     raw["data"] |= more.pop("data", {})
     return configs.parse(raw | more, "test")
 
