@@ -8,7 +8,7 @@ given by hand is compared too, where nothing is known of the backbone, and named
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from graft.components.ingest.fingerprint import fingerprint
@@ -181,7 +181,7 @@ def _sample(config: Config) -> list[Sampled] | None:
 
 
 def _compare(
-    config: Config, inputs: list[Input], found: list[Sampled] | None, tell: Callable[[str], None]
+    config: Config, inputs: Sequence[Input], found: list[Sampled] | None, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     unit = inputs[0].unit
     nothing = {"best": inputs[0].fed, "worse": [], "scores": {}, "examples": 0, "score_name": "", "why": ""}

@@ -22,7 +22,7 @@ GUARD = PixelGuard()
 """Of requests to models that decode images."""
 
 
-AUTO = "auto"
+AUTO: Literal["auto"] = "auto"
 
 
 def _range_or_auto(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -94,7 +94,7 @@ class Options(BaseModel):
     @field_validator("value_range")
     @classmethod
     def _going_up(cls, value_range: tuple[float, float] | str) -> tuple[float, float] | str:
-        if value_range != AUTO and value_range[0] >= value_range[1]:
+        if not isinstance(value_range, str) and value_range[0] >= value_range[1]:
             raise ValueError("must go up from black to white")
         return value_range
 
