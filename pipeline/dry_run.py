@@ -98,12 +98,12 @@ def look(config: Config, from_stage: str | None = None, tell: Callable[[str], No
     prepare.check_paths(config)
     prepare.check_places(config)
     stages.check_from(config, from_stage)
-    settlement = settling.settle(config, tell, remember=False, judge=False)
-    config = settlement.config
     request = config.request()
     listed = check_source(request)
     tell(f"{config.name}: reading the data")
-    rehearsal = rehearse(request) if listed.complete else None
+    rehearsal = rehearse(request, sample=True) if listed.complete else None
+    settlement = settling.settle(config, tell, remember=False, judge=False, rehearsed=rehearsal)
+    config = settlement.config
     names = listed.classes if rehearsal is None else dict.fromkeys(rehearsal.summary.classes, 0)
     if listed.complete:
         check_class_names(config, names)

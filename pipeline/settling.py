@@ -6,28 +6,27 @@ given by hand is compared too, where nothing is known of the backbone, and named
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from graft.components.ingest.fingerprint import fingerprint
 from graft.components.ingest.preflight import check_source
-from graft.components.ingest.rehearsal import Sampled, rehearse
+from graft.components.ingest.rehearsal import Rehearsal, Sampled, rehearse
 from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
 from graft.models.hashing import hash_json
 from graft.models.inputs import make_input
-from graft.models.inputs.base import Input
+from graft.models.inputs.base import Input, Known
 from graft.models.run_warning import RunWarning
 from graft.models.targets import make_target
 from graft.pipeline import prepare
 from graft.pipeline.config import Config
 
 FOLDER = "settled_input"
-WORSE, UNPROVEN = "input_worse", "input_unproven"
-_VERSION = 1
-_MOST, _FEWEST, _PARTS = 240, 40, 5
+WORSE, UNLIKE, UNPROVEN = "input_worse", "input_unlike", "input_unproven"
+_VERSION = 2
+_FEWEST, _PARTS = 40, 5
 _SETS = frozenset({"value_range"})
 
 
@@ -75,7 +74,11 @@ def settle_known(config: Config, command: str) -> Config:
 
 
 def settle(
-    config: Config, tell: Callable[[str], None] = lambda _: None, remember: bool = True, judge: bool = True
+    config: Config,
+    tell: Callable[[str], None] = lambda _: None,
+    remember: bool = True,
+    judge: bool = True,
+    rehearsed: Rehearsal | None = None,
 ) -> Settlement:
     """Settles the input of a pipeline.
 
@@ -84,6 +87,7 @@ def settle(
         tell: is told what takes long.
         remember: whether the pipeline's folder, which is made, keeps a verdict.
         judge: whether a setting that was given is compared with others, if that was not done before.
+        rehearsed: of the same data and with its sample, if that is there; else it is made where it is needed.
 
     Raises:
         GraftError: bad data or backbone, as the run would find it.
@@ -95,9 +99,17 @@ def settle(
     if input.unsettled and known is not None:
         return Settlement(_with(config, known.input), known.how, f"{known.input.fed}: {known.reason}")
     if not input.unsettled and (known is not None or input.unjudged):
-        return Settlement(config)  # a wrong one of a known network is refused, or nobody wants a judgement
-    verdict = _verdict(config, input, tell, remember, judge)
+        return Settlement(config, warnings=() if known is None or input.unjudged else _unlike(input, known))
+    verdict = _verdict(config, input, tell, remember, judge, rehearsed)
     return _given(config, input, verdict) if not input.unsettled else _chosen(config, input, verdict)
+
+
+def _unlike(input: Input, known: Known) -> tuple[RunWarning, ...]:
+    """A wrong one of a network of the table is refused, and is not warned of."""
+    if known.how == "table" or known.input.fed == input.fed:
+        return ()
+    text = f"input.{input.fed} is not what the backbone is for, {known.input.fed}: {known.reason}"
+    return (RunWarning(UNLIKE, text, grave=True),)
 
 
 def _with(config: Config, input: Input) -> Config:
@@ -108,7 +120,7 @@ def _chosen(config: Config, input: Input, verdict: dict[str, Any] | None) -> Set
     assert verdict is not None
     chosen = next(one for one in input.alternatives if one.fed == verdict["best"])
     if verdict["scores"]:
-        text = f"{chosen.fed}: chosen on {verdict['examples']} training {input.unit}, {_told(verdict)}"
+        text = f"{chosen.fed}: {_told(verdict, input.unit)}"
         return Settlement(_with(config, chosen), "probe", text, (), verdict["scores"])
     text = f"{chosen.fed}: the most usual one; {verdict['why']}"
     advice = "give input.value_range as the backbone's publisher says"
@@ -119,24 +131,29 @@ def _given(config: Config, input: Input, verdict: dict[str, Any] | None) -> Sett
     scores = {} if verdict is None else verdict["scores"]
     if verdict is None or input.fed not in verdict["worse"]:
         return Settlement(config, measured=scores)
-    text = (
-        f"input.{input.fed} does worse than {verdict['best']} on {verdict['examples']} training {input.unit}: "
-        f"{_told(verdict)}"
-    )
+    text = f"input.{input.fed} does worse than {verdict['best']}: {_told(verdict, input.unit)}"
     return Settlement(config, warnings=(RunWarning(WORSE, text, grave=True),), measured=scores)
 
 
-def _told(verdict: dict[str, Any]) -> str:
-    return f"cross-validated {verdict['score_name']} " + ", ".join(
-        f"{one['score']:.3f} with {fed}"
-        if one["fault"] is None
-        else f"none with {fed}, which the backbone does not take"
-        for fed, one in verdict["scores"].items()
-    )
+def _told(verdict: dict[str, Any], unit: str) -> str:
+    scores = verdict["scores"].items()
+    measured = [f"{one['score']:.3f} (loss {one['loss']:.3f}) with {fed}" for fed, one in scores if one["examples"]]
+    out = [fed for fed, one in scores if one["fault"] is not None]
+    refused = f"{' and '.join(out)} {'do' if len(out) > 1 else 'does'} not fit the backbone" if out else ""
+    if not measured:
+        return f"of the usual ones {refused}"
+    less = "" if len({one["examples"] for _, one in scores if one["examples"]}) == 1 else "up to "
+    told = f"cross-validated {verdict['score_name']} on {less}{verdict['examples']} training {unit} {', '.join(measured)}"
+    return f"{told}; {refused}" if out else told
 
 
 def _verdict(
-    config: Config, input: Input, tell: Callable[[str], None], remember: bool, judge: bool
+    config: Config,
+    input: Input,
+    tell: Callable[[str], None],
+    remember: bool,
+    judge: bool,
+    rehearsed: Rehearsal | None,
 ) -> dict[str, Any] | None:
     """`best`, `worse`, `scores`, `examples`, `score_name`, `why` as JSON types; None where none is to be had."""
     others = input.alternatives
@@ -152,6 +169,7 @@ def _verdict(
             config.target.model_dump(mode="json"),
             settings,
             [one.fed for one in inputs],
+            None if input.unsettled else input.fed,
         ]
     )
     path = config.run_root.absolute() / FOLDER / f"{key}.json"
@@ -160,28 +178,32 @@ def _verdict(
     if not judge and not input.unsettled:
         return None
     try:
-        found = _sample(config)
+        found = _sample(config, rehearsed)
     except GraftError:
         if input.unsettled:
             raise
         return None  # the run will say so, at its own stage
-    verdict = _compare(config, inputs, found, tell)
+    verdict = _compare(config, inputs, None if input.unsettled else input, found, tell)
     if remember:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps(verdict, indent=1).encode())
     return verdict
 
 
-def _sample(config: Config) -> list[Sampled] | None:
+def _sample(config: Config, rehearsed: Rehearsal | None) -> list[Sampled] | None:
     """Some training examples; None where there are too many to go through."""
+    if rehearsed is not None:
+        return list(rehearsed.train)
     request = config.request()
-    if not check_source(request).complete:
-        return None
-    return list(rehearse(request, sample=True).train)[:_MOST]
+    return list(rehearse(request, sample=True).train) if check_source(request).complete else None
 
 
 def _compare(
-    config: Config, inputs: Sequence[Input], found: list[Sampled] | None, tell: Callable[[str], None]
+    config: Config,
+    inputs: Sequence[Input],
+    given: Input | None,
+    found: list[Sampled] | None,
+    tell: Callable[[str], None],
 ) -> dict[str, Any]:
     unit = inputs[0].unit
     nothing = {"best": inputs[0].fed, "worse": [], "scores": {}, "examples": 0, "score_name": "", "why": ""}
@@ -189,37 +211,39 @@ def _compare(
         return nothing | {"why": f"there are too many {unit} to go through for a comparison"}
     if len(found) < _FEWEST:
         return nothing | {"why": f"{len(found)} training {unit} are too few for a comparison ({_FEWEST})"}
-    tell(f"{config.name}: comparing value ranges on {len(found)} training {unit}")
+    parts, target = _parts(found), make_target(config.target)
+    if len(set(parts[:_FEWEST])) < _PARTS:
+        return nothing | {"why": f"the training {unit} are of too few groups for a comparison"}
+    if target.has_vocabulary and len({name for one in found for name in target.strata(one.value)}) < 2:
+        return nothing | {"why": f"the training {unit} are of one class"}
+    tell(f"{config.name}: comparing value ranges on training {unit}")
     # Imported here: a verdict that is kept needs no TensorFlow.
     from graft.models import range_probe
     from graft.models.shared_backbone import shared_backbone
 
-    examples = [range_probe.Example(_part(one.unit), one.value, one.content) for one in found]
-    target = make_target(config.target)
-    if len({example.part for example in examples}) < _PARTS:
-        return nothing | {"why": f"the training {unit} are of too few groups for a comparison"}
-    if target.has_vocabulary and len({example.value for example in examples}) < 2:
-        return nothing | {"why": f"the training {unit} are of one class"}
-    judged = range_probe.judge(shared_backbone(config.backbone, inputs[0]), inputs, examples, target)
-    best = range_probe.best(judged)
-    if best is None:
-        raise GraftError(*(f"backbone {config.backbone.handle!r} with {one.input.fed} {one.fault}" for one in judged))
-    worse = [one for one in judged if one.losses is not None and one.worse_than(best)]
+    examples = [range_probe.Example(part, one.value, one.content) for part, one in zip(parts, found, strict=True)]
+    outcome = range_probe.judge(shared_backbone(config.backbone, given or inputs[0]), inputs, examples, target, given)
+    if outcome.best is None:
+        faults = [f"with {one.input.fed} {one.fault}" for one in outcome.judged]
+        raise GraftError(f"backbone {config.backbone.handle!r} " + "; ".join(faults))
     return nothing | {
-        "best": best.input.fed,
-        "worse": [one.input.fed for one in worse],
-        "examples": len(found),
+        "best": outcome.best.fed,
+        "worse": [one.fed for one in outcome.worse],
+        "examples": outcome.examples,
         "score_name": target.score_name,
         "scores": {
             one.input.fed: {
+                "examples": 0 if one.scores is None else len(one.scores),
                 "score": None if one.scores is None else float(one.scores.mean()),
                 "loss": None if one.losses is None else float(one.losses.mean()),
                 "fault": one.fault,
             }
-            for one in judged
+            for one in outcome.judged
         },
     }
 
 
-def _part(unit: bytes) -> int:
-    return hashlib.sha256(b"settling" + unit).digest()[0] % _PARTS
+def _parts(found: Sequence[Sampled]) -> list[int]:
+    """The part of the cross-validation of each: units take turns, in the order of the digests."""
+    parts: dict[bytes, int] = {}
+    return [parts.setdefault(one.unit, len(parts) % _PARTS) for one in found]

@@ -99,7 +99,7 @@ def rehearse(request: Request, sample: bool = False) -> Rehearsal:
         tally = resolving.Tally(request)
         for one in resolving.settled(bucket, plan, fractions):
             tally.add(one)
-            train += _sampled(one, reading.held)
+            train += _sampled(one, reading.held, request.input)
         note = tally.note()
         counts.add_bucket(note)
         rejected += note["rejected"]
@@ -110,12 +110,12 @@ def rehearse(request: Request, sample: bool = False) -> Rehearsal:
     return Rehearsal(summary, rejected, reading.verified, reading.admitted, tuple(train))
 
 
-def _sampled(one: resolving.Settled, held: "_Held | None") -> Iterator[Sampled]:
-    if held is None or one.split != "train" or not one.kept:
+def _sampled(one: resolving.Settled, held: "_Held | None", input: Input) -> Iterator[Sampled]:
+    if held is None or one.split != "train" or not one.kept or one.kept[0].domain == UNLABELLED:
         return
     record = one.kept[0]
-    content = held.contents.get(record.digest)
-    if content is not None and record.domain != UNLABELLED:
+    content = held.stored(record.digest, input)
+    if content is not None:
         yield Sampled(record.digest, record.unit, record.value, content)
 
 
@@ -123,21 +123,32 @@ class _Held:
     """The contents of the lowest digests, up to a bound: the same ones in whatever order they come."""
 
     def __init__(self) -> None:
-        self.contents: dict[bytes, bytes] = {}
+        self._contents: dict[bytes, tuple[bytes, bool]] = {}  # as the source has it; whether it is stored like that
         self._highest: list[int] = []  # digests as numbers below 0: the first is the highest
         self._bytes, self._bound = 0, 1 << 256
 
-    def add(self, digest: bytes, content: bytes) -> None:
-        """Holds a content, and lets the highest go."""
+    def add(self, digest: bytes, content: bytes, stored: bytes) -> None:
+        """Holds a content, and lets the highest go; `stored` is empty where that is not known."""
         number = int.from_bytes(digest, "big")
-        if number >= self._bound or digest in self.contents:
+        if number >= self._bound or digest in self._contents:
             return
-        self.contents[digest] = content
+        self._contents[digest] = content, stored == content
         heapq.heappush(self._highest, -number)
         self._bytes += len(content)
-        while len(self.contents) > _HELD or self._bytes > _HELD_BYTES:
+        while len(self._contents) > _HELD or self._bytes > _HELD_BYTES:
             self._bound = -heapq.heappop(self._highest)
-            self._bytes -= len(self.contents.pop(self._bound.to_bytes(32, "big")))
+            self._bytes -= len(self._contents.pop(self._bound.to_bytes(32, "big"))[0])
+
+    def stored(self, digest: bytes, input: Input) -> bytes | None:
+        """A content as it would be stored; None if it is not held, or turns out to be broken."""
+        content, same = self._contents.get(digest, (b"", False))
+        if same or not content:
+            return content or None
+        try:
+            [stored] = input.verify([content], [input.admit(content)])
+        except Refused:
+            return None
+        return None if isinstance(stored, Refused) else stored
 
 
 class _Reading:
@@ -167,8 +178,8 @@ class _Reading:
                     self._refuse(item, content)
                     continue
                 about, size = item.about, len(item.content)
-                if self.held is not None and content:
-                    self.held.add(digest, content)
+                if self.held is not None:
+                    self.held.add(digest, item.content, content)
                 self.bytes += size
                 yield Record(
                     digest, about.value, about.group or "", about.split, about.domain, size, "", number, 0, item.file

@@ -7,7 +7,7 @@ import urllib.parse
 import zipfile
 from typing import Any
 
-from graft.models import application_inputs
+from graft.models import application_inputs, handles
 
 CANDIDATES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 """Ranges that networks were trained on, the most usual of published modules first."""
@@ -26,15 +26,21 @@ class KnownRange:
 
 
 def known_range(handle: str) -> KnownRange | None:
-    """The table of keras.applications, then what the module itself says.
+    """The table of keras.applications, then what the module itself or the package that brings it says.
 
     A `.keras` file whose first layer scales bytes takes bytes. Google's image modules on TensorFlow Hub and Kaggle take
     [0, 1] ("Common signatures for images", www.tensorflow.org/hub/common_signatures/images). Other publishers do not
     keep to that.
+
+    Raises:
+        GraftError: the handle begins with the name of a package that is not installed, or is broken.
     """
     if application_inputs.is_application(handle):
         found = application_inputs.value_range(handle)
         return None if found is None else KnownRange(found, "table", "the table of keras.applications has it")
+    told = handles.facts(handle)
+    if told is not None and told.value_range is not None:
+        return KnownRange(told.value_range, "metadata", f"the package that brings {handle.partition(':')[0]!r} says so")
     if handle.endswith(".keras") and _rescales(pathlib.Path(handle)):
         return KnownRange(_BYTES, "metadata", "the first layer of the .keras file rescales bytes")
     address = urllib.parse.urlsplit(handle)
