@@ -7,6 +7,7 @@ given by hand is compared too, where nothing is known of the backbone, and named
 
 import dataclasses
 import json
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -158,23 +159,15 @@ def _verdict(
     """`best`, `worse`, `scores`, `examples`, `score_name`, `why` as JSON types; None where none is to be had."""
     others = input.alternatives
     inputs = others if input.unsettled or input in others else [*others, input]
-    settings = input.options.model_dump(mode="json", exclude=set(_SETS))
-    key = hash_json(
-        [
-            _VERSION,
-            prepare.backbone_identity(config.backbone),
-            config.backbone.model_dump(mode="json"),
-            fingerprint(config.request()),
-            config.data.model_dump(mode="json"),
-            config.target.model_dump(mode="json"),
-            settings,
-            [one.fed for one in inputs],
-            None if input.unsettled else input.fed,
-        ]
-    )
-    path = config.run_root.absolute() / FOLDER / f"{key}.json"
+    given = None if input.unsettled else input
+    place = _places(config, inputs)
+    path = place(given)
     if path.is_file():
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return _read(path)
+    if given is not None and place(None).is_file():  # of all of them, which says more
+        verdict = _read(place(None))
+        if given.fed == verdict["best"] or given.fed in verdict["worse"]:
+            return verdict
     if not judge and not input.unsettled:
         return None
     try:
@@ -183,11 +176,25 @@ def _verdict(
         if input.unsettled:
             raise
         return None  # the run will say so, at its own stage
-    verdict = _compare(config, inputs, None if input.unsettled else input, found, tell)
+    verdict = _compare(config, inputs, given, found, tell)
     if remember:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps(verdict, indent=1).encode())
     return verdict
+
+
+def _places(config: Config, inputs: Sequence[Input]) -> Callable[[Input | None], pathlib.Path]:
+    """Where verdicts are kept, about all inputs or about one that was given; by backbone, data and settings."""
+    settings = inputs[0].options.model_dump(mode="json", exclude=set(_SETS))
+    sections = [section.model_dump(mode="json") for section in (config.backbone, config.data, config.target)]
+    content = [prepare.backbone_identity(config.backbone), fingerprint(config.request()), *sections, settings]
+    content += [_VERSION, [one.fed for one in inputs]]
+    folder = config.run_root.absolute() / FOLDER
+    return lambda given: folder / f"{hash_json([*content, None if given is None else given.fed])}.json"
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _sample(config: Config, rehearsed: Rehearsal | None) -> list[Sampled] | None:

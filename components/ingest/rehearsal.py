@@ -57,8 +57,8 @@ class Rehearsal:
       rejected: File, label, reason and detail of each example that it would not use.
       verified: Contents that were unpacked, as far as the input has anything to unpack.
       admitted: Contents whose header was good.
-      train: Some of the training split with a label, by digest; empty if none were asked for. Which ones is decided by
-        the digests: those of the 480 lowest of all data, 256 MiB at most, that are in that split.
+      train: Some of the training split with a label; empty if none were asked for. Which ones, and their order, is
+        decided by their digests: a draw of 480 of all data, 256 MiB at most, of which those are taken.
     """
 
     summary: Summary
@@ -106,7 +106,7 @@ def rehearse(request: Request, sample: bool = False) -> Rehearsal:
     seconds, left_out = time.monotonic() - start, [source.left_out() for _, source in spans]
     summary = counts.summary(span=spans[-1][0], seconds=seconds, left_out=left_out)
     check_counts(summary, request)
-    train.sort(key=lambda one: one.digest)
+    train.sort(key=lambda one: _rank(one.digest))
     return Rehearsal(summary, rejected, reading.verified, reading.admitted, tuple(train))
 
 
@@ -119,25 +119,31 @@ def _sampled(one: resolving.Settled, held: "_Held | None", input: Input) -> Iter
         yield Sampled(record.digest, record.unit, record.value, content)
 
 
+def _rank(digest: bytes) -> bytes:
+    """What a sample goes by: splits go by the digests themselves, so the lowest of these are of one split."""
+    return hashlib.sha256(b"sample" + digest).digest()
+
+
 class _Held:
-    """The contents of the lowest digests, up to a bound: the same ones in whatever order they come."""
+    """The contents of the lowest ranks, up to a bound: the same ones in whatever order they come."""
 
     def __init__(self) -> None:
         self._contents: dict[bytes, tuple[bytes, bool]] = {}  # as the source has it; whether it is stored like that
-        self._highest: list[int] = []  # digests as numbers below 0: the first is the highest
+        self._highest: list[tuple[int, bytes]] = []  # ranks as numbers below 0, and digests: the first is the highest
         self._bytes, self._bound = 0, 1 << 256
 
     def add(self, digest: bytes, content: bytes, stored: bytes) -> None:
         """Holds a content, and lets the highest go; `stored` is empty where that is not known."""
-        number = int.from_bytes(digest, "big")
-        if number >= self._bound or digest in self._contents:
+        rank = int.from_bytes(_rank(digest), "big")
+        if rank >= self._bound or digest in self._contents:
             return
         self._contents[digest] = content, stored == content
-        heapq.heappush(self._highest, -number)
+        heapq.heappush(self._highest, (-rank, digest))
         self._bytes += len(content)
         while len(self._contents) > _HELD or self._bytes > _HELD_BYTES:
-            self._bound = -heapq.heappop(self._highest)
-            self._bytes -= len(self._contents.pop(self._bound.to_bytes(32, "big"))[0])
+            lowest, gone = heapq.heappop(self._highest)
+            self._bound = -lowest
+            self._bytes -= len(self._contents.pop(gone)[0])
 
     def stored(self, digest: bytes, input: Input) -> bytes | None:
         """A content as it would be stored; None if it is not held, or turns out to be broken."""

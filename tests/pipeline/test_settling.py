@@ -80,7 +80,7 @@ def test_range_given_that_does_worse_is_named_and_a_right_one_is_not(images, bac
     assert wrong.config.input.value_range == (0.0, 1.0)
     (warning,) = wrong.warnings
     assert (warning.code, warning.grave) == ("input_worse", True)
-    assert warning.text.startswith("input.value_range [0.0, 1.0] does worse than value_range [-1.0, 1.0] on")
+    assert warning.text.startswith("input.value_range [0.0, 1.0] does worse than value_range [-1.0, 1.0]: cross-")
     assert settling.settle(config(images, backbones / "symmetric", tmp_path, value_range=[-1, 1])).warnings == ()
 
 
