@@ -1,9 +1,9 @@
 """Which of several inputs suits a backbone best, told by a linear head on some training examples.
 
 Inputs whose features show that they cannot be meant are out first (`models.probe`). Where more than one is left, a head
-is solved to its optimum on the features that the backbone gives for each of them, and judged on examples that it did not
-learn from: cross-validation in five parts, the strength of L2 chosen on the part next to the one that is judged. Inputs
-are compared example by example, by the loss, which tells more of a few hundred examples than right and wrong do.
+is solved to its optimum on the features that the backbone gives for each of them, and judged on examples that it did
+not learn from: cross-validation in five parts, the strength of L2 chosen on the part next to the one that is judged.
+Inputs are compared example by example, by the loss, which tells more of a few hundred examples than right and wrong do.
 
 It begins with few examples and takes more only while they do not decide. Each is decoded once. The bounds are those of
 O'Brien and Fleming for looks one after the other (Biometrics 35, 1979): strict at first, and close to those of a single
@@ -34,7 +34,7 @@ _PARTS = 5
 _WIDER = 1.04
 """The constant of O'Brien and Fleming for three looks over that for one, 1.710 / 1.645; less for smaller tails."""
 _ENOUGH = 0.5
-"""Standard errors at the last look, more before it, by which the one that would be taken anyway must be ahead to end."""
+"""Standard errors at the last look, more before it, by which the one that would be taken anyway is ahead at the end."""
 _PROBES, _BATCH = 8, 4
 _HEAD = HeadOptions(refit=True)
 
@@ -99,8 +99,8 @@ def judge(
 ) -> Outcome:
     """Judges each input.
 
-    Whoever is worse at one look takes no part in the next; it ends when the one that would be taken is ahead. Of equally
-    good inputs the first is called worse in at most 5 % of the cases (Bonferroni, over the others).
+    Whoever is worse at one look takes no part in the next; it ends when the one that would be taken is ahead. Of
+    equally good inputs the first is called worse in at most 5 % of the cases (Bonferroni, over the others).
 
     Args:
         backbone: for any of them; left as it is.
@@ -162,7 +162,7 @@ def bound(share: float, examples: int, rivals: int) -> float:
 
 
 def ahead(losses: np.ndarray, others: np.ndarray) -> float:
-    """How much lower losses are than others of the same examples, [n] both, in standard errors of the mean difference."""
+    """How much lower losses are than others of the same examples, [n] both, in standard errors of the difference."""
     difference = others - losses
     error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
     return float(difference.mean()) / error if error > 0 else 0.0
@@ -239,9 +239,7 @@ def _judged(input: Input, features: np.ndarray, encoded: np.ndarray, parts: np.n
     outputs = np.zeros((len(encoded), target.units), np.float32)
     for part in range(_PARTS):
         judged, choosing = parts == part, parts == (part + 1) % _PARTS
-        train, evaluate = (
-            linear.Examples(features[rows], encoded[rows]) for rows in (~(judged | choosing), choosing)
-        )
+        train, evaluate = (linear.Examples(features[rows], encoded[rows]) for rows in (~(judged | choosing), choosing))
         try:
             model = target.solve(train, evaluate, _HEAD, _silent).model
         except GraftError as error:

@@ -138,13 +138,14 @@ def _given(config: Config, input: Input, verdict: dict[str, Any] | None) -> Sett
 
 def _told(verdict: dict[str, Any], unit: str) -> str:
     scores = verdict["scores"].items()
-    measured = [f"{one['score']:.3f} (loss {one['loss']:.3f}) with {fed}" for fed, one in scores if one["examples"]]
+    name = verdict["score_name"]
+    measured = [f"{one['loss']:.3f} ({name} {one['score']:.3f}) with {fed}" for fed, one in scores if one["examples"]]
     out = [fed for fed, one in scores if one["fault"] is not None]
     refused = f"{' and '.join(out)} {'do' if len(out) > 1 else 'does'} not fit the backbone" if out else ""
     if not measured:
         return f"of the usual ones {refused}"
     less = "" if len({one["examples"] for _, one in scores if one["examples"]}) == 1 else "up to "
-    told = f"cross-validated {verdict['score_name']} on {less}{verdict['examples']} training {unit} {', '.join(measured)}"
+    told = f"cross-validated loss on {less}{verdict['examples']} training {unit} {', '.join(measured)}"
     return f"{told}; {refused}" if out else told
 
 

@@ -68,7 +68,7 @@ def test_range_is_chosen_on_training_images_and_kept(images, backbones, tmp_path
     given = config(images, backbones / name, tmp_path)
     found = settling.settle(given)
     assert (found.config.input.value_range, found.how, found.warnings) == (expected, "probe", ())
-    assert found.text.startswith(f"value_range {list(expected)}: cross-validated accuracy on ")
+    assert found.text.startswith(f"value_range {list(expected)}: cross-validated loss on ")
     assert given.input.value_range == "auto"
     # The second time nothing is computed.
     monkeypatch.setattr(settling, "_compare", None)
