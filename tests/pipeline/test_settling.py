@@ -1,3 +1,7 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +13,7 @@ from graft.pipeline import config as configs
 from graft.pipeline import settling
 
 SIDE, CLASSES, EACH = 8, ("dark", "light"), 60
+RANGES = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)]
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,9 @@ def test_range_is_chosen_on_training_images_and_kept(images, backbones, tmp_path
     # The second time nothing is computed.
     monkeypatch.setattr(settling, "_compare", None)
     assert settling.settle(given).to_json() == found.to_json()
+    # What was found out of all of them answers for the one that won and for those that lost.
+    by_hand = [settling.settle(config(images, backbones / name, tmp_path, value_range=one)) for one in RANGES]
+    assert [one.warnings == () for one in by_hand] == [one == expected for one in RANGES]
 
 
 def test_range_given_that_does_worse_is_named_and_a_right_one_is_not(images, backbones, tmp_path):
@@ -82,6 +90,41 @@ def test_range_given_that_does_worse_is_named_and_a_right_one_is_not(images, bac
     assert (warning.code, warning.grave) == ("input_worse", True)
     assert warning.text.startswith("input.value_range [0.0, 1.0] does worse than value_range [-1.0, 1.0]: cross-")
     assert settling.settle(config(images, backbones / "symmetric", tmp_path, value_range=[-1, 1])).warnings == ()
+
+
+def test_verdict_that_is_kept_needs_no_tensorflow(images, backbones, tmp_path):
+    raw = config(images, backbones / "unit", tmp_path).model_dump(mode="json", by_alias=True)
+    code = (
+        "import json, sys; from graft.pipeline import config, settling;"
+        "found = settling.settle(config.parse(json.loads(sys.argv[1]), 'test'));"
+        "print(found.how, found.config.input.value_range, 'tensorflow' in sys.modules)"
+    )
+    told = []
+    for _ in range(2):
+        command = [sys.executable, "-c", code, json.dumps(raw)]
+        told.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    assert told == ["probe (0.0, 1.0) True", "probe (0.0, 1.0) False"]
+
+
+def test_numbers_settle_too(images, backbones, tmp_path):
+    shades = {"dark": 110, "light": 140}
+    rows = [f"{images / name / f'{n}.png'},{shades[name] + n / 60}" for n in range(EACH) for name in CLASSES]
+    (tmp_path / "rows.csv").write_text("\n".join(["path,shade", *rows]))
+    raw = config(images, backbones / "symmetric", tmp_path).model_dump(mode="json", exclude={"data", "target"})
+    raw |= {"data": {"source": "csv", "path": str(tmp_path / "rows.csv")}}
+    raw |= {"target": {"kind": "numbers", "columns": ["shade"]}, "gates": {}}
+    found = settling.settle(configs.parse(raw, "test"), remember=False)
+    assert (found.config.input.value_range, found.how) == ((-1.0, 1.0), "probe"), found
+
+
+def test_range_that_a_module_is_not_for_is_named(tmp_path):
+    """Google's modules are known by their address alone."""
+    handle = "https://tfhub.dev/google/imagenet/mobilenet_v2_100_224/feature_vector/5"
+    wrong = config(tmp_path, handle, tmp_path, value_range=[-1, 1])
+    (warning,) = settling.settle(wrong).warnings
+    assert warning.code == "input_unlike" and "value_range [-1.0, 1.0] is not what the backbone is for" in warning.text
+    assert settling.settle(config(tmp_path, handle, tmp_path, value_range=[0, 1])).warnings == ()
+    assert settling.settle(config(tmp_path, handle, tmp_path, value_range=[-1, 1], check_range=False)).warnings == ()
 
 
 def test_trusted_range_is_not_compared(images, backbones, tmp_path):
