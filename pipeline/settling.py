@@ -203,7 +203,7 @@ def _sample(config: Config, rehearsed: Rehearsal | None) -> list[Sampled] | None
     if rehearsed is not None:
         return list(rehearsed.train)
     request = config.request()
-    return list(rehearse(request, sample=True).train) if check_source(request).complete else None
+    return list(rehearse(request, sample=True, unpack=False).train) if check_source(request).complete else None
 
 
 def _compare(

@@ -68,19 +68,20 @@ class Rehearsal:
     train: tuple[Sampled, ...] = ()
 
 
-def rehearse(request: Request, sample: bool = False) -> Rehearsal:
+def rehearse(request: Request, sample: bool = False, unpack: bool = True) -> Rehearsal:
     """Goes through the data as ingestion does; memory holds a record of each example, and the contents of a sample.
 
     Args:
       request: What is asked for.
       sample: Whether some training examples are returned.
+      unpack: Whether contents are unpacked, up to the bound; false: only those of the sample.
 
     Raises:
       GraftError: What ingestion would raise: see `ingestion.ingest`.
     """
     start = time.monotonic()
     spans = open_sources(request)
-    reading = _Reading(request, _Held() if sample else None)
+    reading = _Reading(request, _VERIFIED_COST if unpack else 0, _Held() if sample else None)
     records = list(reading.records(reading.items([source for _, source in spans])))
     packed: dict[int, list[Record]] = collections.defaultdict(list)
     for record in records:
@@ -160,8 +161,8 @@ class _Held:
 class _Reading:
     """Reads all contents once."""
 
-    def __init__(self, request: Request, held: _Held | None = None):
-        self._request, self.held = request, held
+    def __init__(self, request: Request, batches: float, held: _Held | None):
+        self._request, self._batches, self.held = request, batches, held
         self.rejected: list[list[str]] = []
         self.bytes = self.done = self.verified = self.admitted = 0
 
@@ -193,7 +194,7 @@ class _Reading:
                 number += 1
 
     def _answers(self, found: Iterator[verify.Batch]) -> Iterator[tuple[verify.Batch, list[verify.Answer]]]:
-        affordable = _Affordable(found, self._request.input)
+        affordable = _Affordable(found, self._request.input, self._batches)
         for batch, answers in verify.verify_ahead(affordable, self._request.input):
             self.verified += len(batch)
             self.admitted += len(batch)
@@ -209,9 +210,9 @@ class _Reading:
 class _Affordable:
     """The batches up to a bound of their cost; `rest` has those after it."""
 
-    def __init__(self, found: Iterator[verify.Batch], source: Input):
+    def __init__(self, found: Iterator[verify.Batch], source: Input, batches: float):
         self._found, self._input = found, source
-        self._left = _VERIFIED_COST * source.BATCH_COST
+        self._left = batches * source.BATCH_COST
         self._first: verify.Batch | None = None
 
     def __iter__(self) -> Iterator[verify.Batch]:
