@@ -69,9 +69,9 @@ def _until(args: argparse.Namespace, end: "Ending") -> int:
     methods = contestants(config, args.methods or [config.transfer.method], args.option)
     with ProgressView() as view:
         view.preparing(f"{config.name}: loading TFX and TensorFlow")
-        config = settling.settle(config, view.preparing, judge=False).config
         found = draw(config, methods, labels, args.seeds, chosen, view, args.steps, args.choose, args.test, args.wait)
-    place = curve_page.folder(config, fingerprint(config.request()))
+    # Where a run looks for it, whose input is settled; the verdict is kept by now.
+    place = curve_page.folder(settling.settle(config, judge=False).config, fingerprint(config.request()))
     data, drawn = curve_page.save(found, place)
     files = {"data": str(data), "plot": str(drawn)}
     end.over(0)
@@ -112,9 +112,11 @@ def draw(
         GraftError: bad data or settings.
     """
     from graft.models import curve, progress
+    from graft.pipeline import settling
     from graft.pipeline.partial import Step, run_until
 
     curve.check(methods, labels, list(range(seeds)), chosen_references, steps, choose)
+    config = settling.settle(config, view.preparing, judge=False).config
     sink = progress.set_sink(view.report)
     try:
         outputs = run_until(config, "features", view, backbone=True, wait=wait)
