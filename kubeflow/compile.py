@@ -18,7 +18,7 @@ from graft.kubeflow.check import check_spec
 from graft.kubeflow.options import KubeflowOptions, PodOptions
 from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
-from graft.pipeline import sections, stages
+from graft.pipeline import sections, settling, stages
 from graft.pipeline.config import Config
 from graft.pipeline.graph import build_pipeline
 from graft.pipeline.stages.base import Keys
@@ -50,6 +50,7 @@ def compile_pipeline(
     if output.suffix != ".yaml":
         raise GraftError(f"{output}: the name must end in .yaml; Kubeflow reads spec 2.1 from YAML only")
     given = {name: value for name, value in (("image", image), ("pipeline_root", pipeline_root)) if value is not None}
+    config = settling.settle_known(config, "a compilation")
     options = sections.section(config, "kubeflow", KubeflowOptions).model_copy(update=given)
     refusals.check(config, options)
     spec = _written_by_tfx(config, options)

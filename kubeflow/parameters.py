@@ -82,8 +82,9 @@ def computed(config: "Config") -> dict[str, str]:
     """
     # Imported here: they read data.
     from graft.components.ingest.fingerprint import fingerprint
-    from graft.pipeline import prepare
+    from graft.pipeline import prepare, settling
 
+    config = settling.settle_known(config, "a submission")
     found = {DATA: fingerprint(config.request())} | {name: compute() for name, compute in sources(config).items()}
     key = prepare.run_key(config, found[DATA], found["code"], found["backbone"], found[TEACHER] or None)
     return found | {"run_key": key}

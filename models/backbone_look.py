@@ -156,9 +156,18 @@ def sampled(folder: pathlib.Path, input: Input, most: int) -> tuple[list[bytes],
 def _body(options: BackboneOptions, input: BaseModel | None) -> tuple[keras.layers.Layer, str, Input]:
     """The network, its identity, and the input that it is looked at with."""
     known = facts(options.handle).input
-    first = make_input(input or parse_input(known))
+    first = _settled(make_input(input or parse_input(known)), options.handle)
     body, identity = load_body(input=first, **options.model_dump())
-    return body, identity, first if input or known else _suited(body) or first
+    suited = None if input or known else _suited(body)
+    return body, identity, first if suited is None else _settled(suited, options.handle)
+
+
+def _settled(input: Input, handle: str) -> Input:
+    """An input as the backbone is known to take it, else the most usual one: a run compares them, this only looks."""
+    if not input.unsettled:
+        return input
+    known = input.known(handle)
+    return input.alternatives[0] if known is None else known.input
 
 
 def _suited(body: keras.layers.Layer) -> Input | None:

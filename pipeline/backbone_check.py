@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from graft.models.backbone import Backbone
+    from graft.models.inputs.base import Input
     from graft.models.options import BackboneOptions
 
 SOUND, FAULT, UNKNOWN = "sound", "fault", "not known"
@@ -137,12 +138,20 @@ def _tried(
     if wrong:
         told = ", ".join(f"its publisher says {key} {value}" for key, value in wrong.items())
         findings.append(_finding("range", FAULT, f"with {taken.fed}: {told}"))
-    elif input is None and not known and taken.prepared_by.keys() - {"kind"}:
+    elif _chosen_here(input, taken, options.handle) and not known and taken.prepared_by.keys() - {"kind"}:
         told = f"Graft does not know what it was trained on; tried with {taken.fed} on {on}, without doubts"
+        told += "" if input is None else ". It is auto: a run compares it with others on the data"
         findings.append(_finding("range", UNKNOWN, told))
     else:
         findings.append(_finding("range", SOUND, f"{taken.fed}, tried on {on}"))
     return findings
+
+
+def _chosen_here(input: "BaseModel | None", taken: "Input", handle: str) -> bool:
+    """Whether neither a configuration nor anything that is known says what the backbone is fed with."""
+    from graft.models.inputs import make_input
+
+    return (input is None or make_input(input).unsettled) and taken.known(handle) is None
 
 
 def _differs(input: "BaseModel | None", key: str, value: Any) -> bool:

@@ -58,7 +58,7 @@ def _curve(args: argparse.Namespace) -> int:
 def _until(args: argparse.Namespace, end: "Ending") -> int:
     from graft.components.ingest.fingerprint import fingerprint
     from graft.pipeline import config as configs
-    from graft.pipeline import curve_page
+    from graft.pipeline import curve_page, settling
     from graft.pipeline.progress_view import ProgressView
 
     config = configs.load(args.config, args.set)
@@ -70,7 +70,8 @@ def _until(args: argparse.Namespace, end: "Ending") -> int:
     with ProgressView() as view:
         view.preparing(f"{config.name}: loading TFX and TensorFlow")
         found = draw(config, methods, labels, args.seeds, chosen, view, args.steps, args.choose, args.test, args.wait)
-    place = curve_page.folder(config, fingerprint(config.request()))
+    # Where a run looks for it, whose input is settled; the verdict is kept by now.
+    place = curve_page.folder(settling.settle(config, judge=False).config, fingerprint(config.request()))
     data, drawn = curve_page.save(found, place)
     files = {"data": str(data), "plot": str(drawn)}
     end.over(0)
@@ -111,9 +112,11 @@ def draw(
         GraftError: bad data or settings.
     """
     from graft.models import curve, progress
+    from graft.pipeline import settling
     from graft.pipeline.partial import Step, run_until
 
     curve.check(methods, labels, list(range(seeds)), chosen_references, steps, choose)
+    config = settling.settle(config, view.preparing, judge=False).config
     sink = progress.set_sink(view.report)
     try:
         outputs = run_until(config, "features", view, backbone=True, wait=wait)

@@ -13,7 +13,7 @@ from graft.components.ingest.rehearsal import Rehearsal, rehearse
 from graft.models.gates import Gate
 from graft.models.run_warning import RunWarning
 from graft.models.text import say
-from graft.pipeline import floors, prepare, run, stages
+from graft.pipeline import floors, prepare, run, settling, stages
 from graft.pipeline.config import Config
 from graft.pipeline.output import EXIT_GATE, answer, fitted
 from graft.pipeline.result import NO_QUALITY_GATE
@@ -32,6 +32,7 @@ class Found:
         gate: of the rejected examples, as the data gate would judge them; None without a rehearsal.
         warnings: what a person should know before a run.
         seconds: it took.
+        input: how the section was settled; None where there was nothing to choose.
     """
 
     listed: SourceReport
@@ -39,6 +40,7 @@ class Found:
     gate: Gate | None
     warnings: list[RunWarning]
     seconds: float
+    input: dict[str, Any] | None = None
 
     @property
     def classes(self) -> dict[str, int]:
@@ -68,6 +70,7 @@ class Found:
             "exact": self.rehearsal is not None,
             "warnings": [dataclasses.asdict(warning) for warning in self.warnings],
             "seconds": round(self.seconds, 2),
+            "input": self.input,
         }
         if self.rehearsal is not None:
             names = ("file", "label", "reason", "detail")
@@ -98,14 +101,17 @@ def look(config: Config, from_stage: str | None = None, tell: Callable[[str], No
     request = config.request()
     listed = check_source(request)
     tell(f"{config.name}: reading the data")
-    rehearsal = rehearse(request) if listed.complete else None
+    rehearsal = rehearse(request, sample=True) if listed.complete else None
+    settlement = settling.settle(config, tell, remember=False, judge=False, rehearsed=rehearsal)
+    config = settlement.config
     names = listed.classes if rehearsal is None else dict.fromkeys(rehearsal.summary.classes, 0)
     if listed.complete:
         check_class_names(config, names)
     prepare.check_teacher(config, names if listed.complete else ())
     run.check_backbone(config, tell, remember=False)
     gate = None if rehearsal is None else rejected_gate(rehearsal.summary, config.data.max_rejected)
-    return Found(listed, rehearsal, gate, _warnings(config, listed, rehearsal), time.monotonic() - start)
+    warnings = [*settlement.warnings, *_warnings(config, listed, rehearsal)]
+    return Found(listed, rehearsal, gate, warnings, time.monotonic() - start, settlement.to_json())
 
 
 def _warnings(config: Config, listed: SourceReport, rehearsal: Rehearsal | None) -> list[RunWarning]:
@@ -137,6 +143,8 @@ def show(args: argparse.Namespace, found: Found, config: Config) -> int:
     verdict = "not sound" if closed else "sound"
     told = f" Classes: {classes}." if classes else ""
     lines = [f"{args.config}: {verdict}.{told} Splits: {splits}.{few} Nothing was run ({found.seconds:.1f} s)."]
+    if found.input is not None and found.input["text"]:
+        lines.append(f"input.{found.input['text']}")
     if found.rehearsal is not None:
         lines += _rejected(found.rehearsal, unit)
     answer(args, found.to_json(), *fitted(lines))

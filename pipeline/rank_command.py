@@ -107,6 +107,7 @@ def rank(
     from graft.models.inputs import make_input
     from graft.models.ranking import compare
     from graft.models.ranking.verdict import judge
+    from graft.pipeline import settling
     from graft.pipeline.partial import Step, run_until
 
     sink = progress.set_sink(view.report)
@@ -123,8 +124,13 @@ def rank(
                 progress.report("candidate", done, len(contents), "examples")
 
             with Step("candidate", view) as step:
-                input = make_input(candidate.input)
-                measured = compare.measure(candidate.backbone, input, drawn, contents, scores, seed, report)
+                own = config.model_copy(update={"backbone": candidate.backbone, "input": candidate.input})
+                try:
+                    input = make_input(settling.settle(own, judge=False).config.input)
+                except GraftError as error:
+                    measured = compare.Found(error=str(error))
+                else:
+                    measured = compare.measure(candidate.backbone, input, drawn, contents, scores, seed, report)
                 step.result = f"{candidate.name}: {measured.error or f'{len(measured.scores)} scores'}"
             backbone = candidate.backbone.model_dump(mode="json", exclude_defaults=True)
             found[candidate.name] = {"backbone": backbone, "input": candidate.changes, **measured.to_json()}

@@ -33,14 +33,15 @@ def starter_config(name: str, data: str, backbone: str, limits: Mapping[str, Any
         limits: under `gates`, as `pipeline.floors` proposes them.
 
     Returns:
-        YAML that `pipeline.config.load` takes, equal to the defaults but for the limits, and for what a network of
-        `keras.applications` is known to take.
+        YAML that `pipeline.config.load` takes, equal to the defaults but for the limits, and for the image size of a
+        network of `keras.applications`.
 
     Raises:
         ConfigError: the name or the path is none that a configuration may hold.
     """
     given: dict[str, Any] = {"name": name, "data": {"source": "image_folder", "path": data}}
-    given |= {"input": input_settings(backbone), "backbone": {"handle": backbone}, "gates": dict(limits or {})}
+    size = {key: value for key, value in input_settings(backbone).items() if key != "value_range"}  # auto knows that
+    given |= {"input": size, "backbone": {"handle": backbone}, "gates": dict(limits or {})}
     config = parse(given, f"configuration {name!r}")
     head = [
         "# Written by `graft init`. Every key is there with its default; all but name, data and backbone may go.",

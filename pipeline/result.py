@@ -23,6 +23,7 @@ class RunResult:
         stages: in order, up to the one that stopped the run.
         gates: every gate that was checked.
         warnings: what nothing stopped, but a person should know.
+        input: how the section was settled, as of `pipeline.settling.Settlement.to_json`.
         metrics: of the candidate on the test split, and its baseline.
         rejected: examples not used: total, and count by reason.
         labels: how many were looked at and flagged, and near-duplicates; empty before.
@@ -40,6 +41,7 @@ class RunResult:
     stages: list[StageRun] = dataclasses.field(default_factory=list)
     gates: list[Gate] = dataclasses.field(default_factory=list)
     warnings: list[RunWarning] = dataclasses.field(default_factory=list)
+    input: dict[str, Any] | None = None
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     rejected: dict[str, Any] = dataclasses.field(default_factory=dict)
     labels: dict[str, int] = dataclasses.field(default_factory=dict)

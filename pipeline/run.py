@@ -18,7 +18,7 @@ from graft.models import progress
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
 from graft.models.targets import make_target
-from graft.pipeline import failures, prepare, result_file, stages
+from graft.pipeline import failures, prepare, result_file, settling, stages
 from graft.pipeline.config import Config
 from graft.pipeline.ending import CHECKPOINTS, INTERRUPTED, Ending, exit_code, interrupted_by, what_is_kept
 from graft.pipeline.metadata import FILE_NAME, Artifact, Metadata
@@ -152,12 +152,14 @@ def run(
             raise GraftError(f"{root}: the artifacts folder is gone, but {FILE_NAME} still names it; remove that too")
         if not known and artifacts.is_dir() and any(artifacts.iterdir()):
             raise GraftError(f"{root}: {FILE_NAME} is gone, but the artifacts folder is there; remove or move that too")
+        settlement = settling.settle(config, view.preparing)
+        config = settlement.config
         check(config, view.preparing)
         if known:
             Metadata(root).remove_unfinished()
         # Before TFX makes the metadata: the two are there together, wherever a run is killed.
         artifacts.mkdir(exist_ok=True)
-        result = RunResult(run_id or new_run_id())
+        result = RunResult(run_id or new_run_id(), warnings=list(settlement.warnings), input=settlement.to_json())
         folder = root / "runs" / result.run_id
         note(result.run_id)  # before its folder is there
         folder.mkdir(parents=True)

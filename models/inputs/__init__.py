@@ -52,7 +52,7 @@ def exported_input(model_path: str | Path) -> "Input":
     extra = Path(model_path) / "assets.extra"
     path = extra / "graft.json"
     if not path.is_file() and (extra / "labels.txt").is_file():
-        return make_input(KINDS.options("image")())
+        return make_input(KINDS.options("image")(value_range=(0.0, 1.0)))
     with reading(path, "train"):
         return make_input(parse_input(json.loads(path.read_text(encoding="utf-8"))["input"]))
 

@@ -4,6 +4,7 @@ Nothing outside of `models/inputs/KIND` knows what the bytes mean.
 """
 
 import abc
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -24,6 +25,21 @@ Watcher = Callable[[bytes], dict[str, float | str | None]]
 
 READABLE, UNREADABLE = "yes", "no"
 """Values of the signal `readable`, which every kind of input has."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What a backbone is known to take.
+
+    Attributes:
+        input: settled.
+        how: `table` or `metadata`.
+        reason: the end of a sentence that names the choice.
+    """
+
+    input: "Input"
+    how: str
+    reason: str
 
 
 class Refused(Exception):
@@ -204,6 +220,22 @@ class Input(abc.ABC):
     @abc.abstractmethod
     def probes(self, contents: Sequence[bytes]) -> "tf.Tensor":
         """A batch of `spec` to try a backbone on: these contents, or made-up ones if there are fewer than two."""
+
+    # Settling what only the backbone can tell.
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a setting that `prepare` needs is yet to be chosen, for this backbone and data."""
+        return False
+
+    def known(self, handle: str) -> Known | None:
+        """This input as a backbone is known to take it; None where nothing is known, or nothing depends on it."""
+        return None
+
+    @property
+    def alternatives(self) -> "Sequence[Input]":
+        """Settled inputs of which a backbone may take any, the most usual first; none where there is no choice."""
+        return ()
 
     @property
     def unjudged(self) -> str | None:

@@ -114,6 +114,21 @@ def test_equals_the_golden_file(documents):
     assert stripped == list(yaml.safe_load_all(GOLDEN.read_text()))
 
 
+def test_a_value_range_that_takes_a_look_at_data_is_asked_for(tmp_path):
+    output = tmp_path / "pipeline.yaml"
+    with pytest.raises(
+        GraftError, match=r"^input\.value_range: auto needs a look at data and backbone '/mnt/b'.*\[0, 1\]"
+    ):
+        compile_pipeline(configs.parse(PLAIN | {"backbone": {"handle": "/mnt/b"}}, "test"), output)
+    assert not output.exists()
+    compile_pipeline(configs.parse(PLAIN, "test"), output, "registry.example/graft:1")
+    (spec, *_) = yaml.safe_load_all(output.read_text())
+    held = json.loads(
+        spec["root"]["dag"]["tasks"]["features"]["inputs"]["parameters"]["input"]["runtimeValue"]["constant"]
+    )
+    assert held["value_range"] == [-1.0, 1.0], "known of MobileNetV2"
+
+
 def test_a_training_by_workers_starts_a_job_and_asks_for_no_gpu_itself(tmp_path):
     section = copy.deepcopy(SECTION) | {"notify": None}
     section["stages"]["train"] |= {"workers": 2}

@@ -56,9 +56,14 @@ def test_what_init_writes_its_own_dry_run_takes(tmp_path, monkeypatch, capsys):
             pixels = rng.integers(0, 255, (9, 9, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "data" / name / f"{number}.png")
     assert main(["init", "pets.yaml", "--backbone", "MobileNetV2?weights=none"]) == 0
-    assert yaml.safe_load((tmp_path / "pets.yaml").read_text())["input"]["value_range"] == [-1.0, 1.0]
+    assert yaml.safe_load((tmp_path / "pets.yaml").read_text())["input"]["value_range"] == "auto"
     capsys.readouterr()
     assert main(["run", "pets.yaml", "--dry-run", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["status"] == "checked"
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["input"]["how"], found["input"]["fed"]) == (
+        "checked",
+        "table",
+        "value_range [-1.0, 1.0]",
+    )
     assert main(["run", "pets.yaml", "--dry-run", "--json", "--set", "input.value_range=[0, 1]"]) == 2
     assert "takes pixels from -1 to 1" in json.loads(capsys.readouterr().out)["error"]

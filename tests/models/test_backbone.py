@@ -392,7 +392,7 @@ def test_two_replicas_train_like_one(handles):
         import keras, numpy as np, tensorflow as tf
         from graft.models.backbone import load_backbone
         from graft.models.inputs import image
-        pictures = image.Input(image.Options(image_size=(16, 16)))
+        pictures = image.Input(image.Options(image_size=(16, 16), value_range=(0, 1)))
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         images = np.random.default_rng(1).uniform(size=(8, 16, 16, 3)).astype(np.float32)

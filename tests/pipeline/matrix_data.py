@@ -102,7 +102,7 @@ def materials(tmp_path_factory) -> dict[str, Material]:
     return {
         "image": Material(
             {"source": "csv", "path": str(pictures), **shares},
-            {"kind": "image", "image_size": [SIDE, SIDE]},
+            {"kind": "image", "image_size": [SIDE, SIDE], "value_range": [0, 1]},
             write_backbone(folder / "backbone"),
             [path.read_bytes() for path in sorted(pictures.parent.glob("*.png"))[:5]],
             "image_bytes",

@@ -27,6 +27,7 @@ def place(workshop, tmp_path_factory) -> Workshop:
 @pytest.fixture(scope="module")
 def drawn(place):
     arguments = ["--labels", "2", "8", "500", "all", "--seeds", "2", "--references", "raw"]
+    arguments += ["--set", "input.value_range=auto"]
     return place.graft("curve", str(place.config), "--methods", "frozen", *arguments)
 
 

@@ -27,8 +27,19 @@ def photos(tmp_path, monkeypatch) -> pathlib.Path:
     return tmp_path
 
 
+SETTINGS = [
+    *("--set", "data.max_rejected=0.5", "--set", "gates={}"),
+    *("--set", "input.value_range=[0, 1]"),
+]
+
+
 def config(**more) -> configs.Config:
-    raw = {"name": "pets", "data": {"source": "image_folder", "path": "photos"}, "backbone": {"handle": "b"}}
+    raw = {
+        "name": "pets",
+        "data": {"source": "image_folder", "path": "photos"},
+        "backbone": {"handle": "b"},
+        "input": {"value_range": [0, 1]},
+    }
     raw["data"] |= more.pop("data", {})
     return configs.parse(raw | more, "test")
 
@@ -39,7 +50,7 @@ def graft(tmp_path, capsys, *options: str) -> tuple[int, dict, str]:
     if not path.exists():
         assert main(["init", str(path), "--data", "photos"]) == 0
         capsys.readouterr()
-    code = main(["run", str(path), "--dry-run", "--json", *options])
+    code = main(["run", str(path), "--dry-run", "--json", "--set", "input.value_range=[0, 1]", *options])
     said = capsys.readouterr()
     return code, json.loads(said.out), said.err
 
@@ -67,7 +78,7 @@ def test_what_the_data_gate_would_refuse_is_not_sound(photos, capsys):
 def test_for_people(photos, capsys):
     (photos / "photos" / "dog" / "odd.png").write_bytes(b"no image")
     graft(photos, capsys)
-    assert main(["run", "pets.yaml", "--dry-run", "--set", "data.max_rejected=0.5", "--set", "gates={}"]) == 0
+    assert main(["run", "pets.yaml", "--dry-run", *SETTINGS]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.startswith("pets.yaml: sound. Classes: cat 40, dog 40. Splits: train ") and " s)." in first
     assert "1 images would be rejected: 1 unknown_type (the first bytes are of no known image type)" in lines

@@ -21,7 +21,7 @@ def ranked(workshop, tmp_path_factory):
     config = yaml.safe_load(workshop.config.read_text())
     entries = [
         {"name": "dot", "handle": str(folder / "dot.keras")},
-        {"name": "sound", "handle": config["backbone"]["handle"]},
+        {"name": "sound", "handle": config["backbone"]["handle"], "input": {"value_range": "auto"}},
         {"name": "large", "handle": str(folder / "other"), "input": {"image_size": [32, 32]}},
         {"name": "absent", "handle": str(folder / "absent.keras")},
     ]

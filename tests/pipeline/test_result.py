@@ -1,6 +1,8 @@
 """What the shared run left: parity of the served model, TFMA beside our own figures, runs and lineage."""
 
+import html
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from graft.components.predict.predictions import load
 from graft.components.quality_gate.executor import read_evaluation
 from graft.models.examples import read_examples, split_files
+from graft.models.inputs import exported_input
+from graft.serving.store import open_store
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +31,6 @@ def test_served_answers_equal_those_in_process_on_the_whole_test_split(workshop,
     from graft.models.predict import SavedModelPredictor
     from graft.serving.candidate import candidate_server
     from graft.serving.client import Client
-    from graft.serving.store import open_store
 
     path = open_store(workshop.store).version_path("shapes", 1)
     rows = read_examples(split_files(str(oldest(workshop, "ingest", "examples")), "test"), ("input",))
@@ -61,8 +64,6 @@ def test_tfma_can_evaluate_the_pushed_model_by_its_own_signatures(workshop, firs
     import tfx.components  # noqa: F401 - which mends TFMA 0.52
     from tensorflow_model_analysis.proto import config_pb2
 
-    from graft.serving.store import open_store
-
     config = config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(
@@ -86,6 +87,22 @@ def test_tfma_can_evaluate_the_pushed_model_by_its_own_signatures(workshop, firs
     )
     overall, _ = read_evaluation(str(tmp_path))
     assert overall["sparse_categorical_accuracy"] == pytest.approx(first_run.value["metrics"]["accuracy"], abs=1e-6)
+
+
+def test_the_value_range_that_was_found_is_told_and_is_in_all_that_was_made(workshop, first_run):
+    found = first_run.value["input"]
+    assert (found["how"], found["fed"]) == ("probe", "value_range [0.0, 1.0]")
+    run = json.loads((pathlib.Path(first_run.value["report"]).parent / "run.json").read_text())
+    assert run["input"] == found
+    assert found["text"] in html.unescape(pathlib.Path(first_run.value["report"]).read_text())
+    made = json.loads((oldest(workshop, "features", "features") / "backbone.json").read_text())
+    assert made["input"]["value_range"] == [0.0, 1.0]
+    assert exported_input(open_store(workshop.store).version_path("shapes", 1)).value_range == (0.0, 1.0)
+    # The same range by hand is the same pipeline: nothing is computed, and what was found out still holds.
+    again = workshop.again()
+    assert all(stage["cached"] for stage in again.value["stages"]), again.value["stages"]
+    assert again.value["input"]["how"] == "given" and again.value["input"]["scores"] == found["scores"]
+    assert "input_worse" not in [warning["code"] for warning in again.value["warnings"]]
 
 
 def test_models_verify_of_the_pushed_version(workshop, first_run):

@@ -52,7 +52,7 @@ def folder(tmp_path_factory) -> pathlib.Path:
 def config(folder: pathlib.Path, root: pathlib.Path, **input) -> Config:
     sections = {
         "data": {"source": "image_folder", "path": str(folder / "data")},
-        "input": {"image_size": (SIDE, SIDE), **input},
+        "input": {"image_size": (SIDE, SIDE), "value_range": (0, 1), **input},
         "backbone": {"handle": str(folder / "network.keras")},
     }
     return Config.model_validate({"name": "xray", "root": str(root), **sections})

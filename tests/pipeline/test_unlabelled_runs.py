@@ -37,7 +37,7 @@ def run(folder, backbone, data, target, method, gates):
     content = {
         "name": "case",
         "data": data,
-        "input": {"kind": "image", "image_size": [SIDE, SIDE]},
+        "input": {"kind": "image", "image_size": [SIDE, SIDE], "value_range": [0, 1]},
         "target": target,
         "backbone": {"handle": str(backbone)},
         "transfer": {"method": method, "most_of_one": 1.0},

@@ -1,14 +1,17 @@
 """Images: what may enter, the one rule from encoded bytes to pixels, and how they are shown."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, field_validator
+from pydantic_core import PydanticCustomError
 
+from graft.models.errors import GraftError
 from graft.models.inputs import base
 from graft.models.inputs.image.admission import Admission
 from graft.models.inputs.image.convert import FORMATS, ConversionError, to_supported
 from graft.models.inputs.image.guard import PixelGuard, announced_pixels
+from graft.models.inputs.image.known_range import CANDIDATES, known_range
 
 if TYPE_CHECKING:
     import keras
@@ -17,6 +20,17 @@ if TYPE_CHECKING:
 
 GUARD = PixelGuard()
 """Of requests to models that decode images."""
+
+
+AUTO: Literal["auto"] = "auto"
+
+
+def _range_or_auto(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """One message instead of one for each of the two forms."""
+    try:
+        return handler(value)
+    except ValueError:
+        raise PydanticCustomError("value_range", "must be two numbers, black and white, or auto") from None
 
 
 class AugmentOptions(BaseModel):
@@ -50,7 +64,11 @@ class Options(BaseModel):
     image_size: tuple[int, int] = Field(
         default=(224, 224), description="Height and width the backbone expects, 8 to 2048 pixels."
     )
-    value_range: tuple[float, float] = Field(default=(0.0, 1.0), description="What pixel values 0 and 255 become.")
+    value_range: Annotated[tuple[float, float] | Literal["auto"], WrapValidator(_range_or_auto)] = Field(
+        default=AUTO,
+        description="What pixel values 0 and 255 become; auto: what the backbone is known to take, else what does best "
+        "on training images (docs/images.md).",
+    )
     check_range: bool = Field(
         default=True,
         description="Judge before a run, from a few images of the data, whether `value_range` fits; false: trust it.",
@@ -75,8 +93,8 @@ class Options(BaseModel):
 
     @field_validator("value_range")
     @classmethod
-    def _going_up(cls, value_range: tuple[float, float]) -> tuple[float, float]:
-        if value_range[0] >= value_range[1]:
+    def _going_up(cls, value_range: tuple[float, float] | str) -> tuple[float, float] | str:
+        if not isinstance(value_range, str) and value_range[0] >= value_range[1]:
             raise ValueError("must go up from black to white")
         return value_range
 
@@ -111,8 +129,31 @@ class Input(Admission, base.Input):
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """What pixel values 0 and 255 become."""
+        """What pixel values 0 and 255 become.
+
+        Raises:
+            GraftError: nobody has chosen it yet.
+        """
+        if self.unsettled:
+            raise GraftError("input.value_range is auto, and none was chosen; give a range, such as [0, 1]")
         return self.options.value_range
+
+    @property
+    def unsettled(self) -> bool:
+        return self.options.value_range == AUTO
+
+    def known(self, handle: str) -> base.Known | None:
+        found = known_range(handle)
+        if found is None:
+            return None
+        return base.Known(self._within(found.value_range), found.how, found.reason)
+
+    @property
+    def alternatives(self) -> Sequence[base.Input]:
+        return [self._within(value_range) for value_range in CANDIDATES]
+
+    def _within(self, value_range: tuple[float, float]) -> "Input":
+        return Input(self.options.model_copy(update={"value_range": value_range}))
 
     @property
     def spec(self) -> "tf.TensorSpec":

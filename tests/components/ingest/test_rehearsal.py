@@ -99,6 +99,26 @@ def test_unpacking_ends_at_a_bound_that_is_told(make_folder, encode, monkeypatch
     assert found.summary.used_count == 401, "counted by their headers"
 
 
+def test_the_sample_is_of_training_examples_and_hangs_on_their_content_alone(make_folder, encode, ingest, monkeypatch):
+    root = make_folder({"cat": 60, "dog": 60})
+    (root / "dog" / "a.webp").write_bytes(webp())
+    (root / "dog" / "cut.png").write_bytes(encode(1000)[:60])
+    found = rehearse(request(source="image_folder", path=str(root)), sample=True).train
+    result = ingest(source="image_folder", path=root)
+    train = {row["sha256"].decode() for row in result.rows("train")}
+    assert {one.digest.hex() for one in found} == train, "no other split is in it"
+    assert rehearse(request(source="image_folder", path=str(root))).train == (), "none was asked for"
+    for folder in root.iterdir():  # listed the other way round
+        for number, path in enumerate(sorted(folder.iterdir(), reverse=True)):
+            path.rename(path.with_stem(f"renamed{number:03d}"))
+    assert rehearse(request(source="image_folder", path=str(root)), sample=True).train == found
+    late = rehearse(request(source="image_folder", path=str(root)), sample=True, unpack=False)
+    assert (late.train, late.verified) == (found, 0), "what was not unpacked on the way is proven afterwards"
+    monkeypatch.setattr(rehearsal, "_HELD", 30)
+    few = rehearse(request(source="image_folder", path=str(root)), sample=True).train
+    assert few == found[: len(few)] and 10 < len(few) <= 30, "of large data too"
+
+
 def test_texts_are_rehearsed_without_tensorflow(tmp_path):
     rows = "\n".join(f"text number {n},{'ab'[n % 2]}" for n in range(60))
     (tmp_path / "t.csv").write_text(f"text,label\n{rows}\n")

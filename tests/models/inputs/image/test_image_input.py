@@ -31,7 +31,7 @@ def test_inputs_of_equal_settings_are_equal():
 
 
 def test_augmentation_is_that_of_the_settings(png):
-    mirrored = Input(Options(image_size=(16, 16), augment=AugmentOptions(flip=True)))
+    mirrored = Input(Options(image_size=(16, 16), value_range=(0, 1), augment=AugmentOptions(flip=True)))
     image = np.zeros((16, 16, 3), np.float32)
     image[:, :8] = 1.0
     seen = {float(mirrored.augment(image, [seed, 0])[0, 0, 0]) for seed in range(20)}
