@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -122,8 +123,11 @@ class Workshop:
         return self.graft("run", str(self.config), *args)
 
     def beside(self, folder: pathlib.Path) -> "Workshop":
-        """The same data, backbone and configuration in another folder, where nothing was run."""
+        """The same data, backbone and configuration in another folder, where nothing was run; values were compared."""
         folder.mkdir(exist_ok=True)
+        compared = self.folder / "runs" / "shapes" / "settled_input"
+        if compared.is_dir():
+            shutil.copytree(compared, folder / "runs" / "shapes" / "settled_input", dirs_exist_ok=True)
         return Workshop(folder, self.config)
 
     @property
