@@ -220,7 +220,7 @@ def _write(run: Followed, root: pathlib.Path, told: Trackers) -> None:
     from graft.pipeline.report import CARD_FILE, write_report
 
     why_plain = failures.EXHAUSTED[kind] if kind in (failures.MEMORY, failures.THREADS) else None
-    report = write_report(config, result, dict(run.outputs), folder, why_plain)
+    report = write_report(config, result, run.outputs, folder, why_plain)
     result.report = None if report is None else str(report)
     _try(result_file.FILE_NAME, lambda: _save(config, result, folder))
     warnings = len(result.warnings)

@@ -168,19 +168,16 @@ def metrics(run: Followed) -> dict[str, float]:
     An interval is `NAME_low` and `NAME_high`. A gate is `gate/NAME` (1 open, 0 closed), with what was measured and its
     limit as `gate/NAME/value` and `gate/NAME/limit`.
     """
-    found = result_file.numbers(run.result.metrics)
+    found: dict[str, float | None] = dict(result_file.numbers(run.result.metrics))
     for name, value in _candidate(run).items():
         if name.endswith(_INTERVAL) and isinstance(value, list) and len(value) == 2:
             before = name.removesuffix(_INTERVAL)
             found |= {f"{before}_low": value[0], f"{before}_high": value[1]}
     for gate in run.result.gates:
-        found |= {
-            f"gate/{gate.name}": int(gate.passed),
-            f"gate/{gate.name}/value": gate.value,  # type: ignore[dict-item] - what is None is left out below
-            f"gate/{gate.name}/limit": gate.limit,  # type: ignore[dict-item]
-        }
+        verdict = f"gate/{gate.name}"
+        found |= {verdict: int(gate.passed), f"{verdict}/value": gate.value, f"{verdict}/limit": gate.limit}
     found |= {f"seconds/{stage.name}": stage.seconds for stage in run.result.stages}
-    return {name: float(value) for name, value in found.items() if result_file.is_number(value)}
+    return {name: float(value) for name, value in found.items() if value is not None and result_file.is_number(value)}
 
 
 def epochs(run: Followed) -> list[dict[str, float]]:
