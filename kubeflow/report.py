@@ -145,6 +145,7 @@ def told(
         if not all(gate.passed for gate in checked) and result.status == "passed":
             stage.status = "closed"
             result.status, result.reason = "gate_closed", str(gates.GateClosed(room.name, checked))
+    result.tensorboard = None  # the pod's folder is gone when it is read
     return result
 
 

@@ -189,6 +189,10 @@ class Input(abc.ABC):
         """
         raise NotImplementedError
 
+    def to_values(self, prepared: "tf.Tensor") -> "tf.Tensor":
+        """The inverse of `from_values`."""
+        raise NotImplementedError
+
     def converted(self, prepared: "tf.Tensor", maker: "Input") -> "tf.Tensor":
         """A batch that another input prepared, as near as can be to what this one would have made of the contents.
 

@@ -186,6 +186,11 @@ class Input(Admission, base.Input):
         sound = decoded.checked(values, self.image_size) if checked else values
         return decoded.scaled(sound, self.value_range)
 
+    def to_values(self, prepared: "tf.Tensor") -> "tf.Tensor":
+        from graft.models.inputs.image import decoded
+
+        return decoded.unscaled(prepared, self.value_range)
+
     @property
     def prepared_by(self) -> dict[str, Any]:
         size, values = list(self.image_size), [float(value) for value in self.value_range]

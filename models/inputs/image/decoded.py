@@ -57,3 +57,9 @@ def scaled(values: tf.Tensor, value_range: tuple[float, float]) -> tf.Tensor:
     """Values 0..1 as the values that stand for black and for white."""
     low, high = value_range
     return values * (high - low) + low
+
+
+def unscaled(prepared: tf.Tensor, value_range: tuple[float, float]) -> tf.Tensor:
+    """The inverse of `scaled`; what rounding leaves outside of 0..1 is cut."""
+    low, high = value_range
+    return tf.clip_by_value((prepared - low) / (high - low), 0.0, 1.0)
