@@ -97,7 +97,9 @@ setup(
         "graft.sources": ["request_log = graft.monitoring.request_log.source"],
         "graft.sections": [
             "kubeflow = graft.kubeflow.options:KubeflowOptions",
+            "mlflow = graft.monitoring.tracking.options:MlflowOptions",
             "monitoring = graft.monitoring.options:MonitoringOptions",
         ],
+        "graft.trackers": ["mlflow = graft.monitoring.tracking.mlflow_tracker:opened"],
     },
 )

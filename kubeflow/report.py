@@ -20,8 +20,9 @@ from graft.components import gates
 from graft.kubeflow import handover, parameters, pod
 from graft.kubeflow.last_tasks import BETWEEN, GIVEN, REPORT
 from graft.models.errors import GraftError
+from graft.models.text import say
 from graft.pipeline import config as configs
-from graft.pipeline import stages
+from graft.pipeline import result_file, stages, trackers
 from graft.pipeline.config import Config
 from graft.pipeline.lineage import describe_run
 from graft.pipeline.metadata import Artifact, Execution, parsed
@@ -60,13 +61,20 @@ def work(given: Json) -> None:
     result = told(config, outputs, run[parameters.RUN], _addresses(inputs["artifacts"]))
     executions = worked(config, outputs, given_to(values, run), result)
     places = {name: handover.local(held["artifacts"][0])["uri"] for name, held in given["outputs"]["artifacts"].items()}
-    with tempfile.TemporaryDirectory() as folder:
-        page = write_report(config, result, outputs, pathlib.Path(folder), work=executions)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        page = write_report(config, result, outputs, folder, work=executions)
         if page is None:
             raise GraftError("report: could not be written; the lines above say why")
         shutil.copyfile(page, _place(places["report"]))
-        card = pathlib.Path(folder, CARD_FILE)
+        card = folder / CARD_FILE
         _place(places["card"]).write_text(card.read_text(encoding="utf-8") if card.exists() else NO_CARD, "utf-8")
+        result_file.save(result.to_json() | {"config": config.of_the_run()}, folder)
+        run_told = trackers.Followed(config, result, folder, None, outputs, lambda: executions)
+        trackers.follow(run_told, (result_file.FILE_NAME, result_file.REPORT_FILE, CARD_FILE))
+    for warning in result.warnings:
+        if warning.code == trackers.WARNING:
+            say(warning.line, file=sys.stderr)
     _place(places["run"]).write_text(json.dumps(result.to_json(), indent=1), encoding="utf-8")
     _place(places["lineage"]).write_text(json.dumps(describe_run(executions), indent=1), encoding="utf-8")
     _place(places["metrics"]).touch()
@@ -137,6 +145,7 @@ def told(
         if not all(gate.passed for gate in checked) and result.status == "passed":
             stage.status = "closed"
             result.status, result.reason = "gate_closed", str(gates.GateClosed(room.name, checked))
+    result.tensorboard = None  # the pod's folder is gone when it is read
     return result
 
 

@@ -2,6 +2,9 @@
 
 from typing import Any, Protocol
 
+TENSORBOARD = "tensorboard"
+"""Folder of TensorBoard's log, in `model_run_dir`."""
+
 
 class FnArgs(Protocol):
     """What is read of TFX's `FnArgs`.

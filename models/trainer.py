@@ -20,7 +20,7 @@ from graft.models.errors import GraftError
 from graft.models.examples import JUDGED, SOURCE_DOMAIN
 from graft.models.export import export_model
 from graft.models.features import check_same_backbone
-from graft.models.fn_args import FnArgs
+from graft.models.fn_args import TENSORBOARD, FnArgs
 from graft.models.hashing import hash_file
 from graft.models.heads import build_head
 from graft.models.inputs import make_input
@@ -73,7 +73,7 @@ def run_fn(fn_args: FnArgs, strategy: tf.distribute.Strategy | None = None) -> N
     check_same_backbone(settings.features_path, task.backbone)
     if settings.checkpoint_dir:
         task.checkpoint = Checkpoint(settings.checkpoint_dir, _identity(settings, task))
-    task.log_dir = run_dir / "tensorboard" if leads else None
+    task.log_dir = run_dir / TENSORBOARD if leads else None
     options = task.options
     history = METHODS.module(options.method).fit(task)
     if not leads:

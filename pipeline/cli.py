@@ -20,6 +20,7 @@ from graft.pipeline import (
     backbone_command,
     compare_command,
     curve_command,
+    export_command,
     labels_command,
     predict_command,
     rank_command,
@@ -177,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     rank_command.add_commands(commands, add)
     curve_command.add_commands(commands, add)
     compare_command.add_commands(commands, add)
+    export_command.add_commands(commands, add)
     labels_command.add_commands(commands, add)
 
     # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").

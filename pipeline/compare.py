@@ -190,20 +190,21 @@ def _judged(first: Side, second: Side) -> dict[str, Any]:
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The keys of two configurations that differ, as `transfer.method`; lists are compared as a whole."""
-    flat = _flat(first), _flat(second)
+    sides = flat(first), flat(second)
     rows = []
-    for key in sorted(flat[0].keys() | flat[1].keys()):
-        held = {name: of[key] for name, of in zip(("first", "second"), flat, strict=True) if key in of}
+    for key in sorted(sides[0].keys() | sides[1].keys()):
+        held = {name: of[key] for name, of in zip(("first", "second"), sides, strict=True) if key in of}
         if len(held) < 2 or held["first"] != held["second"]:
             rows.append({"key": key, **held})
     return rows
 
 
-def _flat(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flat(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """A configuration by keys as `transfer.method`; a list, or a mapping that is empty, is one value."""
     found: dict[str, Any] = {}
     for name, held in value.items():
         key = f"{before}{name}"
-        found |= _flat(held, f"{key}.") if isinstance(held, dict) and held else {key: held}
+        found |= flat(held, f"{key}.") if isinstance(held, dict) and held else {key: held}
     return found
 
 

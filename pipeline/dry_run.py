@@ -13,7 +13,7 @@ from graft.components.ingest.rehearsal import Rehearsal, rehearse
 from graft.models.gates import Gate
 from graft.models.run_warning import RunWarning
 from graft.models.text import say
-from graft.pipeline import floors, prepare, run, settling, stages
+from graft.pipeline import floors, prepare, run, settling, stages, trackers
 from graft.pipeline.config import Config
 from graft.pipeline.output import EXIT_GATE, answer, fitted
 from graft.pipeline.result import NO_QUALITY_GATE
@@ -98,6 +98,7 @@ def look(config: Config, from_stage: str | None = None, tell: Callable[[str], No
     prepare.check_paths(config)
     prepare.check_places(config)
     stages.check_from(config, from_stage)
+    trackers.opened(config).check()
     request = config.request()
     listed = check_source(request)
     tell(f"{config.name}: reading the data")

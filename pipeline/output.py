@@ -125,6 +125,8 @@ def show_run(args: argparse.Namespace, result: "RunResult", end: "Ending", more:
             say(*fitted([warning.line]), bold=warning.grave)
         if result.report:
             say(f"report: {result.report}")
+        if result.shows_training:
+            say(f"training: {result.shows_training}")
     if message:
         say(f"graft: {message}", file=sys.stderr)
     return code

@@ -58,7 +58,7 @@ class Section:
 def write_report(
     config: Config,
     result: RunResult,
-    outputs: dict[str, dict[str, Artifact]],
+    outputs: Mapping[str, Mapping[str, Artifact]],
     folder: pathlib.Path,
     why_plain: str | None = None,
     work: Sequence[Execution] | None = None,

@@ -1,6 +1,7 @@
 """How a run went: what it shows, writes to `run.json` and gives to the report."""
 
 import dataclasses
+import shlex
 import time
 from typing import Any
 
@@ -29,6 +30,7 @@ class RunResult:
         labels: how many were looked at and flagged, and near-duplicates; empty before.
         model_version: the pushed version, None without one.
         report: path of the HTML report, None where it could not be written.
+        tensorboard: folder of the training's log for TensorBoard, None where there is none.
         failure: the exception of a failed or interrupted run.
         exit_code: of the command, as docs/errors.md lists them.
         started: seconds since 1970.
@@ -47,6 +49,7 @@ class RunResult:
     labels: dict[str, int] = dataclasses.field(default_factory=dict)
     model_version: int | None = None
     report: str | None = None
+    tensorboard: str | None = None
     failure: BaseException | None = None
     exit_code: int = 0
     started: float = dataclasses.field(default_factory=time.time)
@@ -66,6 +69,11 @@ class RunResult:
     def finished(self) -> int:
         """How many stages have ended well."""
         return sum(stage.status == "done" for stage in self.stages)
+
+    @property
+    def shows_training(self) -> str | None:
+        """The command that shows the training in TensorBoard; None where there is no log."""
+        return None if self.tensorboard is None else f"tensorboard --logdir {shlex.quote(self.tensorboard)}"
 
     def to_json(self) -> dict[str, Any]:
         """JSON types; the reason stands for the failure, and now for an end that is yet to come."""

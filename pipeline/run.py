@@ -18,7 +18,7 @@ from graft.models import progress
 from graft.models.errors import GraftError
 from graft.models.natural import natural_key
 from graft.models.targets import make_target
-from graft.pipeline import failures, prepare, result_file, settling, stages
+from graft.pipeline import failures, prepare, result_file, settling, stages, trackers
 from graft.pipeline.config import Config
 from graft.pipeline.ending import CHECKPOINTS, INTERRUPTED, Ending, exit_code, interrupted_by, what_is_kept
 from graft.pipeline.metadata import FILE_NAME, Artifact, Metadata
@@ -26,6 +26,7 @@ from graft.pipeline.progress_view import ProgressView
 from graft.pipeline.result import RunResult
 from graft.pipeline.running import StageRun, one_run_at_a_time
 from graft.pipeline.stages.base import Keys, Ran, warned
+from graft.pipeline.trackers import Followed, Trackers
 from graft.serving.store import open_store
 
 log = logging.getLogger(__name__)
@@ -139,12 +140,13 @@ def run(
         the result; a closed gate is a result, and so is a stage that failed, and a signal.
 
     Raises:
-        GraftError: bad data, backbone or settings, found before the first stage.
+        GraftError: bad data, backbone or settings, or a tracker that does not answer, found before the first stage.
     """
     end = end or Ending()
     prepare.check_paths(config)  # before anything is written there
     prepare.check_places(config)
     stages.check_from(config, from_stage)
+    told = trackers.opened(config)
     root = config.run_root.absolute()
     with one_run_at_a_time(root, wait, view.line) as note:
         known, artifacts = (root / FILE_NAME).exists(), root / "artifacts"
@@ -152,6 +154,7 @@ def run(
             raise GraftError(f"{root}: the artifacts folder is gone, but {FILE_NAME} still names it; remove that too")
         if not known and artifacts.is_dir() and any(artifacts.iterdir()):
             raise GraftError(f"{root}: {FILE_NAME} is gone, but the artifacts folder is there; remove or move that too")
+        told.check()
         settlement = settling.settle(config, view.preparing)
         config = settlement.config
         check(config, view.preparing)
@@ -164,9 +167,11 @@ def run(
         note(result.run_id)  # before its folder is there
         folder.mkdir(parents=True)
         follower = _Follower(config, root, result, view, end)
+        run = Followed(config, result, folder, root, follower.outputs, lambda: Metadata(root).work(result.run_id))
         sink = progress.set_sink(view.report)
         try:
             end.begin(result, folder)
+            told.begin(run)
             view.preparing(f"{config.name}: loading TFX")
             _run_graph(config, root, follower, from_stage)
             result.status = "passed"
@@ -175,7 +180,7 @@ def run(
         end.closing()
         result.ended = time.time()
         progress.set_sink(sink)
-        _write(config, root, result, follower.outputs, folder)
+        _write(run, root, told)
         return result
 
 
@@ -199,28 +204,28 @@ def _judge(result: RunResult, error: BaseException, end: Ending, root: pathlib.P
         result.reason, result.exit_code = failures.explain(error, result.stage, root)
 
 
-def _write(
-    config: Config,
-    root: pathlib.Path,
-    result: RunResult,
-    outputs: dict[str, dict[str, Artifact]],
-    folder: pathlib.Path,
-) -> None:
+def _write(run: Followed, root: pathlib.Path, told: Trackers) -> None:
     """Leaves nothing half-done, then writes what is known of the run, the important first; raises nothing."""
+    config, result, folder = run.config, run.result, run.folder
     if result.failure is not None and (root / FILE_NAME).exists():
         _try("what the run left", lambda: Metadata(root).give_up(result.run_id))
     kind = failures.kind_of(result.failure) if result.failure is not None else None
     # Before the report, which may take long or fail, and after it, when its path is known.
-    if not _try(result_file.FILE_NAME, lambda: _save(config, result, folder), known=kind == failures.DISK):
+    saved = _try(result_file.FILE_NAME, lambda: _save(config, result, folder), known=kind == failures.DISK)
+    told.end(run)  # its warnings stand in the report
+    if not saved:
         return
     # For a failed run too: that is when it is read.
     # Imported here: it reads artifacts with TensorFlow.
-    from graft.pipeline.report import write_report
+    from graft.pipeline.report import CARD_FILE, write_report
 
     why_plain = failures.EXHAUSTED[kind] if kind in (failures.MEMORY, failures.THREADS) else None
-    report = write_report(config, result, outputs, folder, why_plain)
-    if report is not None:
-        result.report = str(report)
+    report = write_report(config, result, run.outputs, folder, why_plain)
+    result.report = None if report is None else str(report)
+    _try(result_file.FILE_NAME, lambda: _save(config, result, folder))
+    warnings = len(result.warnings)
+    told.attach(run, (result_file.FILE_NAME, result_file.REPORT_FILE, CARD_FILE))
+    if len(result.warnings) > warnings:
         _try(result_file.FILE_NAME, lambda: _save(config, result, folder))
 
 

@@ -1,15 +1,18 @@
 """A version of a model store in this process: predictions without a server, the same that one would give."""
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from graft.models.errors import GraftError
+from graft.models.inputs import values_signature
 from graft.models.inputs.base import Refused
 from graft.serving import contents, manifest
-from graft.serving.predictor import Answer, Prediction, PredictionError, Predictor
+from graft.serving.predictor import Answer, Prediction, PredictionError, Predictor, rows_of
 from graft.serving.store import ModelStore, open_store
 
 Content = str | pathlib.Path | bytes | np.ndarray
@@ -50,7 +53,8 @@ class LoadedModel(Predictor):
         Args:
             what: one content or several. A path of a folder stands for all files in it, at any depth, that are such
                 contents by their names. An array is one content, uint8 [height, width, 3] for an image, or several,
-                [n, height, width, 3].
+                [n, height, width, 3]. An array of floats is what the signature for decoded contents takes
+                (`Input.values_spec`), one row or several.
 
         Returns:
             for each content its prediction, in order; those of a folder in the natural order of names.
@@ -60,14 +64,30 @@ class LoadedModel(Predictor):
             GraftError: there is no such file.
         """
         given = [what] if isinstance(what, (str, pathlib.Path, bytes, np.ndarray)) else list(what)
-        items = [item for one in given for item in self._items(one)]
         predictions: list[Prediction] = []
+        for decoded, several in itertools.groupby(given, _of_floats):
+            for one in self._of_values(several) if decoded else self._of_contents(several):
+                predictions.append(dataclasses.replace(one, row=len(predictions)))
+        return predictions
+
+    def _of_contents(self, given: Iterable[Content]) -> Iterator[Prediction]:
+        items = [item for one in given for item in self._items(one)]
         for item, outcome in zip(items, self.outcomes(_read(item) for item in items), strict=True):
             if isinstance(outcome, PredictionError):
                 raise _of_file(outcome, item) if isinstance(item, pathlib.Path) else outcome
-            file = item if isinstance(item, pathlib.Path) else None
-            predictions.append(dataclasses.replace(outcome, row=len(predictions), file=file))
-        return predictions
+            yield dataclasses.replace(outcome, file=item if isinstance(item, pathlib.Path) else None)
+
+    def _of_values(self, given: Iterable[Any]) -> Iterator[Prediction]:
+        """Of what somebody else has decoded, `max_batch` rows at a time."""
+        name, tensor = values_signature(self.takes), self.takes.values_name
+        signature = self._engine.signatures.get(name or "")
+        for array in given:
+            if signature is None or tensor is None:
+                raise PredictionError(f"received an array of {array.dtype}; allowed: uint8, values from 0 to 255")
+            rank = len(signature.inputs[tensor].tensor_shape.dim)
+            rows = np.asarray(array if array.ndim == rank else array[None], np.float32)
+            for start in range(0, len(rows), self._max_batch):
+                yield from rows_of(self._run(str(name), {tensor: rows[start : start + self._max_batch]}))
 
     def _items(self, one: Content) -> Iterator[bytes | pathlib.Path]:
         if isinstance(one, str) and not self.takes.reads_paths:
@@ -95,12 +115,16 @@ class LoadedModel(Predictor):
             yield self.takes.pack(one.tobytes(), one.shape)
 
     def _ask(self, inputs: Mapping[str, np.ndarray]) -> Answer:
-        from graft.serving.data_plane import Run, run_within
         from graft.serving.engine import DEFAULT_SIGNATURE
+
+        return self._run(DEFAULT_SIGNATURE, inputs)
+
+    def _run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Answer:
+        from graft.serving.data_plane import Run, run_within
         from graft.serving.status import ServingError
 
         try:
-            return Answer(run_within(self._engine, Run(DEFAULT_SIGNATURE, inputs)))
+            return Answer(run_within(self._engine, Run(signature, inputs)))
         except ServingError as error:
             raise PredictionError(f"{self.address}: {error.message}", error.code) from error
 
@@ -154,6 +178,10 @@ def only_model(store: ModelStore) -> str:
         held = f"{store.address} holds {len(names)} models ({', '.join(names)})"
         raise GraftError(f"{held}; say which one to ask, with --model on the command line")
     return names[0]
+
+
+def _of_floats(one: Content) -> bool:
+    return isinstance(one, np.ndarray) and one.dtype.kind == "f"
 
 
 def _read(item: bytes | pathlib.Path) -> bytes | PredictionError:

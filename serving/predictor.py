@@ -143,7 +143,7 @@ class Predictor(abc.ABC):
             PredictionError: a content is too large for one message or cannot be used (`place` says which), the model
                 takes something else, or a call failed.
         """
-        return [prediction for answer in map(_sound, self._answers(contents)) for prediction in _rows(answer)]
+        return [prediction for answer in map(_sound, self._answers(contents)) for prediction in rows_of(answer)]
 
     def predict_arrays(self, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
         """The same answers as arrays by output name, a row for each content; empty without contents."""
@@ -163,7 +163,7 @@ class Predictor(abc.ABC):
             if isinstance(answer, PredictionError):
                 yield answer
             else:
-                yield from _rows(answer)
+                yield from rows_of(answer)
 
     def _answers(self, contents: Iterable[bytes | PredictionError]) -> Iterator[Answer | PredictionError]:
         """The outputs of one request after the other; an error stands for one content."""
@@ -241,7 +241,8 @@ def _sound(answer: Answer | PredictionError) -> Answer:
     return answer
 
 
-def _rows(answer: Answer) -> Iterator[Prediction]:
+def rows_of(answer: Answer) -> Iterator[Prediction]:
+    """The predictions of one request."""
     for row in range(len(next(iter(answer.values())))):
         yield Prediction(_row(answer, row), answer.request_id, row)
 

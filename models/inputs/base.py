@@ -77,6 +77,8 @@ class Input(abc.ABC):
         one: what one is called: `image`.
         rows: what the plain form is called: `rows of pixels`.
         signature_name: of the tensor that a served model takes: `image_bytes`.
+        values_name: of the tensor of a second signature, for contents that somebody else has decoded: `pixels`. None:
+            this kind has none.
         column: where a source's content is by default: `image`.
         reads_paths: whether the cell of a text table holds the path of a file; else it holds the content itself.
         suffixes: ends of the names of files that are such contents, in small letters.
@@ -92,6 +94,7 @@ class Input(abc.ABC):
     one: ClassVar[str]
     rows: ClassVar[str]
     signature_name: ClassVar[str]
+    values_name: ClassVar[str | None] = None
     column: ClassVar[str]
     reads_paths: ClassVar[bool]
     suffixes: ClassVar[tuple[str, ...]]
@@ -166,6 +169,29 @@ class Input(abc.ABC):
     @abc.abstractmethod
     def prepared_by(self) -> dict[str, Any]:
         """What of the settings decides the result of `prepare`, `kind` among it, as JSON types."""
+
+    @property
+    def values_spec(self) -> "tf.TensorSpec":
+        """What the second signature takes, with a leading None; named `values_name`."""
+        raise NotImplementedError
+
+    @property
+    def values_told(self) -> str:
+        """The same and the values that are allowed, for people."""
+        raise NotImplementedError
+
+    def from_values(self, values: "tf.Tensor", checked: bool = True) -> "tf.Tensor":
+        """A batch of `values_spec` as one of `spec`; graph operations only; n may be 0.
+
+        Args:
+            values: as a client sent them.
+            checked: whether another shape and values that are not allowed fail, as InvalidArgumentError, when run.
+        """
+        raise NotImplementedError
+
+    def to_values(self, prepared: "tf.Tensor") -> "tf.Tensor":
+        """The inverse of `from_values`."""
+        raise NotImplementedError
 
     def converted(self, prepared: "tf.Tensor", maker: "Input") -> "tf.Tensor":
         """A batch that another input prepared, as near as can be to what this one would have made of the contents.

@@ -1,9 +1,11 @@
 """train: the new head, and the backbone where the transfer method says so."""
 
 import math
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graft.models.fn_args import TENSORBOARD
 from graft.models.page import Axes, Block, Column, Plot, Series, Table, Text
 from graft.models.run_warning import RunWarning
 from graft.models.transfer import METHODS
@@ -39,6 +41,8 @@ class Train(base.Stage):
 
     def line(self, result: RunResult, outputs: base.Outputs) -> str:
         history = base.read_json(outputs, "model_run", "history.json")
+        logs = pathlib.Path(outputs["model_run"].uri, TENSORBOARD)
+        result.tensorboard = str(logs) if logs.is_dir() else None
         best = history["epochs"][history["best_epoch"] - 1]
         solved = "head solved, " if history["path"] else ""
         epochs = len(history["epochs"]) - bool(solved)
@@ -155,6 +159,11 @@ def figures(history: Mapping[str, Any]) -> list[str]:
 
 
 def _training(ran: base.Ran) -> Sequence[Block]:
+    shown = ran.result.shows_training
+    return [*_course(ran), *([Text(f"In TensorBoard: {shown}", note=True)] if shown else [])]
+
+
+def _course(ran: base.Ran) -> list[Block]:
     history = ran.json("train", "model_run", "history.json")
     if not history["epochs"]:
         raise base.Absent("No epoch was recorded.")

@@ -27,6 +27,7 @@ _VERBS = (
     "init",
     "run",
     "predict",
+    "export",
     "models",
     "runs",
     "compare",

@@ -159,6 +159,28 @@ def packages() -> None:
             raise AssertionError(f"{handle} was taken")
 
 
+def tracker() -> None:
+    """The diary has a line of a run, is silent where nobody asks for it, and refuses a place that is none."""
+    from graft.models.errors import GraftError
+    from graft.pipeline import config, trackers
+    from graft.pipeline.result import RunResult
+
+    parsed = config.parse(ROWS, "rows.yaml")
+    run = trackers.Followed(parsed, RunResult("r", status="passed", metrics={"n": 1}), pathlib.Path(), None, {}, list)
+    trackers.follow(run, [])
+    os.environ["GRAFT_DIARY"] = "absent/diary.txt"
+    try:
+        trackers.opened(parsed).check()
+    except GraftError as error:
+        assert "absent is not there" in str(error), error
+    else:
+        raise AssertionError("it was taken")
+    os.environ["GRAFT_DIARY"] = "diary.txt"
+    trackers.follow(run, [])
+    del os.environ["GRAFT_DIARY"]
+    assert pathlib.Path("diary.txt").read_text() == "r passed {'n': 1.0}\n" and not run.result.warnings
+
+
 def light() -> None:
     """All that came before did not need TensorFlow."""
     assert "tensorflow" not in sys.modules and "keras" not in sys.modules
@@ -259,7 +281,7 @@ def foreign() -> None:
     assert json.loads(made.read_text())["identity"] == found["sha256"]
 
 
-QUICK = {part.__name__: part for part in (settings, source, entering, gate, packages, light)}
+QUICK = {part.__name__: part for part in (settings, source, entering, gate, packages, tracker, light)}
 SLOW = {part.__name__: part for part in (network, pipeline, served, stopped, foreign)}
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ def house(tmp_path_factory):
 
 
 def test_recipes_say_where_everything_goes():
-    """Ten recipes: a new file each, and an entry or a line for all but those that need none."""
+    """Eleven recipes: a new file each, and an entry or a line for all but those that need none."""
     written = [path for path, _ in docs_house.files()]
-    assert len(written) == len(set(written)) == 13
+    assert len(written) == len(set(written)) == 14
     assert [package["name"] for package in docs_house.packages()] == ["blurred-heads", "leaf-zoo"]
     assert {entry.place for entry in docs_house.entries()} == {
         *("KINDS", "METHODS", "REGISTRY", "STAGES", "imports"),
-        *("GateOptions", "RULES", "graft.observers", "graft.sections"),
+        *("GateOptions", "RULES", "graft.observers", "graft.sections", "graft.trackers"),
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 from graft.kubeflow import handover, parameters, report
 from graft.models.errors import GraftError
 from graft.pipeline import config as configs
+from graft.pipeline import trackers
 from graft.pipeline.metadata import Artifact
 
 CONFIG = {
@@ -41,6 +42,31 @@ def test_a_model_without_a_card_leaves_a_line_in_its_place(given, tmp_path, monk
     report.work(given)
     assert (tmp_path / "minio" / "b" / "report").read_text() == "page"
     assert (tmp_path / "minio" / "b" / "card").read_text() == report.NO_CARD
+
+
+def test_the_run_is_told_to_the_trackers_that_the_configuration_names(given, tmp_path, monkeypatch, capsys):
+    told = []
+
+    class Tracker:
+        def begin(self, run):
+            told.append(run.result.run_id)
+
+        def end(self, run):
+            told.append(run.result.status)
+
+        def attach(self, run, files):
+            told.append(sorted(path.name for path in files))
+            raise GraftError("it is full")
+
+    monkeypatch.setattr(
+        report,
+        "write_report",
+        lambda *args, **_: (args[3] / "report.html").write_text("page") and args[3] / "report.html",
+    )
+    monkeypatch.setattr(trackers, "opened", lambda config: trackers.Trackers({"notes": Tracker()}))
+    report.work(given)
+    assert told == ["run-1", "passed", ["report.html", "run.json"]]
+    assert capsys.readouterr().err == "warning  notes was not told of all of this run: it is full\n"
 
 
 def test_a_report_that_cannot_be_written_fails_the_task(given, tmp_path, monkeypatch):

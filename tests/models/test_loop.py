@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 from training_input import weights
 
 from graft.models import loop, memory, progress
@@ -196,7 +197,16 @@ def test_progress_and_tensorboard(training_input, tmp_path):
     images = [received[1:3] for received in seen if received[3] == "images"]
     assert images[:6] == [(8, 42), (16, 42), (24, 42), (32, 42), (40, 42), (42, 42)]
     assert images[-1] == (18, 18)
-    assert next(tmp_path.iterdir()).name.startswith("events.out.tfevents")
+    [log] = tmp_path.iterdir()
+    assert log.name.startswith("events.out.tfevents")
+    events = [
+        event for record in tf.data.TFRecordDataset(str(log)) for event in [event_pb2.Event.FromString(record.numpy())]
+    ]
+    drawn = {
+        (value.tag, event.step): tf.make_ndarray(value.tensor) for event in events for value in event.summary.value
+    }
+    assert {step for _, step in drawn} == {1, 2} and {name for name, _ in drawn} == set(epochs[0][4])
+    assert drawn["val_loss", 2] == pytest.approx(epochs[1][4]["val_loss"])
 
 
 def test_a_network_from_scratch_is_judged_by_statistics_of_its_own_weights(training_input):
