@@ -5,9 +5,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
-# Three files of tests at a time, as a quarter of the time is waiting (for processes, locks, disks), in the order of
-# tests/conftest.py; the tests of one file share its fixtures.
-SHARED := -n 3 --dist loadfile --no-loadscope-reorder
+# Four files of tests at a time on two cores, as a quarter of the time is waiting (for processes, locks, disks), in the
+# order of tests/conftest.py; the tests of one file share its fixtures.
+SHARED := -n 4 --dist loadfile --no-loadscope-reorder
 # A kernel or a matrix product runs in its caller's thread: workers that each want all cores wait for one another, a
 # product with two threads on busy cores four times as long as with one.
 ALONE := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
