@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,11 @@ from graft.models.inputs.preparing import preparer
 
 # Contents that wait to be drawn in random order; more would not mix noticeably better.
 _SHUFFLE_BYTES = 256 * 2**20
+
+_HELD_BYTES = 64 * 2**20
+"""Prepared examples of one split that stay in memory, so that they are decoded once and not in every epoch."""
+
+_PREPARED_AT_ONCE = 32
 
 _END = (None,)
 
@@ -41,7 +47,9 @@ def read_contents(patterns: str | Sequence[str], limit: int, domain: str | None 
 
 
 class InputSplit:
-    """One split's examples, read from TFRecord and prepared batch by batch; memory does not grow with the split.
+    """One split's examples, read from TFRecord and prepared batch by batch.
+
+    Few of them are prepared once and held; of more, memory holds some batches, whatever the split.
 
     Only the contents come from the files. What belongs to them, such as targets and weights, are columns that the
     features artifact has, in the order of the sorted shards.
@@ -90,12 +98,23 @@ class InputSplit:
         self.spec = {"inputs": input.spec} | {
             name: tf.TensorSpec([None, *column.shape[1:]], column.dtype) for name, column in self._columns.items()
         }
+        shape = input.spec.shape[1:]
+        if shape.is_fully_defined():
+            each = size if input.spec.dtype == tf.string else self.count * math.prod(shape) * input.spec.dtype.size
+            self._few = each <= _HELD_BYTES
+        else:
+            self._few = False
         # Not of the files: they also hold names, which differ between sources of the same contents.
         self._buffer = max(1, min(self.count, int(_SHUFFLE_BYTES * self.count / max(size, 1))))
         self._next_pass: Iterator[dict[str, tf.Tensor]] | None = None
 
     def ordered(self) -> Iterator[dict[str, tf.Tensor]]:
         """Batches by the names of `spec`, in the order of the sorted shards."""
+        if self._few:
+            for start in range(0, self.count, self._batch_size):
+                rows = slice(start, start + self._batch_size)
+                yield {"inputs": self._held[rows]} | {name: column[rows] for name, column in self._columns.items()}
+            return
         # An iterator costs 0.4 s to make, more than a pass over few images: a pass that came to its end leaves its
         # iterator to the next one.
         batches, self._next_pass = self._next_pass or iter(self._in_order), None
@@ -113,6 +132,12 @@ class InputSplit:
             for each epoch, an iterator over batches by the names of `spec`.
         """
 
+        steps = -(-self.count // self._batch_size)
+        if self._few and not self._augments:
+            drawn = self._drawn(first_epoch, last_epoch, seed)
+            for _ in range(first_epoch, last_epoch):
+                yield (self._gathered(places) for _, _, places in itertools.islice(drawn, steps))
+            return
         batches = tf.data.Dataset.from_generator(
             lambda: self._drawn(first_epoch, last_epoch, seed),
             output_signature=(
@@ -121,26 +146,39 @@ class InputSplit:
                 tf.TensorSpec([None], tf.int64),
             ),
         )
+        held = self._held if self._few else None
 
-        def changed(drawn: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            record, own_seed = drawn
-            example = self._prepared(record)
+        def changed(drawn: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            record, own_seed, place = drawn
+            example = self._prepared(record) if held is None else tf.gather(held, place)
             return self._input.augment(example, own_seed) if self._augments else example
 
         def prepared(records: tf.Tensor, seeds: tf.Tensor, places: tf.Tensor) -> dict[str, tf.Tensor]:
             spec = tf.TensorSpec(self._input.spec.shape[1:], self._input.spec.dtype)
-            return self._with_columns(tf.map_fn(changed, (records, seeds), fn_output_signature=spec), places)
+            return self._with_columns(tf.map_fn(changed, (records, seeds, places), fn_output_signature=spec), places)
 
         # Several batches are prepared at once, and none spans two epochs.
         dataset = batches.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         pending = iter(_deterministic(dataset.prefetch(2)))
-        steps = -(-self.count // self._batch_size)
         for _ in range(first_epoch, last_epoch):
             yield (next(pending) for _ in range(steps))
 
     def contents(self) -> Contents:
         """The contents of the examples used, in the order of the sorted shards."""
         return _Contents(self._shards, self._places, self.count)
+
+    @functools.cached_property
+    def _held(self) -> tf.Tensor:
+        """All examples, prepared, in the order of the sorted shards."""
+        with tf.device("CPU"):
+            batches = _batched(iter(self.contents()), _PREPARED_AT_ONCE)
+            parts = [self._prepare(tf.constant(contents)) for contents in batches]
+            return tf.concat(parts, 0) if parts else self._prepare(tf.constant([], tf.string))
+
+    def _gathered(self, places: Sequence[int]) -> dict[str, tf.Tensor]:
+        with tf.device("CPU"):
+            drawn = tf.constant(places, tf.int64)
+            return self._with_columns(tf.gather(self._held, drawn), drawn)
 
     @functools.cached_property
     def _in_order(self) -> tf.data.Dataset:
@@ -182,15 +220,18 @@ class InputSplit:
         self, first_epoch: int, last_epoch: int, seed: int
     ) -> Iterator[tuple[list[bytes], np.ndarray, list[int]]]:
         """Batches of records in random order with a seed for each, and their places; NumPy draws, because tf.data's own
-        shuffle also depends on the seed of the process."""
+        shuffle also depends on the seed of the process. Records of prepared examples are empty."""
         for epoch in range(first_epoch, last_epoch):
             rng = np.random.default_rng([seed, epoch])
             order = rng.permutation(len(self._shards))
             places: Iterable[int] = itertools.chain(*(range(self._starts[i], self._starts[i + 1]) for i in order))
             if self._places is not None:
                 places = (int(self._places[at]) for at in places)
-            records = itertools.chain.from_iterable(read_serialized(self._shards[i]) for i in order)
-            source = ((record, place) for record, place in zip(records, places, strict=True) if place >= 0)
+            if self._few:
+                source = ((b"", place) for place in places if place >= 0)
+            else:
+                records = itertools.chain.from_iterable(read_serialized(self._shards[i]) for i in order)
+                source = ((record, place) for record, place in zip(records, places, strict=True) if place >= 0)
             waiting: list[tuple[bytes, int]] = []
             batch: list[tuple[bytes, int]] = []
             for found in itertools.chain(source, _END):

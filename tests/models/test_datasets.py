@@ -6,9 +6,10 @@ import tensorflow as tf
 from small_inputs import pictures, texts
 from training_input import IMAGE_SIZE
 
+from graft.models import datasets
 from graft.models.datasets import InputSplit, find_shards, read_contents
 from graft.models.errors import GraftError
-from graft.models.examples import build
+from graft.models.examples import build, read_serialized
 from graft.models.inputs.image import AugmentOptions
 
 
@@ -68,6 +69,29 @@ def test_columns_stay_with_their_contents(make_split, training_input):
         for image, target, weight in zip(batch["inputs"], batch["targets"], batch["weights"], strict=True):
             [row] = np.flatnonzero((known == image.numpy()).all(axis=(1, 2, 3)))
             assert (target, weight) == (training_input.labels["train"][row], weights[row])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, {"rows": np.array([0, 5, 6, 20, 21, 22, 40])}], ids=["all", "some"])
+@pytest.mark.parametrize("augment", [AugmentOptions(), AugmentOptions(flip=True, color=0.5)], ids=["plain", "augmented"])
+def test_what_is_held_is_what_would_be_read_again(make_split, training_input, monkeypatch, changes, augment):
+    if changes:
+        changes = changes | {"columns": {"targets": training_input.labels["train"][changes["rows"]]}}
+    reads = []
+    monkeypatch.setattr(datasets, "read_serialized", lambda path: reads.append(path) or read_serialized(path))
+    found = []
+    for most in (2**20, 0):
+        monkeypatch.setattr(datasets, "_HELD_BYTES", most)
+        split = make_split(options={"augment": augment}, **changes)
+        reads.clear()
+        batches = [batch for _ in range(2) for batch in split.ordered()]
+        batches += [batch for epoch in split.shuffled(1, 4, 3) for batch in epoch]
+        found.append((batches, len(reads)))
+    (held, none_read), (read, some_read) = found
+    assert none_read == 0 < some_read and len(held) == len(read)
+    for one, other in zip(held, read, strict=True):
+        for name in ("inputs", "targets"):
+            np.testing.assert_array_equal(one[name], other[name])
 
 
 @pytest.mark.slow
