@@ -67,8 +67,8 @@ def config_reference() -> str:
         "A pipeline is one YAML file. Relative paths start at the working directory, and `${NAME}` expands to the "
         "environment variable. Unknown keys are refused, with the nearest known one. On the command line "
         "`--set key.sub=value` overrides a key; the value is read as YAML. `graft init configs/NAME.yaml` writes a "
-        "file with every default and these descriptions, `graft config check` checks files, and editors complete and check "
-        "keys by [a schema](tools.md#in-an-editor).",
+        "file with every default and these descriptions, `graft config check` checks files, and editors complete and "
+        "check keys by [a schema](tools.md#in-an-editor).",
     ]
     known = set()
     for key, heading, model in _sections("", schema("label")):
