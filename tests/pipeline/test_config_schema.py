@@ -65,6 +65,7 @@ def test_what_graft_takes_is_taken(validator, sections, monkeypatch):
     monkeypatch.setenv("NAME", "flowers")
     monkeypatch.setenv("EPOCHS", "3")
     assert faults(validator, **sections) == []
+    assert jsonschema.Draft7Validator(validator.schema).is_valid({**BASE, **sections}), "an older editor's view"
     parse(expand({**BASE, **sections}, "test"), "test")
 
 
@@ -86,6 +87,7 @@ def test_what_graft_takes_is_taken(validator, sections, monkeypatch):
 def test_what_graft_refuses_is_found_where_it_stands(validator, sections, key, message):
     found = faults(validator, **sections)
     assert [one for one in found if one[0] == key and message in one[1]], found
+    assert not jsonschema.Draft7Validator(validator.schema).is_valid({**BASE, **sections}), "an older editor's view"
     with pytest.raises(ConfigError):
         parse({**BASE, **sections}, "test")
 
