@@ -70,7 +70,7 @@ def config_schema() -> dict[str, Any]:
         del whole["$defs"][name]
     whole["properties"]["gates"] = {"description": whole["$defs"][f"Gates.{targets.KINDS.default}"]["description"]}
     whole["allOf"] = limits
-    return {"$schema": DIALECT, "title": "A pipeline of Graft"} | whole
+    return {"$schema": DIALECT} | whole
 
 
 def as_text(value: dict[str, Any]) -> str:
@@ -108,21 +108,17 @@ def _tell_apart(union: dict[str, Any], definitions: dict[str, Any]) -> None:
     field, default = union.pop(_FIELD), union.pop(_DEFAULT)
     members = [member for member in union.pop("oneOf") if "$ref" in member]
     kinds = {definitions[one["$ref"].removeprefix(_REF)]["properties"][field]["const"]: one for one in members}
-    union["type"] = ["object", "null"] if union.pop(_OR_NULL) else "object"
+    or_null = union.pop(_OR_NULL)
+    union["type"] = ["object", "null"] if or_null else "object"
     union["properties"] = {field: {"enum": list(kinds)}}
     if default not in kinds:
         union["required"] = [field]
-    union["allOf"] = [
-        {
-            "if": {
-                "type": "object",
-                "properties": {field: {"const": kind}},
-                **({} if kind == default else {"required": [field]}),
-            },
-            "then": one,
-        }
-        for kind, one in kinds.items()
-    ]
+    union["allOf"] = []
+    for kind, one in kinds.items():
+        given = {"required": [field]} if kind != default else {}
+        # Of the default kind, an editor shall propose the keys where nothing is written yet.
+        section = {"type": "object"} if given or or_null else {}
+        union["allOf"].append({"if": {**section, "properties": {field: {"const": kind}}, **given}, "then": one})
 
 
 def _allow_variables(part: dict[str, Any]) -> None:

@@ -65,5 +65,5 @@ def test_init_names_the_schema_where_there_is_one(tmp_path, capsys):
     capsys.readouterr()
     line = "# yaml-language-server: $schema=./graft.schema.json"
     assert [path.read_text().startswith(f"{line}\n") for path in paths] == [False, True, True]
-    assert json.loads((tmp_path / "graft.schema.json").read_text())["title"] == "A pipeline of Graft"
+    assert json.loads((tmp_path / "graft.schema.json").read_text())["required"]
     assert load(paths[1]).name == "first"
