@@ -37,6 +37,7 @@ API = {
         ("graft.models.inputs.base.Input", "graft.models.targets.base.Target", "graft.models.transfer.MethodOptions"),
         ("graft.models.task.Task", "graft.models.history.History", "graft.components.ingest.sources.base.Source"),
         ("graft.serving.observers.Observer", "graft.serving.observers.Served"),
+        ("graft.pipeline.trackers.Tracker", "graft.pipeline.trackers.Followed"),
     ),
 }
 """Heading -> what it says, and what of the code is below it."""
