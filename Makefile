@@ -33,7 +33,7 @@ export UV_COMPILE_BYTECODE := 1
 export TF_USE_LEGACY_KERAS := 0
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo test graph check audit image image-test fuzz soak lock install format clean
+.PHONY: help demo test graph check docs audit image image-test fuzz soak lock install format clean
 
 help: ## what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,10 @@ check: install ## format, lint, import contracts, types, quick tests
 format: install ## mends format and lint
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
+docs: install ## the site of docs/ in site/, with the API reference; a broken link stops it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "built: site/index.html; with its search: $(PYTHON) -m http.server -d site"
+
 audit: install ## known vulnerabilities of the locked packages, and which of them are reachable
 	@test -x .tools/audit/bin/pip-audit || { $(UV) venv -q .tools/audit --python "$(PYTHON)" && \
 		$(UV) pip sync -q --require-hashes --python .tools/audit/bin/python requirements-audit.lock; } || \
@@ -107,4 +111,4 @@ lock: $(UV) ## renews the locks from setup.py and pyproject.toml
 	@echo uv | $(LOCK) - --python-version 3.11 -o requirements-uv.lock
 
 clean: ## removes the environment and the runs
-	@rm -rf .venv .tools runs
+	@rm -rf .venv .tools runs site

@@ -8,7 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import absl.logging
 
@@ -19,6 +19,8 @@ from graft.models.text import LogFormatter, located, printable, say, traceback_l
 from graft.pipeline import (
     backbone_command,
     compare_command,
+    completion,
+    config_command,
     curve_command,
     export_command,
     labels_command,
@@ -86,6 +88,16 @@ def _explain(error: Exception) -> tuple[str, int]:
     return message, code
 
 
+class _Version(argparse.Action):
+    """Prints what is installed, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from graft.pipeline.versions import installed  # imported here: other commands do without
+
+        say(*(f"{name} {version}" for name, version in installed().items()))
+        parser.exit()
+
+
 class _Parser(argparse.ArgumentParser):
     """Arguments that it repeats in an error may hold anything."""
 
@@ -95,6 +107,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="graft", description="A production pipeline for transfer learning.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print what is installed, and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     common = _Parser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON object on stdout; logs go to stderr")
@@ -109,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("path", type=pathlib.Path, help="file to write, configs/NAME.yaml")
     init.add_argument("--data", default="data", help="folder of class folders (default: data)")
     init.add_argument("--backbone", default="backbone", help="handle of the backbone")
+    init.add_argument(
+        "--schema", action="store_true", help="write graft.schema.json for editors beside it, and name it"
+    )
 
     run = add("run", _run, "run a pipeline: from data to a gated, pushed model")
     run.add_argument("config", help="YAML file of the pipeline")
@@ -180,6 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     compare_command.add_commands(commands, add)
     export_command.add_commands(commands, add)
     labels_command.add_commands(commands, add)
+    config_command.add_commands(commands, add)
+    completion.add_command(commands, add, _parser)
 
     # The layers above the pipeline bring their own commands (setup.py, entry points "graft.commands").
     for entry in entry_points.find("graft.commands", "command").values():
@@ -219,8 +237,12 @@ def _init(args: argparse.Namespace) -> int:
     name = args.path.stem
     first = configs.parse(config_yaml.parse(starter_config(name, args.data, args.backbone)), "graft init")
     limits, told = floors.proposed_at_first(first)
-    write_atomic(args.path, starter_config(name, args.data, args.backbone, limits).encode())
-    value = {"config": str(args.path), "floors": limits}
+    schema = args.path.with_name(config_command.SCHEMA_FILE)
+    if args.schema:
+        config_command.write_schema(schema)
+    named = f"./{schema.name}" if schema.is_file() else None
+    write_atomic(args.path, starter_config(name, args.data, args.backbone, limits, named).encode())
+    value = {"config": str(args.path), "floors": limits, "schema": str(schema) if named else None}
     answer(args, value, told, f"wrote {args.path}; next: graft run {args.path} --dry-run")
     return 0
 

@@ -290,27 +290,31 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:_MOST_TEXT]
 
 
-def expand(value: Any, source: str, key: str = "") -> Any:
+def expand(value: Any, source: str, key: str = "", unset: set[str] | None = None) -> Any:
     """A value of YAML with `${NAME}` replaced in every text of it.
 
     Args:
         value: JSON types.
         source: named in errors.
         key: of the value, for errors.
+        unset: gets the names of variables that are not set, which stay as they are written; None: they are faults.
 
     Raises:
-        ConfigError: an environment variable is not set.
+        ConfigError: an environment variable is not set, and `unset` is None.
     """
     if isinstance(value, dict):
-        return {k: expand(v, source, f"{key}.{k}" if key else str(k)) for k, v in value.items()}
+        return {k: expand(v, source, f"{key}.{k}" if key else str(k), unset) for k, v in value.items()}
     if isinstance(value, list):
-        return [expand(v, source, f"{key}[{i}]") for i, v in enumerate(value)]
+        return [expand(v, source, f"{key}[{i}]", unset) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
 
     def variable(match: re.Match) -> str:
         name = match.group(1)
         if name not in os.environ:
+            if unset is not None:
+                unset.add(name)
+                return match.group(0)
             raise ConfigError(f"{source}: {key}: environment variable {name} is not set (in {shown(value)})")
         return os.environ[name]
 

@@ -23,7 +23,9 @@ _COMMENT_WIDTH = 100
 _NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}
 
 
-def starter_config(name: str, data: str, backbone: str, limits: Mapping[str, Any] | None = None) -> str:
+def starter_config(
+    name: str, data: str, backbone: str, limits: Mapping[str, Any] | None = None, schema_file: str | None = None
+) -> str:
     """A configuration with every default written out, each key with its meaning as a comment.
 
     Args:
@@ -31,6 +33,7 @@ def starter_config(name: str, data: str, backbone: str, limits: Mapping[str, Any
         data: folder of class folders.
         backbone: handle of the backbone.
         limits: under `gates`, as `pipeline.floors` proposes them.
+        schema_file: path of a JSON Schema from the file's folder, which a comment names for editors; None: no comment.
 
     Returns:
         YAML that `pipeline.config.load` takes, equal to the defaults but for the limits, and for the image size of a
@@ -44,6 +47,7 @@ def starter_config(name: str, data: str, backbone: str, limits: Mapping[str, Any
     given |= {"input": size, "backbone": {"handle": backbone}, "gates": dict(limits or {})}
     config = parse(given, f"configuration {name!r}")
     head = [
+        *([f"# yaml-language-server: $schema={schema_file}"] if schema_file else []),
         "# Written by `graft init`. Every key is there with its default; all but name, data and backbone may go.",
         "# Relative paths start at the working directory; ${NAME} stands for the environment variable.",
         *(
@@ -63,7 +67,8 @@ def config_reference() -> str:
         "A pipeline is one YAML file. Relative paths start at the working directory, and `${NAME}` expands to the "
         "environment variable. Unknown keys are refused, with the nearest known one. On the command line "
         "`--set key.sub=value` overrides a key; the value is read as YAML. `graft init configs/NAME.yaml` writes a "
-        "file with every default and these descriptions.",
+        "file with every default and these descriptions, `graft config check` checks files, and editors complete and "
+        "check keys by [a schema](tools.md#in-an-editor).",
     ]
     known = set()
     for key, heading, model in _sections("", schema("label")):

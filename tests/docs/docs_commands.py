@@ -37,6 +37,8 @@ _VERBS = (
     "backbone",
     "label",
     "metrics",
+    "config",
+    "completion",
 )
 
 

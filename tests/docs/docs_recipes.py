@@ -28,7 +28,7 @@ ROWS = {
 
 def settings() -> None:
     """Every kind is parsed by the configuration, and wrong values are refused with its keys."""
-    from graft.pipeline import config, reference, sections
+    from graft.pipeline import config, config_schema, reference, sections
 
     parsed = config.parse({**ROWS, "alerts": {"mail": "a@example.com"}}, "rows.yaml")
     kinds = [type(section).__module__ for section in (parsed.input, parsed.target, parsed.transfer)]
@@ -53,6 +53,11 @@ def settings() -> None:
             assert told in str(error), (told, str(error))
         else:
             raise AssertionError(f"{key}: {section} was taken")
+    import jsonschema
+
+    editors = jsonschema.Draft202012Validator(config_schema.config_schema())
+    editors.validate(ROWS)
+    assert not editors.is_valid({**ROWS, "transfer": {"method": "feature_norm", "wait": 1}})
     page = reference.config_reference()
     for text in (
         "input: kind: vector",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import docs_pages as pages
+import jsonschema
 import pytest
 import yaml
 from docs_commands import Kind, check_exists, kind_of
@@ -15,6 +16,7 @@ from docs_commands import Kind, check_exists, kind_of
 from graft.components.ingest.reasons import Reason
 from graft.models import inputs, targets
 from graft.pipeline import config as configs
+from graft.pipeline import config_schema
 
 BLOCKS = [block for page in pages.PAGES for block in pages.blocks(page)]
 COMMANDS = [(block, command) for block in BLOCKS if block.language == "sh" for command in block.commands]
@@ -78,12 +80,29 @@ def test_a_command_that_fails_is_noticed(bench):
     assert bench.run("graft run configs/none.yaml --dry-run")[0] == 2
 
 
+@pytest.fixture(scope="module")
+def editors():
+    """What an editor finds in a configuration."""
+    return jsonschema.Draft202012Validator(config_schema.config_schema())
+
+
 @pytest.mark.parametrize("block", of_language("yaml"))
-def test_configurations_load(block, tmp_path, monkeypatch):
+def test_configurations_load(block, tmp_path, monkeypatch, editors):
     monkeypatch.setenv("GRAFT_DATA", "/data")
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({**BASE, **yaml.safe_load(block.text)}), encoding="utf-8")
+    value = yaml.safe_load(block.text)
+    if "repos" in value:  # of pre-commit: tests/test_pre_commit.py
+        return
+    path.write_text(yaml.safe_dump({**BASE, **value}), encoding="utf-8")
     configs.load(path)
+    editors.validate({**BASE, **value})
+
+
+@pytest.mark.parametrize("path", sorted((pages.TOP / "configs").iterdir()), ids=lambda path: path.name)
+def test_editors_find_no_fault_in_the_configurations_of_the_house(path, editors):
+    value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    editors.validate(value)
+    assert not editors.is_valid({**value, "gate": {}})
 
 
 def test_a_configuration_with_a_typo_is_noticed(tmp_path):

@@ -1,0 +1,3 @@
+module example.com/graft-predict
+
+go 1.19
