@@ -73,7 +73,9 @@ def test_columns_stay_with_their_contents(make_split, training_input):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"rows": np.array([0, 5, 6, 20, 21, 22, 40])}], ids=["all", "some"])
-@pytest.mark.parametrize("augment", [AugmentOptions(), AugmentOptions(flip=True, color=0.5)], ids=["plain", "augmented"])
+@pytest.mark.parametrize(
+    "augment", [AugmentOptions(), AugmentOptions(flip=True, color=0.5)], ids=["plain", "augmented"]
+)
 def test_what_is_held_is_what_would_be_read_again(make_split, training_input, monkeypatch, changes, augment):
     if changes:
         changes = changes | {"columns": {"targets": training_input.labels["train"][changes["rows"]]}}
