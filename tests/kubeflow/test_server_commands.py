@@ -45,6 +45,7 @@ def config(server, tmp_path):
     raw = {
         "name": "flowers",
         "data": {"source": "csv", "path": str(tmp_path / "labels.csv")},
+        "input": {"value_range": [0, 1]},
         "backbone": {"handle": str(tmp_path / "backbone")},
         "root": str(tmp_path / "runs"),
         "store": str(tmp_path / "models"),
