@@ -1,7 +1,7 @@
 """Graft: a production pipeline for transfer learning on TensorFlow and Keras 3.
 
 `graft.run(config)` makes and pushes a model, `graft.load(store)` predicts with one in this process, `graft.Client` asks
-a server; each is imported at its first use.
+a server; each is imported at its first use. The client is there without the pipeline's packages, with grpcio and NumPy.
 
 The folders of the repository are imported below this name (`graft.models`, `graft.serving`, ...); inside the house a
 module is called by its folder (`models.loop`). The artifact types of Graft's components can be had from here
@@ -12,7 +12,7 @@ only. They are loaded on first use, because TFX takes seconds.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from graft.models import deferred
+from graft.models import deferred, installation
 
 if TYPE_CHECKING:
     from graft.models.errors import GraftError as GraftError
@@ -34,7 +34,12 @@ _API = {
 }
 
 
+_OF_A_CLIENT = ("Client", "GraftError")
+
+
 def __getattr__(name: str) -> Any:
+    if name not in _OF_A_CLIENT and (name in _API or name[:1].isupper()):
+        installation.require(f"graft.{name}")
     if name in _API:
         return getattr(importlib.import_module(_API[name]), name)
     # Classes only: a submodule is asked for here too, before it is imported.

@@ -10,18 +10,19 @@ import importlib
 import importlib.metadata
 from collections.abc import Collection, Iterator, Mapping
 from types import ModuleType
-from typing import Annotated, Any, TypeVar, Union
-
-from pydantic import BaseModel, Discriminator, Tag
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
 
 from graft.models import entry_points
 from graft.models.errors import GraftError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 UNKNOWN_KIND = "unknown_kind"
 """Type of the pydantic error for a section whose discriminator names no kind; its context: `field` and `allowed`,
 the names with commas between them."""
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="BaseModel")
 
 
 class Registry(Mapping[str, str]):
@@ -100,7 +101,7 @@ class Registry(Mapping[str, str]):
             )
         return module
 
-    def options(self, name: str) -> type[BaseModel]:
+    def options(self, name: str) -> "type[BaseModel]":
         """The settings of a kind. Raises as `module` does."""
         return self.module(name).Options
 
@@ -111,6 +112,8 @@ class Registry(Mapping[str, str]):
             but: names that are not allowed there.
             or_null: whether None is allowed too.
         """
+        from pydantic import Discriminator, Tag  # imported here: a client of a server lacks it
+
         names = [name for name in self if name not in but]
         field = self.key.rpartition(".")[2]
 

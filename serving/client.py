@@ -1,10 +1,10 @@
-"""A client of any TensorFlow Serving compatible server, over gRPC; does not import TensorFlow."""
+"""A client of any TensorFlow Serving compatible server, over gRPC; takes grpcio and NumPy, and nothing else."""
 
 import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
@@ -12,22 +12,19 @@ import numpy as np
 from graft.models.inputs.base import Input
 from graft.serving import address as addresses
 from graft.serving import observers as observing
-from graft.serving import request_ids, tensors
+from graft.serving import request_ids, tensors, wire_messages
 from graft.serving.observers import Observer, Served
 from graft.serving.predictor import Answer, Prediction, PredictionError, Predictor
-from graft.serving.protos import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from graft.serving.status import ServingError
+from graft.serving.wire import WireError
 
 _RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 # What a request needs beside the contents: names, lengths, the shape.
 _OVERHEAD_BYTES = 16 << 10
+
+T = TypeVar("T")
 
 __all__ = ["Answer", "Client", "ClientError", "Prediction"]
 
@@ -85,8 +82,6 @@ class Client(Predictor):
         self._observers = tuple(observers)
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(address, options=unlimited)
-        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     def _ask(self, inputs: Mapping[str, np.ndarray]) -> Answer:
         # All outputs, as warm-up asks: the first call with a filter of its own waits until the server has prepared it.
@@ -119,16 +114,14 @@ class Client(Predictor):
         if request_id is not None and not request_ids.is_sound(request_id):
             raise ClientError(f"request_id is {request_id!r}; allowed: {request_ids.ALLOWED}")
         request_id = request_id or request_ids.made()
-        request = predict_pb2.PredictRequest(output_filter=outputs)
-        self._fill(request.model_spec)
-        request.model_spec.signature_name = signature
-        for alias, array in inputs.items():
-            request.inputs[alias].CopyFrom(tensors.to_proto(np.asarray(array), as_content=True))
+        sent = {alias: wire_messages.tensor(np.asarray(array)) for alias, array in inputs.items()}
+        request = wire_messages.predict_request(self.model, self.version, signature, sent, outputs)
         began, start = time.time(), time.monotonic()
-        response, code = predict_pb2.PredictResponse(), grpc.StatusCode.UNKNOWN
+        version, answer, code = self.version, Answer({}, request_id), grpc.StatusCode.UNKNOWN
         try:
-            response = self._call(self._prediction.Predict, request, request_id)
-            answer = Answer(_arrays(response.outputs), request_id)
+            said, tensors_said = self._call(wire_messages.PREDICT, request, wire_messages.read_prediction, request_id)
+            answer = self._read(lambda: Answer(_arrays(tensors_said), request_id))
+            version = self.version if said is None else said
             code = grpc.StatusCode.OK
             return answer
         except ClientError as error:
@@ -136,47 +129,28 @@ class Client(Predictor):
             raise
         finally:
             if self._observers:
-                self._tell(request, response, code, time.monotonic() - start, began, request_id)
-
-    def _tell(
-        self,
-        request: predict_pb2.PredictRequest,
-        response: predict_pb2.PredictResponse,
-        code: grpc.StatusCode,
-        seconds: float,
-        began: float,
-        request_id: str,
-    ) -> None:
-        spec = response.model_spec
-        served = Served(
-            model=self.model,
-            version=spec.version.value if spec.HasField("version") else self.version,
-            signature=request.model_spec.signature_name,
-            # Arrays of its own: an observer may keep them for a while, and the caller may write into those it has.
-            inputs=_arrays(request.inputs),
-            outputs=_arrays(response.outputs) if code is grpc.StatusCode.OK else {},
-            code=code,
-            seconds=seconds,
-            transport="grpc",
-            time=began,
-            request_id=request_id,
-        )
-        observing.tell(self._observers, served)
+                # Arrays of its own: an observer may keep them for a while, and the caller may write into those it has.
+                served = Served(
+                    model=self.model,
+                    version=version,
+                    signature=signature,
+                    inputs=_arrays({alias: wire_messages.read_tensor(one) for alias, one in sent.items()}),
+                    outputs={name: array.copy() for name, array in answer.items()},
+                    code=code,
+                    seconds=time.monotonic() - start,
+                    transport="grpc",
+                    time=began,
+                    request_id=request_id,
+                )
+                observing.tell(self._observers, served)
 
     def metadata(self) -> dict[str, dict[str, dict[str, Any]]]:
         """The signatures: `{name: {"inputs": {alias: {"dtype": str, "shape": list | None}}, "outputs": ...}}`.
 
         A size of -1 is any; the shape of unknown rank is None. Raises ClientError.
         """
-        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-        self._fill(request.model_spec)
-        response = self._call(self._prediction.GetModelMetadata, request)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata["signature_def"].Unpack(signatures)
-        return {
-            name: {"inputs": _described(signature.inputs), "outputs": _described(signature.outputs)}
-            for name, signature in signatures.signature_def.items()
-        }
+        request = wire_messages.metadata_request(self.model, self.version)
+        return self._call(wire_messages.METADATA, request, wire_messages.read_signatures)
 
     def status(self) -> list[dict[str, Any]]:
         """`{"version", "state", "error_code", "error_message"}` of each version the server knows.
@@ -184,17 +158,10 @@ class Client(Predictor):
         Raises:
             ClientError: the call failed; NOT_FOUND if the server knows no such model.
         """
-        request = get_model_status_pb2.GetModelStatusRequest()
-        self._fill(request.model_spec)
-        response = self._call(self._models.GetModelStatus, request)
+        request = wire_messages.status_request(self.model, self.version)
         return [
-            {
-                "version": version.version,
-                "state": _STATES.get(version.state, str(version.state)),
-                "error_code": version.status.error_code,
-                "error_message": version.status.error_message,
-            }
-            for version in response.model_version_status
+            {"version": version, "state": _STATES.get(state, str(state)), "error_code": code, "error_message": message}
+            for version, state, code, message in self._call(wire_messages.STATUS, request, wire_messages.read_statuses)
         ]
 
     def close(self) -> None:
@@ -207,18 +174,24 @@ class Client(Predictor):
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _fill(self, spec) -> None:
-        spec.name = self.model
-        if self.version is not None:
-            spec.version.value = self.version
+    def _read(self, read: Callable[[], T]) -> T:
+        """What an answer holds. Raises ClientError where it holds no such thing."""
+        try:
+            return read()
+        except (WireError, ServingError) as error:
+            message = f"{self.address}: model {self.model}: the answer cannot be read: {error}"
+            raise ClientError(message, grpc.StatusCode.INTERNAL) from error
 
-    def _call(self, method: Callable, request: Any, request_id: str | None = None) -> Any:
+    def _call(self, path: str, request: bytes, read: Callable[[bytes], T], request_id: str | None = None) -> T:
+        """The answer to a call, read; messages go as bytes."""
+        method = self._channel.unary_unary(path)
         metadata = ((request_ids.HEADER, request_id),) if request_id else None
         end = time.monotonic() + self._deadline_s
         attempt = 0
         while True:
             try:
-                return method(request, timeout=max(0.0, end - time.monotonic()), metadata=metadata)
+                answer = method(request, timeout=max(0.0, end - time.monotonic()), metadata=metadata)
+                return self._read(lambda: read(answer))  # noqa: B023 - called at once
             except grpc.RpcError as error:
                 pause = random.uniform(0.5, 1.0) * min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
                 if not self._worth_a_retry(error, attempt) or time.monotonic() + pause >= end:
@@ -240,15 +213,5 @@ class Client(Predictor):
         return f"{self.address}: model {model}: {error.code().name}{tried}: {details}{advice and f'; {advice}'}"
 
 
-def _arrays(protos: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {alias: tensors.to_array(proto) for alias, proto in protos.items()}
-
-
-def _described(infos: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {
-        alias: {
-            "dtype": tensors.dtype_name(info.dtype),
-            "shape": None if info.tensor_shape.unknown_rank else [dim.size for dim in info.tensor_shape.dim],
-        }
-        for alias, info in infos.items()
-    }
+def _arrays(sent: Mapping[str, wire_messages.Tensor]) -> dict[str, np.ndarray]:
+    return {alias: tensors.to_array(tensor) for alias, tensor in sent.items()}

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-from graft.serving import tensors
+from graft.serving import dtypes
 from graft.serving.protos import types_pb2
 from graft.serving.status import ServingError, invalid
 
@@ -212,7 +212,7 @@ def _typed(leaves: list[Any], dtype: int) -> np.ndarray:
         limits = np.iinfo(_INTEGERS[dtype])
         for leaf in leaves:
             if not limits.min <= leaf <= limits.max:
-                raise invalid(f"JSON Value: {leaf} Type: Number is not of expected type: {tensors.dtype_name(dtype)}")
+                raise invalid(f"JSON Value: {leaf} Type: Number is not of expected type: {dtypes.name_of(dtype)}")
         return np.array(leaves, _INTEGERS[dtype])
     if dtype == types_pb2.DT_BOOL:
         _require(leaves, {bool}, dtype)
@@ -223,7 +223,7 @@ def _typed(leaves: list[Any], dtype: int) -> np.ndarray:
         return strings
     value = _shown(leaves[0]) if leaves else "[]"
     raise ServingError(
-        grpc.StatusCode.UNIMPLEMENTED, f"Conversion of JSON Value: {value} to type: {tensors.dtype_name(dtype)}"
+        grpc.StatusCode.UNIMPLEMENTED, f"Conversion of JSON Value: {value} to type: {dtypes.name_of(dtype)}"
     )
 
 
@@ -238,8 +238,7 @@ def _require(leaves: list[Any], kinds: set[type], dtype: int) -> None:
     if not set(map(type, leaves)) <= kinds:
         wrong = next(leaf for leaf in leaves if type(leaf) not in kinds)
         raise invalid(
-            f"JSON Value: {_shown(wrong)} Type: {_KINDS[type(wrong)]} is not of expected type: "
-            f"{tensors.dtype_name(dtype)}"
+            f"JSON Value: {_shown(wrong)} Type: {_KINDS[type(wrong)]} is not of expected type: {dtypes.name_of(dtype)}"
         )
 
 

@@ -1,38 +1,22 @@
 """TensorProto to NumPy and back, without TensorFlow.
 
 `tf.make_ndarray` would allocate whatever size a request claims (one value repeated over the claimed shape); here the
-claimed size is checked first.
+claimed size is checked first. What is read may be a TensorProto or a `serving.wire_messages.Tensor`, whose fields have
+the same names.
 """
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import ml_dtypes
 import numpy as np
 
-from graft.serving.protos import tensor_pb2, types_pb2
+from graft.serving import dtypes
 from graft.serving.status import invalid
 
-# dtype enum -> (NumPy type, field of TensorProto that holds the values)
-_TYPES = {
-    types_pb2.DT_FLOAT: (np.float32, "float_val"),
-    types_pb2.DT_DOUBLE: (np.float64, "double_val"),
-    types_pb2.DT_HALF: (np.float16, "half_val"),
-    types_pb2.DT_BFLOAT16: (ml_dtypes.bfloat16, "half_val"),
-    types_pb2.DT_INT8: (np.int8, "int_val"),
-    types_pb2.DT_UINT8: (np.uint8, "int_val"),
-    types_pb2.DT_INT16: (np.int16, "int_val"),
-    types_pb2.DT_UINT16: (np.uint16, "int_val"),
-    types_pb2.DT_INT32: (np.int32, "int_val"),
-    types_pb2.DT_UINT32: (np.uint32, "uint32_val"),
-    types_pb2.DT_INT64: (np.int64, "int64_val"),
-    types_pb2.DT_UINT64: (np.uint64, "uint64_val"),
-    types_pb2.DT_BOOL: (np.bool_, "bool_val"),
-    types_pb2.DT_COMPLEX64: (np.complex64, "scomplex_val"),
-    types_pb2.DT_COMPLEX128: (np.complex128, "dcomplex_val"),
-    types_pb2.DT_STRING: (np.object_, "string_val"),
-}
-_NUMBERS = {np.dtype(kind): number for number, (kind, _) in _TYPES.items() if kind is not np.object_}
+if TYPE_CHECKING:
+    from graft.serving.protos import tensor_pb2
+    from graft.serving.wire_messages import Tensor
 
 MAX_TENSOR_BYTES = 1 << 30
 """Largest array that one TensorProto may claim."""
@@ -43,15 +27,7 @@ MAX_RANK = 32
 """The most dimensions an array can have."""
 
 
-def dtype_name(number: int) -> str:
-    """The name TensorFlow prints for a dtype enum: DT_FLOAT is "float"."""
-    name = types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else str(number)
-    return name.removeprefix("DT_").lower()
-
-
-def to_arrays(
-    protos: Mapping[str, tensor_pb2.TensorProto], max_fill_bytes: int = MAX_FILL_BYTES
-) -> dict[str, np.ndarray]:
+def to_arrays(protos: "Mapping[str, Tensor]", max_fill_bytes: int = MAX_FILL_BYTES) -> dict[str, np.ndarray]:
     """The arrays of a request's inputs. A few bytes may claim any shape, so the claims are summed before any is met.
 
     Raises:
@@ -71,10 +47,11 @@ def to_arrays(
     return {alias: to_array(proto) for alias, proto in protos.items()}
 
 
-def _described(proto: tensor_pb2.TensorProto) -> tuple[type, str, list[int]]:
+def _described(proto: "Tensor") -> tuple[type, str, list[int]]:
     """NumPy type, field of the values and shape. Raises ServingError if the type or the shape is not sound."""
-    if proto.dtype not in _TYPES:
-        raise invalid(f"tensor of type {dtype_name(proto.dtype)} cannot be read")
+    if proto.dtype not in dtypes.KINDS:
+        needs = "; the package ml_dtypes is missing" if proto.dtype == dtypes.BFLOAT16 else ""
+        raise invalid(f"tensor of type {dtypes.name_of(proto.dtype)} cannot be read{needs}")
     rank = len(proto.tensor_shape.dim)
     if rank > MAX_RANK:
         raise invalid(f"tensor has {rank} dimensions; this server takes at most {MAX_RANK}")
@@ -83,10 +60,10 @@ def _described(proto: tensor_pb2.TensorProto) -> tuple[type, str, list[int]]:
         raise invalid(f"tensor shape {shape} is not fully defined: every dimension must be 0 or more")
     if math.prod(size for size in shape if size) > _MAX_EXTENT:
         raise invalid(f"tensor shape {shape} is larger than an array can be, even an empty one")
-    return *_TYPES[proto.dtype], shape
+    return *dtypes.KINDS[proto.dtype], shape
 
 
-def to_array(proto: tensor_pb2.TensorProto, max_bytes: int = MAX_TENSOR_BYTES) -> np.ndarray:
+def to_array(proto: "Tensor", max_bytes: int = MAX_TENSOR_BYTES) -> np.ndarray:
     """The array that `proto` describes; strings become an object array of bytes.
 
     Raises:
@@ -128,7 +105,7 @@ def to_array(proto: tensor_pb2.TensorProto, max_bytes: int = MAX_TENSOR_BYTES) -
     return flat.reshape(shape)
 
 
-def to_proto(array: np.ndarray, as_content: bool = False) -> tensor_pb2.TensorProto:
+def to_proto(array: np.ndarray, as_content: bool = False) -> "tensor_pb2.TensorProto":
     """`array` as a TensorProto; text and bytes arrays become DT_STRING (text as UTF-8).
 
     Args:
@@ -138,24 +115,26 @@ def to_proto(array: np.ndarray, as_content: bool = False) -> tensor_pb2.TensorPr
     Raises:
         TypeError: the array's dtype has no tensor type.
     """
+    from graft.serving.protos import tensor_pb2  # imported here: the client reads tensors without
+
     proto = tensor_pb2.TensorProto()
     fill(proto, np.asarray(array), as_content)
     return proto
 
 
-def fill(proto: tensor_pb2.TensorProto, array: np.ndarray, as_content: bool = False) -> None:
+def fill(proto: "tensor_pb2.TensorProto", array: np.ndarray, as_content: bool = False) -> None:
     """`to_proto` into an empty message that is there, as one of a map. Raises TypeError likewise."""
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     if array.dtype.kind in "OSU":
-        proto.dtype = types_pb2.DT_STRING
+        proto.dtype = dtypes.STRING
         flat = array.ravel().tolist()
         proto.string_val.extend(value.encode() if isinstance(value, str) else value for value in flat)
         return
-    if array.dtype not in _NUMBERS:
+    if array.dtype not in dtypes.NUMBERS:
         raise TypeError(f"an array of dtype {array.dtype} cannot be sent as a tensor")
-    proto.dtype = _NUMBERS[array.dtype]
-    kind, field = _TYPES[proto.dtype]
+    proto.dtype = dtypes.NUMBERS[array.dtype]
+    kind, field = dtypes.KINDS[proto.dtype]
     if as_content:
         proto.tensor_content = np.ascontiguousarray(array).tobytes()
         return

@@ -1,8 +1,8 @@
 """What the data is made of: images, texts. A new kind is a module (or package) here and one entry in KINDS.
 
-Its module holds `Options` (pydantic only; ENTERS, PREPARES and TRAINS name the settings that decide what may enter,
-what the backbone is fed and what it is trained on: a stage is given no others) and `Input`, a subclass of
-`models.inputs.base.Input`.
+Its module holds `Options` (pydantic only, in a module of its own; ENTERS, PREPARES and TRAINS name the settings that
+decide what may enter, what the backbone is fed and what it is trained on: a stage is given no others) and `Input`, a
+subclass of `models.inputs.base.Input`. `Input` is imported without pydantic: a client of a server lacks it.
 """
 
 import json
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from graft.models.registry import Registry
 from graft.models.stored import reading
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from graft.models.inputs.base import Input
 
 KINDS = Registry(
@@ -28,17 +28,17 @@ KINDS = Registry(
 )
 
 
-def parse_options(options: Mapping[str, Any]) -> BaseModel:
+def parse_options(options: Mapping[str, Any]) -> "BaseModel":
     """The settings of an input from JSON types; without a `kind` they are of the default one."""
     return KINDS.options(options.get("kind", KINDS.default)).model_validate(options)
 
 
-def make_input(options: BaseModel) -> "Input":
+def make_input(options: "BaseModel") -> "Input":
     """The input that a configuration's `input` section describes."""
     return KINDS.module(options.kind).Input(options)  # type: ignore[attr-defined]
 
 
-def parse_input(options: Mapping[str, Any]) -> BaseModel:
+def parse_input(options: Mapping[str, Any]) -> "BaseModel":
     """The settings of an input from JSON types; without a `kind` they are of the default one."""
     return KINDS.options(options.get("kind", KINDS.default)).model_validate(options)
 
@@ -73,5 +73,5 @@ def input_of_signature(names: Iterable[str]) -> "Input | None":
     for kind in KINDS:
         module = KINDS.module(kind)
         if given == {module.Input.signature_name}:
-            return module.Input(module.Options())
+            return module.Input()
     return None

@@ -5,10 +5,9 @@ Nothing outside of `models/inputs/KIND` knows what the bytes mean.
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
-
-from pydantic import BaseModel
 
 from graft.models.errors import GraftError
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
     import tensorflow as tf
+    from pydantic import BaseModel
 
 Facts = dict[str, int | str]
 """What is known of one example beside its bytes, by name: an image's width, height and format, a text's length."""
@@ -69,7 +69,8 @@ class Input(abc.ABC):
     Making one, and `admit`, import no TensorFlow.
 
     Args:
-        options: its settings.
+        options: its settings; None: the default ones, made when somebody asks for them. A client of a server lacks
+            pydantic, and sends contents without.
 
     Attributes:
         kind: its name in the registry.
@@ -103,8 +104,16 @@ class Input(abc.ABC):
     SIGNALS: ClassVar[Mapping[str, str | None]] = {"bytes": "bytes", "readable": None}
     LEARNS: ClassVar[int] = 0
 
-    def __init__(self, options: BaseModel):
-        self.options: Any = options
+    def __init__(self, options: "BaseModel | None" = None):
+        if options is not None:
+            self.options = options
+
+    @functools.cached_property
+    def options(self) -> Any:
+        """Its settings."""
+        from graft.models.inputs import KINDS
+
+        return KINDS.options(self.kind)()
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.options == self.options  # type: ignore[attr-defined]

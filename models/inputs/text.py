@@ -4,15 +4,16 @@ import collections
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from graft.models.inputs import base
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from graft.models.inputs.text_options import Options as Options
 
 _SHOWN = 200  # characters of a text in a report
 _PLAIN_BYTES = 512 * 2**20
@@ -32,17 +33,13 @@ _DRAWN = (
 )
 
 
-class Options(BaseModel):
-    """Texts: which may enter. The backbone takes strings; what it does with them is its own business."""
+def __getattr__(name: str) -> Any:
+    """The settings, from a module of their own: a client of a server lacks pydantic."""
+    if name == "Options":
+        from graft.models.inputs.text_options import Options
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ENTERS: ClassVar = frozenset({"max_bytes"})
-    PREPARES: ClassVar = frozenset[str]()
-    TRAINS: ClassVar = PREPARES
-
-    kind: Literal["text"] = "text"
-    max_bytes: int = Field(default=100_000, ge=1, description="Texts of more bytes in UTF-8 are rejected.")
+        return Options
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class Input(base.Input):

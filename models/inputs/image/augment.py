@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from graft.models.inputs.image import AugmentOptions
+from graft.models.inputs.image.options import AugmentOptions
 
 
 def augment(image: tf.Tensor, seed: tf.Tensor, options: AugmentOptions, value_range: tuple[float, float]) -> tf.Tensor:

@@ -121,6 +121,8 @@ def to_supported(encoded: bytes) -> bytes:
         return _png(_turn_upright(image) if header.format == "WEBP" else _grey_of_16_bits(image, encoded))
     except ConversionError:
         raise
+    except ModuleNotFoundError as error:  # at a client, which is installed without
+        raise ConversionError(f"{header.format} is converted with Pillow, which is not installed here") from error
     # Pillow raises about anything on a damaged file: OSError, SyntaxError, struct.error, MemoryError, RuntimeError...
     except Exception as error:
         reason = one_line(error, None)

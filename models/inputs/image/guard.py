@@ -5,8 +5,6 @@ A few kilobytes of PNG unpack to 64 megapixels, half a second of work, and a req
 
 from typing import TYPE_CHECKING
 
-from google.protobuf import message
-
 from graft.models.inputs.base import Refused
 from graft.models.inputs.image.header import Fault, HeaderError, announced
 
@@ -52,7 +50,8 @@ def _pixels_of(value: bytes) -> int:
         return pixels
     if not value.startswith(_EXAMPLE_MARK):
         return 0
-    from tensorflow.core.example import example_pb2  # imported here: who serves a model has TensorFlow
+    from google.protobuf import message  # imported here: who serves a model has both
+    from tensorflow.core.example import example_pb2
 
     try:
         features = example_pb2.Example.FromString(value).features.feature

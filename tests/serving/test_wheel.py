@@ -1,0 +1,132 @@
+"""The wheel as pip installs it: a client of a server beside grpcio and NumPy, and nothing outside `graft/`."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import grpc
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
+HOSTILE = ("components", "kubeflow", "models", "monitoring", "pipeline", "serving")
+
+
+def run(
+    folder: pathlib.Path, *words: str | pathlib.Path, path: pathlib.Path | None = None
+) -> subprocess.CompletedProcess:
+    """Without the packages of this environment, where a path of others is given."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    options = ["-S"] if path else []
+    if path:
+        environment["PYTHONPATH"] = str(path)
+    return subprocess.run(
+        [sys.executable, *options, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built with the lock's setuptools, without a network."""
+    copy, out = tmp_path_factory.mktemp("source") / "graft", tmp_path_factory.mktemp("wheel")
+    packages = re.search(r"PACKAGES = \((.*)\)", (ROOT / "setup.py").read_text())[1].replace('"', "").split(", ")
+    for name in packages:
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "__init__.py", "py.typed"):
+        shutil.copy(ROOT / name, copy / name)
+    done = run(copy, "-W", "ignore", "-c", BUILD, out)
+    assert done.returncode == 0, done.stderr
+    return out / done.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory):
+    """A folder of packages: the wheel, grpcio and NumPy."""
+    folder = tmp_path_factory.mktemp("site")
+    zipfile.ZipFile(wheel).extractall(folder)
+    for package in (grpc, np):
+        home = pathlib.Path(package.__file__).parent
+        for one in (home, home.with_name(f"{home.name}.libs")):
+            if one.exists():
+                (folder / one.name).symlink_to(one)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A user's working directory with modules of the names of Graft's folders; importing one ends the process."""
+    for name in HOSTILE:
+        path = tmp_path / (f"{name}.py" if name == "models" else f"{name}/__init__.py")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"raise SystemExit('the module {name} of the user was imported')\n")
+    return tmp_path
+
+
+def test_the_wheel_owns_graft_only(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"graft"}
+    assert {"graft/py.typed", "graft/kubeflow/__init__.py", "graft/pipeline/templates/report.html.j2"} <= {*names}
+    assert not [name for name in names if "tests" in name.split("/")]
+
+
+CLIENT = """
+import sys
+
+import graft
+import grpc
+import numpy as np
+from graft.serving.client import Client, ClientError
+
+assert graft.Client is Client
+address, folder = sys.argv[1:]
+with graft.Client(address, "images") as client:
+    contents = [open(f"{folder}/{name}", "rb").read() for name in ("red.png", "blue.png")]
+    print([one.label for one in client.predict_contents(contents)], client.status()[0]["state"])
+    try:
+        client.predict_contents([contents[0], b"no image"])
+    except ClientError as error:
+        assert error.place == 1 and error.code is grpc.StatusCode.INVALID_ARGUMENT
+    else:
+        raise AssertionError("it was taken")
+    try:
+        client.predict_contents([open(f"{folder}/red.webp", "rb").read()])
+    except ClientError as error:
+        print(error)
+with graft.Client(address, "texts") as client:
+    print(client.predict_contents([b"one"])[0].kind)
+with graft.Client(address, "half_plus_two") as client:
+    print(client.predict({"x": np.float32([2, 4])})["y"].tolist(), client.metadata()["serving_default"]["inputs"])
+found = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"__main__"}
+print(sorted(name for name in found if not name.startswith("_") and name != "cython_runtime"))
+try:
+    graft.run
+except graft.GraftError as error:
+    print(error)
+"""
+
+
+def test_the_client_works_beside_grpcio_and_numpy_alone(site, project, server, png):
+    """In a working directory that has modules of Graft's names."""
+    import io
+
+    from PIL import Image
+
+    for name, colour in (("red", (250, 0, 0)), ("blue", (0, 0, 250))):
+        (project / f"{name}.png").write_bytes(png(colour))
+    webp = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(webp, "WEBP", lossless=True)
+    (project / "red.webp").write_bytes(webp.getvalue())
+    (project / "program.py").write_text(CLIENT)
+    done = run(project, "program.py", server.grpc_address, project, path=site)
+    assert done.returncode == 0, done.stderr
+    labels, webp, kind, numbers, modules, error = done.stdout.splitlines()
+    assert labels == "['apple', 'cheese'] AVAILABLE" and kind == "text"
+    assert webp == "image 0: WEBP is converted with Pillow, which is not installed here"
+    assert numbers == "[3.0, 4.0] {'x': {'dtype': 'float', 'shape': [-1]}}"
+    assert modules == "['graft', 'grpc', 'numpy']"
+    assert error.startswith("graft.run needs the pipeline's packages, and absl, keras, pydantic")
