@@ -101,10 +101,10 @@ $(UV): requirements-uv.lock
 	@touch $@
 
 lock: $(UV) ## renews the locks from setup.py and pyproject.toml
-	@$(LOCK) setup.py --extra dev --python-version 3.11 -o requirements.lock
-	@$(LOCK) setup.py $(NEWER) --extra dev --universal --python-version 3.12 -o requirements-tfx121.lock
-	@$(LOCK) setup.py $(NEWER) $(IN_IMAGE) -c requirements-tfx121.lock -o requirements-image.lock
-	@$(LOCK) setup.py $(NEWER) $(IN_IMAGE) --extra gpu -c requirements-image.lock -o requirements-gpu.lock \
+	@$(LOCK) setup.py --extra pipeline --extra dev --python-version 3.11 -o requirements.lock
+	@$(LOCK) setup.py $(NEWER) --extra pipeline --extra dev --universal --python-version 3.12 -o requirements-tfx121.lock
+	@$(LOCK) setup.py $(NEWER) $(IN_IMAGE) --extra pipeline -c requirements-tfx121.lock -o requirements-image.lock
+	@$(LOCK) setup.py $(NEWER) $(IN_IMAGE) --extra pipeline --extra gpu -c requirements-image.lock -o requirements-gpu.lock \
 		$$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements-image.lock)
 	@echo cyclonedx-bom | $(LOCK) - --python-version 3.13 -o requirements-sbom.lock
 	@echo pip-audit | $(LOCK) - --python-version 3.11 -o requirements-audit.lock

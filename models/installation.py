@@ -4,6 +4,9 @@ import importlib.machinery
 
 from graft.models.errors import GraftError
 
+DISTRIBUTION = "graft-transfer"
+"""What pip calls Graft; `graft` on PyPI is somebody else's."""
+
 _NEEDED = ("absl", "keras", "pydantic", "rich", "tensorflow", "tfx", "yaml")
 """Of the pipeline's packages those whose absence shows that the others are absent, too."""
 

@@ -11,10 +11,10 @@ import resource
 
 import psutil
 
-from graft.models import memory
+from graft.models import installation, memory
 from graft.monitoring.exposition import head, line
 
-PACKAGES = ("graft", "tensorflow", "keras", "grpcio")
+PACKAGES = (installation.DISTRIBUTION, "tensorflow", "keras", "grpcio")
 """Whose versions `graft_build_info` names; one that is not installed by that name is empty."""
 
 
@@ -44,4 +44,4 @@ def _build_info() -> str:
         versions[name] = ""
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    return line("graft_build_info", [("version", versions.pop("graft")), *versions.items()], 1)
+    return line("graft_build_info", [("version", versions.pop(installation.DISTRIBUTION)), *versions.items()], 1)

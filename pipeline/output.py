@@ -7,8 +7,6 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
-
 from graft.models.text import printable, say, traceback_lines
 from graft.pipeline.strict_json import to_json
 
@@ -18,6 +16,13 @@ if TYPE_CHECKING:
 
 EXIT_GATE, EXIT_ERROR, EXIT_FAULT = 1, 2, 3
 _LEAST = 24  # characters of a column that is broken
+
+
+def cell_len(text: str) -> int:
+    """Places that a text takes on a terminal."""
+    from rich.cells import cell_len  # imported here: the client alone lacks it, and prints no tables
+
+    return cell_len(text)
 
 
 def answer(args: argparse.Namespace, value: Any, *lines: str) -> None:

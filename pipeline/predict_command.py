@@ -23,6 +23,7 @@ FORMATS = ("table", "csv", "jsonl")
 def add_commands(commands: Any, add: Callable) -> None:
     """Adds `predict` to the command line (see `pipeline.cli`)."""
     predict = add("predict", _predict, "say what a model makes of files and folders, by a server or without one")
+    predict.set_defaults(view=_shown)
     predict.add_argument(
         "files",
         nargs="+",
@@ -43,14 +44,13 @@ def add_commands(commands: Any, add: Callable) -> None:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from graft.pipeline.progress_view import ProgressView
     from graft.serving import contents
 
     _check(args)
     # Before a model is loaded: files that are not there. Folders wait for what it takes.
     contents.find([path for path in args.files if not path.is_dir()], _nothing)
     refused: list[tuple[pathlib.Path, str]] = []
-    with ProgressView() as view:
+    with args.view() as view:
         if args.server is None:
             view.preparing("loading the model")
         with _opened(args) as model:
@@ -63,6 +63,28 @@ def _predict(args: argparse.Namespace) -> int:
     if len(files) > 1 and refused:
         say(f"graft: {len(refused)} of {len(files)} files were not predicted", file=sys.stderr)
     return EXIT_ERROR if refused else 0
+
+
+def _shown() -> Any:
+    from graft.pipeline.progress_view import ProgressView
+
+    return ProgressView()
+
+
+class Unshown:
+    """Stands for a view of progress where there is none; a context manager."""
+
+    def __enter__(self) -> "Unshown":
+        return self
+
+    def __exit__(self, *_) -> None:
+        pass
+
+    def preparing(self, text: str) -> None:
+        """Nothing."""
+
+    def report(self, *_: Any) -> None:
+        """Nothing."""
 
 
 def _check(args: argparse.Namespace) -> None:

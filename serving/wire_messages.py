@@ -196,9 +196,9 @@ def _int64_value(message: memoryview) -> int:
 
 
 def read_signatures(message: bytes) -> dict[str, dict[str, dict[str, Any]]]:
-    """Of a GetModelMetadataResponse `{name: {"inputs": {alias: {"dtype": str, "shape": list | None}}, "outputs": ...}}`.
+    """Of a GetModelMetadataResponse `{name: {"inputs": {alias: {"dtype": str, "shape": list or None}}}}`.
 
-    A size of -1 is any; the shape of unknown rank is None.
+    Beside `inputs` stand `outputs`, likewise. A size of -1 is any; the shape of unknown rank is None.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for field, kind, _, content in fields(memoryview(message)):

@@ -17,6 +17,9 @@ from urllib.parse import quote
 FORMAT = "${Package}\t${Version}\t${Architecture}\t${db:Status-Status}\n"
 _LICENCE = re.compile(r"^License:[ \t]*(\S.*)$", re.M)
 
+GRAFT = "graft-transfer"
+"""The distribution's name."""
+
 
 def key(component: dict[str, Any]) -> tuple[str, str]:
     """Name, written in one way, and version of a Python package."""
@@ -34,7 +37,7 @@ def with_hashes(environment: dict[str, Any], locked: dict[str, Any]) -> None:
         for one in locked["components"]
     }
     for one in environment["components"]:
-        if one["name"] == "graft":
+        if one["name"] == GRAFT:
             continue
         name, version = key(one)
         if not hashes.get((name, version)):
@@ -87,7 +90,7 @@ def main(environment: str, locked: str, database: str, output: str) -> None:
 
     bom, hashes = (json.loads(pathlib.Path(path).read_text(encoding="utf-8")) for path in (environment, locked))
     with_hashes(bom, hashes)
-    [graft] = (one for one in bom["components"] if one["name"] == "graft")
+    [graft] = (one for one in bom["components"] if one["name"] == GRAFT)
     bom["metadata"]["component"] = {
         "type": "container",
         "bom-ref": "image",

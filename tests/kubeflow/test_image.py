@@ -116,7 +116,7 @@ def test_a_package_that_no_lock_names_is_not_listed_as_if_it_were():
     sbom = load("sbom")
     value = {"alg": "SHA-256", "content": "00"}
     locked = {"components": [{"name": "a.b", "version": "1", "externalReferences": [{"hashes": [value]}]}]}
-    bom = {"components": [{"name": "graft", "version": "1"}, {"name": "A_b", "version": "1"}]}
+    bom = {"components": [{"name": "graft-transfer", "version": "1"}, {"name": "A_b", "version": "1"}]}
     sbom.with_hashes(bom, locked)
     assert [one.get("externalReferences", [{}])[0].get("hashes") for one in bom["components"]] == [None, [value]]
     bom["components"].append({"name": "c", "version": "2"})
