@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from graft.models import installation
 from graft.models.durable import write_atomic
 from graft.models.errors import GraftError, one_line
 from graft.models.inputs import exported_input
@@ -42,7 +43,7 @@ def require_packages() -> None:
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise GraftError(
-            f"{' and '.join(missing)}: not installed; install the extra (pip install 'graft[onnx]', or "
+            f"{' and '.join(missing)}: not installed; install the extra (pip install 'graft-transfer[onnx]', or "
             f"{' '.join(_PACKAGES)} alone)"
         )
 
@@ -163,7 +164,7 @@ def _describe(model: "onnx.ModelProto", input: Input, target: Target, facts: Map
     import onnx
 
     try:
-        own = importlib.metadata.version("graft")
+        own = importlib.metadata.version(installation.DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:  # it runs from a checkout
         own = "unknown"
     told = {

@@ -37,11 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _of_a_client(words: list[str]) -> int:
     """Raises GraftError."""
-    from graft.pipeline import predict_command
+    from graft.pipeline import predict_command, versions
 
     if words and not words[0].startswith("-") and words[0] != "predict":
         installation.require(f"`{words[0]}`")
+    if words == ["--version"]:
+        say(*(f"{name} {version}" for name, version in versions.installed().items()))
+        return 0
     parser = argparse.ArgumentParser(prog="graft", description=_ABOUT)
+    parser.add_argument("--version", action="store_true", help="print what is installed, and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable, text: str) -> argparse.ArgumentParser:

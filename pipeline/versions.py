@@ -3,7 +3,9 @@
 import importlib.metadata
 import platform
 
-_PACKAGES = {"graft": "graft", "TensorFlow": "tensorflow", "Keras": "keras", "TFX": "tfx"}
+from graft.models.installation import DISTRIBUTION
+
+_PACKAGES = {"graft": DISTRIBUTION, "TensorFlow": "tensorflow", "Keras": "keras", "TFX": "tfx"}
 """Name that people know -> distribution."""
 
 

@@ -1,5 +1,7 @@
 """The wheel as pip installs it: a client of a server beside grpcio and NumPy, and nothing outside `graft/`."""
 
+import email
+import json
 import os
 import pathlib
 import re
@@ -11,6 +13,8 @@ import zipfile
 import grpc
 import numpy as np
 import pytest
+
+from graft.models import installation
 
 ROOT = pathlib.Path(__file__).parents[2]
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
@@ -74,6 +78,16 @@ def test_the_wheel_owns_graft_only(wheel):
     assert not [name for name in names if "tests" in name.split("/")]
 
 
+def test_pip_needs_grpcio_and_numpy_alone(wheel):
+    with zipfile.ZipFile(wheel) as opened:
+        [name] = (name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
+        told = email.message_from_bytes(opened.read(name))
+    needed = told.get_all("Requires-Dist")
+    assert told["Name"] == installation.DISTRIBUTION
+    assert [one for one in needed if "extra ==" not in one] == ["grpcio", "numpy"]
+    assert 'tfx>=1.16; extra == "pipeline"' in needed and "pipeline" in told.get_all("Provides-Extra")
+
+
 CLIENT = """
 import sys
 
@@ -130,3 +144,25 @@ def test_the_client_works_beside_grpcio_and_numpy_alone(site, project, server, p
     assert numbers == "[3.0, 4.0] {'x': {'dtype': 'float', 'shape': [-1]}}"
     assert modules == "['graft', 'grpc', 'numpy']"
     assert error.startswith("graft.run needs the pipeline's packages, and absl, keras, pydantic")
+
+
+ENTRY = "import sys; from graft.pipeline.entry import main; sys.exit(main())"  # as the script that pip makes
+
+
+def test_the_command_asks_a_server_and_refuses_the_rest_in_one_line(site, project, server, png):
+    (project / "photos").mkdir()
+    for name, colour in (("red", (250, 0, 0)), ("blue", (0, 0, 250))):
+        (project / "photos" / f"{name}.png").write_bytes(png(colour))
+    words = ("predict", "photos", "--server", server.grpc_address, "--model", "images")
+    done = run(project, "-c", ENTRY, *words, path=site)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["file"], row["label"]) for row in rows] == [("photos/blue.png", "cheese"), ("photos/red.png", "apple")]
+    done = run(project, "-c", ENTRY, *words, "--json", "-o", "answers.json", path=site)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads((project / "answers.json").read_text())["predictions"]) == 2
+    refused = run(project, "-c", ENTRY, "run", "flowers.yaml", path=site)
+    assert (refused.returncode, refused.stdout) == (2, "") and refused.stderr.count("\n") == 1
+    assert refused.stderr.startswith("graft: `run` needs the pipeline's packages, and absl, keras, pydantic")
+    told = run(project, "-c", ENTRY, "--version", path=site)
+    assert told.stdout.startswith("graft 0.1.0\nPython 3.") and "TensorFlow not installed" in told.stdout
