@@ -54,8 +54,9 @@ def opened(config: Config) -> "MlflowTracker | None":
         return None
     if importlib.util.find_spec("mlflow") is None:
         raise GraftError(
-            "mlflow.tracking_uri: the client of MLflow is not installed; install the extra (pip "
-            "install 'graft-transfer[mlflow]', or mlflow-skinny alone), or leave the runs out with --set mlflow.tracking_uri=null"
+            "mlflow.tracking_uri: the client of MLflow is not installed; install the extra (pip install "
+            "'graft-transfer[mlflow]', or mlflow-skinny alone), or leave the runs out with "
+            "--set mlflow.tracking_uri=null"
         )
     return MlflowTracker(options, config)
 
