@@ -103,6 +103,7 @@ def test_texts_are_refused(tmp_path, monkeypatch):
 def test_without_the_extra_it_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        GraftError, match=r"tf2onnx and onnxruntime: not installed; install the extra .pip install 'graft\[onnx\]'"
+        GraftError,
+        match=r"tf2onnx and onnxruntime: not installed; install the extra .pip install 'graft-transfer\[onnx\]'",
     ):
         onnx_export.export_onnx(tmp_path, tmp_path / "a.onnx", [b"one"], {})

@@ -244,7 +244,7 @@ def test_without_an_address_nothing_is_imported(tmp_path, monkeypatch):
 
 def test_without_the_extra_it_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setattr(mlflow_tracker.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(GraftError, match=r"pip install 'graft\[mlflow\]'"):
+    with pytest.raises(GraftError, match=r"pip install 'graft-transfer\[mlflow\]'"):
         trackers.opened(make_config(tmp_path, "http://127.0.0.1:1"))
 
 
