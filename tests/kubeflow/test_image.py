@@ -165,7 +165,9 @@ def test_how_the_image_is_tried(tmp_path):
     asked = engine(tmp_path)
     done = image_script(tmp_path, "test", BASE="b")
     assert done.returncode == 0, done.stderr
-    for words in (line for line in asked.read_text().splitlines() if line.startswith("run ")):
+    runs = [line for line in asked.read_text().splitlines() if line.startswith("run ")]
+    assert runs[0].endswith(" b true"), "whether a container starts here at all"
+    for words in runs[1:]:
         for part in ("--read-only", "--user 1000:1000", "--cap-drop ALL", "no-new-privileges", "--network none"):
             assert part in words
         assert re.search(r"--ulimit nofile=(\d+|unlimited):\1 --ulimit nproc=4096:4096 ", words)
