@@ -18,7 +18,7 @@ def test_versions_come_from_the_metadata_alone():
             print(end.code, sorted({"tensorflow", "keras", "tfx"} & set(sys.modules)))
     """
     shown = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    names = {"graft": "graft", "TensorFlow": "tensorflow", "Keras": "keras", "TFX": "tfx"}
+    names = {"graft": "graft-transfer", "TensorFlow": "tensorflow", "Keras": "keras", "TFX": "tfx"}
     told = {name: importlib.metadata.version(package) for name, package in names.items()}
     expected = {"graft": told.pop("graft"), "Python": sys.version.split()[0], **told}
     assert shown.stdout.splitlines() == [*(f"{name} {version}" for name, version in expected.items()), "0 []"]
