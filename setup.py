@@ -1,14 +1,24 @@
 """Package metadata of Graft and its `graft` command.
 
 The distribution is `graft-transfer`, as `graft` on PyPI is somebody else's; what is imported and called is `graft`. By
-itself it is the client of a server. The pipeline's packages are the extra `pipeline`, which pip cannot resolve: TFX
-excludes what Keras 3 needs. The locked environment (versions, overrides, hashes) is in pyproject.toml and
+itself it is the client of a server. The pipeline's packages are the extra `pipeline`, which pip resolves to TFX 1.21
+where glibc is 2.39 or newer. The locked environment (versions, overrides, hashes) is in pyproject.toml and
 requirements.lock; here stand only the direct dependencies. See docs/install.md.
 """
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 PACKAGES = ("pipeline", "components", "models", "serving", "monitoring", "kubeflow")
+
+
+class Modules(build_py):
+    """The modules of the package, without this file, which lies in its folder."""
+
+    def find_package_modules(self, package, package_dir):
+        """What `build_py` finds, less that."""
+        return [found for found in super().find_package_modules(package, package_dir) if found[1] != "setup"]
+
 
 setup(
     name="graft-transfer",
@@ -22,6 +32,7 @@ setup(
         "graft",
         *(f"graft.{name}" for name in find_packages(include=[*PACKAGES, *(f"{p}.*" for p in PACKAGES)])),
     ],
+    cmdclass={"build_py": Modules},
     package_data={
         "graft": ["py.typed"],
         "graft.pipeline": ["templates/*"],
@@ -35,7 +46,6 @@ setup(
         "pipeline": [
             "tensorflow>=2.16.2,<2.22",
             "keras>=3.15,<3.16",
-            "tensorflow-hub>=0.16.1",
             "tfx>=1.16",
             "apache-beam>=2.68",
             "tensorflow-serving-api>=2.16.1",

@@ -9,6 +9,8 @@ attribute somebody asks for. Python's `importlib.util.LazyLoader` is not used: i
 `inspect` (and with it AutoGraph) asks of every module there is, and two threads that ask at once may find half a
 module (python/cpython#114763).
 
+pyarrow is imported with its hotfix, whoever imports it.
+
 In a process that is Graft's own, Python does not look for garbage while the large packages are imported, and never
 again in what they left, which stays to the end: a fifth of what remains.
 """
@@ -51,6 +53,9 @@ WHOLES = frozenset(
     }
 )
 """Packages that import all their parts, of which one is wanted: `import package.part` does not execute the package."""
+
+HOTFIX = "pyarrow_hotfix"
+"""Comes with the pipeline; a client alone, beside a pyarrow of the user's, leaves that as it is."""
 
 LARGE = frozenset(
     {"apache_beam", "keras", "tensorflow", "tensorflow_model_analysis", "tensorflow_transform", "tfx.components"}
@@ -162,6 +167,26 @@ class _Uncollected(importlib.abc.Loader):
         return getattr(self.real, name)
 
 
+class _Mended(importlib.abc.Loader):
+    """For pyarrow: the hotfix is in force before anybody, TFX and Beam among them, can read a file with it.
+
+    Before version 14.0.1 the schema of a Parquet or IPC file could run code (CVE-2023-47248), and TFX 1.16 pins 10.
+    """
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.__loader__ = self.real
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.real
+        self.real.exec_module(module)
+        importlib.import_module(HOTFIX)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
 class _Finder:
     """Finds modules as Python does, those of `NAMES` with a loader that waits."""
 
@@ -173,12 +198,15 @@ class _Finder:
     ) -> importlib.machinery.ModuleSpec | None:
         if target is None and name in sys.modules and name.partition(".")[0] in NAMES:
             return importlib.machinery.ModuleSpec(name, _Present())
-        if name not in NAMES and name not in WHOLES and name not in cls.uncollected:
+        mended = name == "pyarrow" and importlib.machinery.PathFinder.find_spec(HOTFIX) is not None
+        if name not in NAMES and name not in WHOLES and name not in cls.uncollected and not mended:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
             if name in cls.uncollected:
                 spec.loader = _Uncollected(spec.loader)
+            if mended:
+                spec.loader = _Mended(spec.loader)
             if name in NAMES or name in WHOLES:
                 spec.loader = _Loader(spec.loader, name in WHOLES)
         return spec

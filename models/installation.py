@@ -28,7 +28,7 @@ def require(what: str) -> None:
     """
     if absent := missing():
         raise Incomplete(
-            f"{what} needs the pipeline's packages, and {', '.join(absent)} are missing here; pip alone cannot resolve "
-            "them (TFX excludes what Keras 3 needs): run `make install` in a clone of the repository, or `uv pip sync "
-            "--require-hashes requirements.lock`; see docs/install.md"
+            f"{what} needs the pipeline's packages, and {', '.join(absent)} are missing here; run `make install` in "
+            "a clone of the repository, or `uv pip sync --require-hashes requirements.lock`; where glibc is 2.39 or "
+            f"newer pip can install them too, as {DISTRIBUTION}[pipeline]; see docs/install.md"
         )

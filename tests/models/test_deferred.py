@@ -180,3 +180,9 @@ def test_tensorflow_comes_without_what_graft_does_not_call(tmp_path):
     """
     (tmp_path / "program.py").write_text(textwrap.dedent(code))
     subprocess.run([sys.executable, tmp_path / "program.py"], check=True)
+
+
+def test_pyarrow_comes_with_its_hotfix_where_there_is_one(monkeypatch):
+    assert isinstance(deferred._Finder.find_spec("pyarrow").loader, deferred._Mended)
+    monkeypatch.setattr(deferred, "HOTFIX", "a_hotfix_that_is_not_installed")
+    assert deferred._Finder.find_spec("pyarrow") is None, "a client alone leaves a user's pyarrow as it is"

@@ -149,6 +149,21 @@ def test_a_file_that_holds_code_is_refused_and_nothing_runs(tmp_path, content):
     assert not mark.exists()
 
 
+@pytest.mark.skipif(int(pa.__version__.partition(".")[0]) >= 14, reason="this pyarrow runs no code of a file by itself")
+@pytest.mark.parametrize("first", ["import graft", "pass"])
+def test_whoever_reads_beside_graft_runs_no_code(tmp_path, first):
+    """TFDV, Beam, a package that adds a source: none of them need think of it. Without Graft the code does run."""
+    mark, path = tmp_path / "ran", tmp_path / "a.parquet"
+    pickled = pickle.dumps(Payload(mark))
+    metadata = {"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": pickled}
+    pq.write_table(pa.table({"x": [b"1"]}, pa.schema([pa.field("x", pa.binary(), metadata=metadata)])), path)
+    program = f"{first}\nimport sys, pyarrow.parquet\npyarrow.parquet.read_schema(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert mark.exists() == (first == "pass")
+    assert ("Disallowed deserialization of 'arrow.py_extension_type'" in done.stderr) == (first == "import graft")
+
+
 def test_no_module_of_ours_reads_arrow_without_the_hotfix():
     top = pathlib.Path(__file__).parents[4]
     reads = re.compile(r"^(import|from) pyarrow\b(?!_hotfix)", re.MULTILINE)
