@@ -46,6 +46,7 @@ setup(
         "pipeline": [
             "tensorflow>=2.16.2,<2.22",
             "keras>=3.15,<3.16",
+            "tensorflow-hub",  # no bound: TFX wants less than 0.16, the locks override that
             "tfx>=1.16",
             "apache-beam>=2.68",
             "tensorflow-serving-api>=2.16.1",
