@@ -92,7 +92,7 @@ def check_backbone(config: Config, tell: Callable[[str], None] = _silent, rememb
     marker = config.run_root / "checked_backbone"
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         return
-    tell(f"{config.name}: loading TensorFlow")
+    settling.tell_of_tensorflow(config, tell)
     # Imported here: a dry run over a local backbone that was checked before needs no TensorFlow.
     from graft.components.ingest.sample import sample_contents
     from graft.models import backbone as backbones

@@ -8,6 +8,7 @@ given by hand is compared too, where nothing is known of the backbone, and named
 import dataclasses
 import json
 import pathlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,6 +106,12 @@ def settle(
     return _given(config, input, verdict) if not input.unsettled else _chosen(config, input, verdict)
 
 
+def tell_of_tensorflow(config: Config, tell: Callable[[str], None]) -> None:
+    """Says that it will be imported, which takes seconds; nothing where it is there."""
+    if "tensorflow" not in sys.modules:
+        tell(f"{config.name}: loading TensorFlow")
+
+
 def _unlike(input: Input, known: Known) -> tuple[RunWarning, ...]:
     """A wrong one of a network of the table is refused, and is not warned of."""
     if known.how == "table" or known.input.fed == input.fed:
@@ -171,6 +178,8 @@ def _verdict(
             return verdict
     if not judge and not input.unsettled:
         return None
+    if rehearsed is None:
+        tell_of_tensorflow(config, tell)
     try:
         found = _sample(config, rehearsed)
     except GraftError:
