@@ -82,6 +82,10 @@ def values_now(config: Config, package: Package, own: Mapping[str, str]) -> Json
     if parameters.DATA in own or parameters.DATA not in package.parameters:
         found = _without_data(config, wanted)
     else:
+        if wanted:
+            from graft.pipeline import settling
+
+            config = settling.settle_known(config, "a submission")  # no fault of the data
         try:
             found = parameters.computed(config) if wanted else {}
         except GraftError as error:

@@ -12,6 +12,7 @@ CONFIG = """
 name: flowers
 data: {source: csv, path: /data/labels.csv}
 backbone: {handle: /data/backbone}
+input: {value_range: [0, 1]}
 root: /data/runs
 store: /data/models
 kubeflow:

@@ -20,6 +20,7 @@ def config(tmp_path):
     raw = {
         "name": "flowers",
         "data": {"source": "csv", "path": str(tmp_path / "labels.csv")},
+        "input": {"value_range": [0, 1]},
         "backbone": {"handle": str(tmp_path / "backbone")},
     }
     return configs.parse(raw, "flowers.yaml")

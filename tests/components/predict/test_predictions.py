@@ -81,7 +81,7 @@ class Predictor:
     """Finds the first of two classes in everything."""
 
     target = make_target(parse_options({}), ["cat", "dog"])
-    input = image.Input(image.Options())
+    input = image.Input(image.Options(value_range=(0, 1)))
     examples_per_second = 2.0
 
     def __init__(self, path, embeds=False):
