@@ -43,7 +43,7 @@ def through_the_network(data: pathlib.Path, images: int, repeats: int) -> dict:
     """Processor milliseconds an image, plain and watched, and by how much watching makes it more."""
     files = sorted((data / "trashnet").glob("*/*.jpg"))
     encoded = [file.read_bytes() for file in files[:: max(len(files) // images, 1)][:images]]
-    takes = image.Input(image.Options())
+    takes = image.Input(image.Options(value_range=(0, 1)))
     handle = str(data / "backbones" / "hub_style_mobilenet_v2_feature_vector" / "1")
     runner, watch = feature_runner(load_backbone(handle, takes)), takes.watcher()
 
@@ -80,7 +80,7 @@ def large_photos(repeats: int) -> dict:
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (300, 400, 3), np.uint8))
     photo = coarse.resize((4000, 3000), Image.Resampling.BICUBIC)
-    takes = image.Input(image.Options())
+    takes = image.Input(image.Options(value_range=(0, 1)))
     watch, prepare = takes.watcher(), preparer(takes)
     found = {}
     for kind in ("JPEG", "PNG"):
