@@ -42,20 +42,25 @@ API = {
 }
 """Heading -> what it says, and what of the code is below it."""
 
-_PACKAGES = ("pipeline", "components", "models", "serving")
+PACKAGES = ("__init__.py", "pipeline", "components", "models", "serving")
+SOURCES = (*PAGES, *PACKAGES)
+"""What the site is made of, beside docs/."""
+
 _LINK = re.compile(r"(\]\()([^)\s#:]+)([)#])")
 _FENCE = re.compile(r" *(```+|~~~+)")
 _ITEM = re.compile(r"( *)([-*+]|\d+\.)( +)(?=\S)")
 
 
-def on_config(config: Any) -> Any:
-    """A folder in which the package `graft` holds code alone; the root holds environments, runs and more beside it."""
+def on_startup(**_: Any) -> None:
+    """A folder in which the package `graft` holds code alone; the root holds environments, runs and more beside it.
+
+    Before mkdocstrings is configured: it takes no folder that is not there, and would look through the whole root.
+    """
     folder = ROOT / ".tools" / "docs" / "graft"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("__init__.py", *_PACKAGES):
+    for name in PACKAGES:
         if not (folder / name).is_symlink():
             (folder / name).symlink_to(ROOT / name)
-    return config
 
 
 def on_files(files: Files, config: Any) -> Files:

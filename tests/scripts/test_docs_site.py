@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ OUTSIDE = re.compile(
     r"|url\(\s*[\"']?(?:https?:)?//|@import\s+[\"'](?:https?:)?//"
 )
 """What a browser would fetch from elsewhere; a link that a reader may follow is none of it."""
-NAKED = "site_name: x\ntheme: {name: null, custom_dir: theme}\nplugins: []\n"
+HERE = "Written into the checkout that is built"
 
 
 def load_hooks():
@@ -33,7 +34,7 @@ HOOKS = load_hooks()
 def build(folder: pathlib.Path, site: pathlib.Path) -> subprocess.CompletedProcess:
     """What `make docs` runs, in a folder with a mkdocs.yml. With `-q` MkDocs would count no warning."""
     return subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", site],
+        [sys.executable, "-P", "-m", "mkdocs", "build", "--strict", "-d", site],
         cwd=folder,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -43,8 +44,15 @@ def build(folder: pathlib.Path, site: pathlib.Path) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    made = tmp_path_factory.mktemp("site")
-    done = build(ROOT, made)
+    """Of a checkout where nothing was built before, and that is not the one which Python would import."""
+    made, checkout = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("checkout")
+    for name in {"mkdocs.yml", "docs", *HOOKS.SOURCES} - {"serving"}:
+        (checkout / name).symlink_to(ROOT / name)
+    for name in ("scripts", "serving"):
+        shutil.copytree(ROOT / name, checkout / name)
+    client = checkout / "serving" / "client.py"
+    client.write_text(client.read_text().replace("Calls one model on one server;", f"{HERE}.", 1))
+    done = build(checkout, made)
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
     assert "mkdocs build --strict\n" in (ROOT / "Makefile").read_text()
     return made
@@ -76,7 +84,13 @@ def test_what_is_fetched_from_elsewhere_is_noticed(text):
 
 def test_the_reference_tells_what_the_docstrings_do(site):
     text = re.sub(r"<[^>]+>", "", (site / "api.html").read_text("utf-8"))
-    for told in ("Runs a pipeline: from data to a gated, pushed model.", "from_stage", "predict_contents", "Observer"):
+    for told in (
+        "Runs a pipeline: from data to a gated, pushed model.",
+        "from_stage",
+        "predict_contents",
+        "Observer",
+        HERE,
+    ):
         assert told in text
     assert "_hushed" not in text
 
