@@ -19,8 +19,16 @@ from workshop import first_run, workshop  # noqa: F401 - fixtures
 gc.disable()
 
 
+SLOW_FIXTURES = {"first_run", "mlflow_server", "site", "workshop"}
+"""A whole pipeline, a server or a site is made for the first test that asks; who asks for one is slow."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests begin first: one of minutes that begins last keeps one worker, and the others idle."""
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -71,6 +71,7 @@ def test_format_and_lint(tmp_path):
     assert run(HOOKS["ruff-check"], crooked).returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", [HOOKS["graft-config"], *OFFERED], ids=["own", "offered"])
 def test_configurations(hook, tmp_path):
     configs = [path.relative_to(ROOT) for path in sorted((ROOT / "configs").iterdir())]

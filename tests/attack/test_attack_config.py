@@ -5,6 +5,8 @@ import os
 import pytest
 from attack_process import caller
 
+pytestmark = pytest.mark.slow
+
 SOUND = """
 name: attacked
 data: {source: image_folder, path: nowhere}

@@ -75,6 +75,7 @@ def test_a_job_that_runs_is_taken_over(server, make):
     assert "DELETE trainjobs" not in server.asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["failed", "leaving", "other"])
 def test_a_job_that_is_of_no_use_is_replaced(server, make, state):
     """It has failed, or somebody deletes it, or the configuration was another one."""
@@ -96,6 +97,7 @@ def test_a_job_that_is_of_no_use_is_replaced(server, make, state):
     assert memory == ("32Gi" if state == "other" else "16Gi")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("refusal", "message"),
     [

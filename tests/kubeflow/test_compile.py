@@ -87,6 +87,7 @@ def tasks_of(spec: dict) -> dict:
     return spec["components"][GRAPH]["dag"]["tasks"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=str)
 def test_every_config_of_the_project_compiles(path, tmp_path, monkeypatch):
     """TFX takes names in small letters, digits and '-' only; the model keeps its own."""

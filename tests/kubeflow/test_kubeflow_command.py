@@ -29,6 +29,7 @@ def path(tmp_path):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "image", "root"),
     [

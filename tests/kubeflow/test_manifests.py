@@ -254,6 +254,7 @@ def test_kubectl_builds_the_same(tree, built, name):
     assert keyed(yaml.safe_load_all(text)) == keyed(built[name])
 
 
+@pytest.mark.slow
 @needs_kubectl
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_what_kubectl_builds_fits_together(tree, name):
@@ -518,6 +519,7 @@ def test_an_empty_store_and_another_address_are_said(bucket, mirror, tmp_path):
         mirror["Mirror"]("gs://bucket/production", tmp_path)
 
 
+@pytest.mark.slow
 def test_the_first_copy_waits_for_a_push(bucket, tmp_path):
     """As the container before the server does it."""
     command = [sys.executable, str(MIRROR), "--once", "--every", "0.2", f"s3://{bucket.name}/production", str(tmp_path)]

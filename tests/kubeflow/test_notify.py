@@ -44,6 +44,7 @@ def given(state: str | None = "SUCCEEDED", when: str = "always", error: dict | N
     return json.dumps({"inputs": {"parameterValues": values}, "outputs": {"outputFile": "/none"}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "error", "text", "told"),
     [
@@ -63,6 +64,7 @@ def test_a_success_may_stay_untold(webhook):
     assert notify.main([given("FAILED", "failed")]) == 0 and len(webhook.bodies) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["refused", "away", "absent", "no address", "strange"])
 def test_an_error_names_the_variable_and_never_the_address(webhook, monkeypatch, tmp_path, capsys, fault):
     log = tmp_path / "termination-log"

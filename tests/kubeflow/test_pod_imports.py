@@ -25,6 +25,7 @@ def imported(*modules: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_small_stages_begin_without_tensorflow_and_beam():
     small = ("schema", "validate", "data_gate", "train", "predict", "labels", "quality_gate", "serving_check", "push")
     assert imported(*[f"graft.components.{stage}" for stage in small]) == set()

@@ -105,6 +105,7 @@ def killed(schedules, monkeypatch, step, call):
         call()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("running", [True, False], ids=["enabled", "paused"])
 @pytest.mark.parametrize("wanted", YEARLY[1:], ids=["the same call again", "a third one"])
 @pytest.mark.parametrize("step", range(5))
@@ -202,6 +203,7 @@ def test_two_calls_at_the_same_time(schedules, client, server, monkeypatch):
     assert (held["trigger"]["cron_schedule"]["cron"], held["mode"]) == (YEARLY[1], "ENABLE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hour", [4, 3], ids=["others", "those it had"])
 def test_two_processes_at_once(schedules, client, server, hour):
     """Whichever wins, one schedule is left, and whoever says that it is theirs is right."""

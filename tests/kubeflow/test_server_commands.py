@@ -123,6 +123,7 @@ def test_data_elsewhere(graft, config, server):
     assert graft("submit", "--parameter", "data_fingerprint=2026-01-01")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [401, 403, 500, "html", "redirect"], ids=str)
 @pytest.mark.parametrize(
     "words", [["submit"], ["schedule list"], ["status"], ["schedule create", "--cron", CRON]], ids=" ".join
@@ -171,6 +172,7 @@ def test_a_schedule_from_creation_to_deletion(graft, server):
     assert graft("schedule delete")[0] == 2
 
 
+@pytest.mark.slow
 def test_a_process_killed_between_two_steps(graft, server, config):
     """By SIGKILL, while the server has not yet answered that the old schedule is disabled."""
     assert graft("schedule create", "--cron", CRON)[0] == 0
@@ -305,6 +307,7 @@ GOLDEN = pathlib.Path(__file__).parent / "golden" / "pipeline.yaml"
 PLATFORM = {"executors": {"train_executor": {"nodeSelector": {"labels": {"disk": "ssd"}}}}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", [None, PLATFORM], ids=["spec", "spec and platform"])
 def test_the_official_client_sends_the_same(graft, server, config, monkeypatch, tmp_path, platform):
     """`kfp.Client`, which the commands do without, makes the same run and the same recurring run of the same file."""

@@ -225,6 +225,7 @@ sys.exit({code})
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "state"), [("pass", "SUCCEEDED"), ("sys.exit(3)", "FAILED")])
 @pytest.mark.parametrize("code", [0, 1])
 def test_an_exit_task_runs_however_the_graph_before_it_ended_and_never_fails_the_run(tmp_path, body, state, code):
@@ -266,6 +267,7 @@ def test_secrets_come_as_variables_and_a_secret_that_is_not_there_fails_the_pod(
     assert runs[1].state == "failed" and "secret chat with key url is not there" in runs[1].message
 
 
+@pytest.mark.slow
 def test_a_pod_over_its_memory_or_its_time_is_killed(tmp_path):
     made = spec(tmp_path, "import time; held = bytearray(300 << 20); time.sleep(60)")
     made["deploymentSpec"]["executors"]["b"]["container"]["resources"] = {"memoryLimit": 0.2}

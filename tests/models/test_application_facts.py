@@ -19,6 +19,7 @@ def measured(name: str) -> tuple[int, int]:
     return sum(math.prod(weight.shape) for weight in network.weights), network.output_shape[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_sizes_are_those_of_keras(name):
     found = application_facts.facts(f"{name}?weights=none")

@@ -65,6 +65,7 @@ def test_identity_is_the_same_in_every_load(name, value_range):
     assert found == {other.stdout.strip()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handle", ["MobileNetV2?weights=none", "applications:MobileNetV2?weights=none"])
 def test_handles(handle):
     backbone = load_backbone(handle, pictures(SIZE, (-1.0, 1.0)))

@@ -60,6 +60,7 @@ def trainable_flags(backbone: Backbone) -> list[list[bool]]:
     return [[variable.trainable for variable in unit] for unit in backbone.units]
 
 
+@pytest.mark.slow
 @KINDS
 def test_features_are_the_pooled_map(handles, kind):
     backbone = load_backbone(handles[kind], pictures(SIZE, RANGE))
@@ -446,6 +447,7 @@ def test_the_published_mobilenet(graft_data):
             check_backbone(backbone)
 
 
+@pytest.mark.slow
 def test_squeezenet_at_its_feature_layer(graft_data):
     handle = str(graft_data / "backbones" / "squeezenet_1.1_224_imagenet_top.keras")
     with pytest.raises(GraftError, match="classifier 'logits'"):

@@ -30,6 +30,7 @@ def drawn(comparison, count, seed, **settings):
     return made.draw(count, seed)
 
 
+@pytest.mark.slow
 def test_draws_are_nested_have_so_many_of_each_class_and_differ_by_seed(comparison):
     rows = {count: drawn(comparison, count, 0) for count in (1, 3, 6, curve.ALL)}
     labels = comparison.train.targets
@@ -60,6 +61,7 @@ def test_points_have_every_contestant_under_every_seed(found):
         assert point["verdicts"]["frozen"] in (curve.HELPS, curve.HURTS, curve.UNDECIDED)
 
 
+@pytest.mark.slow
 def test_of_all_examples_a_solved_head_has_one_score_whatever_the_seed(found):
     last = found["points"][-1]["results"]["frozen"]
     assert len(set(last["per_seed"])) == 1 and last["interval"][0] == pytest.approx(last["interval"][1])
@@ -71,6 +73,7 @@ def test_the_same_call_gives_the_same_curve(comparison, found):
     assert again["points"][0]["results"] == found["points"][1]["results"]
 
 
+@pytest.mark.slow
 def test_it_is_what_a_run_with_these_examples_would_score(comparison, found):
     from graft.models.references import transferred
 
@@ -98,6 +101,7 @@ def test_what_moves_takes_the_least_number_of_steps_and_scratch_as_many(comparis
     assert set(found["points"][0]["results"]) == {"fine_tune", "scratch"}
 
 
+@pytest.mark.slow
 def test_numbers_are_scored_in_one_unit_at_every_point(training_input, comparison):
     from graft.models import targets
     from graft.models.settings import Settings

@@ -33,6 +33,7 @@ def targets_of(batches):
     return [target for batch in batches for target in np.asarray(batch["targets"]).tolist()]
 
 
+@pytest.mark.slow
 def test_ordered_batches_follow_the_files(make_split, training_input):
     split = make_split()
     for _ in range(2):
@@ -109,6 +110,7 @@ def test_only_the_chosen_rows_are_used(make_split, training_input):
     assert list(split.contents()) == [training_input.images["train"][row] for row in rows]
 
 
+@pytest.mark.slow
 def test_contents_may_be_read_again_and_again(make_split, training_input):
     contents = make_split().contents()
     assert len(contents) == 42

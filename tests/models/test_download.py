@@ -164,6 +164,7 @@ def test_a_server_that_is_silent_is_given_up(serve, cache, monkeypatch):
     assert left(cache) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["header", "body"])
 def test_a_server_that_drips_is_given_up(serve, cache, monkeypatch, what):
     monkeypatch.setattr(download, "DOWNLOAD_S", 0.5)

@@ -22,6 +22,7 @@ def pixels(count: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(count, 6, 6, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["eager", "graph", "xla"])
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_rows_are_those_of_the_images(kind, count):

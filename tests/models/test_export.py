@@ -18,7 +18,7 @@ from graft.models.predict import SavedModelPredictor
 from graft.models.targets import KINDS, exported_target, make_target
 from graft.models.transfer import METHODS
 
-pytestmark = pytest.mark.graph
+pytestmark = [pytest.mark.graph, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,6 @@ def in_memory(task, images):
     return features.numpy(), task.head(features, training=False).numpy()
 
 
-@pytest.mark.slow
 def test_all_test_images_get_the_answers_of_the_model_in_memory(exported, loaded, training_input):
     task, _ = exported
     images = training_input.images["test"]
@@ -71,7 +70,6 @@ def test_all_test_images_get_the_answers_of_the_model_in_memory(exported, loaded
     np.testing.assert_allclose(vectors, features, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_bulk_answers_and_vectors_of_one_pass_are_those_of_the_signatures(exported, loaded, training_input):
     _, path = exported
     images = training_input.images["test"]
@@ -84,7 +82,6 @@ def test_bulk_answers_and_vectors_of_one_pass_are_those_of_the_signatures(export
     np.testing.assert_allclose(np.concatenate(vectors), expected, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_batch_of_none(loaded):
     none = tf.constant([], tf.string)
     answer = loaded.signatures["serving_default"](image_bytes=none)
@@ -113,7 +110,6 @@ def test_corrupt_image_is_refused(loaded):
         loaded.signatures["serving_default"](image_bytes=tf.constant([b"no image"]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("signature", ["serving_default", "features"])
 def test_serving_signatures_can_be_frozen(loaded, training_input, signature):
     images = training_input.images["test"][:3]
@@ -129,7 +125,6 @@ def test_serving_signatures_can_be_frozen(loaded, training_input, signature):
             np.testing.assert_allclose(frozen[name], value, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_session_loader_reads_it_too(exported, training_input):
     task, directory = exported
     images = training_input.images["test"][:3]
@@ -179,7 +174,6 @@ def test_labels_are_listed(exported):
     assert (directory / "assets.extra" / "labels.txt").read_text().splitlines() == list(task.target.names)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("asked_for", [False, True])
 def test_images_of_the_data_are_in_the_export_only_if_asked_for(exported, training_input, tmp_path, asked_for):
     task, directory = exported
@@ -193,7 +187,6 @@ def test_images_of_the_data_are_in_the_export_only_if_asked_for(exported, traini
     assert found == [asked_for and place < 2 for place in range(len(images))]
 
 
-@pytest.mark.slow
 def test_an_export_that_answers_otherwise_is_refused(exported, training_input):
     task, directory = exported
     bias = task.head.trainable_variables[-1]
@@ -212,7 +205,6 @@ def test_nothing_to_compare_with_is_refused(exported, training_input, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["label", "labels"])
 def test_a_model_of_texts_takes_strings(training_input, tmp_path, kind):
     publish_text_encoder(tmp_path / "encoder")

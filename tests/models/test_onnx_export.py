@@ -21,6 +21,7 @@ def written(taught, training_input, tmp_path_factory):
     return path, onnx_export.export_onnx(taught, path, training_input.images["test"], facts)
 
 
+@pytest.mark.slow
 def test_it_answers_as_the_export_does(written, taught, training_input):
     import onnxruntime
 
@@ -39,6 +40,7 @@ def test_it_answers_as_the_export_does(written, taught, training_input):
     assert session.run(None, {"pixels": values[:0]})[0].shape == (0, 3)
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_takes_and_answers(written):
     model = onnx.load(str(written[0]))
     onnx.checker.check_model(model)
@@ -49,6 +51,7 @@ def test_the_file_says_what_it_takes_and_answers(written):
     assert set(props["graft.versions"]) == {"graft", "tensorflow", "tf2onnx"} and model.producer_name == "graft"
 
 
+@pytest.mark.slow
 def test_answers_that_differ_are_not_written(taught, training_input, tmp_path, monkeypatch):
     path = tmp_path / "colours.onnx"
     path.write_bytes(b"before")

@@ -57,7 +57,8 @@ def test_backbone_computes_in_16_bit_inside_and_as_before_outside(training_input
         assert policy == "float32"
 
 
-@pytest.mark.parametrize("policy", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"])
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_fine_tuning_in_16_bit_learns_and_leaves_float32_behind(training_input, monkeypatch, policy):
     monkeypatch.setattr(precision, "choose_policy", lambda option: policy)
     method = {"method": "fine_tune", "epochs": 2, "head_epochs": 1, "learning_rate": 1e-3}

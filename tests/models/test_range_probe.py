@@ -60,6 +60,7 @@ def label_target():
     return make_target(label.Options())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("grey", "scale", "expected"), [(0.5, 1, 0), (0.0, 1, 1), (127.5, 255, 2)])
 def test_each_range_wins_once(contents, grey, scale, expected):
     found = judge(backbone(grey, scale), INPUTS, examples(contents), label_target())
@@ -69,6 +70,7 @@ def test_each_range_wins_once(contents, grey, scale, expected):
     assert found.judged[expected].scores.mean() > 0.95
 
 
+@pytest.mark.slow
 def test_equal_ones_are_looked_at_to_the_end_and_the_first_is_taken(contents, monkeypatch):
     class Relative(keras.layers.Layer):
         def call(self, images, training=None):
@@ -99,6 +101,7 @@ def test_only_those_that_the_network_can_mean_are_compared(contents, monkeypatch
     assert judge(backbone(0.5), INPUTS, examples(contents), label_target()).best is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "worse"), [(0, True), (1, False)])
 def test_about_a_given_one_alone(contents, given, worse):
     found = judge(backbone(0.0), INPUTS, examples(contents), label_target(), INPUTS[given])

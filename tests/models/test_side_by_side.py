@@ -144,6 +144,7 @@ def test_few_examples_all_on_one_side_prove_nothing():
     assert not found["parts"]["cat"]["difference"]["distinguishable"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paired", [True, False])
 def test_intervals_of_differences_cover(paired):
     """Of 300 test splits each, the interval of 95 % holds the true difference in 92 % at the least."""

@@ -51,6 +51,7 @@ def tensorboard():
         process.communicate()
 
 
+@pytest.mark.slow
 def test_its_api_has_the_scalars_of_a_training_and_nothing_before(training_input, tensorboard, tmp_path, capsys):
     address = tensorboard(tmp_path)
     example = runpy.run_path(str(SCALARS))

@@ -95,6 +95,7 @@ def test_a_damaged_gzip(path):
             list(read_records(put(path, content), 200))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_what_is_unpacked(path):
     """100 kB that hold a record of 100 MB."""
     put(path, gzip.compress(header(10**8) + bytes(10**8 + 4)))

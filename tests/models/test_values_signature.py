@@ -21,6 +21,8 @@ from graft.serving.loaded import LoadedModel, load
 from graft.serving.server import EmbeddedServer
 from graft.serving.store import open_store
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-5
 """Largest difference of a probability, as docs/serving.md says."""
 

@@ -48,6 +48,7 @@ def faults(page: Browser, address: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_a_page_fits_and_asks_nobody_else(server, page, path):
     for width in WIDTHS:
@@ -57,6 +58,7 @@ def test_a_page_fits_and_asks_nobody_else(server, page, path):
         assert page.value("document.querySelector('h1, h2').getBoundingClientRect().height") > 0
 
 
+@pytest.mark.slow
 def test_colours_follow_the_scheme_and_keep_their_contrast(server, page):
     found = []
     for scheme in ("light", "dark"):
@@ -68,6 +70,7 @@ def test_colours_follow_the_scheme_and_keep_their_contrast(server, page):
     assert found == [True, False]
 
 
+@pytest.mark.slow
 def test_the_checks_see_what_is_wrong(server, page):
     page.open(server.address, 390)
     page.value("document.body.append(Object.assign(document.createElement('pre'), {textContent: 'x'.repeat(999)}))")
@@ -78,6 +81,7 @@ def test_the_checks_see_what_is_wrong(server, page):
     assert "asked for http://127.0.0.1:9/other.css" in found and "markup from outside" in found
 
 
+@pytest.mark.slow
 def test_the_policy_holds_off_a_script_in_a_page(server, page):
     page.open(server.address, 1200)
     page.value("document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'}))")

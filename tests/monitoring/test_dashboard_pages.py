@@ -209,6 +209,7 @@ def test_names_that_are_not_utf8_have_an_address(tmp_path):
     assert address == "/runs/caf%E9" and r"caf\udce9" in text(pages, address)
 
 
+@pytest.mark.slow
 def test_pages_load_no_heavy_package(places):
     code = (
         "import json, pathlib, sys\n"

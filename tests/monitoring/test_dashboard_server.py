@@ -106,6 +106,7 @@ def test_addresses_without_a_port_between(tmp_path):
         assert opened.address == f"http://[::1]:{opened.server_port}/"
 
 
+@pytest.mark.slow
 def test_it_serves_until_it_is_asked_to_end(tmp_path):
     write_run(tmp_path, "flowers", FIRST)
     run = [sys.executable, "-m", "graft.pipeline.cli", "dashboard", "--root", tmp_path, "--port", "0", "--json"]

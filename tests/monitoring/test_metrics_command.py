@@ -90,6 +90,7 @@ def test_what_is_no_duration_is_refused(text):
         duration(text)
 
 
+@pytest.mark.slow
 def test_it_serves_and_writes_again_and_again_until_it_is_asked_to_end(root, tmp_path):
     path = tmp_path / "graft.prom"
     command = ["graft.pipeline.cli", "metrics", "--root", root, "--port", "0", "--every", "0.05", "--textfile", path]

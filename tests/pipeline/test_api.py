@@ -97,6 +97,7 @@ def test_a_config_takes_no_overrides(told):
         graft.run(graft.run(CONFIG).config, ["train.epochs=2"])
 
 
+@pytest.mark.slow
 def test_names_come_at_their_first_use_and_load_what_they_need():
     program = """
 import sys

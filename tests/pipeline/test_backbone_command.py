@@ -93,6 +93,7 @@ def test_a_handle_alone_is_tried_on_the_size_that_it_takes(check, harmless, conf
     assert "input.image_size is [24, 24]" in found["not_loaded"] and found["feature_dim"] is None
 
 
+@pytest.mark.slow
 def test_it_is_tried_on_data(check, harmless, tmp_path, capsys):
     rng = np.random.default_rng(0)
     (tmp_path / "data" / "cat").mkdir(parents=True)

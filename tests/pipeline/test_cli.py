@@ -126,6 +126,7 @@ def test_an_address_or_a_deadline_that_cannot_be(graft, tmp_path, args, told):
     assert code == 2 and told in stderr and stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_port_of_http_is_told_as_such(graft, tmp_path):
     (tmp_path / "bird.png").write_bytes(b"png")
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:

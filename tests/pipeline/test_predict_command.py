@@ -43,6 +43,7 @@ def labels(text: str) -> list[tuple[str, str]]:
 FOUND = [("photos/a.png", "apple"), ("photos/more/b c.png", "cheese")]
 
 
+@pytest.mark.slow
 def test_every_format_says_the_same_without_a_server_and_with_one(graft, shop, tmp_path):
     code, out, err = graft("photos", "--store", "store")
     assert code == 0 and [line.split("  ")[0] for line in out.splitlines()[1:]] == [name for name, _ in FOUND]

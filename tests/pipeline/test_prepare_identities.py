@@ -77,6 +77,7 @@ def test_a_network_of_keras_is_known_by_name_and_version(monkeypatch):
     assert identity("MobileNetV2") != known
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "library", ["tensorflow", "keras", "numpy", "scikit-learn", "scipy", "tensorflow-model-analysis", "pillow", "tfx"]
 )

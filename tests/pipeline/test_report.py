@@ -347,6 +347,7 @@ def _metadata(root: pathlib.Path, run_id: str, outputs: dict[str, dict[str, Arti
         )
 
 
+@pytest.mark.slow
 def test_warnings_stand_at_the_top_of_report_and_card(run):
     run.result.warnings = [RunWarning(NO_QUALITY_GATE, f"no {HOSTILE}", grave=True), RunWarning("other", "more epochs")]
     page = run.write()
@@ -469,6 +470,7 @@ def test_no_mistakes(run):
     assert "Most often confused" not in page.text["quality"]
 
 
+@pytest.mark.slow
 def test_predictions_of_other_examples_are_not_shown(run):
     uri = str(run.path("predict", "predictions"))
     kept = load(uri)
@@ -512,6 +514,7 @@ def test_stages_that_were_not_reached(run, last, reached):
     assert (run.folder / "model_card.md").exists() == (last == "train")
 
 
+@pytest.mark.slow
 def test_run_that_failed_before_its_first_stage(run):
     run.outputs, run.result = {}, RunResult("x", "failed", "no data")
     page = Page(run.write())

@@ -35,6 +35,7 @@ def faults(page: Browser, width: int) -> list[str]:
     return found + page.value(f"({FAULTS.partition(chr(10))[2]})({width}, {LEAST_CONTRAST})")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
 def test_it_fits_and_can_be_read(page, address, width, scheme):
@@ -45,6 +46,7 @@ def test_it_fits_and_can_be_read(page, address, width, scheme):
     assert dark == (scheme == "dark")
 
 
+@pytest.mark.slow
 def test_what_is_too_wide_moves_within_its_frame_also_by_keys(page, address):
     page.open(address, 390)
     frames = "[...document.querySelectorAll('.wide')]"
@@ -52,6 +54,7 @@ def test_what_is_too_wide_moves_within_its_frame_also_by_keys(page, address):
     assert page.value(f"{frames}.every((one) => one.tabIndex === 0 && one.getAttribute('aria-label'))")
 
 
+@pytest.mark.slow
 def test_print_is_light_and_without_navigation(page, address):
     page.open(address, 1200, scheme="dark")
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
@@ -62,6 +65,7 @@ def test_print_is_light_and_without_navigation(page, address):
     page.call("Emulation.setEmulatedMedia", media="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "old", "new"),
     [

@@ -27,6 +27,7 @@ def test_a_run_pushes_to_s3_and_the_next_is_compared_with_it(workshop, s3, tmp_p
     assert (store.version_path("shapes", 2) / "assets.extra" / "graft.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_teacher_from_s3(s3, tmp_path, monkeypatch):
     store = open_store(s3)
     for content in ("1", "2"):

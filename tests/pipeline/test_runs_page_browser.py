@@ -8,6 +8,7 @@ from test_report_pages import faults
 from graft.pipeline.cli import main
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(executable() is None, reason=f"needs a browser on the PATH: {', '.join(NAMES)}")
 def test_it_fits_a_telephone_and_can_be_read_in_both_schemes(tmp_path, capsys):
     runs = Runs(tmp_path / "runs", "a-pipeline-with-a-rather-long-name-" + "x" * 60)

@@ -68,6 +68,7 @@ def config(images, handle, root, **input):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "expected"), [("unit", (0.0, 1.0)), ("symmetric", (-1.0, 1.0))])
 def test_range_is_chosen_on_training_images_and_kept(images, backbones, tmp_path, monkeypatch, name, expected):
     given = config(images, backbones / name, tmp_path)
@@ -83,6 +84,7 @@ def test_range_is_chosen_on_training_images_and_kept(images, backbones, tmp_path
     assert [one.warnings == () for one in by_hand] == [one == expected for one in RANGES]
 
 
+@pytest.mark.slow
 def test_range_given_that_does_worse_is_named_and_a_right_one_is_not(images, backbones, tmp_path):
     wrong = settling.settle(config(images, backbones / "symmetric", tmp_path, value_range=[0, 1]))
     assert wrong.config.input.value_range == (0.0, 1.0)
@@ -92,6 +94,7 @@ def test_range_given_that_does_worse_is_named_and_a_right_one_is_not(images, bac
     assert settling.settle(config(images, backbones / "symmetric", tmp_path, value_range=[-1, 1])).warnings == ()
 
 
+@pytest.mark.slow
 def test_verdict_that_is_kept_needs_no_tensorflow(images, backbones, tmp_path):
     raw = config(images, backbones / "unit", tmp_path).model_dump(mode="json", by_alias=True)
     code = (
@@ -106,6 +109,7 @@ def test_verdict_that_is_kept_needs_no_tensorflow(images, backbones, tmp_path):
     assert told == ["probe (0.0, 1.0) True", "probe (0.0, 1.0) False"]
 
 
+@pytest.mark.slow
 def test_numbers_settle_too(images, backbones, tmp_path):
     shades = {"dark": 110, "light": 140}
     rows = [f"{images / name / f'{n}.png'},{shades[name] + n / 60}" for n in range(EACH) for name in CLASSES]

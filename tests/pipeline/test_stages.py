@@ -112,6 +112,7 @@ def test_what_was_measured_of_numbers_goes_by_their_names(tmp_path):
     assert ("baseline", f"version 4, {target.headline} 0.2500") in room.rows(found)
 
 
+@pytest.mark.slow
 def test_the_line_of_a_training_tells_findings_that_are_short(tmp_path):
     entry = {"epoch": 1, "phase": "head", "loss": 0.5, "val_loss": 0.4, "seconds": 1.0}
     history = {"epochs": [entry], "best_epoch": 1, "path": []}

@@ -100,6 +100,7 @@ def test_no_page_asks_for_diagrams(site):
     assert not [path.name for path in site.glob("*.html") if 'class="mermaid"' in path.read_text("utf-8")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "link", ["../scripts/audit.py", "none.md", "page.md#nowhere"], ids=["outside docs", "no page", "no heading"]
 )

@@ -22,6 +22,7 @@ def client(server):
         yield opened
 
 
+@pytest.mark.slow
 def test_predict_contents(client, png):
     predictions = client.predict_contents([png((250, 0, 0)), png((0, 0, 250)), png((0, 250, 0))])
     assert [prediction.label for prediction in predictions] == ["apple", "cheese", "bread"]
@@ -32,6 +33,7 @@ def test_predict_contents(client, png):
     assert client.predict_contents([]) == []
 
 
+@pytest.mark.slow
 def test_big_batches_go_in_several_messages(server, png):
     red, blue = png((250, 0, 0)), png((0, 0, 250))
     overhead = 16 << 10
@@ -46,6 +48,7 @@ def test_big_batches_go_in_several_messages(server, png):
             small.predict_contents([red, red * 4])
 
 
+@pytest.mark.slow
 def test_the_image_that_the_server_refuses_is_named(server, client, png):
     good = png((250, 0, 0))
     with pytest.raises(ClientError, match=rf"^image 3: {server.grpc_address}: .*Unknown image file format") as caught:

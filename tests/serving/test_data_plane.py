@@ -68,6 +68,7 @@ def test_what_a_guard_refuses_is_the_callers_fault():
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.slow
 def test_a_limit_on_what_is_announced_holds_on_both_transports(models, png):
     from graft.serving.limits import Limits
 

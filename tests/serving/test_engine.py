@@ -37,12 +37,14 @@ def refused(engine, name, inputs, outputs=(), timeout_s=None) -> ServingError:
     return caught.value
 
 
+@pytest.mark.slow
 def test_runs_any_batch_size_including_zero(half_plus_two):
     for size in (0, 1, 7):
         x = np.arange(size, dtype=np.float32)
         np.testing.assert_array_equal(half_plus_two.run("serving_default", {"x": x})["y"], 0.5 * x + 2)
 
 
+@pytest.mark.slow
 def test_only_the_wanted_outputs_are_answered(half_plus_two):
     inputs = {"a": np.float32([2]), "b": np.float32([3])}
     assert half_plus_two.run("both", inputs) == {"product": 3.0, "sum": 7.0}

@@ -83,6 +83,7 @@ def test_python_by_grpc(flowers, files, expected, python):
     assert code == 1 and err.startswith("NOT_FOUND: ")
 
 
+@pytest.mark.slow
 def test_go(flowers, files, expected, go):
     asked = [go, "-server", flowers.rest_address]
     done = subprocess.run([*asked, *files], capture_output=True, text=True)

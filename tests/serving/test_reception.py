@@ -72,6 +72,7 @@ def runs(monkeypatch):
     Runs.gate.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deadline", [None, 1000.0])
 def test_a_call_ends_at_the_servers_limit_whatever_its_own(models, deadline):
     with (
@@ -82,6 +83,7 @@ def test_a_call_ends_at_the_servers_limit_whatever_its_own(models, deadline):
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+@pytest.mark.slow
 def test_a_call_whose_deadline_passed_in_the_queue_is_not_run(models, runs, monkeypatch):
     with serving(models["half_plus_two"], threads=1, rest_port=None) as (server, stub):
         queued, submit = [], server._pool.submit
@@ -103,6 +105,7 @@ def test_a_call_whose_deadline_passed_in_the_queue_is_not_run(models, runs, monk
         assert runs.count == 2
 
 
+@pytest.mark.slow
 def test_a_rest_request_in_the_queue_is_answered_at_its_time_limit_and_not_run(models, runs):
     with serving(models["half_plus_two"], threads=1, rest_timeout_s=0.2) as (server, stub):
         first = stub.Predict.future(request(), timeout=PATIENCE_S)

@@ -420,6 +420,7 @@ def test_status_does_not_wait_for_predictions(models, held):
         assert [waiting.result()[:2] for waiting in calls] == [(200, {"outputs": [1.0]})] * 50
 
 
+@pytest.mark.slow
 def test_the_wait_for_a_thread_counts_to_the_time_limit(models):
     with (
         EmbeddedServer(models={"m": models["half_plus_two"]}, threads=1, rest_timeout_s=0.2) as server,

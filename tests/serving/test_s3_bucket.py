@@ -76,6 +76,7 @@ def test_many_objects_are_listed_in_pages(bucket, s3_server, monkeypatch):
     assert bucket.entries("n/") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1, (5 << 20), (5 << 20) + 1, (11 << 20) + 7])
 @pytest.mark.parametrize("tells", [True, False])
 def test_files_go_up_and_come_down_whole(bucket, s3_server, tmp_path, monkeypatch, size, tells):
@@ -128,6 +129,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(bucket, s3_server, tmp_pat
         bucket.download("a", tmp_path / "copy3", len(content), sha256(b""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
@@ -148,6 +150,7 @@ def test_what_the_server_says_is_one_line(s3, s3_server, hasty, status, code, wo
     assert "not-a-secret" not in str(told.value) and "loopback" not in str(told.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_busy_for_a_moment_is_asked_again(bucket, s3_server, hasty):
     answers = iter([(503, "SlowDown")])
     s3_server.fault = lambda method, path: next(answers, None)

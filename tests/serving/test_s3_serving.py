@@ -121,6 +121,7 @@ def test_graft_serve_is_a_process_that_answers_from_s3(s3, exports, tmp_path):
         process.kill()
 
 
+@pytest.mark.slow
 def test_the_real_server_is_not_given_what_it_cannot_read(s3, exports, monkeypatch):
     open_store(s3).push("m", exports[0], {})
     monkeypatch.setattr(launch.shutil, "which", lambda name: f"/usr/bin/{name}")

@@ -68,6 +68,7 @@ def test_a_push_under_way_is_seen_by_no_reader(store, exports, files, monkeypatc
     assert list(StoreSource(store).poll()["m"].versions) == [1]
 
 
+@pytest.mark.slow
 def test_leftovers_are_told_of_and_swept_after_a_safe_time(s3, store, exports, files, monkeypatch, capsys, caplog):
     store.push("m", exports[0], {})
     left_by_a_dead_push(store, exports[1], monkeypatch)
@@ -86,6 +87,7 @@ def test_leftovers_are_told_of_and_swept_after_a_safe_time(s3, store, exports, f
     assert "m/2 was left by a writer that did not end: deleted" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_writer_that_slept_until_it_was_swept_does_not_come_back(s3, exports, monkeypatch):
     """Its files are gone: the manifest must not follow them."""
     store = S3Store(s3)
@@ -105,6 +107,7 @@ def test_a_writer_that_slept_until_it_was_swept_does_not_come_back(s3, exports, 
     assert store.current("m").version == store.versions("m")[-1]
 
 
+@pytest.mark.slow
 def test_a_push_that_fails_leaves_nothing_and_frees_its_number(store, exports, files, s3_server):
     store.push("m", exports[0], {})
     before = files.keys()
@@ -135,6 +138,7 @@ def test_a_source_that_changes_during_a_push_is_not_pushed(store, exports, monke
     assert store.versions("m") == [] and store.unfinished() == []
 
 
+@pytest.mark.slow
 def test_a_slow_push_does_not_take_the_pointer_back(s3, exports, monkeypatch, caplog):
     """Of two writers the one with the lower number ends last: the newer version stays served."""
     S3Store(s3).push("m", exports[0], {})
@@ -156,6 +160,7 @@ def test_a_slow_push_does_not_take_the_pointer_back(s3, exports, monkeypatch, ca
     assert store.verify("m") == [] and store.config_follows()
 
 
+@pytest.mark.slow
 def test_a_pin_and_a_push_that_meet_are_both_done(s3, exports, monkeypatch):
     """Between reading the pointer and writing it another writer pins: the push decides anew."""
     store = S3Store(s3)
@@ -175,6 +180,7 @@ def test_a_pin_and_a_push_that_meet_are_both_done(s3, exports, monkeypatch):
     assert (pointer.version, pointer.pinned) == (1, True) and store.versions("m") == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_retention_and_a_pin_that_meet_see_one_another(s3, exports, monkeypatch):
     """The pointer moves to a version that a push of another has begun to delete: it is put back."""
     store = S3Store(s3, keep=1)
@@ -204,6 +210,7 @@ def test_retention_and_a_pin_that_meet_see_one_another(s3, exports, monkeypatch)
     assert store.versions("m") == [1, 2, 3] and store.unfinished() == []
 
 
+@pytest.mark.slow
 def test_a_pointer_that_moves_to_what_is_gone_is_recovered(s3, exports, monkeypatch):
     monkeypatch.setattr("graft.serving.s3_store._RESTORED_S", 0.2)
     store = S3Store(s3)
@@ -224,6 +231,7 @@ def test_a_pointer_that_moves_to_what_is_gone_is_recovered(s3, exports, monkeypa
     assert store.current("m").version == 3
 
 
+@pytest.mark.slow
 def test_an_answer_that_does_not_come_is_no_fault_of_a_version(store, exports, files, s3_server, monkeypatch):
     """Else the recovery rule would go back to an older version whenever the network is down."""
     for export in exports[:2]:
@@ -238,6 +246,7 @@ def test_an_answer_that_does_not_come_is_no_fault_of_a_version(store, exports, f
     assert store.recover("m").version == 2
 
 
+@pytest.mark.slow
 def test_a_large_file_that_an_earlier_version_has_is_copied_in_the_store(store, exports, files, s3_server):
     for export in exports[:3]:
         (export / "vocabulary").write_bytes(b"word " * 400_000)
@@ -292,6 +301,7 @@ def test_a_version_is_brought_once_and_compared_with_its_manifest(s3, store, exp
     assert not store.places("m")[2].exists() and not list(store.local_root.glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_polling_costs_one_request_while_no_pointer_moves(store, exports, s3_server):
     for model in ("a", "b", "c"):
         for export in exports[:3]:
@@ -308,6 +318,7 @@ def test_polling_costs_one_request_while_no_pointer_moves(store, exports, s3_ser
     assert s3_server.total <= 2 + 3 * 3
 
 
+@pytest.mark.slow
 def test_a_pointer_whose_models_config_did_not_follow_is_seen_in_time(store, exports, s3_server, monkeypatch):
     monkeypatch.setattr("graft.serving.sources.LOOK_S", 0.0)
     store.push("m", exports[0], {})
@@ -331,6 +342,7 @@ def test_a_store_that_cannot_be_reached_takes_nothing_away(store, exports, s3_se
     assert list(source.poll()["m"].versions) == [1]
 
 
+@pytest.mark.slow
 def test_names_of_files_are_kept_as_they_are(store, exports):
     names = {"assets/wörter & +%20.txt", "assets/a b=c?d#e.txt", ".hidden/x"}
     for name in names:
@@ -344,6 +356,7 @@ def test_names_of_files_are_kept_as_they_are(store, exports):
     assert store.push("m", exports[0], {}) == 2 and store.verify("m", 2) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside", "a//b", "."])
 def test_a_manifest_that_leads_out_of_its_version_writes_nothing(store, exports, files, tmp_path, name):
     """Who can write to the store decides what is served; it must not decide what else lies on the server's disk."""
@@ -356,6 +369,7 @@ def test_a_manifest_that_leads_out_of_its_version_writes_nothing(store, exports,
     assert set(tmp_path.rglob("*")) - set(before) <= {tmp_path / "store-cache"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["huge", b"[]", b"\xff", b'{"format": 1, "files": {"a": 1}}'])
 def test_a_damaged_manifest_hides_no_other_version(store, exports, files, content, capsys):
     for export in exports[:2]:
@@ -418,6 +432,7 @@ def test_the_top_of_a_bucket_can_be_a_store(s3, exports):
     assert store.version_address("m", 1) == f"s3://{bucket}/m/1" and store.models() == ["m"]
 
 
+@pytest.mark.slow
 def test_commands(s3, exports, files, capsys):
     store = open_store(s3)
     for export in exports[:3]:
@@ -441,6 +456,7 @@ def test_commands(s3, exports, files, capsys):
     assert code == 2 or value
 
 
+@pytest.mark.slow
 def test_the_cache_is_bounded(store, exports, monkeypatch):
     for export in exports[:4]:
         store.push("m", export, {})

@@ -82,6 +82,7 @@ def test_executor_describes_the_artifacts(make_folder, run):
     assert read_summary(rejected.uri).used_count == 80
 
 
+@pytest.mark.slow
 def test_span_is_that_of_the_newest(make_folder, run, tmp_path):
     make_folder({"cat": 40, "dog": 40}, "data/7")
     examples, _ = run(source="image_folder", path=f"{tmp_path}/data/{{SPAN}}")

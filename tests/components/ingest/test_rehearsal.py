@@ -33,6 +33,7 @@ def agree(ingest):
     return compare
 
 
+@pytest.mark.slow
 def test_a_folder_with_all_that_can_be_wrong(make_folder, encode, agree):
     root = make_folder({"cat": 20, "dog": 20, "emu": 2})
     whole = encode(77)
@@ -79,6 +80,7 @@ def test_a_target_domain_without_labels(make_folder, tmp_path, encode, agree):
     assert sum(counts.get("unlabelled", 0) for counts in found.summary.domains.values()) == 30
 
 
+@pytest.mark.slow
 def test_what_only_ingestion_saw_is_refused_with_reasons(make_folder, encode):
     root = make_folder({"cat": 9})
     (root / "dog").mkdir()
@@ -88,6 +90,7 @@ def test_what_only_ingestion_saw_is_refused_with_reasons(make_folder, encode):
         rehearse(request(source="image_folder", path=str(root)))
 
 
+@pytest.mark.slow
 def test_unpacking_ends_at_a_bound_that_is_told(make_folder, encode, monkeypatch):
     root = make_folder({"cat": 200, "dog": 200})
     (root / "dog" / "zz cut.png").write_bytes(encode(1000)[:60])

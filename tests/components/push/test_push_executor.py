@@ -79,6 +79,7 @@ def push(tmp_path, store):
     return run
 
 
+@pytest.mark.slow
 def test_a_blessed_model_is_served(push, store):
     assert push("one") == {"pushed_version": "1", "served_version": "1"}
     assert store.served("birds") == 1
@@ -86,6 +87,7 @@ def test_a_blessed_model_is_served(push, store):
     assert metadata["run_key"] == "key" and metadata["trusted_operations"] == []
 
 
+@pytest.mark.slow
 def test_the_reference_is_stored_beside_the_model_and_covered_by_the_manifest(push, store):
     push("one")
     place = store.version_path("birds", 1) / PLACE
@@ -97,6 +99,7 @@ def test_the_reference_is_stored_beside_the_model_and_covered_by_the_manifest(pu
     assert [fault.partition(":")[0] for fault in store.verify("birds")] == [f"birds/2/{PLACE}"]
 
 
+@pytest.mark.slow
 def test_the_manifest_holds_what_the_gate_measured(push, store):
     push("one", metrics='{"accuracy": 0.75, "examples": 8}')
     assert store.manifest("birds", 1)["metadata"][METRICS] == {"accuracy": 0.75, "examples": 8}
@@ -110,6 +113,7 @@ def test_a_damaged_reference_is_not_pushed(push, store):
     assert store.versions("birds") == []
 
 
+@pytest.mark.slow
 def test_a_model_that_does_more_than_compute_is_pushed_only_if_trusted(push, store):
     push("one")
     with pytest.raises(
@@ -121,6 +125,7 @@ def test_a_model_that_does_more_than_compute_is_pushed_only_if_trusted(push, sto
     assert store.manifest("birds", 2)["metadata"]["trusted_operations"] == ["WriteFile (node 'W')"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("closed", "stage"), [({"quality": 0}, "quality_gate"), ({"infra": 0}, "serving_check")])
 def test_behind_a_closed_gate_nothing_is_pushed(push, store, closed, stage):
     push("one")
@@ -129,12 +134,14 @@ def test_behind_a_closed_gate_nothing_is_pushed(push, store, closed, stage):
     assert store.versions("birds") == [1] and store.served("birds") == 1
 
 
+@pytest.mark.slow
 def test_a_pinned_pointer_stays(push, store):
     push("one")
     store.pin("birds", 1)
     assert push("two") == {"pushed_version": "2", "served_version": "1"}
 
 
+@pytest.mark.slow
 def test_the_baseline_of_a_run_that_is_served_already_is_what_it_was_compared_with(push, store):
     assert find_baseline(store, "birds", "first") is None
     push("one", "first")
@@ -146,6 +153,7 @@ def test_the_baseline_of_a_run_that_is_served_already_is_what_it_was_compared_wi
     assert find_baseline(store, "birds", "first")["version"] == 2
 
 
+@pytest.mark.slow
 def test_the_best_version_so_far_is_kept_and_compared_with(push, store):
     """Three pushes, each a little worse than the first: the store would keep two versions only."""
     push("one", "first")
@@ -162,6 +170,7 @@ def test_the_best_version_so_far_is_kept_and_compared_with(push, store):
     assert again["version"] == 4 and again["best"] is None, "the best it was compared with is gone"
 
 
+@pytest.mark.slow
 def test_the_pointer_state_changes_by_hand_only(push, store):
     assert pointer_state(store, "birds", "first") == "empty"
     push("one", "first")
@@ -176,6 +185,7 @@ def test_the_pointer_state_changes_by_hand_only(push, store):
     assert pointer_state(store, "birds", "third") == "2, broken"
 
 
+@pytest.mark.slow
 def test_a_model_is_not_pushed_over_a_version_that_it_was_not_held_against(push, store):
     push("one", run_key="a", run="1", compared=NOTHING)
     with pytest.raises(
@@ -192,6 +202,7 @@ def test_a_model_is_not_pushed_over_a_version_that_it_was_not_held_against(push,
     assert store.served("birds") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run_key", ["a", ""])
 def test_a_push_that_is_tried_again_finds_its_own_version_and_is_content(push, store, run_key):
     """Its run was killed between the push and the end of the task."""

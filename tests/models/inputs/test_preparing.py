@@ -8,6 +8,7 @@ from small_inputs import pictures, texts
 from graft.models.inputs.preparing import preparer
 
 
+@pytest.mark.slow
 def test_settings_that_do_not_prepare_share_the_trace():
     first = preparer(pictures((12, 12)))
     assert preparer(pictures((12, 12), max_bytes=10, check_range=False)) is first
@@ -15,6 +16,7 @@ def test_settings_that_do_not_prepare_share_the_trace():
     assert preparer(texts(max_bytes=5)) is preparer(texts())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("input", [pictures((12, 10), (-1.0, 1.0)), texts()], ids=["image", "text"])
 def test_it_prepares_as_the_input_does(input):
     contents = tf.constant(input.drawn())

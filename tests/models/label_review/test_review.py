@@ -21,6 +21,7 @@ def test_planted_labels_come_to_the_top_far_beyond_chance(seed):
     assert found.right > 0.7 and found.learned_from == 120 and not found.why_none
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_where_none_are_planted_few_are_flagged(seed):
     given, _ = labelled(0, spread=2.0, seed=seed)

@@ -43,6 +43,7 @@ def test_shuffled_labels_of_the_source_stop_the_run(method):
         fit(task)
 
 
+@pytest.mark.slow
 def test_an_alignment_that_is_too_strong_stops_the_run():
     task, _ = shifted_task({"method": "deep_coral", "weight": 1000.0}, scaled, HEAD)
     with pytest.raises(GraftError, match=r"collapsed: .* a smaller transfer\.weight aligns less"):

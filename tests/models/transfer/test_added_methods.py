@@ -71,6 +71,7 @@ def test_a_name_taken_twice_is_told(tmp_path, monkeypatch):
         [*Registry("transfer.method", METHODS._own, group="graft.methods")]
 
 
+@pytest.mark.slow
 def test_the_command_line_says_so_in_one_line(tmp_path, monkeypatch):
     registry(tmp_path, monkeypatch, "1 / 0")
     (tmp_path / "x.yaml").write_text("name: x")

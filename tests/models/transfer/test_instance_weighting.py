@@ -37,6 +37,7 @@ def shifted(seed: int = 0, kind: str = "numbers"):
     return {"source": rows(300, 1, 0.5), "train": rows(30, 2, 0.25), "evaluate": rows(30, 2, 0.25)}
 
 
+@pytest.mark.slow
 def test_weights_of_1_are_joint_training(training_input, domains, monkeypatch):
     monkeypatch.setattr(instance_weighting, "ratios", lambda source, target, options: np.ones(len(source)))
     for head in ({"solver": "lbfgs"}, TRAINED):
@@ -161,6 +162,7 @@ def test_too_few_examples_of_a_domain_are_refused():
         fit(feature_task({"method": "instance_weighting"}, **{**rows, "train": few}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [{"l2": 1e-3}, TRAINED], ids=["solved", "trained"])
 def test_without_labels_of_the_target_the_weighed_source_is_learned_alone(head):
     """The target's labels could all be wrong: nobody looks at them."""

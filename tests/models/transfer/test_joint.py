@@ -38,6 +38,7 @@ def test_domains_part_the_rows(training_input, domains):
     np.testing.assert_array_equal(np.concatenate([task.train.features[:], task.source.features[:]]), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [TRAINED, {"solver": "lbfgs"}], ids=["trained", "solved"])
 def test_weight_0_is_training_on_the_target_alone(training_input, domains, head):
     joint = training_input.task({"method": "joint", "weight": 0.0}, head=head, features=domains)
@@ -90,6 +91,7 @@ def test_a_trained_head_minimises_the_same_sum(training_input, domains):
     assert objective(task, 3.0) < best + 0.2 * (start - best)
 
 
+@pytest.mark.slow
 def test_only_eval_examples_of_the_target_choose(training_input, domains, tmp_path):
     method = {"method": "joint"}
     other = write_domains(training_input, tmp_path)

@@ -48,6 +48,7 @@ def test_no_gradient_goes_through_the_width_of_the_kernels():
     assert abs(float(tape.gradient(distance, scale))) > 1e-2
 
 
+@pytest.mark.slow
 def test_it_finds_the_way_to_other_units_and_draws_the_domains_together():
     task, test = shifted_task({"method": "mk_mmd", "weight": 1.0}, scaled, HEAD)
     alone, _ = shifted_task({"method": "frozen"}, scaled, HEAD)
@@ -64,6 +65,7 @@ def test_it_finds_the_way_to_other_units_and_draws_the_domains_together():
     assert distances[1] < distances[0] / 3
 
 
+@pytest.mark.slow
 def test_an_inverted_target_is_the_limit():
     task, test = shifted_task({"method": "mk_mmd", "weight": 1.0, "most_of_one": 1.0}, inverted, HEAD)
     fit(task)

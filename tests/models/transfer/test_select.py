@@ -113,6 +113,7 @@ def test_layers_that_do_harm_are_drawn_anew(training_input, broken):
     assert losses["redraw"] < 0.8 * losses["unfreeze"], "a dead layer stays dead where it begins as published"
 
 
+@pytest.mark.slow
 def test_what_is_drawn_anew_is_the_top_alone(training_input, broken):
     task = training_input.task(
         {**SELECT, "above": "redraw", "candidates": 1}, kind="broken_backbone", head=SOLVED, features=broken

@@ -121,6 +121,7 @@ def test_a_service_goes_on_after_a_failure(config, capsys, caplog, monkeypatch):
     assert json.loads(line)["drifted"], "each window once, as a line"
 
 
+@pytest.mark.slow
 def test_a_second_monitor_is_refused_and_the_first_ends_when_asked_to(config):
     command_line = [sys.executable, "-m", "graft.pipeline.cli", "monitor", str(config), "--textfile", "graft.prom"]
     with subprocess.Popen([*command_line, "--every", "1h"], stdout=subprocess.PIPE) as service:

@@ -10,6 +10,7 @@ from graft.monitoring.drift.judging import Compared, Memory
 from graft.monitoring.drift.options import DriftOptions
 
 
+@pytest.mark.slow
 def test_false_alarms_of_a_whole_life_are_no_more_than_stated():
     """Twelve looks at ten correlated signals, twice each, may fail in one life of two; those that do are far fewer."""
     lives = 25

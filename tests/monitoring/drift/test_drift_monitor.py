@@ -253,6 +253,7 @@ look(root)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["mid_file", "before_results", "torn_results"])
 def test_a_monitor_that_is_killed_loses_and_repeats_nothing(root, at, tmp_path):
     put(root, *traffic(900, 1, NOON - 9000))

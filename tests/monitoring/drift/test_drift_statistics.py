@@ -55,6 +55,7 @@ def draw_rare(rng: np.random.Generator) -> tuple[Categories, np.ndarray, np.ndar
     return Categories("x", tuple(map(str, range(1, 31)))), values[:400], values[400:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [draw_normal, draw_discrete, draw_rare])
 def test_false_alarms_are_no_more_than_stated_though_the_bins_are_the_references_own(draw):
     rng = np.random.default_rng(5)

@@ -48,6 +48,7 @@ def measured(page: str, folder) -> dict:
     return json.loads(html.unescape(found[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no chromium on the PATH (Debian: apt-get install chromium)")
 def test_it_fits_a_screen_and_a_telephone(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "_now", lambda: samples.BEGIN + 8.2 * samples.DAY)

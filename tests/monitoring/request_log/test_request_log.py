@@ -58,6 +58,7 @@ def ask(server) -> list:
     return answers
 
 
+@pytest.mark.slow
 def test_requests_of_both_transports_are_logged_and_answered_as_without_it(folders, tmp_path, monkeypatch):
     monkeypatch.setenv(KEY_VARIABLE, "a key of sixteen or more")
     with EmbeddedServer(models=folders) as server:

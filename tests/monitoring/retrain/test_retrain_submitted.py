@@ -127,6 +127,7 @@ def test_one_that_passed_has_learned_its_labels_and_begins_the_cool_down(graft, 
     assert (last.kind, last.status, last.ended, last.version, last.id) == ("finished", "passed", NOW + 600, 2, run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "tasks", "status", "again"),
     [
@@ -166,6 +167,7 @@ def test_before_anything_is_submitted_a_server_that_does_not_answer_leaves_no_st
     assert graft()[1]["status"] == "submitted"  # at once: no run has failed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["drop", "drop stored"])
 def test_an_answer_that_was_lost_is_no_second_run(graft, server, record, clock, fault):
     server.fail("POST", "/runs$", fault)

@@ -191,6 +191,7 @@ def test_a_deleted_experiment_is_refused_before_the_run(tmp_path, client, config
         trackers.opened(config).check()
 
 
+@pytest.mark.slow
 def test_nobody_answers(tmp_path):
     uri = f"http://127.0.0.1:{free_port()}"
     told = trackers.opened(make_config(tmp_path, uri))
@@ -222,6 +223,7 @@ def test_a_server_that_is_back_at_the_end_has_the_whole_run(tmp_path, client, co
     assert found.info.status == "FINISHED" and found.data.params["train.epochs"] == "7"
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_costs_two_waits(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         uri = f"http://127.0.0.1:{mute.getsockname()[1]}"
@@ -289,7 +291,6 @@ def test_a_login_is_refused_in_one_line():
     )
 
 
-@pytest.mark.slow
 def test_graft_run_is_tracked(workshop, first_run, client, mlflow_server):  # noqa: F811
     """All from the cache: the second run of the same pipeline."""
     del first_run

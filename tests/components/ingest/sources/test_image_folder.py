@@ -217,6 +217,7 @@ def remove_deep(tmp_path):
     subprocess.run(["rm", "-rf", str(tmp_path / "data")], check=True)
 
 
+@pytest.mark.slow
 def test_folders_a_thousand_deep(make_folder, encode, remove_deep):
     root = make_folder({"cat": 1, "dog": 1})
     here = os.getcwd()  # noqa: PTH109

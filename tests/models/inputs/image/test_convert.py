@@ -97,6 +97,7 @@ def test_first_frame_of_an_animated_webp():
     assert np.unique(served(encoded).reshape(-1, 3), axis=0).tolist() == [[255, 0, 0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "orientation"),
     [(kind, orientation) for kind in ("WEBP", "TIFF", "TIFF in JPEG") for orientation in range(1, 9)]

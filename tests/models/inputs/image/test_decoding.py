@@ -78,6 +78,7 @@ def test_orientation_is_applied_as_in_pillow(jpeg, orientation, order):
     assert decode(turned).shape == ((40, 24, 3) if orientation >= 5 else (24, 40, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -111,6 +112,7 @@ MALFORMED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_exif_means_upright(jpeg, name):
     broken = with_segment(jpeg, MALFORMED[name])
@@ -118,6 +120,7 @@ def test_malformed_exif_means_upright(jpeg, name):
     np.testing.assert_array_equal(decode(broken), decode(jpeg))
 
 
+@pytest.mark.slow
 def test_count_beyond_the_directory_still_reads_what_is_there(jpeg):
     assert orientation_of(with_segment(jpeg, GOOD[:14] + b"\xff\xff" + GOOD[16:])) == 6
 
@@ -156,6 +159,7 @@ def png(mode: str) -> bytes:
     return encode(colour.convert(mode), "PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "P tRNS", "1"])
 def test_png_modes_as_in_pillow(mode):
     assert_like_pillow(png(mode))
@@ -273,6 +277,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_a_reason(name):
     data, reason = REFUSED[name]
@@ -318,6 +323,7 @@ def test_preprocess_in_a_frozen_graph_and_of_nothing(jpeg):
     assert decoding.preprocess([], (16, 16), (0, 1)).shape == (0, 16, 16, 3)
 
 
+@pytest.mark.slow
 def test_published_orientation_examples(graft_data):
     for number in range(9):
         encoded = (graft_data / "hostile_images" / "exif_orientation" / f"Landscape_{number}.jpg").read_bytes()
