@@ -7,6 +7,8 @@ import pytest
 
 from graft.kubeflow import orchestrator
 
+# Client 2.17 spells it otherwise than 2.4.
+Status = getattr(kfp_server_api, kfp_server_api.V2beta1Run.openapi_types["error"])
 END = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 
 
@@ -17,7 +19,7 @@ def run(state, failed=(), error=None):
         run_id="r1",
         state=state,
         finished_at=END,
-        error=error and kfp_server_api.GooglerpcStatus(code=2, message=error),
+        error=error and Status(code=2, message=error),
         run_details=kfp_server_api.V2beta1RunDetails(task_details=tasks),
     )
 
