@@ -73,7 +73,7 @@ class LoadedModel(Predictor):
         items = [item for one in given for item in self._items(one)]
         for item, outcome in zip(items, self.outcomes(_read(item) for item in items), strict=True):
             if isinstance(outcome, PredictionError):
-                raise _of_file(outcome, item) if isinstance(item, pathlib.Path) else outcome
+                raise outcome.of_file(item) if isinstance(item, pathlib.Path) else outcome
             yield dataclasses.replace(outcome, file=item if isinstance(item, pathlib.Path) else None)
 
     def _of_values(self, given: Iterable[Any]) -> Iterator[Prediction]:
@@ -185,8 +185,3 @@ def _of_floats(one: Content) -> bool:
 
 def _read(item: bytes | pathlib.Path) -> bytes | PredictionError:
     return item if isinstance(item, bytes) else next(contents.read([item]))
-
-
-def _of_file(error: PredictionError, path: pathlib.Path) -> PredictionError:
-    said = str(error)
-    return error if said.startswith(str(path)) else PredictionError(f"{path}: {said}", error.code, error.place)
