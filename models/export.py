@@ -18,7 +18,6 @@ import tensorflow as tf
 from graft.models.backbone import Backbone
 from graft.models.errors import GraftError
 from graft.models.examples import INPUT
-from graft.models.inputs import values_signature
 from graft.models.inputs.preparing import preparer
 from graft.models.loaded_export import load_export
 from graft.models.targets import DESCRIPTION, LABELS
@@ -83,13 +82,13 @@ class ServingModel(tf.Module):
             "evaluate_examples": evaluate_examples,
             "transform_features": transform_features,
         }
-        if (name := values_signature(backbone.takes)) is not None:
+        if (decoded := backbone.takes.values) is not None:
 
-            @tf.function(input_signature=[backbone.takes.values_spec], autograph=False)
+            @tf.function(input_signature=[decoded.spec], autograph=False)
             def serve_values(values: tf.Tensor) -> dict[str, tf.Tensor]:
-                return target.answer(network(backbone.takes.from_values(values))[1])
+                return target.answer(network(decoded.prepare(values))[1])
 
-            self.signatures[name] = serve_values
+            self.signatures[decoded.signature] = serve_values
 
 
 def _parse_spec(spec: tf.TypeSpec) -> tf.io.FixedLenFeature | tf.io.VarLenFeature | tf.io.RaggedFeature:
@@ -119,7 +118,7 @@ def export_model(
     | features | `Input.signature_name` string [n] | feature_vector float32 [n, d] |
     | evaluate_examples | examples string [n] | `Target.answer_name` |
     | transform_features | examples string [n] | label, as Transform encodes it |
-    | serving_`Input.values_name` | `Input.values_spec` | `Target.answer`; where the input has values |
+    | `Values.signature` | `Values.spec` | `Target.answer`; where there are `Input.values` |
 
     n may be 0. Beside the signatures a function `network` takes what the input prepares and gives features and outputs
     of the head: who learns from this model shows it examples that were changed at random.
@@ -156,8 +155,8 @@ def export_model(
     (extra / DESCRIPTION).write_text(json.dumps(_description(backbone, target), indent=1), encoding="utf-8")
     (extra / LABELS).write_text("".join(f"{name}\n" for name in target.names), encoding="utf-8")
     requested = input.drawn() if warmup_contents is None else warmup_contents
-    values = {} if (name := values_signature(input)) is None else {name: input.values_spec}
-    write_warmup(extra / "tf_serving_warmup_requests", input.signature_name, requested, model_name, values)
+    more = {} if (decoded := input.values) is None else {decoded.signature: decoded.spec}
+    write_warmup(extra / "tf_serving_warmup_requests", input.signature_name, requested, model_name, more)
     compare_export(directory, backbone, head, target, contents)
 
 

@@ -21,6 +21,7 @@ from graft.models.errors import GraftError, one_line
 from graft.models.inputs import exported_input
 from graft.models.inputs.base import Input
 from graft.models.inputs.preparing import preparer
+from graft.models.inputs.values import Values
 from graft.models.targets import exported_target
 from graft.models.targets.base import Target
 
@@ -57,7 +58,7 @@ def export_onnx(
 ) -> dict[str, Any]:
     """Converts an export, compares the answers and writes the file, whole or not at all.
 
-    The file takes `Input.values_spec`, unchecked, and gives the outputs of `Target.answer` that are numbers. Its
+    The file takes `Input.values`, unchecked, and gives the outputs of `Target.answer` that are numbers. Its
     metadata, JSON under `graft.*`: `input` (settings, and what is allowed in words), `classes` (names of the places of
     an answer), `target`, `versions`, and `facts`.
 
@@ -78,7 +79,8 @@ def export_onnx(
     require_packages()
     directory = Path(directory)
     input, target = exported_input(directory), exported_target(directory)
-    if input.values_name is None:
+    values = input.values
+    if values is None:
         raise GraftError(
             f"{directory}: the model takes {input.unit}, whose way to the network is made of operations on strings, "
             "which ONNX does not have"
@@ -86,10 +88,10 @@ def export_onnx(
     if not contents:
         raise GraftError(f"onnx: at least one {input.one} is needed to compare the answers; received none")
     loaded = tf.saved_model.load(str(directory))
-    converted = _converted(loaded, input, target, directory)
-    _describe(converted, input, target, facts)
+    converted = _converted(loaded, values, target, directory)
+    _describe(converted, input, values, target, facts)
     written = converted.SerializeToString()
-    difference = _difference(loaded, written, input, target, contents)
+    difference = _difference(loaded, written, input, values, target, contents)
     if not difference <= tolerance:
         raise GraftError(
             f"{path}: not written: the {target.answer_name} of ONNX differ from the model's by {difference:.3g} on "
@@ -108,14 +110,14 @@ def export_onnx(
     }
 
 
-def _converted(loaded: Any, input: Input, target: Target, directory: Path) -> "onnx.ModelProto":
+def _converted(loaded: Any, decoded: Values, target: Target, directory: Path) -> "onnx.ModelProto":
     import tf2onnx
 
-    spec = input.values_spec
+    spec = decoded.spec
 
     @tf.function(input_signature=[spec], autograph=False)
     def answer(values: tf.Tensor) -> dict[str, tf.Tensor]:
-        given = target.answer(loaded.network(input.from_values(values, checked=False))[1])
+        given = target.answer(loaded.network(decoded.prepare(values, checked=False))[1])
         return {name: value for name, value in given.items() if value.dtype != tf.string}
 
     log = logging.getLogger("tf2onnx")
@@ -160,7 +162,7 @@ def _nodes(graph: "onnx.GraphProto") -> Iterator["onnx.NodeProto"]:
                 yield from _nodes(inner)
 
 
-def _describe(model: "onnx.ModelProto", input: Input, target: Target, facts: Mapping[str, Any]) -> None:
+def _describe(model: "onnx.ModelProto", input: Input, values: Values, target: Target, facts: Mapping[str, Any]) -> None:
     import onnx
 
     try:
@@ -168,7 +170,7 @@ def _describe(model: "onnx.ModelProto", input: Input, target: Target, facts: Map
     except importlib.metadata.PackageNotFoundError:  # it runs from a checkout
         own = "unknown"
     told = {
-        "input": {**input.prepared_by, "values": input.values_told, "name": input.values_name},
+        "input": {**input.prepared_by, "values": values.told, "name": values.name},
         "classes": list(target.names),
         "target": target.description(),
         "versions": {"graft": own, **{name: importlib.metadata.version(name) for name in ("tensorflow", "tf2onnx")}},
@@ -176,10 +178,12 @@ def _describe(model: "onnx.ModelProto", input: Input, target: Target, facts: Map
     }
     onnx.helper.set_model_props(model, {f"{PREFIX}{name}": json.dumps(value) for name, value in told.items()})
     model.producer_name, model.producer_version = "graft", own
-    model.doc_string = f"Takes {input.values_name}: {input.values_told}."
+    model.doc_string = f"Takes {values.name}: {values.told}."
 
 
-def _difference(loaded: Any, written: bytes, input: Input, target: Target, contents: Sequence[bytes]) -> float:
+def _difference(
+    loaded: Any, written: bytes, input: Input, values: Values, target: Target, contents: Sequence[bytes]
+) -> float:
     """The largest `Target.distance` of an answer of ONNX to decoded contents from the export's to their bytes."""
     import onnxruntime
 
@@ -191,7 +195,7 @@ def _difference(loaded: Any, written: bytes, input: Input, target: Target, conte
     found, wanted = [], []
     for start in range(0, len(contents), _AT_ONCE):
         some = tf.constant(list(contents[start : start + _AT_ONCE]))
-        values = input.to_values(prepare(some)).numpy()
-        found.append(session.run([target.answer_name], {input.values_name: values})[0])
+        decoded = values.from_prepared(prepare(some)).numpy()
+        found.append(session.run([target.answer_name], {values.name: decoded})[0])
         wanted.append(serve(**{input.signature_name: some})[target.answer_name].numpy())
     return float(target.distance(np.concatenate(found), np.concatenate(wanted)))

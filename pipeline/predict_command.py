@@ -47,9 +47,10 @@ def _predict(args: argparse.Namespace) -> int:
     from graft.serving import contents
 
     _check(args)
-    # Before a model is loaded: files that are not there. Folders wait for what it takes.
-    contents.find([path for path in args.files if not path.is_dir()], _nothing)
-    refused: list[tuple[pathlib.Path, str]] = []
+    for path in args.files:  # folders wait for what the model takes
+        if not path.is_dir():
+            contents.require_readable(path)
+    refused: list[PredictionError] = []
     with args.view() as view:
         if args.server is None:
             view.preparing("loading the model")
@@ -58,8 +59,8 @@ def _predict(args: argparse.Namespace) -> int:
             outcomes = model.outcomes(contents.read(files))
             told = _watched(zip(files, outcomes, strict=True), len(files), model, view, refused)
             _WRITERS["json" if args.json else args.format](args, told)
-    for path, reason in refused:
-        say(f"graft: {reason if reason.startswith(str(path)) else f'{path}: {reason}'}", file=sys.stderr)
+    for error in refused:
+        say(f"graft: {error}", file=sys.stderr)
     if len(files) > 1 and refused:
         say(f"graft: {len(refused)} of {len(files)} files were not predicted", file=sys.stderr)
     return EXIT_ERROR if refused else 0
@@ -100,10 +101,6 @@ def _check(args: argparse.Namespace) -> None:
         raise GraftError(f"--output {args.output}: is a folder; name a file")
 
 
-def _nothing() -> Any:
-    raise AssertionError("no folder was named")
-
-
 def _opened(args: argparse.Namespace) -> "contextlib.AbstractContextManager[Predictor]":
     from graft.serving.loaded import load, only_model
     from graft.serving.store import open_store
@@ -121,7 +118,7 @@ def _watched(
     total: int,
     model: "Predictor",
     view: Any,
-    refused: list[tuple[pathlib.Path, str]],
+    refused: "list[PredictionError]",
 ) -> "Iterator[tuple[pathlib.Path, Outcome]]":
     """The same, with progress; what was refused is noted."""
     from graft.serving.predictor import PredictionError
@@ -129,7 +126,7 @@ def _watched(
     view.preparing(f"predicting {total} {model.takes.unit}")
     for done, (path, outcome) in enumerate(outcomes, 1):
         if isinstance(outcome, PredictionError):
-            refused.append((path, str(outcome)))
+            refused.append(outcome.of_file(path))
         view.report("predict", done, total, model.takes.unit, {})
         yield path, outcome
 

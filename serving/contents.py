@@ -33,7 +33,7 @@ def find(paths: Iterable[pathlib.Path], takes: Callable[[], Input]) -> list[path
     found: list[pathlib.Path] = []
     for path in paths:
         if not path.is_dir():
-            _require_readable(path)
+            require_readable(path)
             found.append(path)
             continue
         input = takes()
@@ -45,8 +45,12 @@ def find(paths: Iterable[pathlib.Path], takes: Callable[[], Input]) -> list[path
     return found
 
 
-def _require_readable(path: pathlib.Path) -> None:
-    """What is wrong with a file that was named is told before a model is asked."""
+def require_readable(path: pathlib.Path) -> None:
+    """Looks at a file that was named, before anything costly starts.
+
+    Raises:
+        GraftError: it is not there or no regular file, or it is too large.
+    """
     try:
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
@@ -72,4 +76,4 @@ def read(files: Iterable[pathlib.Path]) -> Iterator[bytes | PredictionError]:
         try:
             yield read_small(path, MAX_FILE_BYTES)
         except OSError as error:
-            yield PredictionError(f"{located(path)}: {error.strerror}", place=place)
+            yield PredictionError(f"{located(path)}: {error.strerror}", place=place, file=path)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from graft.models.errors import GraftError
-from graft.models.inputs import values_signature
 from graft.models.inputs.base import Refused
 from graft.serving import contents, manifest
 from graft.serving.predictor import Answer, Prediction, PredictionError, Predictor, rows_of
@@ -54,7 +53,7 @@ class LoadedModel(Predictor):
             what: one content or several. A path of a folder stands for all files in it, at any depth, that are such
                 contents by their names. An array is one content, uint8 [height, width, 3] for an image, or several,
                 [n, height, width, 3]. An array of floats is what the signature for decoded contents takes
-                (`Input.values_spec`), one row or several.
+                (`Input.values`), one row or several.
 
         Returns:
             for each content its prediction, in order; those of a folder in the natural order of names.
@@ -74,20 +73,20 @@ class LoadedModel(Predictor):
         items = [item for one in given for item in self._items(one)]
         for item, outcome in zip(items, self.outcomes(_read(item) for item in items), strict=True):
             if isinstance(outcome, PredictionError):
-                raise _of_file(outcome, item) if isinstance(item, pathlib.Path) else outcome
+                raise outcome.of_file(item) if isinstance(item, pathlib.Path) else outcome
             yield dataclasses.replace(outcome, file=item if isinstance(item, pathlib.Path) else None)
 
     def _of_values(self, given: Iterable[Any]) -> Iterator[Prediction]:
         """Of what somebody else has decoded, `max_batch` rows at a time."""
-        name, tensor = values_signature(self.takes), self.takes.values_name
-        signature = self._engine.signatures.get(name or "")
+        values = self.takes.values
+        signature = None if values is None else self._engine.signatures.get(values.signature)
         for array in given:
-            if signature is None or tensor is None:
+            if values is None or signature is None:
                 raise PredictionError(f"received an array of {array.dtype}; allowed: uint8, values from 0 to 255")
-            rank = len(signature.inputs[tensor].tensor_shape.dim)
+            rank = len(signature.inputs[values.name].tensor_shape.dim)
             rows = np.asarray(array if array.ndim == rank else array[None], np.float32)
             for start in range(0, len(rows), self._max_batch):
-                yield from rows_of(self._run(str(name), {tensor: rows[start : start + self._max_batch]}))
+                yield from rows_of(self._run(values.signature, {values.name: rows[start : start + self._max_batch]}))
 
     def _items(self, one: Content) -> Iterator[bytes | pathlib.Path]:
         if isinstance(one, str) and not self.takes.reads_paths:
@@ -108,11 +107,11 @@ class LoadedModel(Predictor):
             raise PredictionError(f"received an array of {array.dtype}; allowed: uint8, values from 0 to 255")
         several = array if array.ndim == 4 else array[None]
         try:
-            self.takes.check_array(several.shape[1:])
+            pack = self.takes.packer(several.shape[1:])
         except Refused as error:
             raise PredictionError(f"the array {error}") from error
         for one in several:
-            yield self.takes.pack(one.tobytes(), one.shape)
+            yield pack(one.tobytes())
 
     def _ask(self, inputs: Mapping[str, np.ndarray]) -> Answer:
         from graft.serving.engine import DEFAULT_SIGNATURE
@@ -186,8 +185,3 @@ def _of_floats(one: Content) -> bool:
 
 def _read(item: bytes | pathlib.Path) -> bytes | PredictionError:
     return item if isinstance(item, bytes) else next(contents.read([item]))
-
-
-def _of_file(error: PredictionError, path: pathlib.Path) -> PredictionError:
-    said = str(error)
-    return error if said.startswith(str(path)) else PredictionError(f"{path}: {said}", error.code, error.place)

@@ -7,7 +7,7 @@ import abc
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import grpc
 import numpy as np
@@ -24,6 +24,7 @@ class PredictionError(GraftError):
         code: the gRPC status code, None if the fault is in the request or the answer itself.
         place: index of the content that was refused, None if it is not about one.
         request_id: id of the request that failed, None if there was none.
+        file: the file that the message begins with, None if it names none.
     """
 
     def __init__(
@@ -32,11 +33,19 @@ class PredictionError(GraftError):
         code: grpc.StatusCode | None = None,
         place: int | None = None,
         request_id: str | None = None,
+        file: pathlib.Path | None = None,
     ):
         super().__init__(message)
         self.code = code
         self.place = place
         self.request_id = request_id
+        self.file = file
+
+    def of_file(self, path: pathlib.Path) -> Self:
+        """The same about a content that came from a file, whose path stands in front; itself where it names one."""
+        if self.file is not None:
+            return self
+        return type(self)(f"{path}: {self}", self.code, self.place, self.request_id, path)
 
 
 class Answer(dict[str, np.ndarray]):

@@ -1,8 +1,10 @@
 """A line of code should know its room by its words: images stand in `models/inputs/image`, accuracy in a target."""
 
 import ast
+import collections
 import pathlib
 import re
+from collections.abc import Iterable
 
 import grimp
 import pytest
@@ -79,6 +81,24 @@ def test_what_counts_as_speaking():
     assert spoken("image_size = 3", INPUTS) == ["image_size"]
     assert spoken("def f():\n    '''Of an image.'''\n    return 'of pixels'", INPUTS) == ["of pixels"]
     assert spoken("from a.image import b", INPUTS) == ["a.image"]
+
+
+def sharing(paths: Iterable[pathlib.Path]) -> dict[str, list[str]]:
+    """Files of one name, by that name: pytest imports the first of them for all. Its conftest files are its own."""
+    found = collections.defaultdict(list)
+    for path in paths:
+        found[path.name].append(path.as_posix())
+    return {name: sorted(files) for name, files in found.items() if len(files) > 1 and name != "conftest.py"}
+
+
+def test_no_two_files_of_tests_have_one_name():
+    assert not sharing(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
+
+
+def test_what_counts_as_one_name():
+    paths = map(pathlib.Path, ("tests/a/test_x.py", "tests/b/test_x.py", "tests/b/test_y.py"))
+    assert sharing(paths) == {"test_x.py": ["tests/a/test_x.py", "tests/b/test_x.py"]}
+    assert not sharing(map(pathlib.Path, ("tests/conftest.py", "tests/a/conftest.py", "tests/a/test_conftest.py")))
 
 
 @pytest.fixture(scope="module")

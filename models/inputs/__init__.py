@@ -62,11 +62,6 @@ def input_names() -> list[str]:
     return [KINDS.module(kind).Input.signature_name for kind in KINDS]
 
 
-def values_signature(input: "type[Input] | Input") -> str | None:
-    """Name of the signature that takes what somebody else has decoded: `serving_pixels`; None where there is none."""
-    return None if input.values_name is None else f"serving_{input.values_name}"
-
-
 def input_of_signature(names: Iterable[str]) -> "Input | None":
     """The kind of input, with default settings, that a served model of these input names takes; None for another's."""
     given = set(names)

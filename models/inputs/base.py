@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from graft.models.errors import GraftError
+from graft.models.inputs.values import Values
 
 if TYPE_CHECKING:
     import keras
@@ -78,8 +79,6 @@ class Input(abc.ABC):
         one: what one is called: `image`.
         rows: what the plain form is called: `rows of pixels`.
         signature_name: of the tensor that a served model takes: `image_bytes`.
-        values_name: of the tensor of a second signature, for contents that somebody else has decoded: `pixels`. None:
-            this kind has none.
         column: where a source's content is by default: `image`.
         reads_paths: whether the cell of a text table holds the path of a file; else it holds the content itself.
         suffixes: ends of the names of files that are such contents, in small letters.
@@ -95,7 +94,6 @@ class Input(abc.ABC):
     one: ClassVar[str]
     rows: ClassVar[str]
     signature_name: ClassVar[str]
-    values_name: ClassVar[str | None] = None
     column: ClassVar[str]
     reads_paths: ClassVar[bool]
     suffixes: ClassVar[tuple[str, ...]]
@@ -128,17 +126,13 @@ class Input(abc.ABC):
         """Most bytes of a content; more are not read."""
         return self.options.max_bytes
 
-    def check_array(self, shape: Sequence[int]) -> None:
-        """Whether unsigned bytes of a shape can be packed to a content, for sources that hold arrays.
+    def packer(self, shape: Sequence[int]) -> Callable[[bytes], bytes]:
+        """Makes a content of the unsigned bytes of an array of this shape, for sources that hold arrays.
 
         Raises:
-            Refused: they cannot.
+            Refused: they are no contents.
         """
         raise Refused("unreadable", f"holds arrays, which are no {self.unit}")
-
-    def pack(self, values: bytes, shape: Sequence[int]) -> bytes:
-        """The content that unsigned bytes of a shape are, which `check_array` took."""
-        raise NotImplementedError
 
     @abc.abstractmethod
     def admit(self, content: bytes) -> Facts:
@@ -180,27 +174,9 @@ class Input(abc.ABC):
         """What of the settings decides the result of `prepare`, `kind` among it, as JSON types."""
 
     @property
-    def values_spec(self) -> "tf.TensorSpec":
-        """What the second signature takes, with a leading None; named `values_name`."""
-        raise NotImplementedError
-
-    @property
-    def values_told(self) -> str:
-        """The same and the values that are allowed, for people."""
-        raise NotImplementedError
-
-    def from_values(self, values: "tf.Tensor", checked: bool = True) -> "tf.Tensor":
-        """A batch of `values_spec` as one of `spec`; graph operations only; n may be 0.
-
-        Args:
-            values: as a client sent them.
-            checked: whether another shape and values that are not allowed fail, as InvalidArgumentError, when run.
-        """
-        raise NotImplementedError
-
-    def to_values(self, prepared: "tf.Tensor") -> "tf.Tensor":
-        """The inverse of `from_values`."""
-        raise NotImplementedError
+    def values(self) -> Values | None:
+        """What a second signature takes, contents that somebody else has decoded; None: this kind has none."""
+        return None
 
     def converted(self, prepared: "tf.Tensor", maker: "Input") -> "tf.Tensor":
         """A batch that another input prepared, as near as can be to what this one would have made of the contents.

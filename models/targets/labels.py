@@ -11,8 +11,9 @@ from graft.models.errors import GraftError
 from graft.models.gates import Gate
 from graft.models.inputs.base import Refused
 from graft.models.natural import natural_key
+from graft.models.page import Block, Card, Section, Tile
 from graft.models.run_warning import RunWarning
-from graft.models.targets import calibration, classes, decisions, doubts, skill
+from graft.models.targets import calibration, classes, decisions, doubts, labels_page, skill
 from graft.models.targets.base import Evaluation, Figures, Value, answers_gate, finite, known, probabilities, share
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import MAX_TEXT, index_text, one_text
@@ -20,7 +21,7 @@ from graft.models.targets.columns import MAX_TEXT, index_text, one_text
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from graft.models import linear, page
+    from graft.models import linear
     from graft.models.options import HeadOptions
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -434,33 +435,23 @@ class Target(classes.Classes):
         """Mean average precision and micro F1."""
         return f"mean average precision {figures['mean_average_precision']:.4f}, micro F1 {figures['micro_f1']:.4f}"
 
-    def tiles(self, figures: Figures) -> "list[page.Tile]":
+    def tiles(self, figures: Figures) -> list[Tile]:
         """See `labels_page`."""
-        from graft.models.targets import labels_page
-
         return labels_page.tiles(figures)
 
-    def sections(self, figures: Figures, unit: str) -> "list[page.Section]":
+    def sections(self, figures: Figures, unit: str) -> list[Section]:
         """See `labels_page`."""
-        from graft.models.targets import labels_page
-
         return labels_page.sections(figures, unit)
 
-    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> "page.Section":
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> Section:
         """See `labels_page`."""
-        from graft.models.targets import labels_page
-
         found = answers >= self.thresholds
         return labels_page.worst(self.names, encoded > 0, found, self.scores(encoded, answers), answers, unit)
 
-    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> "list[page.Block]":
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> list[Block]:
         """See `labels_page`."""
-        from graft.models.targets import labels_page
-
         return labels_page.rivals(figures, limits, unit)
 
-    def card(self, figures: Figures, unit: str) -> "page.Card":
+    def card(self, figures: Figures, unit: str) -> Card:
         """See `labels_page`."""
-        from graft.models.targets import labels_page
-
         return labels_page.card(figures, unit)

@@ -11,8 +11,9 @@ from graft.models import gap
 from graft.models.errors import GraftError
 from graft.models.gates import Gate, within
 from graft.models.inputs.base import Refused
+from graft.models.page import Block, Card, Section, Tile
 from graft.models.run_warning import RunWarning
-from graft.models.targets import doubts, residuals, skill
+from graft.models.targets import doubts, numbers_page, residuals, skill
 from graft.models.targets.base import Evaluation, Figures, Finding, Value, answers_gate, finite, known
 from graft.models.targets.base import Target as AnyTarget
 from graft.models.targets.columns import one_text
@@ -20,7 +21,7 @@ from graft.models.targets.columns import one_text
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from graft.models import linear, page
+    from graft.models import linear
     from graft.models.options import HeadOptions
 
 Ceiling = Annotated[float, Field(gt=0)]
@@ -111,10 +112,10 @@ class Target(AnyTarget):
         "unknown_label": "a column of target.columns holds nothing",
         "bad_label": "a column of target.columns holds no finite number",
     }
-    metrics: ClassVar[tuple[str, ...]] = ("mean_absolute_error", "root_mean_squared_error", "r2", "examples")
+    metrics: ClassVar[tuple[str, ...]] = (*residuals.NAMES, "examples")
     part_score_name = "absolute error"
     stratum = ""
-    floors = ("mean_absolute_error", "root_mean_squared_error", "r2")
+    floors = residuals.NAMES
     slice_columns = {"mean_absolute_error": False, "root_mean_squared_error": False}
     words = {
         "loss": "loss (mean squared error, in squares of the standard deviation)",
@@ -141,7 +142,7 @@ class Target(AnyTarget):
 
     def named(self, limits: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
         """No classes; limits by column name columns."""
-        for key in ("mean_absolute_error", "root_mean_squared_error", "r2"):
+        for key in residuals.NAMES:
             limit = limits.get(key)
             for name in limit if isinstance(limit, dict) else ():
                 if name not in self.columns:
@@ -290,32 +291,28 @@ class Target(AnyTarget):
         valid = finite(answers)
         truth, given = encoded[valid].astype(np.float64), answers[valid].astype(np.float64)
         found, drawn = residuals.measured(truth, given, np.ones((1, len(truth)))), residuals.bootstrap(truth, given)
-        names = ("mean_absolute_error", "root_mean_squared_error", "r2")
-        figures: Figures = {"examples": len(encoded), "invalid": int((~valid).sum())}
-        for name, value, draws in zip(names, found, drawn, strict=True):
-            figures |= {name: residuals.known(value.mean()), f"{name}_interval": residuals.interval(draws.mean(axis=1))}
-        figures["per_column"] = {
-            column: {
-                key: value
-                for name, measured, draws in zip(names, found[:, 0, i], drawn[:, :, i], strict=True)
-                for key, value in ((name, residuals.known(measured)), (f"{name}_interval", residuals.interval(draws)))
-            }
-            | {
-                "bias": residuals.known((given[:, i] - truth[:, i]).mean()) if len(truth) else None,
-                "std": float(self.std[i]),
-                "by_size": residuals.by_size(truth[:, i], given[:, i]),
-                "points": residuals.points(truth[:, i], given[:, i]),
-            }
-            for i, column in enumerate(self.names)
+        return {
+            "examples": len(encoded),
+            "invalid": int((~valid).sum()),
+            **residuals.figures(found.mean(axis=(1, 2)), drawn.mean(axis=2)),
+            "per_column": {
+                column: {
+                    **residuals.figures(found[:, 0, i], drawn[:, :, i]),
+                    "bias": residuals.known((given[:, i] - truth[:, i]).mean()) if len(truth) else None,
+                    "std": float(self.std[i]),
+                    "by_size": residuals.by_size(truth[:, i], given[:, i]),
+                    "points": residuals.points(truth[:, i], given[:, i]),
+                }
+                for i, column in enumerate(self.names)
+            },
         }
-        return figures
 
     def weighed(self, encoded: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> Mapping[str, np.ndarray]:
         """Mean absolute error, root of the mean squared error and R2, means over the columns."""
         valid = finite(answers)
         truth, given = encoded[valid].astype(np.float64), answers[valid].astype(np.float64)
         found = residuals.measured(truth, given, weights[:, valid]).mean(axis=2)
-        return dict(zip(("mean_absolute_error", "root_mean_squared_error", "r2"), found, strict=True))
+        return dict(zip(residuals.NAMES, found, strict=True))
 
     def part_scores(self, encoded: np.ndarray, answers: np.ndarray) -> Mapping[str, np.ndarray]:
         """The absolute error of each number, in its own unit; the lower, the better."""
@@ -431,34 +428,24 @@ class Target(AnyTarget):
         measured = {text: figures[name] for name, text in words.items() if figures[name] is not None}
         return ", ".join(f"{text} {value:.4g}" for text, value in measured.items()) or "no finite number"
 
-    def tiles(self, figures: Figures) -> "list[page.Tile]":
+    def tiles(self, figures: Figures) -> list[Tile]:
         """See `numbers_page`."""
-        from graft.models.targets import numbers_page
-
         return numbers_page.tiles(figures)
 
-    def sections(self, figures: Figures, unit: str) -> "list[page.Section]":
+    def sections(self, figures: Figures, unit: str) -> list[Section]:
         """See `numbers_page`."""
-        from graft.models.targets import numbers_page
-
         return numbers_page.sections(figures, unit)
 
-    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> "page.Section":
+    def worst(self, encoded: np.ndarray, answers: np.ndarray, unit: str) -> Section:
         """See `numbers_page`."""
-        from graft.models.targets import numbers_page
-
         return numbers_page.worst(self.names, encoded, answers, self.scores(encoded, answers), unit)
 
-    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> "list[page.Block]":
+    def rivals(self, figures: Figures, limits: Mapping[str, Any], unit: str) -> list[Block]:
         """See `numbers_page`."""
-        from graft.models.targets import numbers_page
-
         return numbers_page.rivals(figures, limits, unit)
 
-    def card(self, figures: Figures, unit: str) -> "page.Card":
+    def card(self, figures: Figures, unit: str) -> Card:
         """See `numbers_page`."""
-        from graft.models.targets import numbers_page
-
         return numbers_page.card(figures, unit)
 
 

@@ -1,5 +1,6 @@
 """Errors of numbers: their means with intervals, by size, and as points. Functions of arrays."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,12 @@ import numpy as np
 _DRAWS, _DRAWN_AT_ONCE = 400, 2**22
 _POINTS, _SIZES = 400, 10
 
+NAMES = ("mean_absolute_error", "root_mean_squared_error", "r2")
+"""What `measured` gives, in its order."""
+
 
 def measured(truth: np.ndarray, given: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean absolute error, root of the mean squared error and R2 for each row of weights.
+    """Mean absolute error, root of the mean squared error and R2 (`NAMES`) for each row of weights.
 
     Args:
         truth: float [n, k].
@@ -41,6 +45,19 @@ def bootstrap(truth: np.ndarray, given: np.ndarray) -> np.ndarray:
         parts.append(measured(truth, given, weights.astype(np.float64)))
         left -= rows
     return np.concatenate(parts, axis=1)
+
+
+def figures(found: Iterable[Any], drawn: Iterable[np.ndarray]) -> dict[str, Any]:
+    """What was measured and its 95 % interval by name: `r2`, `r2_interval`.
+
+    Args:
+        found: a number for each of `NAMES`.
+        drawn: float [draws] for each of them, of `bootstrap`.
+    """
+    told: dict[str, Any] = {}
+    for name, value, draws in zip(NAMES, found, drawn, strict=True):
+        told |= {name: known(value), f"{name}_interval": interval(draws)}
+    return told
 
 
 def known(value: Any) -> float | None:

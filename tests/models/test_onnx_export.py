@@ -33,7 +33,7 @@ def test_it_answers_as_the_export_does(written, taught, training_input):
     assert [output.name for output in session.get_outputs()] == told["outputs"] == ["probabilities", "scores"]
     images = tf.constant(training_input.images["eval"])
     input = exported_input(taught)
-    values = input.to_values(preparer(input)(images)).numpy()
+    values = input.values.from_prepared(preparer(input)(images)).numpy()
     wanted = tf.saved_model.load(str(taught)).signatures["serving_default"](image_bytes=images)
     for name, found in zip(told["outputs"], session.run(None, {"pixels": values}), strict=True):
         np.testing.assert_allclose(found, wanted[name], atol=1e-4)

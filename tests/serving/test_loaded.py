@@ -1,13 +1,16 @@
 """A model in this process: what a server would answer, from paths, bytes, arrays and texts."""
 
 import io
+import pathlib
 import threading
 
+import grpc
 import numpy as np
 import pytest
 from PIL import Image
 
 from graft.models.errors import GraftError
+from graft.serving import contents
 from graft.serving.client import Client
 from graft.serving.loaded import load
 from graft.serving.predictor import PredictionError
@@ -93,6 +96,16 @@ def test_a_bad_file_is_named_and_the_others_have_an_outcome(images, photos, png)
     outcomes = list(images.outcomes(iter(contents)))
     assert [getattr(one, "label", None) for one in map(_or_none, outcomes)] == ["cheese", None, None, None, "apple"]
     assert [one.place for one in outcomes if isinstance(one, PredictionError)] == [1, None, 3]
+
+
+def test_an_error_names_its_file_once(tmp_path):
+    absent, called_image = tmp_path / "absent.png", pathlib.Path("image")
+    [unread] = contents.read([absent])
+    assert str(unread) == f"{absent}: No such file or directory" and unread.of_file(absent) is unread
+    refused = PredictionError("image 3: too large", grpc.StatusCode.INVALID_ARGUMENT, 3, "id")
+    named = refused.of_file(called_image)
+    assert str(named) == "image: image 3: too large", "the reason begins as the path does"
+    assert (named.code, named.place, named.request_id) == (refused.code, 3, "id") and named.of_file(absent) is named
 
 
 def _or_none(outcome):

@@ -126,7 +126,7 @@ def read_images(folder: str, pair: IdxPair, request: Request) -> Iterator[bytes]
     with _Idx(folder, pair.images) as file:
         count, *shape = file.shape
         try:
-            request.input.check_array(shape)
+            pack = request.input.packer(shape)
         except Refused as refused:
             raise file.error(refused.detail) from refused
         if count != labels:
@@ -134,7 +134,7 @@ def read_images(folder: str, pair: IdxPair, request: Request) -> Iterator[bytes]
         if count > _FEWEST_IMAGES + file.size // _IMAGE_BYTES:
             raise file.error(f"announces {count} images, which {file.size} bytes cannot hold")
         for _ in range(count):
-            yield request.input.pack(file.read(math.prod(shape)), shape)
+            yield pack(file.read(math.prod(shape)))
 
 
 class _Idx:

@@ -7,6 +7,7 @@ from graft.models.errors import GraftError
 from graft.models.inputs import base
 from graft.models.inputs.image.admission import Admission
 from graft.models.inputs.image.convert import FORMATS, ConversionError, to_supported
+from graft.models.inputs.image.decoded import Pixels
 from graft.models.inputs.image.guard import PixelGuard, announced_pixels
 from graft.models.inputs.image.known_range import CANDIDATES, known_range
 
@@ -42,7 +43,6 @@ class Input(Admission, base.Input):
     one = "image"
     rows = "rows of pixels"
     signature_name = "image_bytes"
-    values_name = "pixels"
     column = "image"
     reads_paths = True
     suffixes = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -103,28 +103,8 @@ class Input(Admission, base.Input):
         return preprocess(contents, self.image_size, self.value_range)
 
     @property
-    def values_spec(self) -> "tf.TensorSpec":
-        import tensorflow as tf
-
-        return tf.TensorSpec([None, *self.image_size, 3], tf.float32, name=self.values_name)
-
-    @property
-    def values_told(self) -> str:
-        from graft.models.inputs.image import decoded
-
-        return decoded.told(self.image_size)
-
-    def from_values(self, values: "tf.Tensor", checked: bool = True) -> "tf.Tensor":
-        """See `image.decoded`: 0 is black and 1 is white."""
-        from graft.models.inputs.image import decoded
-
-        sound = decoded.checked(values, self.image_size) if checked else values
-        return decoded.scaled(sound, self.value_range)
-
-    def to_values(self, prepared: "tf.Tensor") -> "tf.Tensor":
-        from graft.models.inputs.image import decoded
-
-        return decoded.unscaled(prepared, self.value_range)
+    def values(self) -> Pixels:
+        return Pixels(self)
 
     @property
     def prepared_by(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from graft.models.errors import kernel_reason
@@ -73,8 +73,8 @@ class Admission:
             raise Refused("too_many_pixels", f"{size}; at most {self.options.max_pixels} are decoded")
         return {"width": header.width, "height": header.height, "format": header.format, "_pixels": header.pixels}
 
-    def check_array(self, shape: Sequence[int]) -> None:
-        """Grey or RGB, row by row, and no more pixels than are taken."""
+    def packer(self, shape: Sequence[int]) -> Callable[[bytes], bytes]:
+        """PNGs of grey or RGB, row by row, of no more pixels than are taken."""
         if len(shape) not in (2, 3) or tuple(shape[2:]) not in ((), (1,), (3,)):
             raise Refused(
                 "unreadable",
@@ -86,11 +86,8 @@ class Admission:
                 "too_many_pixels",
                 f"has images of {width} x {height} pixels; 1 to {most} in all (input.max_pixels) fit",
             )
-
-    def pack(self, values: bytes, shape: Sequence[int]) -> bytes:
-        """A PNG."""
-        height, width, *channels = shape
-        return encode_png(values, width, height, channels[0] if channels else 1)
+        channels = shape[2] if len(shape) == 3 else 1
+        return lambda values: encode_png(values, width, height, channels)
 
     def cost(self, facts: Facts) -> int:
         """Pixels that a decoder has to hold."""

@@ -5,61 +5,82 @@ float32 [n, height, width, 3], RGB, 0 is black and 1 is white, whatever range th
 people mix up with it, 0..255 or -1..1, leaves it and is refused.
 """
 
-import tensorflow as tf
+from typing import TYPE_CHECKING
+
+from graft.models.inputs.values import Values
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from graft.models.inputs.image import Input
 
 SLACK = 1e-3
 """How far a value may lie outside of 0..1: what rounding leaves, far less than the wrong range."""
 
 
-def told(image_size: tuple[int, int]) -> str:
-    """What is allowed, for people."""
-    height, width = image_size
-    return f"float32 [n, {height}, {width}, 3], RGB values from 0 to 1"
-
-
-def checked(values: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """The same values.
+class Pixels(Values):
+    """Pixels of the size that the backbone takes.
 
     Args:
-        values: float32 `[n, height, width, 3]`; n may be 0.
-        image_size: (height, width) in pixels.
-
-    Raises:
-        tf.errors.InvalidArgumentError: when run, if they are of another shape, outside of 0..1, or not finite.
+        images: the input; its value range, which may be yet to be chosen, is read where values become prepared ones or
+            come from them.
     """
-    # A session takes any shape, whatever the signature says, and Grappler would fold a check of what it says away.
-    open_shape = tf.raw_ops.PlaceholderWithDefault(input=values, shape=tf.TensorShape(None))
-    shape = tf.shape(open_shape)
-    allowed = told(image_size)
-    of_shape = tf.raw_ops.Assert(
-        condition=(tf.size(shape) == 4) & tf.reduce_all(shape[1:] == [*image_size, 3]),
-        data=[f"pixels must be {allowed}; the shape is", shape],
-        summarize=8,
-    )
-    with tf.control_dependencies([of_shape]):
-        same = tf.reshape(open_shape, [-1, *image_size, 3])
-    within = (same >= -SLACK) & (same <= 1 + SLACK)  # NaN is neither
-    flat = tf.reshape(same, [-1])
-    of_range = tf.raw_ops.Assert(
-        condition=tf.reduce_all(within),
-        data=[
-            f"pixels must be {allowed}; the least and the largest value are",
-            tf.reduce_min(flat),
-            tf.reduce_max(flat),
-        ],
-        summarize=8,
-    )
-    with tf.control_dependencies([of_range]):
-        return tf.identity(same)
 
+    name = "pixels"
 
-def scaled(values: tf.Tensor, value_range: tuple[float, float]) -> tf.Tensor:
-    """Values 0..1 as the values that stand for black and for white."""
-    low, high = value_range
-    return values * (high - low) + low
+    def __init__(self, images: "Input"):
+        self._images = images
 
+    @property
+    def spec(self) -> "tf.TensorSpec":
+        """float32 [None, height, width, 3]."""
+        import tensorflow as tf
 
-def unscaled(prepared: tf.Tensor, value_range: tuple[float, float]) -> tf.Tensor:
-    """The inverse of `scaled`; what rounding leaves outside of 0..1 is cut."""
-    low, high = value_range
-    return tf.clip_by_value((prepared - low) / (high - low), 0.0, 1.0)
+        return tf.TensorSpec([None, *self._images.image_size, 3], tf.float32, name=self.name)
+
+    @property
+    def told(self) -> str:
+        """Shape and range."""
+        height, width = self._images.image_size
+        return f"float32 [n, {height}, {width}, 3], RGB values from 0 to 1"
+
+    def prepare(self, values: "tf.Tensor", checked: bool = True) -> "tf.Tensor":
+        """Values 0..1 as the values that stand for black and for white."""
+        low, high = self._images.value_range
+        return (self._checked(values) if checked else values) * (high - low) + low
+
+    def from_prepared(self, prepared: "tf.Tensor") -> "tf.Tensor":
+        """See `Values.from_prepared`; what rounding leaves outside of 0..1 is cut."""
+        import tensorflow as tf
+
+        low, high = self._images.value_range
+        return tf.clip_by_value((prepared - low) / (high - low), 0.0, 1.0)
+
+    def _checked(self, values: "tf.Tensor") -> "tf.Tensor":
+        """The same values, if they are of the right shape, inside of 0..1 and finite."""
+        import tensorflow as tf
+
+        size = self._images.image_size
+        # A session takes any shape, whatever the signature says, and Grappler would fold a check of what it says away.
+        open_shape = tf.raw_ops.PlaceholderWithDefault(input=values, shape=tf.TensorShape(None))
+        shape = tf.shape(open_shape)
+        of_shape = tf.raw_ops.Assert(
+            condition=(tf.size(shape) == 4) & tf.reduce_all(shape[1:] == [*size, 3]),
+            data=[f"{self.name} must be {self.told}; the shape is", shape],
+            summarize=8,
+        )
+        with tf.control_dependencies([of_shape]):
+            same = tf.reshape(open_shape, [-1, *size, 3])
+        within = (same >= -SLACK) & (same <= 1 + SLACK)  # NaN is neither
+        flat = tf.reshape(same, [-1])
+        of_range = tf.raw_ops.Assert(
+            condition=tf.reduce_all(within),
+            data=[
+                f"{self.name} must be {self.told}; the least and the largest value are",
+                tf.reduce_min(flat),
+                tf.reduce_max(flat),
+            ],
+            summarize=8,
+        )
+        with tf.control_dependencies([of_range]):
+            return tf.identity(same)

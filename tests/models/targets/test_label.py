@@ -10,7 +10,7 @@ from graft.models import gap, targets
 from graft.models.errors import GraftError
 from graft.models.inputs.base import Refused
 from graft.models.targets import label, make_target, restore
-from graft.models.targets.label import Options, Target, class_weights
+from graft.models.targets.label import Options, Target
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -79,26 +79,6 @@ def test_it_is_encoded_by_place_and_a_stranger_is_named():
 def test_labels_in_another_form_are_refused(encoded, message):
     with pytest.raises(GraftError, match=message):
         make().check(encoded, "split 'train'")
-
-
-def test_class_weights():
-    labels, names = np.array([0, 0, 0, 1]), ["cat", "dog"]
-    assert class_weights("none", labels, names).tolist() == [1, 1]
-    np.testing.assert_allclose(class_weights("balanced", labels, names), [4 / 6, 2])
-    assert class_weights({"dog": 3.0}, labels, names).tolist() == [1, 3]
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"dgo": 2.0}, "target.class_weights: 'dgo' is not a class; allowed: cat, dog"),
-        ({"dog": 0.0}, "target.class_weights.dog: received 0.0; allowed: a number above"),
-    ],
-    ids=["unknown class", "zero"],
-)
-def test_unusable_class_weights_are_refused(option, message):
-    with pytest.raises(GraftError, match=message):
-        make(["cat", "dog"], class_weights=option).fitted(np.array([0, 1]))
 
 
 def test_the_loss_is_the_cross_entropy_and_only_training_smooths_and_weighs():

@@ -22,6 +22,15 @@ def test_the_intervals_hold_the_true_error(n):
     assert all(count / 200 > 0.88 for count in held.values()), held
 
 
+def test_figures_have_their_intervals_beside_them():
+    drawn = np.stack([np.arange(41.0), np.full(41, np.nan), np.full(41, 0.5)])
+    told = residuals.figures([20.0, np.nan, 0.5], drawn)
+    assert list(told) == [end for name in residuals.NAMES for end in (name, f"{name}_interval")]
+    assert list(told.values()) == [20.0, [1.0, 39.0], None, None, 0.5, [0.5, 0.5]]
+    with pytest.raises(ValueError, match="zip"):
+        residuals.figures([1.0, 2.0], drawn)
+
+
 def test_sizes_hold_equally_many_examples_and_all_of_them():
     truth = np.arange(95.0)[::-1]
     parts = residuals.by_size(truth, truth + np.where(truth < 50, 1, -3))

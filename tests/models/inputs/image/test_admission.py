@@ -60,12 +60,11 @@ def test_largest_limit_is_what_the_rule_decodes():
 def test_arrays_that_can_be_packed(shape, reason):
     image = Input(Options(max_pixels=80))
     if reason is None:
-        image.check_array(shape)
-        packed = image.pack(bytes(range(math.prod(shape))), shape)
+        packed = image.packer(shape)(bytes(range(math.prod(shape))))
         assert decoding.decode_image(tf.constant(packed)).shape == (7, 5, 3)
         return
     with pytest.raises(Refused) as refused:
-        image.check_array(shape)
+        image.packer(shape)
     assert refused.value.reason == reason
 
 

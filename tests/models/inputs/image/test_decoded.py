@@ -6,8 +6,6 @@ import tensorflow as tf
 from small_inputs import pictures, texts
 from tensorflow.core.protobuf import config_pb2
 
-from graft.models.inputs import values_signature
-
 pytestmark = pytest.mark.graph
 
 TAKES = pictures((8, 12), (-1.0, 1.0))
@@ -17,9 +15,9 @@ TAKES = pictures((8, 12), (-1.0, 1.0))
 def graph():
     """As a session of the server runs it: whatever the signature says of the shape, the session takes any."""
 
-    @tf.function(input_signature=[TAKES.values_spec], autograph=False)
+    @tf.function(input_signature=[TAKES.values.spec], autograph=False)
     def prepared(values):
-        return TAKES.from_values(values)
+        return TAKES.values.prepare(values)
 
     definition = prepared.get_concrete_function().graph.as_graph_def()
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -58,5 +56,5 @@ def test_other_values_are_refused(graph, value):
 
 
 def test_a_text_has_none():
-    assert values_signature(TAKES) == "serving_pixels"
-    assert values_signature(texts()) is None
+    assert TAKES.values.signature == "serving_pixels" and TAKES.values.spec.name == TAKES.values.name
+    assert texts().values is None
