@@ -69,9 +69,7 @@ def test_every_step_is_a_script_that_is_there_and_nothing_comes_from_the_network
         assert subprocess.run(["sh", "-n", STEPS / name], check=False).returncode == 0
     steps = [path for path in STEPS.iterdir() if path.is_file()]  # byte code may lie beside them
     written = "".join(path.read_text() for path in (*steps, ROOT / "scripts" / "image.sh"))
-    assert {path.name for path in steps} == {
-        name for name in (*ran, "sbom.py", "pipeline.py")
-    }
+    assert {path.name for path in steps} == {name for name in (*ran, "sbom.py", "pipeline.py")}
     assert "sbom.py" in written and "/build/pipeline.py" in written
 
 
