@@ -16,10 +16,11 @@ import grpc
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import deprecation
 
+from graft.models import grappler
 from graft.models.errors import GraftError, kernel_reason, one_line
 from graft.models.inputs.guards import guards_for
 from graft.models.saved_model_check import find_faults, summary
@@ -256,12 +257,7 @@ def _new_session() -> tf1.Session:
     config.gpu_options.allow_growth = True
     # Grappler leaves graphs of less than four nodes alone, and then a call runs all outputs of its function.
     config.graph_options.rewrite_options.min_graph_nodes = -1
-    # It recomputes and swaps for training; here it is a third of the time that a new executor takes.
-    config.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
-    # Its passes in MLIR convert all functions and convert them back, another fifth, and make no request faster.
-    config.graph_options.rewrite_options.disable_tfg_optimizer = True
-    # A second round of it makes no request faster (python -m benchmarks.serving), and a version is ready later.
-    config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    grappler.spare(config)
     return tf1.Session(graph=tf.Graph(), config=config)
 
 
