@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
+from graft.models import grappler
 from graft.models.errors import GraftError
 
 
@@ -46,6 +47,7 @@ class FrozenRunner:
         with graph.as_default():
             tf.import_graph_def(graph_def, name="")
         config = tf.compat.v1.ConfigProto(use_per_session_threads=True, allow_soft_placement=True)
+        grappler.spare(config)
         if has_gpu:
             config.gpu_options.allow_growth = True
         else:

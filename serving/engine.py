@@ -16,10 +16,11 @@ import grpc
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as tf1
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import deprecation
 
+from graft.models import grappler
 from graft.models.errors import GraftError, kernel_reason, one_line
 from graft.models.inputs.guards import guards_for
 from graft.models.saved_model_check import find_faults, summary
@@ -163,10 +164,7 @@ class Engine:
         """
         graph = self._session.graph
         with graph.as_default():
-            return {
-                name: tf.identity(graph.get_tensor_by_name(source), name="fetched").name
-                for name, source in outputs.items()
-            }
+            return {name: _behind(graph.get_tensor_by_name(source)).name for name, source in outputs.items()}
 
     def _fetch(self, signature_name: str, info: meta_graph_pb2.TensorInfo) -> str:
         name = _tensor_name(info)
@@ -239,17 +237,27 @@ class Engine:
         return handle
 
 
+def _behind(tensor: tf.Tensor) -> tf.Tensor:
+    """A node behind a tensor.
+
+    Grappler inlines a function that can fail, such as one that checks an image, only where something waits for the
+    call. Left alone, it and each function that it calls are optimized apart and once more when they first run: more
+    than twice the time until a version is ready. A wait for the very node that is consumed is dropped as superfluous.
+    """
+    waits = []
+    if tensor.op.type == "StatefulPartitionedCall":
+        with tf.control_dependencies([tensor.op]):
+            waits = [tf.no_op(name="called")]
+    with tf.control_dependencies(waits):
+        return tf.identity(tensor, name="fetched")
+
+
 def _new_session() -> tf1.Session:
     config = tf1.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
     # Grappler leaves graphs of less than four nodes alone, and then a call runs all outputs of its function.
     config.graph_options.rewrite_options.min_graph_nodes = -1
-    # It recomputes and swaps for training; here it is a third of the time that a new executor takes.
-    config.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
-    # Its passes in MLIR convert all functions and convert them back, another fifth, and make no request faster.
-    config.graph_options.rewrite_options.disable_tfg_optimizer = True
-    # A second round of it makes no request faster (python -m benchmarks.serving), and a version is ready later.
-    config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    grappler.spare(config)
     return tf1.Session(graph=tf.Graph(), config=config)
 
 

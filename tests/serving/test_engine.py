@@ -195,6 +195,48 @@ def save_picky(folder):
     return folder
 
 
+@pytest.mark.parametrize("freeze", [True, False])
+def test_functions_that_check_what_they_get_are_inlined(tmp_path, freeze):
+    engine = Engine(save_checking(tmp_path / "checking"), freeze=freeze)
+    ((loaded, fetched),) = engine._fetches["serving_default"].items()
+    feed = {engine.signatures["serving_default"].inputs["x"].name: np.float32([1, 2])}
+    assert calls(engine, fetched, feed) == []
+    graph = engine._session.graph
+    source = graph.get_operation_by_name(fetched.partition(":")[0]).inputs[0]
+    assert (source.name == loaded) is not freeze
+    with graph.as_default():
+        plain = tf.identity(source)
+    assert calls(engine, plain.name, feed) == ["StatefulPartitionedCall"]
+    assert refused(engine, "serving_default", {"x": np.float32([-1])}).code is grpc.StatusCode.INVALID_ARGUMENT
+    engine.close()
+
+
+def save_checking(folder):
+    """A signature whose function calls another that refuses negative numbers."""
+    module = tf.Module()
+    module.scale = tf.Variable(2.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None])], autograph=False)
+    def checked(x):
+        with tf.control_dependencies([tf.raw_ops.Assert(condition=tf.reduce_all(x >= 0), data=[x])]):
+            return tf.sqrt(x)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], name="x")], autograph=False)
+    def call(x):
+        return {"y": checked(x) * module.scale}
+
+    module.checked = checked
+    tf.saved_model.save(module, str(folder), signatures=call)
+    return folder
+
+
+def calls(engine, fetched, feed):
+    """The function calls in what a session runs."""
+    told = tf1.RunMetadata()
+    engine._session.run(fetched, feed, tf1.RunOptions(output_partition_graphs=True), told)
+    return [node.op for graph in told.partition_graphs for node in graph.node if "PartitionedCall" in node.op]
+
+
 def test_a_variable_that_a_signature_changes_is_never_a_constant(models):
     engine = Engine(models["counter"])
     assert engine.frozen == {"scale"}, "what reads the counter is not frozen, what does not is"
