@@ -1,10 +1,11 @@
 """DataGate: nothing is trained on data that the schema or the share of rejected examples speaks against."""
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from graft.components.artifacts import DataBlessing, Rejected
+from graft.components.component import BaseComponent
 from graft.components.data_gate import executor
 
 
@@ -19,7 +20,7 @@ class DataGateSpec(component_spec.ComponentSpec):
     OUTPUTS = {"blessing": component_spec.ChannelParameter(type=DataBlessing)}
 
 
-class DataGate(base_component.BaseComponent):
+class DataGate(BaseComponent):
     """Stops the run on bad data.
 
     TFX's ExampleValidator writes anomalies and succeeds; nothing depends on what it found. This component does: it
@@ -40,10 +41,4 @@ class DataGate(base_component.BaseComponent):
           rejected: What Ingest did not use.
           parameters: The limits.
         """
-        spec = DataGateSpec(
-            **parameters.dump(),
-            anomalies=anomalies,
-            rejected=rejected,
-            blessing=types.Channel(type=DataBlessing),
-        )
-        super().__init__(spec=spec)
+        super().__init__(anomalies=anomalies, rejected=rejected, **parameters.dump())

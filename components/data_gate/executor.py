@@ -1,15 +1,11 @@
 """Executor of DataGate."""
 
-from typing import Any
-
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx import types
-from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils
 
 from graft.components import gates
 from graft.components.data_gate.rules import rejected_gate
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.ingest.summary import read_summary
 from graft.components.parameters import BaseParameters
 
@@ -33,38 +29,32 @@ class Parameters(BaseParameters):
     allow_anomalies: tuple[str, ...] = IDENTIFIERS
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Holds anomalies and rejected examples against their limits."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    PARAMETERS = Parameters
+
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: Parameters) -> None:
         """Checks and writes `gates.json`.
 
         Args:
-          input_dict: `anomalies` and `rejected`, one artifact each.
-          output_dict: `blessing`.
-          exec_properties: of `Parameters`.
+          inputs: `anomalies` and `rejected`, one artifact each.
+          outputs: `blessing`.
+          given: the limits.
 
         Raises:
           GateClosed: A limit does not hold; the message lists each anomaly with its feature and reason.
         """
-        self._log_startup(input_dict, output_dict, exec_properties)
-        limits = Parameters.load(exec_properties)
-        anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
-        summary = read_summary(artifact_utils.get_single_uri(input_dict["rejected"]))
+        summary = read_summary(inputs.uri("rejected"))
         found = {
-            split: _read_anomalies(f"{artifact_utils.get_split_uri([anomalies], split)}/{ANOMALIES_FILE}")
-            for split in artifact_utils.decode_split_names(anomalies.split_names)
+            split: _read_anomalies(f"{inputs.split_uri('anomalies', split)}/{ANOMALIES_FILE}")
+            for split in inputs.splits("anomalies")
         }
         checked = [
-            rejected_gate(summary, limits.max_rejected),
-            anomalies_gate(found, frozenset(limits.allow_anomalies)),
+            rejected_gate(summary, given.max_rejected),
+            anomalies_gate(found, frozenset(given.allow_anomalies)),
         ]
-        gates.write_gates(artifact_utils.get_single_uri(output_dict["blessing"]), checked)
+        gates.write_gates(outputs.uri("blessing"), checked)
         gates.check(STAGE, checked)
 
 

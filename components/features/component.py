@@ -1,11 +1,12 @@
 """features: every example goes through the frozen backbone once; the vectors are kept."""
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from graft.components.artifacts import Features
+from graft.components.component import BaseComponent
 from graft.components.features.executor import Executor, Parameters
 
 
@@ -20,7 +21,7 @@ class FeaturesSpec(ComponentSpec):
     OUTPUTS = {"features": ChannelParameter(type=Features)}
 
 
-class FeatureExtractor(base_component.BaseComponent):
+class FeatureExtractor(BaseComponent):
     """Computes the feature vectors of a frozen backbone, one pass over each split.
 
     Outputs `features` (`Features`): see `components.features.executor`.
@@ -37,11 +38,4 @@ class FeatureExtractor(base_component.BaseComponent):
             transform_graph: the `TransformGraph` holding the label vocabulary.
             parameters: the network and the splits.
         """
-        super().__init__(
-            FeaturesSpec(
-                examples=examples,
-                transform_graph=transform_graph,
-                **parameters.dump(),
-                features=types.Channel(type=Features),
-            )
-        )
+        super().__init__(examples=examples, transform_graph=transform_graph, **parameters.dump())

@@ -1,20 +1,17 @@
 """Executor of `features`: TFRecord shards in, one `.npy` of vectors a split out."""
 
 import json
-import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from tfx import types
-from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
 
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.parameters import BaseParameters
-from graft.models import examples, inputs, progress, targets
+from graft.models import examples, progress, targets
 from graft.models.applications import is_application
 from graft.models.errors import GraftError
 from graft.models.features import extract_features, write_backbone
+from graft.models.inputs import make_input
 from graft.models.options import BackboneOptions
 from graft.models.settings import InputOptions, TargetOptions
 from graft.models.shared_backbone import shared_backbone
@@ -42,7 +39,7 @@ class Parameters(BaseParameters):
     splits: tuple[str, ...]
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Writes `names.json`, those of the target, and arrays with a row for each Example by split.
 
     | file | holds |
@@ -58,29 +55,23 @@ class Executor(base_executor.BaseExecutor):
     Rows keep the order of the sorted shards. `backbone.json` says which network made them.
     """
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    PARAMETERS = Parameters
+
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: Parameters) -> None:
         """Runs the one pass.
 
         Raises:
             GraftError: the backbone is not the one whose identity the run began with, or a label is none of the target.
         """
-        given = Parameters.load(exec_properties)
-        backbone = shared_backbone(given.backbone, inputs.make_input(given.input))
+        backbone = shared_backbone(given.backbone, make_input(given.input))
         # A network of keras.applications is known by its name until it is built; see `pipeline.prepare`.
         if given.identity and given.identity != backbone.identity and not is_application(given.backbone.handle):
             raise GraftError(
                 f"backbone {given.backbone.handle!r} changed during the run: its sha256 was {given.identity} at the "
                 f"start and is {backbone.identity} now; run again"
             )
-        transform_graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
-        target = targets.load_target(given.target, transform_graph)
-        output = pathlib.Path(artifact_utils.get_single_uri(output_dict["features"]))
-        uri = artifact_utils.get_single_uri(input_dict["examples"])
+        target = targets.load_target(given.target, inputs.uri("transform_graph"))
+        output, uri = outputs.path("features"), inputs.uri("examples")
         columns: dict[str, dict[str, list]] = {split: {name: [] for name in _COLUMNS} for split in given.splits}
         done = 0
 

@@ -1,10 +1,10 @@
 """Ingest: what any source holds becomes split, checked tf.Examples."""
 
-from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from graft.components.artifacts import Rejected
+from graft.components.component import BaseComponent
 from graft.components.ingest import executor
 
 
@@ -19,7 +19,7 @@ class IngestSpec(component_spec.ComponentSpec):
     }
 
 
-class Ingest(base_beam_component.BaseBeamComponent):
+class Ingest(BaseComponent, base_beam_component.BaseBeamComponent):
     """Graft's ExampleGen.
 
     Reads each content once in a Beam pipeline, has its input check it, splits by content and writes the bytes as
@@ -39,9 +39,4 @@ class Ingest(base_beam_component.BaseBeamComponent):
         Args:
           parameters: What to read, and how.
         """
-        spec = IngestSpec(
-            **parameters.dump(),
-            examples=types.Channel(type=standard_artifacts.Examples),
-            rejected=types.Channel(type=Rejected),
-        )
-        super().__init__(spec=spec)
+        super().__init__(**parameters.dump())

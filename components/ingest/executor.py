@@ -3,10 +3,10 @@
 from typing import Any
 
 from pydantic import field_validator
-from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.ingest import ingestion, sources
 from graft.components.ingest.options import DataOptions
 from graft.components.ingest.request import make_request
@@ -56,31 +56,25 @@ class Parameters(BaseParameters):
         return only(options, {"kind", *options.PARSES})
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class Executor(BaseExecutor, base_beam_executor.BaseBeamExecutor):
     """Runs `ingestion.ingest` in the Beam pipeline that TFX makes, and describes the artifacts."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    PARAMETERS = Parameters
+
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: Parameters) -> None:
         """Ingests.
 
         Args:
-          input_dict: Empty.
-          output_dict: `examples` and `rejected`, one artifact each.
-          exec_properties: of `Parameters`; `fingerprint` and `code` are for the cache only.
+          inputs: Empty.
+          outputs: `examples` and `rejected`, one artifact each.
+          given: what to read, and how; `fingerprint` and `code` are for the cache only.
 
         Raises:
           GraftError: See `ingestion.ingest`.
         """
-        self._log_startup(input_dict, output_dict, exec_properties)
-        given = Parameters.load(exec_properties)
         request = make_request(given.data, given.input, given.target, adapts=given.adapts, unlabelled=given.unlabelled)
-        examples = artifact_utils.get_single_instance(output_dict["examples"])
-        rejected = artifact_utils.get_single_instance(output_dict["rejected"])
-        summary = ingestion.ingest(request, examples.uri, rejected.uri, self._make_beam_pipeline)
+        examples = outputs.artifact("examples")
+        summary = ingestion.ingest(request, examples.uri, outputs.uri("rejected"), self._make_beam_pipeline)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         if summary.span is not None:
             examples.span = summary.span

@@ -1,11 +1,12 @@
 """labels: which labels are to be looked at again, and which examples are near-duplicates."""
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from graft.components.artifacts import Features, LabelReview
+from graft.components.component import BaseComponent
 from graft.components.labels.executor import Executor, Parameters
 
 
@@ -22,7 +23,7 @@ class LabelReviewSpec(ComponentSpec):
     OUTPUTS = {"review": ChannelParameter(type=LabelReview)}
 
 
-class LabelReviewer(base_component.BaseComponent):
+class LabelReviewer(BaseComponent):
     """Holds each label against models that have not learned from it.
 
     Outputs `review` (`LabelReview`: labels.json, see `components.labels.findings`).
@@ -49,12 +50,9 @@ class LabelReviewer(base_component.BaseComponent):
             parameters: input and target.
         """
         super().__init__(
-            LabelReviewSpec(
-                examples=examples,
-                transform_graph=transform_graph,
-                features=features,
-                predictions=predictions,
-                **parameters.dump(),
-                review=types.Channel(type=LabelReview),
-            )
+            examples=examples,
+            transform_graph=transform_graph,
+            features=features,
+            predictions=predictions,
+            **parameters.dump(),
         )

@@ -1,14 +1,9 @@
 """Executor of `labels`."""
 
 import json
-import pathlib
 from collections.abc import Mapping
-from typing import Any
 
-from tfx import types
-from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
-
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.labels import findings
 from graft.components.labels.gather import gather, labelled
 from graft.components.parameters import BaseParameters
@@ -31,15 +26,12 @@ class Parameters(BaseParameters):
     target: TargetOptions
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Writes `labels.json`, see `components.labels.findings`, and in it `previews` of what a report shows."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    PARAMETERS = Parameters
+
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: Parameters) -> None:
         """Reviews the labels of all splits, on vectors that are there already.
 
         Raises:
@@ -47,17 +39,12 @@ class Executor(base_executor.BaseExecutor):
         """
         from graft.models.label_review.review import review
 
-        given = Parameters.load(exec_properties)
-        transform_graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
-        examples = artifact_utils.get_single_uri(input_dict["examples"])
-        features = artifact_utils.get_single_uri(input_dict["features"])
-        predicted = artifact_utils.get_single_uri(input_dict["predictions"])
-        target = targets.load_target(given.target, transform_graph)
-        parts, why_no_test = gather(features, predicted, examples, target)
+        examples = inputs.uri("examples")
+        target = targets.load_target(given.target, inputs.uri("transform_graph"))
+        parts, why_no_test = gather(inputs.uri("features"), inputs.uri("predictions"), examples, target)
         found = findings.findings(review(labelled(parts), target), parts, why_no_test)
         found["previews"] = previews(examples, findings.shown(found), make_input(given.input))
-        output = pathlib.Path(artifact_utils.get_single_uri(output_dict["review"]), findings.FILE)
-        output.write_text(json.dumps(found), encoding="utf-8")
+        (outputs.path("review") / findings.FILE).write_text(json.dumps(found), encoding="utf-8")
 
 
 def previews(examples: str, wanted: Mapping[tuple[str, str], None], input: Input) -> dict[str, Mapping[str, str]]:

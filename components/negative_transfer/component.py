@@ -1,11 +1,12 @@
 """negative_transfer: is transferring better than not transferring?"""
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from graft.components.artifacts import Comparison, Features
+from graft.components.component import BaseComponent
 from graft.components.negative_transfer.executor import Executor, Parameters
 
 
@@ -21,7 +22,7 @@ class NegativeTransferSpec(ComponentSpec):
     OUTPUTS = {"comparison": ChannelParameter(type=Comparison)}
 
 
-class NegativeTransfer(base_component.BaseComponent):
+class NegativeTransfer(BaseComponent):
     """Trains the references and the transferred model over the same seeds, under the same budget.
 
     Outputs `comparison` (`Comparison`: comparison.json, see `models.references`).
@@ -45,12 +46,4 @@ class NegativeTransfer(base_component.BaseComponent):
             features: the `Features` of all three splits.
             parameters: the training and the contestants.
         """
-        super().__init__(
-            NegativeTransferSpec(
-                examples=examples,
-                transform_graph=transform_graph,
-                features=features,
-                **parameters.dump(),
-                comparison=types.Channel(type=Comparison),
-            )
-        )
+        super().__init__(examples=examples, transform_graph=transform_graph, features=features, **parameters.dump())

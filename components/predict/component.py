@@ -1,10 +1,11 @@
 """predict: the candidate's answers on the test split, which evaluation, gates and report share."""
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
+from graft.components.component import BaseComponent
 from graft.components.predict.executor import Executor, Parameters
 
 
@@ -19,7 +20,7 @@ class PredictSpec(ComponentSpec):
     OUTPUTS = {"predictions": ChannelParameter(type=standard_artifacts.Examples)}
 
 
-class BulkPredictor(base_component.BaseComponent):
+class BulkPredictor(BaseComponent):
     """Runs `serving_default` over the test split, each example once.
 
     Outputs `predictions` (`Examples` without inputs, for TFMA; beside them the same as arrays, see
@@ -37,11 +38,4 @@ class BulkPredictor(base_component.BaseComponent):
             model: the candidate.
             parameters: what is kept beside the answers.
         """
-        super().__init__(
-            PredictSpec(
-                examples=examples,
-                model=model,
-                **parameters.dump(),
-                predictions=types.Channel(type=standard_artifacts.Examples),
-            )
-        )
+        super().__init__(examples=examples, model=model, **parameters.dump())

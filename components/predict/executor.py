@@ -3,13 +3,11 @@
 import itertools
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
-from tfx import types
-from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.parameters import BaseParameters
 from graft.components.predict.predictions import predict
 from graft.models.examples import DIGEST, INPUT, JUDGED, read_examples, split_files
@@ -35,24 +33,20 @@ class Parameters(BaseParameters):
     slices: tuple[str, ...] = ()
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Writes the predictions as arrays and as tf.Examples, the feature vectors, and the reference of a push."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    PARAMETERS = Parameters
+
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: Parameters) -> None:
         """Predicts.
 
         Raises:
             GraftError: the target of a test example is none that the model can answer.
         """
-        model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        given = Parameters.load(exec_properties)
-        examples = artifact_utils.get_single_uri(input_dict["examples"])
-        output = artifact_utils.get_single_instance(output_dict["predictions"])
+        model_path = path_utils.serving_model_path(inputs.uri("model"))
+        examples = inputs.uri("examples")
+        output = outputs.artifact("predictions")
         output.split_names = artifact_utils.encode_split_names(["test"])
         takes = exported_input(model_path)
         takes = type(takes)(

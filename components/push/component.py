@@ -1,10 +1,11 @@
 """push: a blessed model becomes the served version of the model store."""
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
+from graft.components.component import BaseComponent
 from graft.components.push.executor import Executor, Parameters
 
 
@@ -21,7 +22,7 @@ class PushSpec(ComponentSpec):
     OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
 
 
-class Push(base_component.BaseComponent):
+class Push(BaseComponent):
     """Pushes a model that both gates blessed, atomically (`serving.store`).
 
     Outputs `pushed_model` (`PushedModel`; custom properties pushed_version, pushed_destination and
@@ -49,12 +50,9 @@ class Push(base_component.BaseComponent):
             parameters: where to, and what is noted there.
         """
         super().__init__(
-            PushSpec(
-                model=model,
-                predictions=predictions,
-                model_blessing=model_blessing,
-                infra_blessing=infra_blessing,
-                **parameters.dump(),
-                pushed_model=types.Channel(type=standard_artifacts.PushedModel),
-            )
+            model=model,
+            predictions=predictions,
+            model_blessing=model_blessing,
+            infra_blessing=infra_blessing,
+            **parameters.dump(),
         )

@@ -4,13 +4,11 @@ import json
 import pathlib
 from typing import Any
 
-from tfx import types
-from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from graft.components import gates
 from graft.components.baseline import BEST, COMPARED, METRICS, find_baseline, pointer_state, require_unchanged
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.parameters import BaseParameters
 from graft.models.saved_model_check import find_faults, require_allowed
 from graft.models.signals.reference import FILE, PLACE, Reference
@@ -41,15 +39,12 @@ class Parameters(BaseParameters):
     trust: bool
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Copies the model and its reference into the store and moves its pointer."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    PARAMETERS = Parameters
+
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: Parameters) -> None:
         """Pushes.
 
         Raises:
@@ -58,10 +53,9 @@ class Executor(base_executor.BaseExecutor):
             GraftError: the reference is damaged; the model does more than compute, and its backbone is not trusted; or
                 another version is served than the one that the gates held it against.
         """
-        blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
+        blessing = inputs.artifact("model_blessing")
         gates.require_open("quality_gate", blessing)
-        gates.require_open("serving_check", artifact_utils.get_single_instance(input_dict["infra_blessing"]))
-        given = Parameters.load(exec_properties)
+        gates.require_open("serving_check", inputs.artifact("infra_blessing"))
         metadata = dict(given.metadata)
         if self._context is not None:
             metadata["run_id"] = self._context.pipeline_run_id
@@ -74,12 +68,12 @@ class Executor(base_executor.BaseExecutor):
         metadata[BEST] = blessing.get_int_custom_property(BEST)
         # Nothing in a blessing of an earlier version of Graft.
         metadata[METRICS] = json.loads(blessing.get_string_custom_property(METRICS) or "null")
-        model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+        model_path = path_utils.serving_model_path(inputs.uri("model"))
         metadata["trusted_operations"] = _trusted_operations(pathlib.Path(model_path), given.trust)
-        reference = pathlib.Path(artifact_utils.get_single_uri(input_dict["predictions"]), FILE)
+        reference = inputs.path("predictions") / FILE
         Reference.load(reference)  # a damaged one is not pushed
         version = store.push(name, model_path, metadata, protect=[metadata[BEST]], beside={PLACE: reference})
-        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        pushed = outputs.artifact("pushed_model")
         pushed.set_string_custom_property("pushed_destination", store.version_address(name, version))
         pushed.set_string_custom_property("pushed_version", str(version))
         pushed.set_string_custom_property("served_version", str(store.served(name)))

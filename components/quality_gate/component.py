@@ -1,11 +1,12 @@
 """quality_gate: may the candidate replace what is served?"""
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from graft.components.artifacts import Comparison, Quality
+from graft.components.component import BaseComponent
 from graft.components.quality_gate.executor import Executor, Parameters
 
 
@@ -26,7 +27,7 @@ class QualityGateSpec(ComponentSpec):
     }
 
 
-class QualityGate(base_component.BaseComponent):
+class QualityGate(BaseComponent):
     """Judges the candidate on the test split.
 
     Outputs `quality` (`Quality`: figures.json, gates.json) and `blessing` (`ModelBlessing`, property
@@ -57,14 +58,10 @@ class QualityGate(base_component.BaseComponent):
             comparison: result of `negative_transfer`; None where that gate is off.
         """
         super().__init__(
-            QualityGateSpec(
-                examples=examples,
-                model=model,
-                predictions=predictions,
-                evaluation=evaluation,
-                comparison=comparison,
-                **parameters.dump(),
-                blessing=types.Channel(type=standard_artifacts.ModelBlessing),
-                quality=types.Channel(type=Quality),
-            )
+            examples=examples,
+            model=model,
+            predictions=predictions,
+            evaluation=evaluation,
+            comparison=comparison,
+            **parameters.dump(),
         )

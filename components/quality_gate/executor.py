@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 from google.protobuf import wrappers_pb2  # noqa: F401 - which the messages of TFMA 0.52 lack
-from tfx import types
-from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from graft.components import gates
 from graft.components.baseline import BEST, COMPARED, METRICS, compared_with, find_baseline
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
 from graft.components.quality_gate import rules
@@ -54,25 +52,21 @@ class Parameters(BaseParameters):
     trust: bool
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Writes `figures.json` and `gates.json`, and sets `blessed` on the blessing."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    PARAMETERS = Parameters
+
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: Parameters) -> None:
         """Judges the candidate; a closed gate leaves blessed = 0.
 
         Raises:
             GraftError: the served model does more than compute, and the run does not trust it.
         """
-        given = Parameters.load(exec_properties)
-        output = pathlib.Path(artifact_utils.get_single_uri(output_dict["quality"]))
+        output = outputs.path("quality")
         output.mkdir(parents=True, exist_ok=True)
-        model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        candidate = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))
+        model_path = path_utils.serving_model_path(inputs.uri("model"))
+        candidate = predictions.load(inputs.uri("predictions"))
         target = candidate.target
         figures: dict[str, Any] = {
             "target": target.description(),
@@ -84,7 +78,7 @@ class Executor(base_executor.BaseExecutor):
             "baseline": None,
             "best": None,
         }
-        figures["tfma"], tfma_slices = read_evaluation(artifact_utils.get_single_uri(input_dict["evaluation"]))
+        figures["tfma"], tfma_slices = read_evaluation(inputs.uri("evaluation"))
         for (column, value), row in sorted(tfma_slices.items()):
             inside = np.array(candidate.slices[column]) == value
             found = target.figures(candidate.encoded[inside], candidate.answers[inside])
@@ -95,7 +89,7 @@ class Executor(base_executor.BaseExecutor):
 
         store = open_store(given.store)
         baseline = find_baseline(store, given.model_name, given.run_key)
-        files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
+        files = split_files(inputs.uri("examples"), "test")
 
         def compared(version: dict[str, Any]) -> dict[str, Any]:
             if not store.is_local:
@@ -106,14 +100,14 @@ class Executor(base_executor.BaseExecutor):
             figures["baseline"] = compared(baseline)
             best = baseline["best"] or baseline
             figures["best"] = figures["baseline"] if best is baseline else compared(best)
-        if input_dict.get("comparison"):
-            comparison = pathlib.Path(artifact_utils.get_single_uri(input_dict["comparison"]))
-            figures["negative_transfer"] = json.loads((comparison / "comparison.json").read_text(encoding="utf-8"))
+        if inputs.has("comparison"):
+            comparison = inputs.path("comparison") / "comparison.json"
+            figures["negative_transfer"] = json.loads(comparison.read_text(encoding="utf-8"))
 
         verdict = rules.judge(target, figures, given.gates)
         (output / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
         gates.write_gates(str(output), verdict)
-        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        blessing = outputs.artifact("blessing")
         gates.bless(blessing, verdict)
         blessing.set_int_custom_property(BEST, still_best(figures["best"]))
         blessing.set_string_custom_property(COMPARED, compared_with(baseline))

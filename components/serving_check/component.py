@@ -1,10 +1,11 @@
 """serving_check: does the candidate answer over gRPC as it does in process?"""
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
+from graft.components.component import BaseComponent
 from graft.components.serving_check.executor import Executor, Parameters
 
 
@@ -21,7 +22,7 @@ class ServingCheckSpec(ComponentSpec):
     OUTPUTS = {"blessing": ChannelParameter(type=standard_artifacts.InfraBlessing)}
 
 
-class ServingCheck(base_component.BaseComponent):
+class ServingCheck(BaseComponent):
     """Serves the candidate, sends real test examples over gRPC and compares with the in-process answers.
 
     Outputs `blessing` (`InfraBlessing`: gates.json; property blessed = 1 only if every gate passed).
@@ -48,12 +49,5 @@ class ServingCheck(base_component.BaseComponent):
             parameters: the limits.
         """
         super().__init__(
-            ServingCheckSpec(
-                examples=examples,
-                model=model,
-                predictions=predictions,
-                model_blessing=model_blessing,
-                **parameters.dump(),
-                blessing=types.Channel(type=standard_artifacts.InfraBlessing),
-            )
+            examples=examples, model=model, predictions=predictions, model_blessing=model_blessing, **parameters.dump()
         )

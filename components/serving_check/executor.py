@@ -5,15 +5,12 @@ import json
 import pathlib
 import statistics
 import time
-from typing import Any
 
 import numpy as np
-from tfx import types
-from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from graft.components import gates
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.parameters import BaseParameters
 from graft.components.predict import predictions
 from graft.models import progress
@@ -43,28 +40,24 @@ class Parameters(BaseParameters):
     trust: bool
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Starts the server (a real `tensorflow_model_server` when on the PATH), asks it, compares, times."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    PARAMETERS = Parameters
+
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: Parameters) -> None:
         """Checks the candidate; a closed gate leaves blessed = 0.
 
         Raises:
             GateClosed: the quality gate did not bless the model.
         """
-        gates.require_open("quality_gate", artifact_utils.get_single_instance(input_dict["model_blessing"]))
-        given = Parameters.load(exec_properties)
-        model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        files = split_files(artifact_utils.get_single_uri(input_dict["examples"]), "test")
+        gates.require_open("quality_gate", inputs.artifact("model_blessing"))
+        model_path = path_utils.serving_model_path(inputs.uri("model"))
+        files = split_files(inputs.uri("examples"), "test")
         rows = itertools.islice(read_examples(files, (INPUT,), JUDGED), given.requests)
         contents = [row[INPUT] for row in rows]
         input, target = exported_input(model_path), exported_target(model_path)
-        kept = predictions.load(artifact_utils.get_single_uri(input_dict["predictions"]))
+        kept = predictions.load(inputs.uri("predictions"))
         expected = kept.answers[: len(contents)]
 
         with (
@@ -74,9 +67,9 @@ class Executor(base_executor.BaseExecutor):
             answers, seconds = [], []
             for done, content in enumerate(contents, 1):
                 start = time.perf_counter()
-                outputs = client.predict({input.signature_name: np.array([content], object)})
+                answer = client.predict({input.signature_name: np.array([content], object)})
                 seconds.append(time.perf_counter() - start)
-                answers.append(outputs[target.answer_name][0])
+                answers.append(answer[target.answer_name][0])
                 progress.report("serving_check", done, len(contents), "requests")
             # In as many requests as the server's limit on messages asks for.
             batch = client.predict_arrays(contents)[target.answer_name]
@@ -90,7 +83,7 @@ class Executor(base_executor.BaseExecutor):
         median_ms = statistics.median(seconds) * 1e3
         if given.latency_ms is not None:
             verdict.append(at_most("latency_ms", median_ms, given.latency_ms, f"median of {len(seconds)} requests"))
-        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        blessing = outputs.artifact("blessing")
         gates.bless(blessing, verdict)
         latency = {"median": median_ms, "min": min(seconds) * 1e3, "max": max(seconds) * 1e3}
         result = {"server": kind, "requests": len(contents), "latency_ms": latency, "difference": difference}

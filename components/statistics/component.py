@@ -2,14 +2,14 @@
 
 from tensorflow_data_validation.statistics import stats_options
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import standard_artifacts
+from tfx.dsl.components.base import executor_spec
 from tfx.types.standard_component_specs import StatisticsGenSpec
 
+from graft.components.component import BaseComponent
 from graft.components.statistics.executor import Executor
 
 
-class StatisticsGen(base_component.BaseComponent):
+class StatisticsGen(BaseComponent):
     """Statistics of each split. Outputs `statistics` (`ExampleStatistics`)."""
 
     SPEC_CLASS = StatisticsGenSpec
@@ -22,9 +22,4 @@ class StatisticsGen(base_component.BaseComponent):
             examples: from `Ingest`.
             stats_options: of TFDV; `feature_allowlist` names the features to look at.
         """
-        spec = StatisticsGenSpec(
-            examples=examples,
-            stats_options_json=stats_options.to_json(),
-            statistics=types.Channel(type=standard_artifacts.ExampleStatistics),
-        )
-        super().__init__(spec=spec)
+        super().__init__(examples=examples, stats_options_json=stats_options.to_json())

@@ -12,42 +12,35 @@ import pyarrow as pa
 import pyarrow_hotfix  # noqa: F401 - as everywhere, before pyarrow is used
 from tensorflow_data_validation.statistics import stats_impl, stats_options
 from tensorflow_metadata.proto.v0 import statistics_pb2
-from tfx import types
-from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.tfdv import STATISTICS_FILE
 from graft.models.examples import read_batches, split_files
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Does what TFX's own does, without Beam."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: dict[str, Any]) -> None:
         """Writes `FeatureStats.pb` of each split.
 
         Args:
-            input_dict: `examples`, one artifact.
-            output_dict: `statistics`.
-            exec_properties: of TFX's StatisticsGen; as Graft wires it, `stats_options_json` names the features to look
-                at, and no split is left out or sampled.
+            inputs: `examples`, one artifact.
+            outputs: `statistics`.
+            given: of TFX's StatisticsGen; as Graft wires it, `stats_options_json` names the features to look at,
+                and no split is left out or sampled.
 
         Raises:
             GraftError: a file of examples is damaged.
         """
-        options = stats_options.StatsOptions.from_json(exec_properties["stats_options_json"])
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
-        statistics = artifact_utils.get_single_instance(output_dict["statistics"])
+        options = stats_options.StatsOptions.from_json(given["stats_options_json"])
+        examples = inputs.artifact("examples")
+        statistics = outputs.artifact("statistics")
         statistics.split_names, statistics.span = examples.split_names, examples.span
-        for split in artifact_utils.decode_split_names(examples.split_names):
+        for split in inputs.splits("examples"):
             found = compute(split_files(examples.uri, split), options)
-            folder = pathlib.Path(artifact_utils.get_split_uri([statistics], split))
+            folder = pathlib.Path(outputs.split_uri("statistics", split))
             folder.mkdir(parents=True, exist_ok=True)
             (folder / STATISTICS_FILE).write_bytes(found.SerializeToString())
 

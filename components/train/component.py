@@ -1,13 +1,13 @@
 """train: TFX's Trainer, with the cached feature vectors as one more input."""
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.proto import trainer_pb2
-from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import TrainerSpec
 
 from graft.components.artifacts import Features
+from graft.components.component import BaseComponent
 from graft.components.train.executor import Executor, Parameters
 
 
@@ -18,7 +18,7 @@ class TrainSpec(TrainerSpec):
     INPUTS = {**TrainerSpec.INPUTS, "features": ChannelParameter(type=Features)}
 
 
-class Trainer(base_component.BaseComponent):
+class Trainer(BaseComponent):
     """Trains the new head, and the backbone where the transfer method says so, through `models.trainer.run_fn`.
 
     Outputs `model` (`Model`, the exported SavedModel) and `model_run` (`ModelRun`: TensorBoard logs, history.json).
@@ -45,16 +45,12 @@ class Trainer(base_component.BaseComponent):
             parameters: of the training.
         """
         super().__init__(
-            TrainSpec(
-                examples=examples,
-                transform_graph=transform_graph,
-                schema=schema,
-                features=features,
-                train_args=trainer_pb2.TrainArgs(splits=["train"]),
-                eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
-                run_fn="graft.models.trainer.run_fn",
-                **parameters.dump(),
-                model=types.Channel(type=standard_artifacts.Model),
-                model_run=types.Channel(type=standard_artifacts.ModelRun),
-            )
+            examples=examples,
+            transform_graph=transform_graph,
+            schema=schema,
+            features=features,
+            train_args=trainer_pb2.TrainArgs(splits=["train"]),
+            eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+            run_fn="graft.models.trainer.run_fn",
+            **parameters.dump(),
         )

@@ -8,12 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf import json_format
-from tfx import types
-from tfx.dsl.components.base import base_executor
 from tfx.proto import trainer_pb2
-from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.parameters import BaseParameters
 from graft.models.errors import GraftError
 from graft.models.settings import Settings
@@ -29,48 +27,43 @@ class Parameters(BaseParameters):
     custom_config: Settings
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Calls `run_fn` as TFX's generic trainer does, and tells it where the feature vectors lie.
 
     TFX's own imports Beam and TFDV, for ways to read examples that `run_fn` does not use.
     """
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: dict[str, Any]) -> None:
         """Trains and exports.
 
         Args:
-            input_dict: `examples`, `transform_graph` and `features`.
-            output_dict: `model`, `model_run`.
-            exec_properties: of TFX's Trainer and `Parameters`; `run_fn` is `package.module.function`.
+            inputs: `examples`, `transform_graph` and `features`.
+            outputs: `model`, `model_run`.
+            given: of TFX's Trainer and `Parameters`; `run_fn` is `package.module.function`.
 
         Raises:
             GraftError: `run_fn` left no model.
         """
         train_args, eval_args = (
-            json_format.Parse(exec_properties[name], kind())
+            json_format.Parse(given[name], kind())
             for name, kind in (("train_args", trainer_pb2.TrainArgs), ("eval_args", trainer_pb2.EvalArgs))
         )
-        model_dir = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"]))
-        features = artifact_utils.get_single_uri(input_dict["features"])
+        model_dir = path_utils.serving_model_dir(outputs.uri("model"))
+        features = inputs.uri("features")
         fn_args = plain.SimpleNamespace(
-            custom_config={**json.loads(exec_properties["custom_config"]), "features_path": features},
-            train_files=_patterns(input_dict["examples"], train_args.splits),
-            eval_files=_patterns(input_dict["examples"], eval_args.splits),
-            transform_graph_path=artifact_utils.get_single_uri(input_dict["transform_graph"]),
+            custom_config={**json.loads(given["custom_config"]), "features_path": features},
+            train_files=_patterns(inputs, train_args.splits),
+            eval_files=_patterns(inputs, eval_args.splits),
+            transform_graph_path=inputs.uri("transform_graph"),
             serving_model_dir=model_dir,
-            model_run_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
+            model_run_dir=outputs.uri("model_run"),
         )
-        module, _, name = exec_properties["run_fn"].rpartition(".")
+        module, _, name = given["run_fn"].rpartition(".")
         getattr(importlib.import_module(module), name)(fn_args)
         if not pathlib.Path(model_dir).exists():
-            raise GraftError(f"{exec_properties['run_fn']}: left no model in {model_dir}")
+            raise GraftError(f"{given['run_fn']}: left no model in {model_dir}")
 
 
-def _patterns(examples: list[types.Artifact], splits: Iterable[str]) -> list[str]:
-    """Of the files of splits."""
-    return [f"{uri}/*" for split in splits for uri in artifact_utils.get_split_uris(examples, split)]
+def _patterns(inputs: Artifacts, splits: Iterable[str]) -> list[str]:
+    """Of the files of splits of the examples."""
+    return [f"{inputs.split_uri('examples', split)}/*" for split in splits]

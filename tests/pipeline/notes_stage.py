@@ -2,15 +2,16 @@
 
 import json
 import pathlib
-from typing import Any
 
 from tfx import types
-from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.dsl.components.base import executor_spec
+from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from graft.components import gates
 from graft.components.artifacts import DataBlessing
+from graft.components.component import BaseComponent
+from graft.components.executor import Artifacts, BaseExecutor
 from graft.components.parameters import BaseParameters
 from graft.models.gates import at_most
 from graft.models.page import Column, Table, Text, Tile
@@ -24,15 +25,15 @@ class Parameters(BaseParameters):
     readers: tuple[str, ...]
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(BaseExecutor):
     """Writes a note about the size of the test split."""
 
-    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+    PARAMETERS = Parameters
+
+    def run(self, inputs: Artifacts, outputs: Artifacts, given: Parameters) -> None:
         """Measures, writes, judges."""
-        given = Parameters.load(exec_properties)
-        shards = pathlib.Path(artifact_utils.get_single_uri(input_dict["examples"]), "Split-test").glob("*")
-        size = sum(shard.stat().st_size for shard in shards)
-        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        size = sum(shard.stat().st_size for shard in pathlib.Path(inputs.split_uri("examples", "test")).glob("*"))
+        blessing = outputs.artifact("blessing")
         gates.bless(blessing, [at_most("test_bytes", size, given.most_bytes)])
         note = {"bytes": size, "readers": given.readers}
         pathlib.Path(blessing.uri, "note.json").write_text(json.dumps(note), encoding="utf-8")
@@ -46,14 +47,14 @@ class NotesSpec(ComponentSpec):
     OUTPUTS = {"blessing": ChannelParameter(type=DataBlessing)}
 
 
-class Component(base_component.BaseComponent):
+class Component(BaseComponent):
     """The component."""
 
     SPEC_CLASS = NotesSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, examples: types.BaseChannel, parameters: Parameters):
-        super().__init__(NotesSpec(examples=examples, **parameters.dump(), blessing=types.Channel(type=DataBlessing)))
+        super().__init__(examples=examples, **parameters.dump())
 
 
 class Notes(base.Stage):
