@@ -5,6 +5,7 @@ are a constant, not a hash table: the signatures that serve hold variables only 
 `transform_features`, for TFMA, holds the label table of the Transform graph.
 """
 
+import concurrent.futures
 import importlib.metadata
 import json
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from graft.models import grappler
 from graft.models.backbone import Backbone
 from graft.models.errors import GraftError
 from graft.models.examples import INPUT
@@ -50,22 +52,18 @@ class ServingModel(tf.Module):
             features = tf.cast(backbone(prepared, training=False), tf.float32)
             return features, head(features, training=False)
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-        def outputs(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return network(prepare(contents))
-
         @tf.function(input_signature=contents, autograph=False)
         def serve(contents: tf.Tensor) -> dict[str, tf.Tensor]:
-            return target.answer(outputs(contents)[1])
+            return target.answer(network(prepare(contents))[1])
 
         @tf.function(input_signature=contents, autograph=False)
         def features(contents: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"feature_vector": outputs(contents)[0]}
+            return {"feature_vector": network(prepare(contents))[0]}
 
         @tf.function(input_signature=examples, autograph=False)
         def evaluate_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
             parsed = tf.io.parse_example(examples, {INPUT: tf.io.FixedLenFeature([], tf.string)})
-            return {target.answer_name: target.answer(outputs(parsed[INPUT])[1])[target.answer_name]}
+            return {target.answer_name: target.answer(network(prepare(parsed[INPUT]))[1])[target.answer_name]}
 
         @tf.function(input_signature=examples, autograph=False)
         def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -75,7 +73,7 @@ class ServingModel(tf.Module):
             parsed = tf.io.parse_example(examples, {name: _parse_spec(spec) for name, spec in specs.items()})
             return {"label": transform(parsed)["label"]}
 
-        self.network, self.outputs = network, outputs
+        self.prepare, self.network = prepare, network
         self.signatures = {
             "serving_default": serve,
             "features": features,
@@ -100,6 +98,7 @@ def _parse_spec(spec: tf.TypeSpec) -> tf.io.FixedLenFeature | tf.io.VarLenFeatur
     return tf.io.FixedLenFeature(spec.shape[1:], spec.dtype)
 
 
+@grappler.left_out()
 def export_model(
     backbone: Backbone,
     head: keras.Model,
@@ -149,7 +148,9 @@ def export_model(
     model = ServingModel(backbone, head, target, transform_graph_path)
     signatures = model.signatures
     del model.signatures  # they are saved as signatures, not as functions too
-    tf.saved_model.save(model, str(directory), signatures=signatures)
+    # Not through AutoGraph either: of the signatures it finds nothing to convert.
+    save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
+    save(model, str(directory), signatures=signatures)
     extra = directory / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / DESCRIPTION).write_text(json.dumps(_description(backbone, target), indent=1), encoding="utf-8")
@@ -171,12 +172,18 @@ def compare_export(
     Raises:
         GraftError: it is more than `TOLERANCE`, or not a number.
     """
-    input = backbone.takes
-    exported = load_export(directory).signatures["serving_default"]
-    answers = exported(**{input.signature_name: tf.constant(list(contents))})[target.answer_name].numpy()
-    features = backbone(preparer(input)(tf.constant(list(contents))), training=False)
-    expected = target.measured(head(tf.cast(features, tf.float32), training=False))
-    distance = float(target.distance(np.asarray(answers), np.asarray(expected)))
+    input, given = backbone.takes, tf.constant(list(contents))
+
+    def in_memory() -> np.ndarray:
+        features = tf.cast(backbone(preparer(input)(given), training=False), tf.float32)
+        return np.asarray(target.measured(head(features, training=False)))
+
+    # Loading is Python's work, computing is TensorFlow's: side by side they take little more than one of them.
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        expected = beside.submit(in_memory)
+        exported = load_export(directory).signatures["serving_default"]
+        answers = exported(**{input.signature_name: given})[target.answer_name].numpy()
+    distance = float(target.distance(np.asarray(answers), expected.result()))
     if not distance <= TOLERANCE:
         raise GraftError(
             f"{directory}: the exported model's {target.answer_name} differ from the trained model's by {distance:.3g} "

@@ -37,18 +37,18 @@ class SavedModelPredictor:
         self.target = exported_target(path)
         self.input = exported_input(path)
         model = take_export(path)  # owns the variables
-        self.embeds = embeds and hasattr(model, "outputs")
+        self.embeds = embeds and hasattr(model, "prepare")
         function = self._embedding(model) if self.embeds else model.signatures["serving_default"]
         self._runner = FrozenRunner(function)
         self.examples_per_second = 0.0
 
     def _embedding(self, model: Any) -> Any:
-        """`serving_default` and `features` in one: both are made of the export's function `outputs`."""
+        """`serving_default` and `features` in one: both are made of the export's functions."""
         import tensorflow as tf
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, self.input.signature_name)], autograph=False)
         def both(contents: tf.Tensor) -> dict[str, tf.Tensor]:
-            vectors, outputs = model.outputs(contents)
+            vectors, outputs = model.network(model.prepare(contents))
             return {self.target.answer_name: self.target.answer(outputs)[self.target.answer_name], _VECTORS: vectors}
 
         return both.get_concrete_function()
