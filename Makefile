@@ -27,13 +27,15 @@ IN_ENGINE = IMAGE="$(IMAGE)" GPU="$(GPU)" BASE="$(BASE)" ENGINE="$(ENGINE)" CA="
 SEED := 0
 MINUTES := 10
 # In the files that have one: to collect the others would take as long as the tests.
-GRAPH = TF_ENABLE_ONEDNN_OPTS=1 $(ALONE) $(BIN)/python -m pytest -q -m graph $(SHARED) $$(grep -rl --include='test_*.py' 'mark\.graph' tests)
+GRAPH = TF_ENABLE_ONEDNN_OPTS=1 $(ALONE) $(BIN)/python -m pytest -q -m graph -n 2 $(ORDER) $$(grep -rl --include='test_*.py' 'mark\.graph' tests)
 # uv does not read pip's configuration: take the package index from there, where one is set.
 INDEX := $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
 ifneq ($(INDEX),)
 export UV_DEFAULT_INDEX ?= $(INDEX)
 endif
 export UV_COMPILE_BYTECODE := 1
+# As images of containers set it: each process of the tests would compile the package anew, seconds of each.
+unexport PYTHONDONTWRITEBYTECODE
 export TF_USE_LEGACY_KERAS := 0
 export VIRTUAL_ENV := $(CURDIR)/.venv
 

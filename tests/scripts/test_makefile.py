@@ -37,3 +37,10 @@ def test_both_settings_run_and_either_may_fail(tmp_path, failing, passes):
 
 def test_what_ci_runs():
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "make test"
+
+
+def test_byte_code_is_written_though_an_image_of_containers_forbids_it():
+    environment = {**os.environ, "PIP_INDEX_URL": "unused", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = ["make", "--no-print-directory", "-C", str(ROOT), "--eval", "told: ; @env", "told"]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "UV_COMPILE_BYTECODE=1" in told and "PYTHONDONTWRITEBYTECODE" not in told
