@@ -54,7 +54,7 @@ def ingest(
             pipeline
             | "Sources" >> beam.Create([(number, source) for number, (_, source) in enumerate(spans)])
             | "ListChunks" >> beam.ParDo(transforms.ListChunks(folder))
-            | "ShareOut" >> beam.Reshuffle()
+            | "ShareOut" >> beam.GroupByKey()  # a chunk a key; a Reshuffle is five steps more
             | "WriteChunk" >> beam.ParDo(transforms.WriteChunk(request, folder))
             | "ByDigest" >> beam.GroupByKey()
         )
@@ -63,8 +63,8 @@ def ingest(
             | "ListUnits" >> beam.FlatMap(resolving.list_units, request)
             | "ByUnit" >> beam.GroupByKey()
             | "TakeCensus" >> beam.Map(_census, request.data.split)
-            | "MergeCensus" >> beam.CombineGlobally(merge).without_defaults()
-            | "MakePlan" >> beam.Map(make_plan, request.data.split)
+            | "Together" >> beam.GroupByKey()  # a few from each worker; CombineGlobally is six steps more
+            | "MakePlan" >> beam.Map(_plan, request.data.split)
         )
         exceptions = beam.pvalue.AsSingleton(plan, default_value={})
         _ = records | "WriteBucket" >> beam.ParDo(buckets.WriteBucket(request, folder), exceptions)
@@ -83,8 +83,12 @@ def ingest(
     return summary
 
 
-def _census(element: tuple[int, Iterable[list[Sighting]]], fractions: SplitOptions) -> Census:
-    return take_census(itertools.chain.from_iterable(element[1]), fractions)
+def _census(element: tuple[int, Iterable[list[Sighting]]], fractions: SplitOptions) -> tuple[None, Census]:
+    return None, take_census(itertools.chain.from_iterable(element[1]), fractions)
+
+
+def _plan(element: tuple[None, Iterable[Census]], fractions: SplitOptions) -> dict[bytes, str]:
+    return make_plan(merge(element[1]), fractions)
 
 
 def check_disjoint(keys: dict[str, Sequence[bytes]], what: str = "examples") -> None:
