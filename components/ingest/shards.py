@@ -193,7 +193,7 @@ def publish(examples_uri: str, parts: dict[str, list[Part]]) -> None:
                 with shard.open("ab") as whole:
                     for part in others:
                         with pathlib.Path(part.path).open("rb") as file:
-                            shutil.copyfileobj(file, whole)
+                            shutil.copyfileobj(file, whole, _BUFFER)
     shutil.rmtree(work_folder(examples_uri))
 
 
