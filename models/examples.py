@@ -145,6 +145,8 @@ def _varint(number: int) -> bytes:
     """A whole number, not below 0, in groups of seven bits."""
     if number < 128:
         return _SMALL[number]
+    if number < 16384:  # most lengths
+        return bytes((number & 127 | 128, number >> 7))
     groups = bytearray()
     while number > 127:
         groups.append(number & 127 | 128)

@@ -5,14 +5,15 @@ import logging
 import pathlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import apache_beam as beam
 import numpy as np
 
 from graft.components.ingest import buckets, resolving, shards, transforms
 from graft.components.ingest.options import SplitOptions
-from graft.components.ingest.plan import Census, Sighting, make_plan, merge, take_census
+from graft.components.ingest.plan import Census, make_plan, merge, take_census
+from graft.components.ingest.records import pack, unpack
 from graft.components.ingest.request import Request
 from graft.components.ingest.spans import open_sources
 from graft.components.ingest.splits import SPLITS
@@ -54,17 +55,17 @@ def ingest(
             pipeline
             | "Sources" >> beam.Create([(number, source) for number, (_, source) in enumerate(spans)])
             | "ListChunks" >> beam.ParDo(transforms.ListChunks(folder))
-            | "ShareOut" >> beam.Reshuffle()
+            | "ShareOut" >> beam.GroupByKey()  # a chunk a key; a Reshuffle is five steps more
             | "WriteChunk" >> beam.ParDo(transforms.WriteChunk(request, folder))
             | "ByDigest" >> beam.GroupByKey()
         )
         plan = (
             records
-            | "ListUnits" >> beam.FlatMap(resolving.list_units, request)
+            | "ListUnits" >> beam.FlatMap(_units, request)
             | "ByUnit" >> beam.GroupByKey()
             | "TakeCensus" >> beam.Map(_census, request.data.split)
-            | "MergeCensus" >> beam.CombineGlobally(merge).without_defaults()
-            | "MakePlan" >> beam.Map(make_plan, request.data.split)
+            | "Together" >> beam.GroupByKey()  # a few from each worker; CombineGlobally is six steps more
+            | "MakePlan" >> beam.Map(_plan, request.data.split)
         )
         exceptions = beam.pvalue.AsSingleton(plan, default_value={})
         _ = records | "WriteBucket" >> beam.ParDo(buckets.WriteBucket(request, folder), exceptions)
@@ -83,8 +84,17 @@ def ingest(
     return summary
 
 
-def _census(element: tuple[int, Iterable[list[Sighting]]], fractions: SplitOptions) -> Census:
-    return take_census(itertools.chain.from_iterable(element[1]), fractions)
+def _units(element: tuple[int, Iterable[bytes]], request: Request) -> Iterator[tuple[int, bytes]]:
+    for bucket, sightings in resolving.list_units(element, request):
+        yield bucket, pack(sightings)
+
+
+def _census(element: tuple[int, Iterable[bytes]], fractions: SplitOptions) -> tuple[None, Census]:
+    return None, take_census(itertools.chain.from_iterable(map(unpack, element[1])), fractions)
+
+
+def _plan(element: tuple[None, Iterable[Census]], fractions: SplitOptions) -> dict[bytes, str]:
+    return make_plan(merge(element[1]), fractions)
 
 
 def check_disjoint(keys: dict[str, Sequence[bytes]], what: str = "examples") -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import marshal
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from graft.models.targets.base import Value
@@ -48,8 +49,8 @@ class Record(NamedTuple):
         return label_text(self.value)
 
 
-def pack(records: list[Record]) -> bytes:
-    """Records for the way through Beam, which would take each field by itself."""
+def pack(records: Iterable[tuple]) -> bytes:
+    """Records or sightings for the way through Beam, which would take each field by itself."""
     return marshal.dumps([tuple(record) for record in records])
 
 

@@ -145,7 +145,7 @@ class PartWriter:
         """Appends a record, framed as it was read, to the part of a split."""
         if split not in self._files:
             fresh = self._stack.enter_context(_replacing(f"{self._folder}/{self._name(split)}"))
-            self._files[split] = self._stack.enter_context(fresh.open("wb"))
+            self._files[split] = self._stack.enter_context(fresh.open("wb", buffering=_BUFFER))
             self._written[split] = []
         self._files[split].write(frame)
         self._written[split].append(record)
@@ -193,7 +193,7 @@ def publish(examples_uri: str, parts: dict[str, list[Part]]) -> None:
                 with shard.open("ab") as whole:
                     for part in others:
                         with pathlib.Path(part.path).open("rb") as file:
-                            shutil.copyfileobj(file, whole)
+                            shutil.copyfileobj(file, whole, _BUFFER)
     shutil.rmtree(work_folder(examples_uri))
 
 

@@ -2,7 +2,7 @@
 
 import collections
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
@@ -56,14 +56,14 @@ class ListChunks(beam.DoFn):
 
 
 class WriteChunk(beam.DoFn):
-    """(name, chunk) -> (bucket, packed records). Checks each example; writes a working shard and a note."""
+    """(name, [chunk]) -> (bucket, packed records). Checks each example; writes a working shard and a note."""
 
     def __init__(self, request: Request, folder: str):
         self._request = request
         self._folder = folder
 
-    def process(self, element: tuple[str, Chunk]) -> Iterator[tuple[int, bytes]]:
-        name, chunk = element
+    def process(self, element: tuple[str, Iterable[Chunk]]) -> Iterator[tuple[int, bytes]]:
+        name, [chunk] = element
         try:
             job = _ChunkJob(self._request, self._folder, name)
             with job.writer:

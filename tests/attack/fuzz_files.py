@@ -233,8 +233,8 @@ class Cases:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         ((_, source),) = open_sources(asked)
-        for chunk in ListChunks(str(work)).process((0, source)):
-            list(WriteChunk(asked, str(work)).process(chunk))
+        for name, chunk in ListChunks(str(work)).process((0, source)):
+            list(WriteChunk(asked, str(work)).process((name, [chunk])))
         if any(shards.read_notes(str(work), "error-")):
             return "refused"
         reasons = [row[2] for note in shards.read_notes(str(work), "chunk-") for row in note["rejected"]]

@@ -76,6 +76,13 @@ def test_only_the_damaged_image_of_a_batch_is_told(encode, kind):
     assert faults[1] and "\n" not in faults[1]
 
 
+@pytest.mark.parametrize("damaged", [(), (0,), (63,), (64, 129)])
+def test_damage_is_told_of_more_pngs_than_a_run_decodes(encode, damaged):
+    good = encode(1, "PNG")
+    faults = check_all([good[:-30] if number in damaged else good for number in range(130)])
+    assert [number for number, fault in enumerate(faults) if fault] == list(damaged)
+
+
 def test_a_refusal_of_the_rule_is_told_without_the_words_of_the_graph(encode):
     compressed = bytearray(encode(1, "BMP"))
     struct.pack_into("<I", compressed, 30, 1)
