@@ -48,7 +48,7 @@ def summary(runs: list[dict]) -> dict:
     }
     return {
         "seeds": len(runs),
-        "test_images": runs[0]["metrics"]["examples"],
+        "test_examples": runs[0]["metrics"]["examples"],
         "accuracies": [round(run["metrics"]["accuracy"], 4) for run in runs],
         "accuracy": spread([run["metrics"]["accuracy"] for run in runs]),
         "macro_f1": spread([run["metrics"]["macro_f1"] for run in runs]),
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps(result))
         return 0
-    print(f"{options.config} {' '.join(options.set)}: {result['seeds']} seeds, {result['test_images']} test images")
+    print(f"{options.config} {' '.join(options.set)}: {result['seeds']} seeds, {result['test_examples']} test examples")
     print(f"{'':24}{'min':>9}{'median':>9}{'max':>9}")
     rows = {"accuracy": result["accuracy"], "macro_f1": result["macro_f1"]}
     rows |= {f"{name} seconds": values for name, values in result["stage_seconds"].items()}

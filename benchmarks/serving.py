@@ -74,10 +74,10 @@ def measure(model: pathlib.Path, rounds: int, requests: int, batch: int, clients
 def main(arguments: list[str] | None = None) -> int:
     """Prints the figures; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="folder of a SavedModel that takes float images")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="folder of a SavedModel that takes floats")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=24, help="a round and server")
-    parser.add_argument("--batch", type=int, default=1, help="images in a request")
+    parser.add_argument("--batch", type=int, default=1, help="rows in a request")
     parser.add_argument("--clients", type=int, default=4, help="requests under way at once")
     parser.add_argument("--json", action="store_true", help="one JSON object in place of a table")
     options = parser.parse_args(arguments)

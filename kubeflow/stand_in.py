@@ -9,7 +9,6 @@ A task that is tried again does not wait before. `kubeflow.launcher` runs the co
 """
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 import time
@@ -24,6 +23,7 @@ from graft.kubeflow.condition import Condition
 from graft.kubeflow.launcher import Launcher, PodFailed
 from graft.models.durable import write_atomic
 from graft.models.errors import GraftError
+from graft.models.hashing import hash_json
 
 Json = dict[str, Any]
 
@@ -309,4 +309,4 @@ def _cache_key(container: Json, component: Json, inputs: Json) -> str:
         "inputs": {name: [one["uri"] for one in held["artifacts"]] for name, held in inputs["artifacts"].items()},
         "parameters": inputs["parameterValues"],
     }
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return hash_json(key)

@@ -36,7 +36,7 @@ def dress(
     component = spec["components"][task["componentRef"]["name"]]
     held = task.setdefault("inputs", {}).setdefault("parameters", {})
     named = {found for given in held.values() for found in parameters.marks(given["runtimeValue"]["constant"])}
-    if stage.name == "schema" and "schema_file" in held:
+    if "schema_file" in held:
         named.add(parameters.SCHEMA)
     if stage.looks_up:
         named.add(parameters.RUN)

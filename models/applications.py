@@ -15,7 +15,7 @@ from keras.src.backend import config as keras_config  # `keras.config` does not 
 from graft.models import application_inputs
 from graft.models.application_inputs import PREFIX, is_application, near_names
 from graft.models.download import ANSWER_S
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.inputs import base, image
 from graft.models.private_folder import require_private
 
@@ -27,7 +27,7 @@ _IMAGENET_VARIANCE = (0.229**2, 0.224**2, 0.225**2)
 _CAFFE_MEAN_BLUE_GREEN_RED = (103.939, 116.779, 123.68)
 _WEIGHTS = ("imagenet", "none")
 
-__all__ = ["build_application", "is_application", "near_names", "own_input"]
+__all__ = ["build_application", "is_application", "near_names"]
 
 
 @keras.saving.register_keras_serializable("graft")
@@ -36,12 +36,6 @@ class ReverseChannels(keras.layers.Layer):
 
     def call(self, inputs):
         return inputs[..., ::-1]
-
-
-def own_input(handle: str) -> base.Input:
-    """An input that a network of `keras.applications` takes; what handles of other kinds take is not looked at."""
-    value_range = application_inputs.value_range(handle) or (0.0, 1.0)
-    return image.Input(image.Options(value_range=value_range))
 
 
 def build_application(handle: str, input: base.Input) -> keras.Model:
@@ -95,7 +89,7 @@ def build_application(handle: str, input: base.Input) -> keras.Model:
             )
     except ValueError as error:
         raise GraftError(
-            f"backbone {handle!r} refuses input.image_size {list(image_size)}: {' '.join(str(error).split())}"
+            f"backbone {handle!r} refuses input.image_size {list(image_size)}: {one_line(error, None)}"
         ) from error
     # keras.utils.get_file raises bare Exception when a download fails.
     except Exception as error:

@@ -15,7 +15,7 @@ from graft.models.empty_batch import never_empty
 from graft.models.errors import GraftError, one_line
 from graft.models.hashing import require_identity
 from graft.models.hub_layer import HubLayer
-from graft.models.inputs import make_input, parse_input
+from graft.models.inputs import make_input, parse_options
 from graft.models.inputs.base import Input
 from graft.models.keras_body import CLASSIFIER_NAMES, cut_model, load_keras_file
 from graft.models.keras_identity import model_identity
@@ -186,7 +186,7 @@ class Backbone(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        options = parse_input(config["takes"])
+        options = parse_options(config["takes"])
         body = keras.saving.deserialize_keras_object(config["body"])
         return cls(**{**config, "body": body, "takes": make_input(options)})
 

@@ -14,7 +14,7 @@ from graft.models.backbone import Backbone, check_shapes, load_body, traced_shap
 from graft.models.backbone_facts import Facts
 from graft.models.errors import GraftError
 from graft.models.hashing import backbone_hash
-from graft.models.inputs import KINDS, make_input, parse_input
+from graft.models.inputs import KINDS, make_input, parse_options
 from graft.models.inputs.base import Input
 from graft.models.options import BackboneOptions
 
@@ -156,7 +156,7 @@ def sampled(folder: pathlib.Path, input: Input, most: int) -> tuple[list[bytes],
 def _body(options: BackboneOptions, input: BaseModel | None) -> tuple[keras.layers.Layer, str, Input]:
     """The network, its identity, and the input that it is looked at with."""
     known = facts(options.handle).input
-    first = _settled(make_input(input or parse_input(known)), options.handle)
+    first = _settled(make_input(input or parse_options(known)), options.handle)
     body, identity = load_body(input=first, **options.model_dump())
     suited = None if input or known else _suited(body)
     return body, identity, first if suited is None else _settled(suited, options.handle)

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from graft.models import durable
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, kernel_reason
 from graft.models.private_folder import hub_cache
 
 REMOTE = ("http://", "https://", "gs://")
@@ -64,16 +64,11 @@ def fetch(handle: str, allow_http: bool = False) -> pathlib.Path:
         with durable.locked(target.with_suffix(".lock")):
             if _is_whole(target):
                 return target
-            partial = target.with_suffix(".partial")
-            _discard(partial)  # of a process that died; a living one would hold the lock
-            try:
-                partial.mkdir(mode=0o700)
-                _download(handle, partial / "archive", allow_http)
-                _unpack(partial / "archive", partial / "module")
-                _discard(target)
-                (partial / "module").rename(target)
-            finally:
-                _discard(partial)
+            with durable.filling(target) as partial:
+                archive = durable.temporary_path(partial)
+                _download(handle, archive, allow_http)
+                _unpack(archive, partial)
+                archive.unlink()
     # zlib's, tarfile's and the client's errors are of many kinds; a ValueError comes from an address that is none.
     except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, http.client.HTTPException) as error:
         raise GraftError(
@@ -120,7 +115,7 @@ def _open(handle: str, allow_http: bool) -> Iterator["IO[bytes] | _Answer"]:
             with tf.io.gfile.GFile(handle, "rb") as source:
                 yield source
         except tf.errors.OpError as error:
-            raise OSError(error.message) from error
+            raise OSError(kernel_reason(error.message)) from error
         return
     opener = urllib.request.OpenerDirector()  # not build_opener, which also opens file: and ftp:
     for handler in (
@@ -167,7 +162,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
     """Unpacks plain files and folders; anything else is refused."""
-    folder.mkdir(mode=0o700)
     total = 0
     with archive.open("rb") as packed:
         zipped = packed.read(2) == b"\x1f\x8b"
@@ -219,8 +213,3 @@ class _Bounded:
 def _is_whole(folder: pathlib.Path) -> bool:
     """A folder gets its name when it is whole; tensorflow_hub may have left an empty one."""
     return folder.is_dir() and any(folder.iterdir())
-
-
-def _discard(folder: pathlib.Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)

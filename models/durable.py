@@ -16,6 +16,7 @@ from graft.models.errors import GraftError
 from graft.models.regular_file import open_regular
 
 TEMPORARY_PREFIX = ".tmp-"
+_PARTIAL = ".partial"
 _CHUNK = 1 << 20
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,36 @@ def write_atomic(path: pathlib.Path, content: bytes) -> None:
     """Replaces `path` in one step: readers see the old bytes or the new ones, also after a crash. Raises OSError."""
     with staged(path, content) as replace:
         replace()
+
+
+@contextlib.contextmanager
+def filling(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A new folder to fill, for this user alone, which becomes `folder` at the end; after an error nothing stays.
+
+    What has that name goes first. The caller holds a lock of `folder`: the name to fill is a fixed one, and what is
+    there was left by a process that died. Raises OSError.
+    """
+    partial = folder.with_suffix(_PARTIAL)
+    unfill(folder)
+    try:
+        partial.mkdir(mode=0o700)
+        yield partial
+        partial.rename(folder)
+    finally:
+        _remove(partial)
+
+
+def unfill(folder: pathlib.Path) -> None:
+    """Deletes what `filling` made, whole or not; under its own name a folder is whole or not there. Raises OSError."""
+    partial = folder.with_suffix(_PARTIAL)
+    _remove(partial)
+    if folder.exists():
+        _remove(folder.rename(partial))
+
+
+def _remove(folder: pathlib.Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def read_small(path: pathlib.Path, limit: int) -> bytes:

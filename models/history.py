@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from graft.models.durable import replacing
+
 
 @dataclasses.dataclass
 class Finding:
@@ -67,6 +69,5 @@ class History:
 
     def write(self, path: Path, method: str) -> None:
         """Writes it as JSON with the method's name, whole or not at all."""
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"method": method, **dataclasses.asdict(self)}, indent=1), encoding="utf-8")
-        partial.replace(path)
+        with replacing(path, sync=False) as partial:
+            partial.write_text(json.dumps({"method": method, **dataclasses.asdict(self)}, indent=1), encoding="utf-8")

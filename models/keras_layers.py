@@ -63,18 +63,6 @@ def layer_names(network: keras.layers.Layer) -> list[str]:
     return list(found.values())
 
 
-def open_top(network: keras.layers.Layer, kept: Collection[int], count: int) -> None:
-    """Makes the last `count` of `learning_layers` trainable and freezes the others; see `open_places`.
-
-    Args:
-        network: changed in place.
-        kept: positions that stay frozen.
-        count: from 0 to the number of learning layers.
-    """
-    learning = len(learning_layers(network, kept))
-    open_places(network, kept, range(learning - count, learning))
-
-
 def open_places(network: keras.layers.Layer, kept: Collection[int], places: Collection[int]) -> None:
     """Makes some of `learning_layers` trainable and freezes the others.
 

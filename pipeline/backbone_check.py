@@ -129,7 +129,8 @@ def _tried(
         told = f"{on} can be used" + (f", {len(refused)} cannot, such as {refused[0]}" if refused else "")
         findings.append(_finding("data", FAULT if few else SOUND, told))
     known = backbone_look.facts(options.handle).input
-    wrong = {key: value for key, value in known.items() if _differs(input, key, value)}
+    # Another size than the publisher's is often meant; another of what would be settled is not.
+    wrong = {key: value for key, value in known.items() if key == taken.SETTLES and _differs(input, key, value)}
     try:
         check_backbone(backbone, contents)
     except GraftError as error:
@@ -155,6 +156,6 @@ def _chosen_here(input: "BaseModel | None", taken: "Input", handle: str) -> bool
 
 
 def _differs(input: "BaseModel | None", key: str, value: Any) -> bool:
-    """Whether a configuration says something else of the value range; another size is often meant."""
-    given = getattr(input, key, None) if key == "value_range" else None
+    """Whether a configuration says something else."""
+    given = getattr(input, key, None)
     return isinstance(given, tuple) and list(given) != list(value)

@@ -66,9 +66,8 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _sized(input: dict[str, Any]) -> tuple[str, str]:
-    """What an input looks like: sides, and what black and white are."""
-    sides = next((value for key, value in input.items() if key.endswith("_size")), None)
-    ranged = input.get("value_range")
+    """What an input looks like: sides, and between what its values lie."""
+    sides, ranged = (next((input[key] for key in input if key.endswith(end)), None) for end in ("_size", "_range"))
     return (
         "x".join(map(str, sides)) if sides else "",
         "" if ranged is None else f"{ranged[0]:g} to {ranged[1]:g}",

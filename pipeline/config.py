@@ -13,7 +13,7 @@ import yaml
 from graft.components.ingest import sources
 from graft.components.ingest.request import Request, make_request
 from graft.models import inputs, targets
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.gap import LEAST_SEEDS
 from graft.models.options import BackboneOptions, ExportOptions, HeadOptions, TrainOptions
 from graft.models.text import located
@@ -125,7 +125,7 @@ class Config(_Section):
     backbone: BackboneOptions
     head: HeadOptions = HeadOptions()
     transfer: METHODS.union() = pydantic.Field(  # type: ignore[valid-type]
-        METHODS.options("frozen")(), description="How the backbone is used, and what of it moves."
+        METHODS.options(str(METHODS.default))(), description="How the backbone is used, and what of it moves."
     )
     train: TrainOptions = TrainOptions()
     export: ExportOptions = ExportOptions()
@@ -231,7 +231,7 @@ def read(path: str | os.PathLike, overrides: list[str] | None = None) -> dict:
     try:
         raw = config_yaml.parse(text)
     except (yaml.YAMLError, ValueError) as error:  # a ValueError from a date that is none
-        raise ConfigError(f"{path}: not valid YAML: {_line(error)}") from None
+        raise ConfigError(f"{path}: not valid YAML: {one_line(error, _MOST_TEXT)}") from None
     if not isinstance(raw, dict):
         raise ConfigError(
             f"{path}: must be a mapping of keys ({', '.join(Config.model_fields)}), got {type(raw).__name__}"
@@ -266,7 +266,7 @@ def _target_of(raw: dict) -> str:
     """The kind of target; the default one where the section is wrong, which the schema will say."""
     section = raw.get("target")
     kind = section.get("kind") if isinstance(section, dict) else None
-    return kind if isinstance(kind, str) and kind in targets.KINDS else "label"
+    return kind if isinstance(kind, str) and kind in targets.KINDS else str(targets.KINDS.default)
 
 
 def _override(raw: dict, override: str) -> None:
@@ -283,11 +283,7 @@ def _override(raw: dict, override: str) -> None:
     try:
         node[last] = config_yaml.parse(value)
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {_line(error)}") from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:_MOST_TEXT]
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {one_line(error, _MOST_TEXT)}") from None
 
 
 def expand(value: Any, source: str, key: str = "", unset: set[str] | None = None) -> Any:

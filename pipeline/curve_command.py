@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.pipeline.output import answer, until_a_gate
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _set(found: dict[str, dict[str, Any]], option: str) -> None:
     try:
         found[method][name] = config_yaml.parse(value)
     except Exception as error:  # of YAML, or a date that is none
-        raise GraftError(f"--option {option!r}: the value is not valid YAML: {' '.join(str(error).split())}") from None
+        raise GraftError(f"--option {option!r}: the value is not valid YAML: {one_line(error, None)}") from None
 
 
 def _number(text: str) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 
 FILE_NAME = "metadata.sqlite"
 _RUN, _NODE, _PUSHED = "pipeline_run", "node", "PushedModel"
@@ -78,7 +78,7 @@ class Metadata:
         except RuntimeError as error:
             if read_only and self.path.with_name(f"{FILE_NAME}-journal").exists():
                 raise GraftError(f"{self.path}: half-written by a run that died; `graft runs` mends it") from None
-            raise GraftError(f"{self.path}: not a metadata store: {' '.join(str(error).split())}") from None
+            raise GraftError(f"{self.path}: not a metadata store: {one_line(error, None)}") from None
 
     def runs(self) -> list[str]:
         """Ids of the runs, oldest first."""

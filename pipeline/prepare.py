@@ -12,7 +12,7 @@ from typing import Any
 from graft.models import entry_points, handles, teacher
 from graft.models.download import REMOTE, fetch
 from graft.models.durable import read_small, write_atomic
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.hashing import backbone_hash, hash_file, hash_folder, hash_json, require_identity
 from graft.models.inputs import make_input
 from graft.models.options import BackboneOptions
@@ -233,7 +233,7 @@ def read_schema(config: Config) -> bytes | None:
     except OSError as error:
         raise GraftError(f"data.schema: {located(source)}: {error.strerror}; {wanted}") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        told = " ".join(str(error).split())[:_MOST_TOLD]
+        told = one_line(error, _MOST_TOLD)
         raise GraftError(f"data.schema: {located(source)}: is no schema: {told}; {wanted}") from None
     return content
 

@@ -15,6 +15,7 @@ import pydantic
 import yaml
 from pydantic.fields import FieldInfo
 
+from graft.models import inputs
 from graft.models.application_inputs import input_settings
 from graft.models.targets import KINDS
 from graft.pipeline.config import parse, schema
@@ -43,8 +44,10 @@ def starter_config(
         ConfigError: the name or the path is none that a configuration may hold.
     """
     given: dict[str, Any] = {"name": name, "data": {"source": "image_folder", "path": data}}
-    size = {key: value for key, value in input_settings(backbone).items() if key != "value_range"}  # auto knows that
-    given |= {"input": size, "backbone": {"handle": backbone}, "gates": dict(limits or {})}
+    known = input_settings(backbone)
+    settles = inputs.make_input(inputs.parse_options(known)).SETTLES  # auto knows that
+    shape = {key: value for key, value in known.items() if key != settles}
+    given |= {"input": shape, "backbone": {"handle": backbone}, "gates": dict(limits or {})}
     config = parse(given, f"configuration {name!r}")
     head = [
         *([f"# yaml-language-server: $schema={schema_file}"] if schema_file else []),
@@ -71,7 +74,7 @@ def config_reference() -> str:
         "check keys by [a schema](tools.md#in-an-editor).",
     ]
     known = set()
-    for key, heading, model in _sections("", schema("label")):
+    for key, heading, model in _sections("", schema(str(KINDS.default))):
         if (heading, model) in known:  # the same section below several kinds
             continue
         known.add((heading, model))

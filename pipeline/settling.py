@@ -29,7 +29,6 @@ FOLDER = "settled_input"
 WORSE, UNLIKE, UNPROVEN = "input_worse", "input_unlike", "input_unproven"
 _VERSION = 2
 _FEWEST, _PARTS = 40, 5
-_SETS = frozenset({"value_range"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +68,9 @@ def settle_known(config: Config, command: str) -> Config:
     known = input.known(config.backbone.handle)
     if known is None:
         raise GraftError(
-            f"input.value_range: auto needs a look at data and backbone {config.backbone.handle!r}, which {command} "
-            "does not take; give the range that `graft run CONFIG --dry-run` names, such as [0, 1]"
+            f"input.{input.SETTLES}: auto needs a look at data and backbone {config.backbone.handle!r}, which "
+            f"{command} does not take; give what `graft run CONFIG --dry-run` names, such as "
+            f"input.{input.alternatives[0].fed}"
         )
     return _with(config, known.input)
 
@@ -131,7 +131,7 @@ def _chosen(config: Config, input: Input, verdict: dict[str, Any] | None) -> Set
         text = f"{chosen.fed}: {_told(verdict, input.unit)}"
         return Settlement(_with(config, chosen), "probe", text, (), verdict["scores"])
     text = f"{chosen.fed}: the most usual one; {verdict['why']}"
-    advice = "give input.value_range as the backbone's publisher says"
+    advice = f"give input.{input.SETTLES} as the backbone's publisher says"
     return Settlement(_with(config, chosen), "default", text, (RunWarning(UNPROVEN, f"{text}; {advice}", True),))
 
 
@@ -195,7 +195,7 @@ def _verdict(
 
 def _places(config: Config, inputs: Sequence[Input]) -> Callable[[Input | None], pathlib.Path]:
     """Where verdicts are kept, about all inputs or about one that was given; by backbone, data and settings."""
-    settings = inputs[0].options.model_dump(mode="json", exclude=set(_SETS))
+    settings = inputs[0].options.model_dump(mode="json", exclude={str(inputs[0].SETTLES)})
     sections = [section.model_dump(mode="json") for section in (config.backbone, config.data, config.target)]
     content = [prepare.backbone_identity(config.backbone), fingerprint(config.request()), *sections, settings]
     content += [_VERSION, [one.fed for one in inputs]]
@@ -233,7 +233,7 @@ def _compare(
         return nothing | {"why": f"the training {unit} are of too few groups for a comparison"}
     if target.has_vocabulary and len({name for one in found for name in target.strata(one.value)}) < 2:
         return nothing | {"why": f"the training {unit} are of one class"}
-    tell(f"{config.name}: comparing value ranges on training {unit}")
+    tell(f"{config.name}: comparing values of input.{inputs[0].SETTLES} on training {unit}")
     # Imported here: a verdict that is kept needs no TensorFlow.
     from graft.models import range_probe
     from graft.models.shared_backbone import shared_backbone

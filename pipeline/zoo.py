@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 import yaml
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.models.options import BackboneOptions
 from graft.models.text import located
 from graft.pipeline import config_yaml
@@ -76,7 +76,7 @@ def of_file(path: str, config: Config) -> list[Candidate]:
     except FileNotFoundError:
         raise GraftError(f"--zoo {located(path)}: no such file") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise GraftError(f"--zoo {path}: cannot be read as YAML: {' '.join(str(error).split())[:500]}") from None
+        raise GraftError(f"--zoo {path}: cannot be read as YAML: {one_line(error, 500)}") from None
     if not isinstance(raw, list):
         raise GraftError(
             f"--zoo {path}: must be a list of entries with name and handle, got "

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 import pathlib
 import threading
 from collections.abc import Iterable
@@ -22,8 +21,6 @@ MOUNTED_CONFIG = "mounted.config"
 LEFTOVER_S = 24 * 3600.0
 """Seconds without a new object after which a push that has not ended is taken for dead."""
 _MAX_SMALL = 64 << 20
-
-logger = logging.getLogger(__name__)
 
 
 class S3Reading(ModelStore):

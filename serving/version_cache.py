@@ -10,7 +10,6 @@ import hashlib
 import logging
 import os
 import pathlib
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -58,16 +57,9 @@ def bring(written: bytes, address: str, download: Download, together: Callable[.
             if target.is_dir() and not manifest.problems(target):
                 os.utime(target)
                 return target
-            partial = target.with_suffix(".partial")
-            _discard(partial)  # of a process that died; a living one would hold the lock
-            _discard(target)  # somebody changed it
-            try:
-                partial.mkdir(mode=0o700)
+            with durable.filling(target) as partial:  # what is there is none any more, or somebody changed it
                 _fill(partial, files, download, together)
                 (partial / manifest.NAME).write_bytes(written)
-                partial.rename(target)
-            finally:
-                _discard(partial)
         _trim(keep=target)
     except OSError as error:
         raise StoreError(f"{address} cannot be kept in {target.parent}: {error}; make room there") from error
@@ -134,18 +126,7 @@ def _trim(keep: pathlib.Path) -> None:
         if folder == keep or now - used < IN_USE_S:
             continue
         with durable.locked(folder.with_suffix(".lock")), contextlib.suppress(OSError):
-            _discard(folder)
+            durable.unfill(folder)
             folder.with_suffix(".lock").unlink()
             logger.info("%s deleted: the cache holds at most %d bytes", folder, MAX_BYTES)
         total -= size
-
-
-def _discard(folder: pathlib.Path) -> None:
-    if not folder.exists():
-        return
-    if folder.suffix != ".partial":
-        # Under its name a folder is whole or not there.
-        aside = folder.with_suffix(".partial")
-        _discard(aside)
-        folder = folder.rename(aside)
-    shutil.rmtree(folder)

@@ -1,10 +1,16 @@
-"""What ingestion is asked for, from plain values."""
+"""What ingestion is asked for, from plain values, and what it wrote."""
 
 from typing import Any
 
 from graft.components.ingest import sources
 from graft.components.ingest.request import Request, make_request
-from graft.models import inputs, targets
+from graft.models import examples, inputs, targets
+
+
+def read(result: Any, split: str, *names: str, domain: str | None = None) -> list[tuple]:
+    """Some features of each example that an ingestion (fixture `ingest`) wrote."""
+    files = examples.split_files(str(result.examples), split)
+    return [tuple(row[name] for name in names) for row in examples.read_examples(files, names, domain)]
 
 
 def request(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
@@ -104,6 +105,15 @@ SHORT = {
     **{"connections": 60, "receiving": 8, "announced": {"pixels": 1 << 20}},
 }
 """Limits of `attacked`."""
+PATIENCE_S, KEPT_FILES = 60.0, 2
+
+
+def settle(server: ServerProcess, files: int) -> None:
+    """Waits until the server has given its connections back; some files it opens at their first use and keeps."""
+    end = time.monotonic() + PATIENCE_S
+    while (found := server.usage().files) > files + KEPT_FILES:
+        assert time.monotonic() < end, f"{found} files are still open, not {files}"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ from graft.models.backbone import load_backbone
 from graft.models.export import export_model
 from graft.models.features import extract_features
 from graft.models.heads import build_head, set_linear
-from graft.models.inputs import make_input, parse_input
+from graft.models.inputs import make_input
+from graft.models.inputs import parse_options as parse_input
 from graft.models.linear import Examples
 from graft.models.options import HeadOptions
 from graft.models.publish import publish_backbone

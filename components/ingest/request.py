@@ -5,6 +5,8 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import pydantic
+
 from graft.components.ingest.options import DataOptions, RowOptions, TargetData
 from graft.components.ingest.reasons import EXPLANATIONS
 from graft.models import examples
@@ -49,9 +51,11 @@ class Request:
         elif self.place is not None and not self.place.labelled:
             pass
         elif not self.target.from_names:
+            from graft.components.ingest import sources
+
             raise GraftError(
                 f"target.kind is {self.target.kind}, but data.source {self.data.source} gives a name for each example "
-                "and no columns; use a source with columns (csv, parquet, tfrecord, tfds)"
+                f"and no columns; use a source with columns ({', '.join(sources.with_columns())})"
             )
 
     def _check_domains_told(self) -> None:
@@ -79,9 +83,13 @@ class Request:
             given = {"source": place.source, "path": place.path, "split": self.data.split, "columns": place.columns}
             try:
                 options = sources.parse_options(given)
-            except ValueError as error:  # of pydantic
-                told = "; ".join(str(error).splitlines()[1:3])
-                raise GraftError(f"data.target[{number}]: {' '.join(told.split())}") from error
+            except pydantic.ValidationError as error:
+                faults = (
+                    f"{'.'.join([f'data.target[{number}]', *map(str, fault['loc'])])}: {fault['msg']}; "
+                    f"received {fault['input']!r}"
+                    for fault in error.errors(include_url=False)
+                )
+                raise GraftError(*faults) from error
             found.append(dataclasses.replace(self, data=options, place=place, main=self.data))
         return found
 

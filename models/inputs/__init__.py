@@ -38,11 +38,6 @@ def make_input(options: "BaseModel") -> "Input":
     return KINDS.module(options.kind).Input(options)  # type: ignore[attr-defined]
 
 
-def parse_input(options: Mapping[str, Any]) -> "BaseModel":
-    """The settings of an input from JSON types; without a `kind` they are of the default one."""
-    return KINDS.options(options.get("kind", KINDS.default)).model_validate(options)
-
-
 def exported_input(model_path: str | Path) -> "Input":
     """The input of an export; of one that an older version made, which takes images.
 
@@ -54,7 +49,7 @@ def exported_input(model_path: str | Path) -> "Input":
     if not path.is_file() and (extra / "labels.txt").is_file():
         return make_input(KINDS.options("image")(value_range=(0.0, 1.0)))
     with reading(path, "train"):
-        return make_input(parse_input(json.loads(path.read_text(encoding="utf-8"))["input"]))
+        return make_input(parse_options(json.loads(path.read_text(encoding="utf-8"))["input"]))
 
 
 def input_names() -> list[str]:

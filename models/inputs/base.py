@@ -87,6 +87,7 @@ class Input(abc.ABC):
         SIGNALS: what is watched of contents that are served, `readable` among it: the unit of a number (may be empty),
             None for a category.
         LEARNS: number of contents that `learned` wants to see.
+        SETTLES: the setting that may be `auto` and is then chosen for backbone and data; None where there is none.
     """
 
     kind: ClassVar[str]
@@ -101,6 +102,7 @@ class Input(abc.ABC):
     FACTS: ClassVar[Mapping[str, type]]
     SIGNALS: ClassVar[Mapping[str, str | None]] = {"bytes": "bytes", "readable": None}
     LEARNS: ClassVar[int] = 0
+    SETTLES: ClassVar[str | None] = None
 
     def __init__(self, options: "BaseModel | None" = None):
         if options is not None:

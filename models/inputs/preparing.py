@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from graft.models.inputs import make_input, parse_input
+from graft.models.inputs import make_input, parse_options
 from graft.models.inputs.base import Input
 
 
@@ -21,7 +21,7 @@ def preparer(input: Input) -> Callable[[tf.Tensor], tf.Tensor]:
 
 @functools.cache
 def _traced(prepared_by: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    input = make_input(parse_input(json.loads(prepared_by)))
+    input = make_input(parse_options(json.loads(prepared_by)))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def prepare(contents: tf.Tensor) -> tf.Tensor:

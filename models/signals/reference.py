@@ -71,9 +71,9 @@ class Reference:
 
     def restored_input(self) -> "Input":
         """The input that it is of."""
-        from graft.models.inputs import make_input, parse_input
+        from graft.models.inputs import make_input, parse_options
 
-        return make_input(parse_input(self.input))
+        return make_input(parse_options(self.input))
 
     def restored_target(self) -> "Target":
         """The target that it is of."""

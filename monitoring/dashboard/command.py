@@ -12,7 +12,7 @@ from graft.monitoring.dashboard.server import Server
 from graft.monitoring.ending import asked_to_end
 from graft.pipeline.output import answer
 
-DEFAULT_ROOT, DEFAULT_PORT = "runs", 8080
+DEFAULT_ROOT = "runs"
 _STORE = "store"
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from graft.models.errors import GraftError
+from graft.models.errors import GraftError, one_line
 from graft.monitoring.dashboard import lineage_graph, links, run_file
 from graft.monitoring.dashboard.run_file import RunFile
 from graft.monitoring.run_series import Run, Runs
@@ -155,7 +155,7 @@ def _lineage(
         described = describe_run(work)
         rows = lineage_rows(described)
     except errors.StatusError as error:
-        raise GraftError(f"{root}: the metadata store cannot be read: {' '.join(str(error).split())}") from None
+        raise GraftError(f"{root}: the metadata store cannot be read: {one_line(error, None)}") from None
     except (LookupError, TypeError, ValueError, AttributeError) as error:  # what stages wrote is not as they write it
         raise GraftError(f"{root}: the metadata of {run_id} is damaged: {type(error).__name__}: {error}") from error
     facts: list[tuple[str, list[str]]] = []

@@ -10,7 +10,7 @@ import json
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -44,8 +44,6 @@ _STORE_LOOK_S = 0.2
 _LOOK_S = 0.05
 _WAIT_S = 60.0
 _YEAR_HOURS = 8784.0
-
-Json = dict[str, Any]
 
 
 def write_config(folder: pathlib.Path, course: Course) -> pathlib.Path:

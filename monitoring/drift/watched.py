@@ -5,7 +5,6 @@ meanwhile is watched to its end, and a window is always judged by the bins that 
 """
 
 import dataclasses
-import datetime
 import functools
 import json
 import pathlib
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from graft.models import durable
 from graft.models.errors import GraftError, one_line
 from graft.models.signals.reference import MAX_BYTES, PLACE, Reference
+from graft.monitoring.duration import seconds
 
 if TYPE_CHECKING:
     from graft.models.inputs.base import Input, Watcher
@@ -117,7 +117,7 @@ class References:
             self.missing[version] = f"version {version} has no reference ({place}): an older Graft pushed it"
             return
         reference = Reference.load(place)
-        content = {"pushed": _seconds(store.manifest(self._model, version).get("time"))}
+        content = {"pushed": seconds(store.manifest(self._model, version).get("time"))}
         content["reference"] = json.loads(reference.encode())
         self._folder.mkdir(parents=True, exist_ok=True)
         durable.write_atomic(copy, json.dumps(content).encode())
@@ -129,10 +129,3 @@ class References:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise GraftError(f"{copy}: damaged: {one_line(error)}; delete it, the store has the reference") from error
         return Watched(version, Reference.parse(reference, str(copy)), pushed)
-
-
-def _seconds(time: object) -> float | None:
-    try:
-        return datetime.datetime.fromisoformat(str(time)).timestamp()
-    except ValueError:
-        return None

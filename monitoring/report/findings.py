@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import datetime
 import functools
 import pathlib
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from graft.monitoring.drift import results, state
 from graft.monitoring.drift.options import DriftOptions
 from graft.monitoring.drift.results import Test, Window
 from graft.monitoring.drift.watched import References, Watched
+from graft.monitoring.duration import seconds
 from graft.monitoring.retrain import audit
 
 if TYPE_CHECKING:
@@ -160,11 +160,3 @@ def _ask_store(found: Findings) -> None:
         run = metadata.get("run_id") if isinstance(metadata, dict) else None
         found.pushes.append(Push(version, seconds(manifest.get("time")), str(run or "")))
     found.pointer = store.current(model)
-
-
-def seconds(time: object) -> float | None:
-    """Of an ISO 8601 time since 1970; None of anything else."""
-    try:
-        return datetime.datetime.fromisoformat(str(time)).timestamp()
-    except ValueError:
-        return None

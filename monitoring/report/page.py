@@ -7,9 +7,10 @@ from typing import Any
 import jinja2
 
 from graft.models.text import printable
+from graft.monitoring.duration import seconds
 from graft.monitoring.report import charts, words
 from graft.monitoring.report.examples import Shown
-from graft.monitoring.report.findings import Findings, seconds
+from graft.monitoring.report.findings import Findings
 from graft.monitoring.report.verdict import Verdict
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from google.protobuf import message
 
+from graft.models.errors import one_line
 from graft.monitoring.request_log.fields import Fields
 from graft.serving import request_ids, tensors
 from graft.serving.observers import Served
@@ -101,7 +102,7 @@ class Record:
             log.ParseFromString(content)
             facts = json.loads(log.log_metadata.request_origin or "null")
         except (message.DecodeError, ValueError, RecursionError) as error:
-            raise ForeignRecord(f"no PredictionLog of Graft's: {' '.join(str(error).split())[:200]}") from error
+            raise ForeignRecord(f"no PredictionLog of Graft's: {one_line(error, 200)}") from error
         self._log, self.offset = log.predict_log, offset
         try:
             self.request_id: str = facts["request_id"]

@@ -15,7 +15,6 @@ from graft.models.publish import publish_backbone
 from graft.pipeline.demo.data import MNIST_SIDE, SOURCE_CLASSES, Images
 
 FEATURES = 64
-VALUE_RANGE = (0.0, 1.0)
 
 _BATCH_SIZE = 64
 _LEARNING_RATE = 2e-3

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
+from small_images import image_file
 from tfrecords import framed
 
 CONFIG = """name: fuzzed
@@ -33,36 +34,31 @@ def pictures() -> dict[str, list[bytes]]:
     rgb, grey = rgba.convert("RGB"), rgba.convert("L")
     wide = Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 257)
 
-    def encode(image: Image.Image, kind: str, **options) -> bytes:
-        stream = io.BytesIO()
-        image.save(stream, kind, **options)
-        return stream.getvalue()
-
     exif = Image.Exif()
     exif[0x0112] = 6
     more = [rgb.rotate(90, expand=False)]
     return {
-        "PNG": [encode(image, "PNG") for image in (rgb, rgba, grey, rgb.quantize(8), wide, grey.convert("1"))],
+        "PNG": [image_file(image, "PNG") for image in (rgb, rgba, grey, rgb.quantize(8), wide, grey.convert("1"))],
         "JPEG": [
-            encode(rgb, "JPEG", exif=exif),
-            encode(rgb, "JPEG", progressive=True),
-            encode(grey, "JPEG"),
-            encode(rgb.convert("CMYK"), "JPEG", restart_marker_blocks=1),
+            image_file(rgb, "JPEG", exif=exif),
+            image_file(rgb, "JPEG", progressive=True),
+            image_file(grey, "JPEG"),
+            image_file(rgb.convert("CMYK"), "JPEG", restart_marker_blocks=1),
         ],
-        "GIF": [encode(rgb, "GIF", save_all=True, append_images=more), encode(grey, "GIF", transparency=0)],
-        "BMP": [encode(image, "BMP") for image in (rgb, rgba, rgb.quantize(16), grey.convert("1"))],
+        "GIF": [image_file(rgb, "GIF", save_all=True, append_images=more), image_file(grey, "GIF", transparency=0)],
+        "BMP": [image_file(image, "BMP") for image in (rgb, rgba, rgb.quantize(16), grey.convert("1"))],
         "WEBP": [
-            encode(rgb, "WEBP", exif=exif),
-            encode(rgba, "WEBP", lossless=True),
-            encode(rgba, "WEBP", save_all=True, append_images=[rgba.rotate(90, expand=False)]),
+            image_file(rgb, "WEBP", exif=exif),
+            image_file(rgba, "WEBP", lossless=True),
+            image_file(rgba, "WEBP", save_all=True, append_images=[rgba.rotate(90, expand=False)]),
         ],
         "TIFF": [
-            *(encode(rgb, "TIFF", compression=name) for name in (None, "tiff_lzw", "tiff_adobe_deflate", "jpeg")),
-            encode(rgba, "TIFF", compression="packbits"),
-            encode(grey.convert("1"), "TIFF", compression="group4"),
-            encode(wide, "TIFF"),
-            encode(rgb.quantize(8), "TIFF"),
-            encode(rgb, "TIFF", tiffinfo={0x0112: 5}),
+            *(image_file(rgb, "TIFF", compression=name) for name in (None, "tiff_lzw", "tiff_adobe_deflate", "jpeg")),
+            image_file(rgba, "TIFF", compression="packbits"),
+            image_file(grey.convert("1"), "TIFF", compression="group4"),
+            image_file(wide, "TIFF"),
+            image_file(rgb.quantize(8), "TIFF"),
+            image_file(rgb, "TIFF", tiffinfo={0x0112: 5}),
         ],
     }
 

@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from server_process import SHORT
+from server_process import SHORT, settle
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,6 @@ WHOLE = f"{PREDICT}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
 STATUS = b"GET /v1/models/m HTTP/1.1\r\nHost: x\r\n\r\n"
 # Far above what a check waits for a limit, far below what would make a hang look like an answer.
 PATIENCE_S = 60.0
-KEPT_FILES = 2
 
 
 def connect(server) -> socket.socket:
@@ -37,14 +36,6 @@ def predict(server) -> tuple[int, dict]:
         connection.sendall(WHOLE.replace(b"Host: x", b"Host: x\r\nConnection: close"))
         head, _, body = answer(connection).partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)
-
-
-def settle(server, files: int) -> None:
-    """Waits until the server has given its connections back; some files it opens at their first use and keeps."""
-    end = time.monotonic() + PATIENCE_S
-    while (found := server.usage().files) > files + KEPT_FILES:
-        assert time.monotonic() < end, f"{found} files are still open, not {files}"
-        time.sleep(0.05)
 
 
 HALVES = {

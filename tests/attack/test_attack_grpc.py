@@ -3,14 +3,13 @@
 import contextlib
 import socket
 import threading
-import time
 
 import grpc
 import http2
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from server_process import SHORT
+from server_process import SHORT, settle
 
 from graft.serving import tensors
 from graft.serving.client import Client
@@ -22,7 +21,6 @@ PREDICT = "/tensorflow.serving.PredictionService/Predict"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 WATCH = "/grpc.health.v1.Health/Watch"
 PATIENCE_S = 60.0
-KEPT_FILES = 2
 X = np.float32([2.0])
 
 
@@ -50,14 +48,6 @@ def request() -> predict_pb2.PredictRequest:
 def answered(server) -> bool:
     with Client(server.grpc, "m", deadline_s=PATIENCE_S) as client:
         return client.predict({"x": X})["y"].tolist() == [3.0] and client.status()[0]["state"] == "AVAILABLE"
-
-
-def settle(server, files: int) -> None:
-    """Waits until the server has given its connections back; some files it opens at their first use and keeps."""
-    end = time.monotonic() + PATIENCE_S
-    while (found := server.usage().files) > files + KEPT_FILES:
-        assert time.monotonic() < end, f"{found} files are still open, not {files}"
-        time.sleep(0.05)
 
 
 def test_half_a_message_takes_no_thread_from_predictions(attacked):

@@ -6,15 +6,14 @@ import gzip
 import http.client
 import json
 import socket
-import struct
 import threading
 import time
-import zlib
 
 import fuzz_requests
 import numpy as np
 import pytest
 import soak
+from small_images import png_by_hand
 
 from graft.serving.client import Client, ClientError
 from graft.serving.protos import example_pb2
@@ -41,13 +40,7 @@ def answered(server) -> bool:
 
 def bomb(side: int) -> bytes:
     """A black PNG of side x side pixels in some kilobytes."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    rows = zlib.compress(bytes(side // 8 + 1) * side, 9)
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return png_by_hand(side, side, 1, 0, bytes(side // 8 + 1) * side, level=9)
 
 
 def images(*encoded: bytes) -> np.ndarray:

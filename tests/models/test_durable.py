@@ -70,6 +70,23 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
         assert [found.name for found in tmp_path.iterdir()] == ["file"] and path.read_text() == f"new {sync}"
 
 
+def test_a_folder_is_filled_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "folder"
+    with pytest.raises(OSError, match="disk full"), durable.filling(folder) as fresh:
+        (fresh / "half").touch()
+        raise OSError("disk full")
+    assert names(tmp_path) == []
+    (tmp_path / "folder.partial" / "of a dead process").mkdir(parents=True)
+    for number in (1, 2):  # in the place of what is there, too
+        with durable.filling(folder) as fresh:
+            assert names(tmp_path) == ["folder.partial"] and fresh.stat().st_mode & 0o777 == 0o700
+            (fresh / f"file-{number}").touch()
+        assert names(tmp_path) == ["folder"] and names(folder) == [f"file-{number}"]
+    durable.unfill(folder)
+    durable.unfill(folder)  # nothing is there
+    assert names(tmp_path) == []
+
+
 def test_who_waits_for_a_lock_sees_its_file_and_may_give_up(tmp_path):
     class GivesUp(Exception):
         pass

@@ -1,6 +1,5 @@
 """Features in one pass against the backbone called on the same pixels."""
 
-import io
 import pathlib
 import shutil
 
@@ -8,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from small_images import image_file
 from small_inputs import WIDTH, pictures, publish_text_encoder, texts
 
 from graft.models.backbone import Backbone, load_backbone
@@ -38,10 +37,8 @@ def encoded() -> list[bytes]:
     rng = np.random.default_rng(0)
     images = []
     for number in range(21):
-        stream = io.BytesIO()
         pixels = rng.integers(0, 256, (20 + number, 40, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(stream, "JPEG" if number % 2 else "PNG")
-        images.append(stream.getvalue())
+        images.append(image_file(pixels, "JPEG" if number % 2 else "PNG"))
     return images
 
 

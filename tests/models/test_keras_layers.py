@@ -3,9 +3,15 @@
 import keras
 import pytest
 
-from graft.models.keras_layers import kept_frozen, layer_names, layers_in_order, learning_layers, open_places, open_top
+from graft.models.keras_layers import kept_frozen, layer_names, layers_in_order, learning_layers, open_places
 
 L = keras.layers
+
+
+def open_top(network, kept, count: int) -> None:
+    """Opens the last layers that learn."""
+    learning = len(learning_layers(network, kept))
+    open_places(network, kept, range(learning - count, learning))
 
 
 def names(layers) -> list[str]:

@@ -1,11 +1,9 @@
 """Which of several inputs suits a backbone: each wins once, as few examples as decide are looked at."""
 
-import io
-
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from small_images import image_file
 from small_inputs import pictures
 
 from graft.models import range_probe
@@ -46,9 +44,7 @@ def contents() -> list[bytes]:
     for number in range(220):
         pixels = random.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
         pixels[..., :2] = random.integers(*shades(number), (SIDE, SIDE, 2))
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "PNG")
-        found.append(file.getvalue())
+        found.append(image_file(pixels))
     return found
 
 

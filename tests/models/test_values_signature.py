@@ -1,6 +1,5 @@
 """The export's signature for decoded contents: over gRPC, over REST and in process the answers of the bytes."""
 
-import io
 import json
 import types
 import urllib.error
@@ -8,7 +7,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from PIL import Image
+from small_images import image_file
 from training_input import IMAGE_SIZE
 
 from graft.models.errors import GraftError
@@ -55,9 +54,7 @@ def model(store):
 def picture():
     """Pixels of the model's size, so that nothing is resized; as uint8, as values from 0 to 1, and as a PNG."""
     pixels = np.random.default_rng(3).integers(0, 256, (*IMAGE_SIZE, 3)).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return pixels, pixels.astype(np.float32) / 255, stream.getvalue()
+    return pixels, pixels.astype(np.float32) / 255, image_file(pixels)
 
 
 def post(server, body):

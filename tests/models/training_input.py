@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import io
 import pathlib
 import types
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from small_images import image_file
 
 CLASSES = ["blue", "green", "red"]
 SIZES = {"train": 42, "eval": 18, "test": 18}
@@ -22,9 +21,7 @@ def make_image(label: str, rng: np.random.Generator) -> bytes:
     """A noisy PNG of 20x20 pixels in which the named channel is brighter."""
     pixels = rng.integers(0, 200, (20, 20, 3))
     pixels[..., ["red", "green", "blue"].index(label)] += 55
-    stream = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
+    return image_file(pixels.astype(np.uint8))
 
 
 def make_example(image: bytes, label: str, name: str) -> bytes:

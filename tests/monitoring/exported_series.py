@@ -26,6 +26,12 @@ OF_TARGETS = {"job", "instance"}
 STATE = ServerState({"m": ModelState((1, 2), 2, 3, True, 1, 1, 4, 0.5), "none": ModelState(())}, 1, 2, 128, 3, 4)
 
 
+def values(series: Labels | Runs) -> dict[tuple, float]:
+    """By name and labels."""
+    families = text_string_to_metric_families("\n".join(series.lines()) + "\n")
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
 def server_metrics() -> Metrics:
     """Of a server that has answered one request and refused another."""
     metrics = Metrics()

@@ -3,16 +3,11 @@
 import sqlite3
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from exported_series import values
 
 from graft.models.errors import GraftError
 from graft.monitoring.label_series import Labels
 from graft.monitoring.request_log.labels import NAME, LabelStore
-
-
-def values(labels: Labels) -> dict[tuple, float]:
-    families = text_string_to_metric_families("\n".join(labels.lines()) + "\n")
-    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
 
 
 def test_the_backlog_is_counted_and_nothing_is_written(tmp_path):

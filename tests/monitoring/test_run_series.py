@@ -4,18 +4,13 @@ import json
 import os
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from exported_series import values
 from run_folders import write_run
 
 from graft.models.errors import GraftError
 from graft.monitoring.run_series import STATUSES, Runs
 from graft.pipeline import holder
 from graft.pipeline.result import RunResult
-
-
-def values(runs: Runs) -> dict[tuple, float]:
-    families = text_string_to_metric_families("\n".join(runs.lines()) + "\n")
-    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
 
 
 def test_the_last_run_and_all_of_them(tmp_path):

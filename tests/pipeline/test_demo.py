@@ -129,7 +129,7 @@ def test_the_source_backbone_learns_its_task_and_loads(tmp_path):
     network, accuracy = source.train_source(train, held_out, 200, seed=0)
     assert accuracy > 0.9 and accuracy > untrained
     source.publish(network, tmp_path / "backbone")
-    backbone = load_backbone(str(tmp_path / "backbone"), pictures((8, 8), source.VALUE_RANGE))
+    backbone = load_backbone(str(tmp_path / "backbone"), pictures((8, 8), (0.0, 1.0)))
     check_backbone(backbone)
     assert backbone.feature_dim == source.FEATURES
     images = np.repeat(held_out.pixels[:4, ..., None], 3, axis=3)

@@ -16,6 +16,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 from metadata_writer import MetadataWriter
 from PIL import Image
+from small_images import image_file
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from graft.components.predict.predictions import Predictions, load
@@ -142,9 +143,7 @@ def run(tmp_path) -> Run:
 def _image(label: int, number: int) -> bytes:
     rng = np.random.default_rng(100 * label + number)
     pixels = rng.integers(0, 255, (20, 30, 3) if number % 2 else (120, 200, 3)).astype(np.uint8)
-    written = io.BytesIO()
-    Image.fromarray(pixels).save(written, "PNG" if number % 2 else "JPEG")
-    return written.getvalue()
+    return image_file(pixels, "PNG" if number % 2 else "JPEG")
 
 
 def _examples(root: pathlib.Path) -> pathlib.Path:

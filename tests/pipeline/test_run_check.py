@@ -1,6 +1,5 @@
 """The check before a run: the backbone is tried on the data's own images, once."""
 
-import io
 import logging
 import pathlib
 import subprocess
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from small_images import image_file
 from small_inputs import pictures
 
 from graft.models import backbone as backbones
@@ -35,9 +34,7 @@ def folder(tmp_path_factory) -> pathlib.Path:
     for name in ("benign", "malign"):
         (root / "data" / name).mkdir(parents=True)
         for number, pixels in enumerate(shades(rng, 20)):
-            stream = io.BytesIO()
-            Image.fromarray(pixels).save(stream, "PNG")
-            (root / "data" / name / f"{number}.png").write_bytes(stream.getvalue())
+            (root / "data" / name / f"{number}.png").write_bytes(image_file(pixels))
     keras.utils.set_random_seed(0)
     layers = [keras.Input((SIDE, SIDE, 3))]
     for _ in range(3):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_images import one_colour
 from small_models import save_counter, save_images, save_linear, save_odd, save_texts, save_zoo
 from store_kinds import exports, files, kind, make_store, store  # noqa: F401 - fixtures
 
@@ -23,16 +24,7 @@ def models(tmp_path_factory):
 @pytest.fixture(scope="session")
 def png():
     """Encoded one-colour images, by colour (r, g, b)."""
-    import io
-
-    from PIL import Image
-
-    def encode(colour, size=(8, 8)):
-        buffer = io.BytesIO()
-        Image.new("RGB", size, colour).save(buffer, "PNG")
-        return buffer.getvalue()
-
-    return encode
+    return one_colour
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,7 @@ Its module holds `Options`, a pydantic model with its own `source`, and `Source`
 
 from typing import Any
 
-import pydantic
-
-from graft.components.ingest.options import DataOptions
+from graft.components.ingest.options import DataOptions, RowOptions
 from graft.models.registry import Registry
 
 REGISTRY = Registry(
@@ -27,6 +25,11 @@ REGISTRY = Registry(
 )
 
 
+def with_columns() -> list[str]:
+    """Names of the sources that have columns."""
+    return [name for name in REGISTRY if issubclass(REGISTRY.options(name), RowOptions)]
+
+
 def parse_options(options: dict[str, Any]) -> DataOptions:
     """The options of a source from JSON types or values.
 
@@ -35,8 +38,3 @@ def parse_options(options: dict[str, Any]) -> DataOptions:
       pydantic.ValidationError: A key or a value is wrong.
     """
     return REGISTRY.options(str(options.get("source"))).model_validate(options)  # type: ignore[return-value]
-
-
-def parse_json(text: str) -> DataOptions:
-    """The options of a source from JSON."""
-    return parse_options(pydantic.TypeAdapter(dict[str, Any]).validate_json(text))

@@ -48,6 +48,7 @@ class Input(Admission, base.Input):
     suffixes = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
     blends = True
     MISFIT = "the value range does not fit"
+    SETTLES = "value_range"
     SIGNALS = {
         "brightness": "mean grey, 0 to 255",
         "contrast": "standard deviation of grey",

@@ -1,26 +1,16 @@
 """Real images, and ingestion in a real Beam pipeline."""
 
 import dataclasses
-import io
 import pathlib
 
-import numpy as np
 import pytest
-from PIL import Image
+from small_images import noise
 
 
-def encode(seed: int, kind: str = "PNG", size: tuple[int, int] = (8, 6)) -> bytes:
-    """An encoded image of random pixels; the same seed gives the same bytes."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind)
-    return buffer.getvalue()
-
-
-@pytest.fixture(name="encode", scope="session")
-def encode_fixture():
-    """The function `encode`."""
-    return encode
+@pytest.fixture(scope="session")
+def encode():
+    """encode(seed, kind="PNG", size=(8, 6)): random pixels; the same seed gives the same bytes."""
+    return noise
 
 
 @pytest.fixture
@@ -33,7 +23,7 @@ def make_folder(tmp_path):
         for label, count in counts.items():
             (root / label).mkdir(parents=True, exist_ok=True)
             for _ in range(count):
-                (root / label / f"{seed:05d}.png").write_bytes(encode(seed))
+                (root / label / f"{seed:05d}.png").write_bytes(noise(seed))
                 seed += 1
         return root
 

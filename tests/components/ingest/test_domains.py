@@ -4,10 +4,9 @@ import random
 
 import numpy as np
 import pytest
-from ingest_request import request
+from ingest_request import read, request
 
 from graft.components.ingest import preflight
-from graft.models import examples
 from graft.models.errors import GraftError
 
 DOMAIN = {"column": "site", "target": "ward"}
@@ -29,11 +28,6 @@ def table(make_folder):
         return root / name
 
     return write
-
-
-def read(result, split, *names, domain=None):
-    files = examples.split_files(str(result.examples), split)
-    return [tuple(row[name] for name in names) for row in examples.read_examples(files, names, domain)]
 
 
 def test_both_are_features_and_each_split_has_the_target_domain(table, ingest):

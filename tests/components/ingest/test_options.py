@@ -18,7 +18,7 @@ IDX = {"source": "idx", "path": "x", "pairs": [{"images": "i", "labels": "l"}]}
 def test_defaults_and_round_trip():
     asked = sources.parse_options({"source": "csv", "path": "p.csv", "schema": "schema.pbtxt", "slices": ["site"]})
     text = asked.model_dump_json(by_alias=True)
-    assert sources.parse_json(text) == asked
+    assert sources.parse_options(json.loads(text)) == asked
     assert json.loads(text)["schema"] == "schema.pbtxt"
     assert (asked.split.eval, asked.split.test, asked.window) == (0.15, 0.15, 1)
 

@@ -1,12 +1,11 @@
 """A few of the data's own images, read without reading the rest."""
 
-import io
 import pathlib
 
 import numpy as np
 import pytest
 from ingest_request import request
-from PIL import Image
+from small_images import image_file
 
 from graft.components.ingest.request import Request
 from graft.components.ingest.sample import sample_contents
@@ -15,9 +14,7 @@ from graft.models.errors import GraftError
 
 
 def png(shade: int) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.full((6, 6, 3), shade, np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
+    return image_file(np.full((6, 6, 3), shade, np.uint8))
 
 
 @pytest.fixture

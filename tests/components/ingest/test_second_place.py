@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ingest_request import request
+from ingest_request import read, request
 
 from graft.components.ingest import preflight
 from graft.components.ingest.fingerprint import fingerprint
@@ -42,11 +42,6 @@ def loose(tmp_path, encode):
         return root
 
     return write
-
-
-def read(result, split, *names, domain=None):
-    files = examples.split_files(str(result.examples), split)
-    return [tuple(row[name] for name in names) for row in examples.read_examples(files, names, domain)]
 
 
 def test_a_label_of_the_target_domain_may_be_missing(table, ingest):
@@ -158,7 +153,10 @@ def test_numbers_without_a_value_keep_their_type(ingest, tmp_path, encode):
     [
         ({}, "adapts a labelled source domain to a target domain; received data of one domain"),
         ({"second": {"source": "image_folder", "path": "s3://x"}}, "is an address; give a local or mounted"),
-        ({"second": {"source": "csv", "path": "x", "columns": {"images": "y"}}}, r"data.target\[0\]: columns.images"),
+        (
+            {"second": {"source": "csv", "path": "x", "columns": {"images": "y"}}},
+            r"data.target\[0\]\.columns\.images: .*; received 'y'$",
+        ),
         ({"second": {"source": "csv", "path": "x", "split": "all"}}, "no split 'all'; there are train, eval, test"),
     ],
 )

@@ -2,7 +2,9 @@
 
 import foreign_package
 import pytest
+from ingest_request import request
 
+from graft.components.ingest import sources
 from graft.models.entry_points import RegistrationError
 from graft.models.errors import GraftError
 from graft.models.registry import Registry
@@ -20,6 +22,13 @@ def registry(tmp_path, monkeypatch, entry: str, name: str = "feed") -> Registry:
     foreign_package.install(tmp_path / "package", monkeypatch, "news-feed", {"test.sources": {name: entry}}, SOURCE)
     own = {"csv": "graft.components.ingest.sources.csv"}
     return Registry("data.source", own, group="test.sources")
+
+
+def test_some_have_columns():
+    named = sources.with_columns()
+    assert {"csv", "tfrecord", "parquet", "tfds"} <= set(named) <= set(sources.REGISTRY) - {"image_folder", "idx"}
+    with pytest.raises(GraftError, match=f"use a source with columns .{', '.join(named)}"):
+        request(source="image_folder", path="x", target={"kind": "numbers", "columns": ["size"]})
 
 
 def test_an_added_one_is_a_kind_like_others(tmp_path, monkeypatch):

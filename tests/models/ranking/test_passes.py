@@ -8,7 +8,7 @@ from training_input import IMAGE_SIZE, INPUT
 from graft.models.backbone import configured_backbone
 from graft.models.errors import GraftError
 from graft.models.features import extract_features
-from graft.models.inputs import make_input, parse_input
+from graft.models.inputs import make_input, parse_options
 from graft.models.options import BackboneOptions
 from graft.models.ranking import compare, passes
 from graft.models.ranking.drawing import Drawn
@@ -16,7 +16,7 @@ from graft.models.ranking.drawing import Drawn
 
 @pytest.fixture(scope="module")
 def image():
-    return make_input(parse_input(INPUT))
+    return make_input(parse_options(INPUT))
 
 
 @pytest.fixture(scope="module")

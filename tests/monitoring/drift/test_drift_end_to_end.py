@@ -1,12 +1,11 @@
 """From a pipeline's push to an alarm: pushed reference, served requests, late labels, `graft monitor`."""
 
-import io
 import json
 
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from small_images import image_file
 from workshop import CLASSES, Workshop, draw
 
 from graft.monitoring.request_log.labels import LabelStore
@@ -54,7 +53,7 @@ def ask(workshop: Workshop, root, darker: float, seed: int = 0) -> float:
     """Serves, asks and brings the labels; returns the share of right answers."""
     rng, names = np.random.default_rng([seed, 7]), list(CLASSES)
     truth = [names[number % len(names)] for number in range(ASKED)]
-    contents = [as_png((draw(name, rng) * darker).astype(np.uint8)) for name in truth]
+    contents = [image_file((draw(name, rng) * darker).astype(np.uint8)) for name in truth]
     with (
         EmbeddedServer(str(workshop.store), observers=[RequestLog(Options(folder=str(root / "log")))]) as server,
         Client(server.grpc_address, "shapes") as client,
@@ -68,10 +67,3 @@ def ask(workshop: Workshop, root, darker: float, seed: int = 0) -> float:
     with LabelStore(root / "log") as store:
         assert store.add("shapes", labels, ("label",)).sound
     return float(np.mean([one.label == name for one, name in zip(found, truth, strict=True)]))
-
-
-def as_png(pixels: np.ndarray) -> bytes:
-    """A PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()

@@ -1,7 +1,6 @@
 """A watched model of pictures whose results are made by hand: nothing is trained, served or judged."""
 
 import hashlib
-import io
 import itertools
 import pathlib
 import sqlite3
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 import grpc
 import numpy as np
 from metadata_writer import MetadataWriter
-from PIL import Image
+from small_images import image_file
 from tfrecords import framed
 
 from graft.models import examples, inputs, targets
@@ -35,9 +34,7 @@ def pictures(count: int, brightness: float, seed: int) -> list[bytes]:
     for _ in range(count):
         pixels = np.clip(rng.normal(0, 12, (24, 32, 3)) + rng.normal(brightness, 18), 0, 255)
         pixels[6:18, 8:24] = np.clip(pixels[6:18, 8:24] + rng.uniform(-90, 90, 3), 0, 255)
-        file = io.BytesIO()
-        Image.fromarray(pixels.astype(np.uint8)).save(file, "PNG")
-        made.append(file.getvalue())
+        made.append(image_file(pixels.astype(np.uint8)))
     return made
 
 

@@ -75,7 +75,7 @@ def test_what_fits_is_taken_and_survives_json():
     base = {"source": "csv", "path": "x", "split": {"eval": 0.1, "test": 0.2}, "slices": ["site"], "group": "patient"}
     found = sources.parse_options(options(base=base, slices=["site"], group="patient", since="2024-01-01"))
     assert (found.split.eval, found.split.test) == (0.1, 0.2)
-    assert sources.parse_json(found.model_dump_json(by_alias=True)) == found
+    assert sources.parse_options(json.loads(found.model_dump_json(by_alias=True))) == found
 
 
 def test_the_fingerprint_follows_the_rows_and_no_file(log, tmp_path):

@@ -1,6 +1,5 @@
 """A served model, logged requests, late labels: `graft retrain` runs the pipeline on them, once."""
 
-import io
 import json
 import shutil
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from drift_samples import write_log
-from PIL import Image
+from small_images import image_file
 from workshop import CLASSES, draw
 
 from graft.monitoring.request_log.labels import LabelStore
@@ -56,7 +55,7 @@ def ask(root) -> None:
     requests = []
     for number, name in enumerate(truth):
         given = np.empty(1, object)
-        given[:] = [png(draw(name, rng))]
+        given[:] = [image_file(draw(name, rng))]
         answers = {"probabilities": np.full((1, len(names)), 1 / len(names), np.float32)}
         requests.append(
             Served(
@@ -71,10 +70,3 @@ def ask(root) -> None:
     labels.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     with LabelStore(root / "log") as store:
         assert store.add("shapes", labels, ("label",)).added == ASKED
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """A PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()

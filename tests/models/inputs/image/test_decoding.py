@@ -3,12 +3,12 @@
 import io
 import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
+from small_images import image_file, png_by_hand
 
 from graft.models.errors import kernel_reason
 from graft.models.frozen import FrozenRunner
@@ -24,12 +24,6 @@ def scene(height: int = 24, width: int = 40, channels: int = 3) -> np.ndarray:
     rows, columns = np.mgrid[0:height, 0:width]
     planes = [rows * 9, columns * 6, rows * 3 + columns * 2, 255 - rows * 5][:channels]
     return np.clip(np.stack(planes, axis=-1), 0, 255).astype(np.uint8)
-
-
-def encode(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def by_pillow(encoded: bytes) -> np.ndarray:
@@ -65,7 +59,7 @@ def with_segment(jpeg: bytes, payload: bytes, marker: int = 0xE1, padding: bytes
 
 @pytest.fixture(scope="module")
 def jpeg() -> bytes:
-    return encode(Image.fromarray(scene()), "JPEG", quality=90)
+    return image_file(Image.fromarray(scene()), "JPEG", quality=90)
 
 
 @pytest.mark.slow
@@ -149,14 +143,14 @@ def png(mode: str) -> bytes:
     colour = Image.fromarray(scene())
     if mode == "I;16":
         wide = scene(channels=1)[..., 0].astype(np.uint16) * 256 + 255  # the low byte must not round it up
-        return encode(Image.fromarray(wide), "PNG")
+        return image_file(Image.fromarray(wide), "PNG")
     if mode == "LA":
-        return encode(Image.merge("LA", [colour.convert("L"), Image.fromarray(scene()[..., 1])]), "PNG")
+        return image_file(Image.merge("LA", [colour.convert("L"), Image.fromarray(scene()[..., 1])]), "PNG")
     if mode == "RGBA":
-        return encode(Image.fromarray(scene(channels=4)), "PNG")
+        return image_file(Image.fromarray(scene(channels=4)), "PNG")
     if mode == "P tRNS":
-        return encode(colour.quantize(16), "PNG", transparency=3)
-    return encode(colour.convert(mode), "PNG")
+        return image_file(colour.quantize(16), "PNG", transparency=3)
+    return image_file(colour.convert(mode), "PNG")
 
 
 @pytest.mark.slow
@@ -167,14 +161,8 @@ def test_png_modes_as_in_pillow(mode):
 
 def raw_png(depth: int, colour_type: int, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG of 8x1 pixels that counts up, for bit depths that Pillow does not write."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     row = int("".join(format(value % 2**depth, f"0{depth}b") for value in range(8)), 2).to_bytes(depth, "big")
-    header = (b"IHDR", struct.pack(">IIBBBBB", 8, 1, depth, colour_type, 0, 0, 0))
-    parts = [header, *chunks, (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    return png_by_hand(8, 1, depth, colour_type, b"\0" + row, *chunks)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -190,36 +178,36 @@ def test_16_bit_png_keeps_its_high_byte():
 
 
 def test_transparent_black_becomes_white():
-    clear = encode(Image.new("RGBA", (3, 2), (0, 0, 0, 0)), "PNG")
+    clear = image_file(Image.new("RGBA", (3, 2), (0, 0, 0, 0)), "PNG")
     assert (decode(clear).numpy() == 255).all()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P"])
 def test_bmp_modes_as_in_pillow(mode):
     picture = Image.fromarray(scene()).quantize(32) if mode == "P" else Image.fromarray(scene()).convert(mode)
-    assert_like_pillow(encode(picture, "BMP"))
+    assert_like_pillow(image_file(picture, "BMP"))
 
 
 def test_fourth_byte_of_bmp_is_no_alpha():
-    picture = encode(Image.fromarray(scene(channels=4)), "BMP")
+    picture = image_file(Image.fromarray(scene(channels=4)), "BMP")
     assert picture[28] == 32
     np.testing.assert_array_equal(decode(picture), scene())
 
 
 def test_grey_jpeg_and_cmyk_jpeg():
-    assert_like_pillow(encode(Image.fromarray(scene()).convert("L"), "JPEG"))
-    assert_like_pillow(encode(Image.fromarray(scene()).convert("CMYK"), "JPEG"), tolerance=1)
+    assert_like_pillow(image_file(Image.fromarray(scene()).convert("L"), "JPEG"))
+    assert_like_pillow(image_file(Image.fromarray(scene()).convert("CMYK"), "JPEG"), tolerance=1)
 
 
 def test_first_frame_of_gif():
     frames = [Image.fromarray(scene()).quantize(64), Image.new("P", (40, 24))]
-    assert_like_pillow(encode(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert_like_pillow(image_file(frames[0], "GIF", save_all=True, append_images=frames[1:]))
 
 
 def test_gif_of_many_sub_blocks_and_extensions():
     """A walk through the blocks finds the frames as Pillow wrote them, with comments between them."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 110), dtype=np.uint8))
-    picture = encode(noise, "GIF", save_all=True, append_images=[Image.new("L", (110, 90))], comment=b"x" * 900)
+    picture = image_file(noise, "GIF", save_all=True, append_images=[Image.new("L", (110, 90))], comment=b"x" * 900)
     flags = tf.constant(picture[10])
     pixels, blocks = decoding._gif_frames(tf.constant(picture), flags)
     assert pixels == 2 * 110 * 90 and 3 <= blocks <= 8
@@ -227,7 +215,7 @@ def test_gif_of_many_sub_blocks_and_extensions():
 
 
 def bmp_with(place: int, value: int) -> bytes:
-    picture = bytearray(encode(Image.fromarray(scene()), "BMP"))
+    picture = bytearray(image_file(Image.fromarray(scene()), "BMP"))
     picture[place : place + 4] = struct.pack("<I", value)
     return bytes(picture)
 
@@ -247,7 +235,7 @@ def gif_of(canvas: tuple[int, int], frames: list[tuple[int, int]]) -> bytes:
 
 
 def jpeg_of_scans(count: int) -> bytes:
-    picture = encode(Image.fromarray(scene()), "JPEG", progressive=True)
+    picture = image_file(Image.fromarray(scene()), "JPEG", progressive=True)
     first = picture.index(b"\xff\xda")
     scan = picture[first : picture.index(b"\xff", first + 2)]
     return picture[:first] + scan * count + b"\xff\xd9"
@@ -257,10 +245,10 @@ REFUSED = {
     "empty": (b"", "none of JPEG, PNG, GIF, BMP"),
     "text": (b"<html>hello</html>", "none of JPEG"),
     "binary": (b"\xa0\xff\x00\x80", "none of JPEG"),
-    "tiff": (encode(Image.fromarray(scene()), "TIFF"), "none of JPEG"),
-    "webp": (encode(Image.fromarray(scene()), "WEBP"), "none of JPEG"),
+    "tiff": (image_file(Image.fromarray(scene()), "TIFF"), "none of JPEG"),
+    "webp": (image_file(Image.fromarray(scene()), "WEBP"), "none of JPEG"),
     "jpeg mark only": (b"\xff\xd8\xff", "Invalid JPEG"),
-    "cut jpeg": (encode(Image.fromarray(scene(99, 99)), "JPEG")[:900], "JPEG"),
+    "cut jpeg": (image_file(Image.fromarray(scene(99, 99)), "JPEG")[:900], "JPEG"),
     "cut png": (png("RGB")[:-60], "PNG"),
     "png mark only": (b"\x89PNG\r\n\x1a\n", "must have 1 to"),
     "png bomb": (png_of_size(40000, 40000), "must have 1 to"),
@@ -296,7 +284,7 @@ def test_reason_of_an_eager_error_is_one_line():
 
 
 def test_preprocess_scales_to_the_value_range():
-    white, black = (encode(Image.new("RGB", (9, 7), colour), "PNG") for colour in ("white", "black"))
+    white, black = (image_file(Image.new("RGB", (9, 7), colour), "PNG") for colour in ("white", "black"))
     pixels = decoding.preprocess([white, black], (5, 6), (-1.0, 3.0)).numpy()
     assert pixels.shape == (2, 5, 6, 3) and pixels.dtype == np.float32
     np.testing.assert_allclose(pixels[0], 3.0, atol=1e-5)
@@ -306,7 +294,7 @@ def test_preprocess_scales_to_the_value_range():
 def test_preprocess_antialiases():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
-    shrunk = decoding.preprocess([encode(Image.fromarray(stripes), "PNG")], (8, 8), (0, 1)).numpy()
+    shrunk = decoding.preprocess([image_file(Image.fromarray(stripes), "PNG")], (8, 8), (0, 1)).numpy()
     np.testing.assert_allclose(shrunk, 0.5, atol=0.1)  # without antialiasing: all 0 or all 1
 
 
