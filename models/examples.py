@@ -106,14 +106,12 @@ def build(
 
 def _text(name: str, value: str) -> bytes:
     """One entry of the map of features: a text."""
-    held = value.encode()
+    held, key = value.encode(), _key(name)
     size = len(held)
-    if size > 120:
+    if len(key) + size > 121:
         return _entry(name, _sized(_FIELD_1, _sized(_FIELD_1, held)))
     # Each length takes one byte.
-    after = b"\x12%c\n%c\n%c%b" % (size + 4, size + 2, size, held)
-    key = _key(name)
-    return _FIELD_1 + _varint(len(key) + len(after)) + key + after
+    return b"\n%c%b\x12%c\n%c\n%c%b" % (len(key) + size + 6, key, size + 4, size + 2, size, held)
 
 
 @functools.lru_cache(maxsize=2**12)
