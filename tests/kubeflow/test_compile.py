@@ -119,7 +119,7 @@ def test_a_value_range_that_takes_a_look_at_data_is_asked_for(tmp_path):
     output = tmp_path / "pipeline.yaml"
     with pytest.raises(
         GraftError,
-        match=r"^input\.value_range: auto needs a look at data and backbone '/mnt/b'.*such as input\.value_range \[0\.0, 1\.0\]$",
+        match=r"^input\.value_range: auto needs a look at data and backbone '/mnt/b'.*such as .*_range \[0\.0, 1\.0\]$",
     ):
         compile_pipeline(configs.parse(PLAIN | {"backbone": {"handle": "/mnt/b"}}, "test"), output)
     assert not output.exists()
