@@ -118,7 +118,8 @@ def test_equals_the_golden_file(documents):
 def test_a_value_range_that_takes_a_look_at_data_is_asked_for(tmp_path):
     output = tmp_path / "pipeline.yaml"
     with pytest.raises(
-        GraftError, match=r"^input\.value_range: auto needs a look at data and backbone '/mnt/b'.*\[0, 1\]"
+        GraftError,
+        match=r"^input\.value_range: auto needs a look at data and backbone '/mnt/b'.*such as .*_range \[0\.0, 1\.0\]$",
     ):
         compile_pipeline(configs.parse(PLAIN | {"backbone": {"handle": "/mnt/b"}}, "test"), output)
     assert not output.exists()
