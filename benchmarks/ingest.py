@@ -5,8 +5,8 @@
 The plain loop is what a user would write: it verifies each file with Pillow and writes image and label as TFRecord.
 Ingestion also decodes each image as the served model will, hashes it, splits by content, finds copies and conflicts.
 Both read the same small PNG files and take turns, so that what else the machine does falls on both; each round gives
-one ratio. Imports and compiled graphs are warm, and as in a process of the command line no garbage is sought in what was
-imported. Memory is the peak of a fresh process, at a tenth of the images and at all of them.
+one ratio. Imports and compiled graphs are warm, and as in a process of the command line no garbage is sought in what
+was imported. Memory is the peak of a fresh process, at a tenth of the images and at all of them.
 """
 
 import argparse
