@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -93,7 +92,7 @@ def seen(options: BackboneOptions, input: BaseModel | None = None) -> tuple[Back
     feature_dim, shaping = None, {}
     with contextlib.suppress(GraftError):  # of an input that no kind is, or of no feature vector, nothing follows
         feature_dim = check_shapes(body, options.handle, taken)
-        shaping = {key: _plain(getattr(taken.options, key)) for key in _shaping(taken)}
+        shaping = {key: _plain(getattr(taken.options, key)) for key in ("kind", *taken.SHAPING)}
     told = {
         "kind": found.kind,
         "bytes": weights_bytes(backbone) if found.bytes is None else found.bytes,
@@ -174,20 +173,10 @@ def _suited(body: keras.layers.Layer) -> Input | None:
     """An input of default settings but for the shape, which is what the network takes; None where no kind is."""
     for spec in traced_shapes(body)[0]:
         for kind in KINDS:
-            input = make_input(KINDS.options(kind)())
-            keys = _shaping(input)
-            if "image_size" in keys and spec.shape.rank == 4 and None not in spec.shape[1:3]:
-                height, width = spec.shape[1:3]
-                if min(height, width) >= 8 and max(height, width) <= 2048:
-                    input = make_input(KINDS.options(kind)(image_size=(height, width)))
+            input = make_input(KINDS.options(kind)()).fitting(spec)
             if spec.dtype == input.spec.dtype and spec.shape.is_compatible_with(input.spec.shape):
                 return input
     return None
-
-
-def _shaping(input: Input) -> Sequence[str]:
-    """The keys of an input that its shape hangs on and that a network can tell; a value range it cannot."""
-    return ("kind", *(key for key in ("image_size",) if key in type(input.options).model_fields))
 
 
 def _plain(value: Any) -> Any:

@@ -87,6 +87,7 @@ class Input(abc.ABC):
         SIGNALS: what is watched of contents that are served, `readable` among it: the unit of a number (may be empty),
             None for a category.
         LEARNS: number of contents that `learned` wants to see.
+        SHAPING: settings that the shape of `spec` hangs on and that a network's own shape tells, see `fitting`.
         SETTLES: the setting that may be `auto` and is then chosen for backbone and data; None where there is none.
     """
 
@@ -102,6 +103,7 @@ class Input(abc.ABC):
     FACTS: ClassVar[Mapping[str, type]]
     SIGNALS: ClassVar[Mapping[str, str | None]] = {"bytes": "bytes", "readable": None}
     LEARNS: ClassVar[int] = 0
+    SHAPING: ClassVar[tuple[str, ...]] = ()
     SETTLES: ClassVar[str | None] = None
 
     def __init__(self, options: "BaseModel | None" = None):
@@ -217,6 +219,10 @@ class Input(abc.ABC):
         Raises:
             GraftError: the rows do not fit into memory.
         """
+
+    def fitting(self, taken: "tf.TensorSpec") -> "Input":
+        """This input with the settings `SHAPING` as a network has them that takes such a tensor, where that tells."""
+        return self
 
     # On trial: a backbone of somebody else gets a few examples before anything costly starts.
 

@@ -10,6 +10,7 @@ from graft.models.inputs.image.convert import FORMATS, ConversionError, to_suppo
 from graft.models.inputs.image.decoded import Pixels
 from graft.models.inputs.image.guard import PixelGuard, announced_pixels
 from graft.models.inputs.image.known_range import CANDIDATES, known_range
+from graft.models.inputs.image.limits import SIDES
 
 if TYPE_CHECKING:
     import keras
@@ -48,7 +49,7 @@ class Input(Admission, base.Input):
     suffixes = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
     blends = True
     MISFIT = "the value range does not fit"
-    SETTLES = "value_range"
+    SHAPING, SETTLES = ("image_size",), "value_range"
     SIGNALS = {
         "brightness": "mean grey, 0 to 255",
         "contrast": "standard deviation of grey",
@@ -88,6 +89,11 @@ class Input(Admission, base.Input):
     @property
     def alternatives(self) -> Sequence[base.Input]:
         return [self._within(value_range) for value_range in CANDIDATES]
+
+    def fitting(self, taken: "tf.TensorSpec") -> "Input":
+        if taken.shape.rank != 4 or not all(side and SIDES[0] <= side <= SIDES[1] for side in taken.shape[1:3]):
+            return self
+        return Input(self.options.model_copy(update={"image_size": tuple(taken.shape[1:3])}))
 
     def _within(self, value_range: tuple[float, float]) -> "Input":
         return Input(self.options.model_copy(update={"value_range": value_range}))

@@ -11,3 +11,6 @@ MAX_TIFF_PARTS = 2**18
 
 MAX_GIF_BLOCKS = 2**14
 """Frames and extensions of a GIF: the decoder unpacks every frame, though only the first is used."""
+
+SIDES = (8, 2048)
+"""Least and most pixels of a side that a backbone is given."""

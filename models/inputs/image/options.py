@@ -5,6 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 from pydantic_core import PydanticCustomError
 
+from graft.models.inputs.image.limits import SIDES
+
 
 def _range_or_auto(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     """One message instead of one for each of the two forms."""
@@ -68,8 +70,8 @@ class Options(BaseModel):
     @field_validator("image_size")
     @classmethod
     def _of_an_image(cls, size: tuple[int, int]) -> tuple[int, int]:
-        if min(size) < 8 or max(size) > 2048:
-            raise ValueError("height and width must be 8 to 2048 pixels")
+        if min(size) < SIDES[0] or max(size) > SIDES[1]:
+            raise ValueError(f"height and width must be {SIDES[0]} to {SIDES[1]} pixels")
         return size
 
     @field_validator("value_range")

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from graft.models.inputs import KINDS, input_of_signature, make_input
 from graft.models.inputs.base import Refused
@@ -23,6 +24,17 @@ def test_prepared_images_have_the_shape_and_range_that_the_backbone_takes(png):
     prepared = SMALL.prepare([png((0, 0, 0)), png((255, 255, 255))])
     assert SMALL.spec.is_compatible_with(prepared[:1]) and prepared.shape == [2, 16, 24, 3]
     assert float(prepared[0].numpy().max()) == -1.0 and float(prepared[1].numpy().min()) == 1.0
+
+
+def test_the_size_is_that_of_the_network_where_its_shape_tells():
+    def size(*shape):
+        return SMALL.fitting(tf.TensorSpec(shape, tf.float32)).options.image_size
+
+    assert size(None, 8, 2048, 3) == (8, 2048)
+    assert SMALL.fitting(tf.TensorSpec([None, 8, 8, 3])).options.value_range == (-1.0, 1.0)
+    for other in ([None, None, 32, 3], [None, 7, 32, 3], [None, 8, 2049, 3], [None, 32]):
+        assert size(*other) == (16, 24)
+    assert SMALL.fitting(tf.TensorSpec(None)) == SMALL
 
 
 def test_inputs_of_equal_settings_are_equal():
