@@ -10,8 +10,9 @@ import apache_beam as beam
 import beam_introspection
 import objsize.traverse
 import pytest
+from apache_beam.internal import cloudpickle_pickler, pickler
 from apache_beam.internal.cloudpickle import cloudpickle
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.worker import statecache
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms import core, userstate
@@ -62,6 +63,51 @@ def test_state_of_a_dofn_is_still_found():
             assert userstate.is_stateful_dofn(Counting()) and not userstate.is_stateful_dofn(Plain())
 
 
+class Bound(beam.DoFn):
+    """Its `process` is a method of the instance's own, with state or without."""
+
+    def __init__(self, process):
+        self.process = process
+
+
+def test_methods_of_an_instance_are_looked_at_each_time():
+    with beam_introspection.remembered():
+        assert [userstate.is_stateful_dofn(Bound(of.process)) for of in (Plain(), Counting())] == [False, True]
+
+
+def test_who_gets_the_state_of_a_dofn_has_it_alone():
+    with beam_introspection.remembered():
+        states, timers = userstate.get_dofn_specs(Counting())
+        states.clear(), timers.add("timer")
+        assert [len(found) for found in userstate.get_dofn_specs(Counting())] == [1, 0]
+
+
+@pytest.mark.parametrize("flags", [[], ["--runner=FnApiRunner", "--experiment=a", "--experiment=b", "--unknown=3"]])
+def test_options_are_beams(flags):
+    def seen(**overrides):
+        options = PipelineOptions(flags, **overrides)
+        views = [options.view_as(cls) for cls in (StandardOptions, DebugOptions)]
+        return options.get_all_options(), [sorted(view._visible_option_list()) for view in views], views[1].experiments
+
+    expected = [seen(), seen(streaming=True)]
+    with beam_introspection.remembered():
+        assert [seen(), seen(streaming=True), seen()] == [*expected, expected[0]]
+
+
+def test_options_of_one_pipeline_are_not_those_of_the_next():
+    with beam_introspection.remembered():
+        one, other = (PipelineOptions(["--experiment=a"]) for _ in range(2))
+        one.view_as(DebugOptions).add_experiment("b")
+        one.view_as(StandardOptions).streaming = True
+        assert one.view_as(DebugOptions).experiments == ["a", "b"] and one.view_as(StandardOptions).streaming
+        assert other.view_as(DebugOptions).experiments == ["a"] and not other.view_as(StandardOptions).streaming
+
+
+def test_what_is_pickled_is_read_again():
+    with beam_introspection.remembered():
+        assert pickler.loads(pickler.dumps({"a": Plain()}))["a"].process.__func__ is Plain.process
+
+
 def uses_modules():
     return os.path.join, xml.dom.minidom.parse, concurrent.futures.ThreadPoolExecutor, beam.io.filesystem.FileMetadata
 
@@ -97,7 +143,14 @@ def test_a_pipeline_with_side_inputs_and_state_runs():
 
 def test_all_is_as_before_when_it_is_closed():
     def patched():
-        return core.get_signature, cloudpickle._find_imported_submodules, objsize.traverse._iter_modules_globals
+        return (
+            core.get_signature,
+            cloudpickle._find_imported_submodules,
+            cloudpickle_pickler.bz2,
+            objsize.traverse._iter_modules_globals,
+            userstate.get_dofn_specs,
+            PipelineOptions.__init__,
+        )
 
     before = patched()
     with pytest.raises(ZeroDivisionError), beam_introspection.remembered():
