@@ -22,6 +22,9 @@ gc.disable()
 SLOW_FIXTURES = {"first_run", "mlflow_server", "site", "workshop"}
 """A whole pipeline, a server or a site is made for the first test that asks; who asks for one is slow."""
 
+SLOW_FILES: set[pathlib.Path] = set()
+"""Those with a slow test, once the tests are collected."""
+
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,8 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    SLOW_FILES.update(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: item.path not in SLOW_FILES)
 
 
 def pytest_collection_finish() -> None:
@@ -60,8 +63,9 @@ def graft_data() -> pathlib.Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def _quick_beam(request):
-    """Beam looks at each piece of code once, where a file has imported it."""
-    if "apache_beam" not in sys.modules or request.module.__name__ == "test_beam_introspection":
+    """Beam looks at each piece of code once, where a file is slow or Beam is there already."""
+    wanted = "apache_beam" in sys.modules or request.path in SLOW_FILES
+    if not wanted or request.module.__name__ == "test_beam_introspection":
         yield
         return
     from beam_introspection import remembered

@@ -168,8 +168,8 @@ def workshop(tmp_path_factory) -> Workshop:
 
 @pytest.fixture(scope="session")
 def first_run(workshop) -> Outcome:
-    """The first run of the pipeline in `workshop`, a process of its own; it pushes version 1.
+    """The first run of the pipeline in `workshop`; it pushes version 1.
 
     It finds the value range by itself, which is that of the configuration: for later runs all of it is cached.
     """
-    return workshop.run("--set", "input.value_range=auto")
+    return workshop.again("--set", "input.value_range=auto")

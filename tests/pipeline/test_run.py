@@ -19,7 +19,7 @@ UNTRAINED = ("--set", "head.solver=adam", "--set", "train.epochs=1", "--set", "t
 
 @pytest.fixture(scope="module")
 def second_run(workshop, first_run):
-    """The same command once more, again as a process of its own."""
+    """The same command once more, as a process of its own."""
     return workshop.run()
 
 
