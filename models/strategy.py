@@ -5,6 +5,7 @@ training on the same data, takes its share of every batch, and sums gradients an
 the same steps. The first, the chief, is the only one that writes.
 """
 
+import functools
 import json
 import os
 
@@ -30,8 +31,18 @@ def choose() -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) > 1:
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
+        return _mirrored(tuple(device.name for device in devices))
     return tf.distribute.get_strategy()
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """The strategy of all trainings of this process on these devices.
+
+    Each strategy numbers its sums over devices from the same number on, and TensorFlow takes one of that number in an
+    earlier training for the same, which fails where its shape was another.
+    """
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def leads(strategy: tf.distribute.Strategy) -> bool:

@@ -81,9 +81,18 @@ def test_a_signal_that_a_stage_swallows_still_ends_the_run(troubled, monkeypatch
     assert (outcome.code, outcome.value["status"]) == (143, "interrupted")
 
 
+QUICKER = """
+import sys
+from graft.pipeline import cli
+from graft.pipeline.demo import story
+story._COPIES, story._MNIST_STEPS = 1, 20  # the backbone may be bad, what follows takes as long
+sys.exit(cli.main())
+"""
+
+
 def test_the_demo_ends_by_a_signal_too(tmp_path):
     """While it draws the curve, before the run that takes over its stages."""
-    command = [sys.executable, "-m", "graft.pipeline.cli", "demo", "--root", str(tmp_path), "--json"]
+    command = [sys.executable, "-c", QUICKER, "demo", "--root", str(tmp_path), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
         for line in demo.stderr:
             if line.startswith("ingest"):

@@ -37,21 +37,6 @@ def run_process(*several, options=()):
     )
 
 
-def on_one_and_two_devices(training_input, folder, **config):
-    """The histories' epochs of one training here, and of the same on two devices in a process of its own."""
-    epochs = []
-    for name in ("one", "two"):
-        (folder / name).mkdir()
-        args = training_input.fn_args(folder / name, **config)
-        if name == "one":
-            trainer.run_fn(args)
-        else:
-            result = run_process(args, options=("--devices", "2"))
-            assert "trained on 2 replicas" in result.stdout, result.stderr[-3000:]
-        epochs.append(json.loads((folder / name / "run" / "history.json").read_text())["epochs"])
-    return epochs
-
-
 def probabilities(directory, images):
     served = tf.saved_model.load(str(directory)).signatures["serving_default"]
     return served(image_bytes=tf.constant(images))["probabilities"].numpy()
@@ -168,41 +153,3 @@ def test_other_code_does_not_continue_an_old_training(training_input, tmp_path):
         for code in ("a", "a", "b")
     ]
     assert names[0] == names[1] != names[2]
-
-
-KINDS = ("backbone", "hub_backbone")
-
-
-def on_devices(training_input, out, kind):
-    """Arguments of a fine-tuning of one kind of backbone."""
-    backbone = {"handle": str(getattr(training_input, kind))}
-    features = training_input.hub_features if kind == "hub_backbone" else training_input.features
-    # Without dropout two halves of a batch make the same step as the whole, up to the order of summation.
-    config = {"transfer": FINE_TUNE, "head": {"dropout": 0.0}, "backbone": backbone}
-    return training_input.fn_args(out, **config, features_path=str(features))
-
-
-@pytest.fixture(scope="module")
-def mirrored(training_input, tmp_path_factory):
-    """Kind of backbone -> folder of a run on two devices, which one process did one after the other."""
-    folders = {kind: tmp_path_factory.mktemp(kind) for kind in KINDS}
-    several = [on_devices(training_input, folder, kind) for kind, folder in folders.items()]
-    result = run_process(*several, options=("--devices", "2"))
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout.count("trained on 2 replicas") == len(KINDS)
-    return folders
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_two_devices_train_a_mirrored_model(training_input, mirrored, tmp_path, kind):
-    trainer.run_fn(on_devices(training_input, tmp_path, kind))
-    losses = [
-        [row["val_loss"] for row in json.loads((out / "run" / "history.json").read_text())["epochs"]]
-        for out in (mirrored[kind], tmp_path)
-    ]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
-    images = training_input.images["test"]
-    np.testing.assert_allclose(
-        probabilities(mirrored[kind] / "model", images), probabilities(tmp_path / "model", images), atol=1e-2
-    )

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from test_loop import assert_equal_weights, fit, without_seconds
-from test_trainer import on_one_and_two_devices
 from two_domains import TARGET_ROWS, write_domains
 
 from graft.models.errors import GraftError
@@ -121,11 +120,3 @@ def test_a_source_helps_and_one_with_shuffled_labels_does_harm(training_input, d
 def test_without_a_source_it_is_refused(training_input):
     with pytest.raises(GraftError, match=r"transfer\.method: 'joint' learns from examples of two domains; .* none"):
         fit(training_input.task({"method": "joint"}))
-
-
-@pytest.mark.slow
-def test_two_devices_train_as_one(training_input, domains, tmp_path):
-    config = {"transfer": UNFREEZE, "head": TRAINED, "features_path": str(domains)}
-    both = on_one_and_two_devices(training_input, tmp_path, **config)
-    losses = [[[entry[key] for key in ("loss", "source_loss", "val_loss")] for entry in epochs] for epochs in both]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)

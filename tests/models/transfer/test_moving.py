@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 from small_inputs import texts
 from test_loop import fit
-from test_trainer import on_one_and_two_devices
 
 from graft.models import loop, precision, targets
 from graft.models.errors import GraftError
@@ -240,13 +239,3 @@ def test_several_groups_in_16_bit(training_input, monkeypatch):
     whole = fit(training_input.task(settings, head=TRAINED))
     for one, other in zip(history.epochs, whole.epochs, strict=True):
         assert one["val_loss"] == pytest.approx(other["val_loss"], abs=0.02)
-
-
-@pytest.mark.slow
-def test_two_devices_train_as_one(training_input, tmp_path):
-    """With several groups and a gradient that is cut; each device mixes its own examples, so mixup is left out."""
-    rates = {"schedule": "cosine", "warmup": 0.25, "layer_decay": 0.5, "head_multiplier": 3.0}
-    transfer = {**FINE_TUNE, **rates, "optimizer": "adamw", "clip": 0.1}
-    both = on_one_and_two_devices(training_input, tmp_path, transfer=transfer, head=TRAINED)
-    losses = [[[entry[key] for key in ("loss", "val_loss")] for entry in epochs] for epochs in both]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=2e-3)
